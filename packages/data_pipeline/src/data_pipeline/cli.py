@@ -1,0 +1,138 @@
+"""argv in, exit status out: ``list``, ``describe``, ``run``.
+
+The one door: the outer parser knows only names; what follows ``run JOB`` goes to the job's own
+parser. Only ``main`` turns an exception into a status; the table is in ``etl_core.errors``.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from data_pipeline import __version__
+from data_pipeline.registry import Registry
+from etl_core.errors import BUG, DONE, EXIT_STATUSES, INTERRUPTED, USAGE, PipelineError, StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = "data-pipeline"
+
+
+def _exit_statuses() -> str:
+    rows = "\n".join(f"  {status.code:>3}  {status.meaning}" for status in EXIT_STATUSES)
+    return f"\b\nExit status:\n{rows}"
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"""\b
+Examples:
+  data-pipeline list
+  data-pipeline run run_pipeline -- --year 2024 --max-files 20
+  data-pipeline run download_company -- --year 2024 --company-id 100000000053
+
+{_exit_statuses()}""",
+)
+@click.version_option(__version__, prog_name=PROGRAM)
+def cli() -> None:
+    """Brings CMS Open Payments into a data lake and proves every slice complete.
+
+    Each piece of work is a job. A job's options follow its name; put -- before them.
+    Settings come from the environment, then .env; options win.
+    """
+
+
+@cli.command("list")
+def list_jobs() -> None:
+    """Show every job with a line of description."""
+    listings = Registry().listings()
+    width = max((len(listing.name) for listing in listings), default=0)
+    for listing in listings:
+        text = f"BROKEN: {listing.broken}" if listing.broken else listing.description
+        click.echo(f"{listing.name:<{width}}  {text}")
+
+
+@cli.command("describe")
+@click.argument("job")
+def describe(job: str) -> None:
+    """Show what JOB does, reads and writes, and its options."""
+    found = Registry().load(job)
+    click.echo(f"{found.name}: {found.description}\n")
+    _run(found.name, ["--help"])
+
+
+@cli.command(
+    "run",
+    # Everything after the job's name is the job's, options too; nothing is parsed here.
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+        "help_option_names": [],
+    },
+)
+@click.argument("job")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(job: str, arguments: tuple[str, ...]) -> None:
+    """Run JOB with its ARGUMENTS, as in: run JOB -- --year 2024."""
+    if job in ("-h", "--help"):
+        with click.get_current_context() as context:
+            click.echo(context.get_help())
+        return
+    given = list(arguments)
+    # click already takes the first "--" away where it separates; a leading one may remain.
+    status = _run(job, given[1:] if given[:1] == ["--"] else given)
+    if status != DONE.code:
+        raise SystemExit(status)
+
+
+def _run(job: str, arguments: list[str]) -> int:
+    status = Registry().load(job).entrypoint(arguments)
+    return DONE.code if status is None else int(status)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The console script: ends the process with the documented status."""
+    sys.exit(status_of(list(sys.argv[1:] if argv is None else argv)))
+
+
+def status_of(argv: list[str]) -> int:
+    """Run one command line; never raises."""
+    try:
+        cli.main(args=argv, prog_name=PROGRAM, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE.code
+    except click.ClickException as error:
+        error.show()
+        return USAGE.code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED.code
+    except StoppedError as error:
+        click.echo(str(error), err=True)
+        return 128 + error.signal_number
+    except PipelineError as error:
+        click.echo(f"{PROGRAM}: {error}", err=True)
+        return error.exit_status.code
+    except SystemExit as error:
+        return _code_of(error)
+    except Exception:  # noqa: BLE001 - the last wall
+        import traceback
+
+        traceback.print_exc()
+        click.echo(f"{PROGRAM}: this is a bug of ours, not of your data; please report the lines above.", err=True)
+        return BUG.code
+    return DONE.code
+
+
+def _code_of(error: SystemExit) -> int:
+    """The status of a ``SystemExit`` as the interpreter takes it: None is 0, text is printed and 1."""
+    if error.code is None:
+        return DONE.code
+    if isinstance(error.code, int):
+        return error.code
+    click.echo(str(error.code), err=True)
+    return BUG.code

@@ -1,0 +1,1 @@
+"""Jobs. A module here with ``JOB = (entrypoint, description)`` is one; see ``registry``."""

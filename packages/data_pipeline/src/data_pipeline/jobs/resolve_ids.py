@@ -1,0 +1,60 @@
+"""Find the dataset and distribution ids of program years, and remember them for seven days.
+
+Reads the source's catalogue, or its site's script where the catalogue fails, and the table
+behind each year. Writes metadata/dataset_ids_cache.json.
+"""
+
+from __future__ import annotations
+
+import click
+
+from data_pipeline.jobs import _options as options
+
+
+@options.job_command(help=__doc__)
+@click.option(
+    "--year",
+    "years",
+    type=int,
+    multiple=True,
+    help="Only this year; may be given several times. Default: all.",
+)
+@click.option("--refresh", is_flag=True, help="Ask the source even where the cache is fresh.")
+@options.run_id
+@options.lake
+def command(years: tuple[int, ...], refresh: bool, run_id: str | None, lake_url: str | None) -> int:
+    from data_pipeline.wiring import job_context
+    from etl_core.errors import NotFoundError, UsageError
+
+    with job_context("resolve_ids", run_id=run_id, lake_url=lake_url) as context:
+        catalogue = context.pipeline.catalogue
+        releases = {} if refresh else catalogue.cached(years)
+        problems: dict[int, str] = {}
+        cached = bool(releases) and set(releases) >= set(years)
+        if not cached:
+            context.begin(context.run_id or context.default_run_id())
+            releases, problems = catalogue.resolve_all()
+            unknown = set(years) - set(releases) - set(problems)
+            if unknown:
+                have = ", ".join(map(str, sorted(releases)))
+                raise UsageError(
+                    f"the source has no program year {', '.join(map(str, sorted(unknown)))}; it has {have}."
+                )
+            for year in set(years) & set(problems):
+                raise NotFoundError(problems[year])
+        chosen = {year: release for year, release in releases.items() if not years or year in years}
+        context.emit(
+            status="cached" if cached else "resolved",
+            years={
+                str(year): release.model_dump(include={"dataset_id", "distribution_id", "modified", "route"})
+                for year, release in sorted(chosen.items())
+            },
+            unresolved={str(year): why for year, why in sorted(problems.items())},
+        )
+    return 0
+
+
+JOB = (
+    options.entrypoint_of(command, "resolve_ids"),
+    "Find the dataset and distribution ids of program years (cached 7 days)",
+)

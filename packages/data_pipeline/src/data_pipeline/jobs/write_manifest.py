@@ -1,0 +1,35 @@
+"""Commit a run: write its manifest from its plan, its audits and the source's counts now.
+
+Reads the lake, and asks the source twice. Writes manifest.json (once), file_audits.jsonl and
+download_report_YEAR.csv. A run that is committed already is left as it is.
+"""
+
+from __future__ import annotations
+
+import click
+
+from data_pipeline.jobs import _options as options
+
+
+@options.job_command(help=__doc__)
+@click.option("--run-id", required=True, help="The run to commit.")
+@options.lake
+def command(run_id: str, lake_url: str | None) -> int:
+    from data_pipeline.jobs import _running
+    from data_pipeline.open_payments import runs
+    from data_pipeline.wiring import job_context
+
+    with job_context("write_manifest", run_id=run_id, lake_url=lake_url) as context:
+        plan = runs.planned(context.store, run_id)
+        manifest = runs.read_manifest(context.store, run_id)
+        if manifest is None:
+            context.begin(run_id)
+            manifest = context.pipeline.commit(plan, [])
+        _running.emit_manifest(context, manifest)
+        return _running.status_of_attempts(context, manifest)
+
+
+JOB = (
+    options.entrypoint_of(command, "write_manifest"),
+    "Commit a run: write its manifest, audits file and report",
+)

@@ -1,0 +1,148 @@
+"""Every key this repository reads or writes. Keys are built here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from etl_core.errors import UsageError
+
+DATASET_IDS_CACHE = "metadata/dataset_ids_cache.json"
+RUNS = "metadata/runs/"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_COMPANY_ID = re.compile(r"[0-9]{1,38}")  # CMS's data dictionary: up to 38 digits
+
+
+def checked_run_id(run_id: str) -> str:
+    """``run_id`` if it can be part of a key."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise UsageError(
+            f"{run_id!r} is no run id: up to 100 letters, digits, '-', '_' and '.', a letter or digit first."
+        )
+    return run_id
+
+
+def checked_company_id(company_id: str) -> str:
+    """``company_id`` if it is one."""
+    if not _COMPANY_ID.fullmatch(company_id):
+        raise UsageError(f"{company_id!r} is no company id: digits only, such as 100000000053.")
+    return company_id
+
+
+@dataclass(frozen=True)
+class SliceKeys:
+    """The keys of one slice: (dataset, year, release, company)."""
+
+    dataset: str
+    year: int
+    release: str
+    company_id: str
+
+    @property
+    def _path(self) -> str:
+        company_id = checked_company_id(self.company_id)
+        return f"{_release_path(self.dataset, self.year, self.release)}/company_id={company_id}"
+
+    def part(self, number: int, of: int) -> str:
+        """The raw part, exactly as the source sent it."""
+        return f"raw/{self._path}/part-{number}-of-{of}.csv"
+
+    def part_audit(self, number: int, of: int) -> str:
+        """The proof of a part."""
+        return f"metadata/audits/{self._path}/part-{number}-of-{of}.json"
+
+    @property
+    def slice_audit(self) -> str:
+        """The proof of the whole slice."""
+        return f"metadata/audits/{self._path}/slice.json"
+
+    @property
+    def audits(self) -> str:
+        """Prefix of the slice's audits."""
+        return f"metadata/audits/{self._path}/"
+
+
+def release_audits(dataset: str, year: int, release: str) -> str:
+    """Prefix of all audits of one release."""
+    return f"metadata/audits/{_release_path(dataset, year, release)}/"
+
+
+def company_of_slice_audit(key: str) -> str | None:
+    """The company whose ``slice.json`` lies under ``key``; None for any other key."""
+    match = re.search(r"/company_id=([0-9]+)/slice\.json$", key)
+    return match.group(1) if match else None
+
+
+def run_of_plan(key: str) -> str | None:
+    """The run whose ``plan.json`` lies under ``key``; None for any other key."""
+    match = re.fullmatch(r"metadata/runs/run_id=([^/]+)/plan\.json", key)
+    return match.group(1) if match else None
+
+
+def plan(run_id: str) -> str:
+    """What a run set out to do."""
+    return f"{_run(run_id)}/plan.json"
+
+
+def manifest(run_id: str) -> str:
+    """What a run did: its commit."""
+    return f"{_run(run_id)}/manifest.json"
+
+
+def file_audits(run_id: str) -> str:
+    """All part audits of a run, a line each."""
+    return f"{_run(run_id)}/file_audits.jsonl"
+
+
+def report(run_id: str, year: int) -> str:
+    """A line per slice, for people and spreadsheets."""
+    return f"{_run(run_id)}/download_report_{year}.csv"
+
+
+def failure(run_id: str, company_id: str, attempt_id: str) -> str:
+    """One attempt that proved nothing."""
+    return f"{failures(run_id)}company_id={checked_company_id(company_id)}/attempt-{attempt_id}.json"
+
+
+def failures(run_id: str) -> str:
+    """Prefix of a run's failed attempts."""
+    return f"{_run(run_id)}/failures/"
+
+
+def totals(dataset: str, day: str) -> str:
+    """Rows per company and year; ``day`` is DD-MM-YYYY as the seeds name it."""
+    return f"{totals_prefix(dataset)}openpayments_companies_totals_by_year_{day}.json"
+
+
+def totals_prefix(dataset: str) -> str:
+    """Prefix of a dataset's totals."""
+    return f"metadata/totals/dataset={dataset}/"
+
+
+def day_of_totals(key: str) -> str | None:
+    """DD-MM-YYYY of a totals file."""
+    match = re.search(r"openpayments_companies_totals_by_year_(\d\d-\d\d-\d{4})\.json$", key)
+    return match.group(1) if match else None
+
+
+def schema(dataset: str, year: int, release: str) -> str:
+    """The columns of a release as the source describes them."""
+    return f"metadata/schemas/{_release_path(dataset, year, release)}/schema.json"
+
+
+def log(run_id: str, number: int) -> str:
+    """The log of a run; a run that went on after a break has several."""
+    return f"metadata/logs/run_id={checked_run_id(run_id)}{f'.{number}' if number > 1 else ''}.log"
+
+
+def metrics(run_id: str, number: int) -> str:
+    """The metrics of a run in Prometheus text form, beside its log."""
+    return log(run_id, number).removesuffix(".log") + ".prom"
+
+
+def _run(run_id: str) -> str:
+    return f"{RUNS}run_id={checked_run_id(run_id)}"
+
+
+def _release_path(dataset: str, year: int, release: str) -> str:
+    return f"dataset={dataset}/year={year}/release={release}"

@@ -1,0 +1,1 @@
+"""The CMS Open Payments domain: from the catalogue to a closed year."""

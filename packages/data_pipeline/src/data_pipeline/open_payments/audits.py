@@ -1,0 +1,123 @@
+"""Proofs and failed attempts in the lake: written once, read by everybody."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
+
+from data_pipeline import lake_layout
+from data_pipeline.lake_layout import SliceKeys
+from data_pipeline.open_payments.facts import Attempt, Audit, Release, SliceAudit
+from etl_core.errors import ConflictError, DataError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from etl_core.lake import ObjectStore
+
+_MODULUS = 1 << 256
+M = TypeVar("M", Audit, SliceAudit, Attempt)
+
+
+def keys_of(release: Release, company_id: str) -> SliceKeys:
+    """The keys of one slice of a release."""
+    return SliceKeys(release.dataset, release.year, release.name, company_id)
+
+
+class Audits:
+    """The audits of one release in one lake."""
+
+    def __init__(self, store: ObjectStore, release: Release) -> None:
+        self._store = store
+        self._release = release
+
+    def proved_companies(self) -> set[str]:
+        """Companies whose slice is closed, by one listing."""
+        prefix = lake_layout.release_audits(self._release.dataset, self._release.year, self._release.name)
+        found = (lake_layout.company_of_slice_audit(entry.key) for entry in self._store.list(prefix))
+        return {company_id for company_id in found if company_id is not None}
+
+    def slice_audit(self, company_id: str) -> SliceAudit | None:
+        """The proof of a slice, or None."""
+        key = keys_of(self._release, company_id).slice_audit
+        raw = self._store.get(key)
+        return None if raw is None else _parsed(SliceAudit, raw, key)
+
+    def part_audit(self, company_id: str, number: int, of: int) -> Audit | None:
+        """The proof of a part, or None."""
+        key = keys_of(self._release, company_id).part_audit(number, of)
+        raw = self._store.get(key)
+        return None if raw is None else _parsed(Audit, raw, key)
+
+    def publish_part(self, audit: Audit) -> Audit:
+        """Write the proof of a part; if another writer proved the same content first, theirs stands.
+
+        Raises:
+            ConflictError: another writer proved other content.
+
+        """
+        key = keys_of(self._release, audit.company_id).part_audit(audit.window.number, audit.window.of)
+        if self._store.put_new(key, audit.to_bytes()).created:
+            return audit
+        theirs = _parsed(Audit, self._store.get(key) or b"", key)
+        _must_agree(key, theirs.content_hash, audit.content_hash)
+        return theirs
+
+    def close_slice(self, company_id: str, parts: tuple[Audit, ...], count_after: int, now: datetime) -> SliceAudit:
+        """Write ``slice.json``: the last word on a slice."""
+        records = sum(part.records for part in parts)
+        audit = SliceAudit(
+            release=self._release,
+            company_id=company_id,
+            verdict="proved" if records else "empty",
+            records=records,
+            bytes=sum(part.bytes for part in parts),
+            content_hash=f"{sum(int(part.content_hash, 16) for part in parts) % _MODULUS:064x}",
+            parts=parts,
+            count_before=sum(part.count_before for part in parts),
+            count_after=count_after,
+            proved_at=now,
+        )
+        key = keys_of(self._release, company_id).slice_audit
+        if self._store.put_new(key, audit.to_bytes()).created:
+            return audit
+        theirs = _parsed(SliceAudit, self._store.get(key) or b"", key)
+        _must_agree(key, theirs.content_hash, audit.content_hash)
+        return theirs
+
+
+def write_attempt(store: ObjectStore, attempt: Attempt) -> None:
+    """Keep a failed attempt under its run."""
+    key = lake_layout.failure(attempt.run_id, attempt.company_id, uuid.uuid4().hex)
+    store.put_new(key, attempt.to_bytes())
+
+
+def read_attempts(store: ObjectStore, run_id: str) -> list[Attempt]:
+    """All failed attempts of a run, in the order of their time."""
+    found = [
+        _parsed(Attempt, store.get(entry.key) or b"", entry.key) for entry in store.list(lake_layout.failures(run_id))
+    ]
+    return sorted(found, key=lambda attempt: attempt.at)
+
+
+def digest(lines: bytes) -> str:
+    """SHA-256 of ``file_audits.jsonl``, for the manifest."""
+    return hashlib.sha256(lines).hexdigest()
+
+
+def _must_agree(key: str, theirs: str, ours: str) -> None:
+    if theirs != ours:
+        raise ConflictError(
+            f"{key} proves content {theirs}, this run found {ours} under the same release.",
+            advice="The source changed its table without a new release, or the lake was edited.",
+        )
+
+
+def _parsed(model: type[M], raw: bytes, key: str) -> M:
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise DataError(f"{key} is no {model.__name__} of schema version 1: {error.errors()[0]['msg']}") from error

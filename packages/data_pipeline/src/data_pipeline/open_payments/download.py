@@ -1,0 +1,450 @@
+"""One window: fetched, proved, published; or an attempt that says why not.
+
+The proof (design, "A slice proves itself"): the bytes parse in the source's dialect, the header
+is the table's own, every record has its width, belongs to the payer and the window, and has a
+key of its own; their number equals the source's count for the same condition, before and after.
+Status 200 proves nothing, and nothing is repaired: what does not fit is fetched again.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from data_pipeline import __version__
+from data_pipeline.open_payments import query
+from data_pipeline.open_payments.audits import keys_of, write_attempt
+from data_pipeline.open_payments.facts import Attempt, Audit, WindowFact
+from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID, VOLATILE
+from etl_core.errors import BlockedError, ConflictError, NotFoundError, PermanentError, TemporaryError
+from etl_core.records import Layout, RecordError, RecordReader, Summary
+from etl_core.telemetry import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from data_pipeline.open_payments.audits import Audits
+    from data_pipeline.open_payments.facts import Release
+    from data_pipeline.open_payments.schema import Columns
+    from data_pipeline.open_payments.source import Source
+    from data_pipeline.open_payments.windows import Window
+    from etl_core.lake import ObjectStore
+    from etl_core.progress import Progress
+    from etl_core.retry import Retry
+
+Strategy = Literal["auto", "window", "pages"]
+ROWS_PER_PAGE = 5000  # S1.4
+# Reasons that a source which refuses long answers would cause; after two of them, pages are tried.
+CUT_REASONS = frozenset({"error_row", "truncated", "rows_missing", "unavailable"})
+LONG_ANSWERS_TRIED = 2
+SOFTWARE = {"data_pipeline": __version__}
+
+_log = structlog.get_logger()
+
+
+class NotProvedError(TemporaryError):
+    """An attempt that proved nothing. ``reason`` is a short stable word, ``detail`` says what was found."""
+
+    def __init__(
+        self, reason: str, detail: str, *, records: int = 0, received: int = 0, expected: int | None = None
+    ) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.records = records
+        self.received = received
+        self.expected = expected
+
+
+class DriftedError(PermanentError):
+    """The header is not that of the source's own schema, twice in a row."""
+
+
+class ReleaseGoneError(TemporaryError):
+    """The table answers 404: CMS has published anew since the run began. The next run resolves it."""
+
+    worth_waiting = False
+
+
+class _Shown:
+    """Rows of one attempt on the progress bar; an attempt that fails takes them back."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._rows = 0
+
+    def up_to(self, rows: int, received: int) -> None:
+        self._progress.advance(rows=rows - self._rows, bytes_read=received)
+        self._rows = rows
+
+    def take_back(self) -> None:
+        self._progress.advance(rows=-self._rows)
+        self._rows = 0
+
+
+@dataclass
+class WindowTask:
+    """One window to prove. ``expected`` is the source's count before, where it is known already."""
+
+    run_id: str
+    release: Release
+    columns: Columns
+    company_id: str
+    window: Window
+    expected: int | None
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
+
+    @property
+    def conditions(self) -> tuple[query.Condition, ...]:
+        """What the source is asked for."""
+        columns = self.columns
+        whole = query.slice_conditions(columns.name_of(PAYER_ID), self.company_id)
+        return query.window_conditions(whole, columns.name_of(DATE_OF_PAYMENT), self.window)
+
+    @property
+    def layout(self) -> Layout:
+        """What every record of the answer must look like."""
+        dates = None if self.window.is_whole_slice else (DATE_OF_PAYMENT, self.window.low, self.window.high)
+        return Layout(
+            header=self.columns.titles,
+            other_header=self.columns.names,
+            key=RECORD_ID,
+            equal={PAYER_ID: self.company_id},
+            between=dates,
+            volatile=VOLATILE,
+        )
+
+    @property
+    def window_fact(self) -> WindowFact:
+        """The window as it stands in audits."""
+        window = self.window
+        return WindowFact(number=window.number, of=window.of, low=window.low, high=window.high)
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    path: Path
+    url: str
+    summary: Summary
+    strategy: Literal["window", "pages"]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """When an attempt began, and what the task had cost by then."""
+
+    at: datetime
+    clock: float
+    requests: int
+
+
+class WindowFetcher:
+    """Proves windows. Shared by the threads of a run; holds nothing of any single window."""
+
+    def __init__(
+        self,
+        source: Source,
+        store: ObjectStore,
+        audits: Audits,
+        *,
+        retry: Retry,
+        progress: Progress,
+        now: Callable[[], datetime],
+        strategy: Strategy = "auto",
+        streams: int = 8,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._audits = audits
+        self._retry = retry
+        self._progress = progress
+        self._now = now
+        self._strategy = strategy
+        self._streams = streams
+
+    def prove(self, task: WindowTask) -> Audit:
+        """The audit of the window, proved now or before.
+
+        Raises:
+            NotProvedError, UnavailableError: tries used up. BlockedError, ReleaseGoneError, ConflictError,
+            DriftedError, AccessError: as they say. Each failed attempt is in the lake by then.
+
+        """
+        started = time.monotonic()
+        window = task.window
+        done = self._audits.part_audit(task.company_id, window.number, window.of)
+        if done is not None:
+            self._progress.advance(rows=done.records)
+            return done
+        reasons: list[str] = []
+        try:
+            return self._retry.call(
+                lambda attempt: self._attempt(task, attempt, reasons),
+                on_retry=lambda attempt, error, wait: self._on_retry(task, attempt, error, wait),
+            )
+        except (PermanentError, TemporaryError) as error:
+            self._keep(task, len(reasons) or 1, error, final=True)
+            raise
+        finally:
+            task.seconds += time.monotonic() - started
+
+    def _on_retry(self, task: WindowTask, attempt: int, error: TemporaryError, wait: float) -> None:
+        self._source.count_retry(task.tally)
+        task.expected = None  # whatever went wrong, the next attempt asks for the count anew
+        self._keep(task, attempt, error, final=False)
+        _log.info(
+            "trying again",
+            company=task.company_id, window=f"{task.window.number}/{task.window.of}",
+            attempt=attempt, reason=reason_of(error), wait=round(wait, 1),
+        )  # fmt: skip
+
+    def _attempt(self, task: WindowTask, attempt: int, reasons: list[str]) -> Audit:
+        begun = _Begun(self._now(), time.monotonic(), task.tally.requests)
+        shown = _Shown(self._progress)
+        reasons.append("")
+        try:
+            expected = task.expected
+            if expected is None:
+                expected = self._source.count(task.release.distribution_id, task.conditions, task.tally)
+            pages = self._strategy == "pages" or (
+                self._strategy == "auto" and sum(reason in CUT_REASONS for reason in reasons) >= LONG_ANSWERS_TRIED
+            )
+            fetched = self._fetch(task, expected, shown, past_caches=attempt > 1, pages=pages)
+            try:
+                count_after = self._count_after(task, fetched.summary)
+                return self._publish(task, fetched, expected, count_after, begun)
+            finally:
+                fetched.path.unlink(missing_ok=True)
+        except NotFoundError as error:
+            shown.take_back()
+            raise ReleaseGoneError(f"{error}.", advice="The source published anew; run again.") from error
+        except (NotProvedError, TemporaryError) as error:
+            shown.take_back()
+            reasons[-1] = reason_of(error)
+            if reasons[-2:] == ["header", "header"]:
+                raise DriftedError(
+                    str(error), advice="The table changed its columns; nothing of it was kept."
+                ) from error
+            raise
+        except BaseException:
+            shown.take_back()
+            raise
+
+    def _fetch(self, task: WindowTask, expected: int, shown: _Shown, *, past_caches: bool, pages: bool) -> _Fetched:
+        path = self._store.scratch_file()
+        reader = RecordReader(task.layout)
+        fetch = self._write_pages if pages else self._write_answer
+        try:
+            with path.open("wb") as stream:
+                url = fetch(task, expected, stream, reader, shown, past_caches=past_caches)
+            if reader.records > expected:
+                raise RecordError("rows_extra", f"{reader.records} records and more, the source counts {expected}")
+            summary = reader.finish()
+            if summary.records < expected:
+                raise RecordError("rows_missing", f"{summary.records} records, the source counts {expected}")
+        except RecordError as error:
+            path.unlink(missing_ok=True)
+            raise NotProvedError(
+                error.reason,
+                error.detail,
+                records=reader.records,
+                received=reader.received,
+                expected=expected,
+            ) from error
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return _Fetched(path, url, summary, "pages" if pages else "window")
+
+    def _write_answer(
+        self,
+        task: WindowTask,
+        expected: int,
+        stream: BinaryIO,
+        reader: RecordReader,
+        shown: _Shown,
+        *,
+        past_caches: bool,
+    ) -> str:
+        """The whole window in one answer."""
+        with self._source.download(
+            task.release.distribution_id, task.conditions, past_caches=past_caches, tally=task.tally
+        ) as answer:
+            for chunk in answer.chunks:
+                reader.feed(chunk)
+                stream.write(chunk)
+                shown.up_to(reader.records, len(chunk))
+                if reader.records > expected:
+                    break  # the conditions were ignored: this could go on for gigabytes
+            return answer.url
+
+    def _write_pages(
+        self,
+        task: WindowTask,
+        expected: int,
+        stream: BinaryIO,
+        reader: RecordReader,
+        shown: _Shown,
+        *,
+        past_caches: bool,
+    ) -> str:
+        """Sorted pages of 5,000: one after another if there is one, else in parallel; joined in order."""
+        offsets = range(0, max(expected, 1), ROWS_PER_PAGE)
+        workers = min(len(offsets), self._streams)
+        paths = [self._store.scratch_file() for _ in offsets]
+        tallies = [Tally() for _ in offsets]
+
+        def fetch(index: int) -> str:
+            with (
+                self._source.download(
+                    task.release.distribution_id,
+                    task.conditions,
+                    sort=task.columns.name_of(RECORD_ID),
+                    limit=ROWS_PER_PAGE,
+                    offset=offsets[index],
+                    past_caches=past_caches,
+                    tally=tallies[index],
+                ) as answer,
+                paths[index].open("wb") as page,
+            ):
+                for chunk in answer.chunks:
+                    page.write(chunk)
+                return answer.url
+
+        try:
+            with ThreadPoolExecutor(workers) as pool:
+                urls = list(pool.map(fetch, range(len(offsets))))
+            for index, path in enumerate(paths):
+                header_seen = index == 0
+                with path.open("rb") as page:
+                    if not header_seen:
+                        header = page.readline()
+                        if header.rstrip(b"\n").replace(b'"', b"").decode("utf-8", "replace").split(",") not in (
+                            list(task.columns.titles),
+                            list(task.columns.names),
+                        ):
+                            raise RecordError("header", f"page {index + 1} begins with another header")
+                    while chunk := page.read(256 * 1024):
+                        reader.feed(chunk)
+                        stream.write(chunk)
+                        shown.up_to(reader.records, len(chunk))
+            return urls[0]
+        finally:
+            for tally in tallies:
+                task.tally.add(tally)
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+    def _count_after(self, task: WindowTask, summary: Summary) -> int:
+        """The count once the rows are here; asked twice before a good file is thrown away for it."""
+        counted = self._source.count(task.release.distribution_id, task.conditions, task.tally)
+        if counted != summary.records:
+            counted = self._source.count(task.release.distribution_id, task.conditions, task.tally)
+        if counted != summary.records:
+            raise NotProvedError(
+                "count_moved",
+                f"{summary.records} records as counted before, the source now counts {counted}",
+                records=summary.records, received=summary.bytes, expected=counted,
+            )  # fmt: skip
+        return counted
+
+    def _publish(
+        self, task: WindowTask, fetched: _Fetched, count_before: int, count_after: int, begun: _Begun
+    ) -> Audit:
+        summary, window = fetched.summary, task.window
+        key = keys_of(task.release, task.company_id).part(window.number, window.of)
+        put = self._store.put_new(key, fetched.path, sha256=summary.sha256)
+        published = summary if put.created or put.sha256 == summary.sha256 else self._same_content(task, key, summary)
+        audit = Audit(
+            release=task.release,
+            company_id=task.company_id,
+            window=task.window_fact,
+            key=key,
+            url=fetched.url,
+            condition=query.describe(task.conditions),
+            strategy=fetched.strategy,
+            verdict="proved" if summary.records else "empty",
+            records=summary.records,
+            bytes=published.bytes,
+            sha256=published.sha256,
+            content_hash=summary.content_hash,
+            header_hash=published.header_hash,
+            count_before=count_before,
+            count_after=count_after,
+            started_at=begun.at,
+            proved_at=self._now(),
+            seconds=round(time.monotonic() - begun.clock, 3),
+            requests=task.tally.requests - begun.requests,
+            retries=task.tally.retries,
+            software=SOFTWARE,
+        )
+        return self._audits.publish_part(audit)
+
+    def _same_content(self, task: WindowTask, key: str, ours: Summary) -> Summary:
+        """What lies under the key already, if it holds the same records in other bytes.
+
+        The source has no order of its own, so the same window twice has equal content and
+        different bytes; the first part published stays.
+        """
+        reader = RecordReader(task.layout)
+        try:
+            for chunk in self._store.read(key):
+                reader.feed(chunk)
+            theirs = reader.finish()
+        except RecordError as error:
+            raise ConflictError(
+                f"{key} already holds bytes that are no proved part ({error.reason}: {error.detail}).",
+                advice="Look at it, then run again with --overwrite.",
+            ) from error
+        if theirs.content_hash != ours.content_hash:
+            raise ConflictError(
+                f"{key} already holds content {theirs.content_hash}, this run found {ours.content_hash}.",
+                advice="No audit vouches for what is there; look at it, then run again with --overwrite.",
+            )
+        return theirs
+
+    def _keep(self, task: WindowTask, number: int, error: Exception, *, final: bool) -> None:
+        found = error if isinstance(error, NotProvedError) else None
+        attempt = Attempt(
+            run_id=task.run_id,
+            release=task.release,
+            company_id=task.company_id,
+            window=task.window_fact,
+            attempt=number,
+            reason=reason_of(error),
+            detail=found.detail if found else str(error),
+            temporary=isinstance(error, TemporaryError),
+            final=final,
+            condition=query.describe(task.conditions),
+            count_before=found.expected if found else None,
+            records=found.records if found else 0,
+            bytes=found.received if found else 0,
+            at=self._now(),
+        )
+        try:
+            write_attempt(self._store, attempt)
+        except (PermanentError, TemporaryError) as unwritten:
+            _log.warning("a failed attempt could not be kept", reason=attempt.reason, because=str(unwritten))
+
+
+def reason_of(error: Exception) -> str:
+    """One stable word for reports."""
+    if isinstance(error, NotProvedError):
+        return error.reason
+    words: tuple[tuple[type[Exception], str], ...] = (
+        (BlockedError, "blocked"),
+        (DriftedError, "drifted"),
+        (ReleaseGoneError, "release_gone"),
+        (ConflictError, "conflict"),
+        (PermanentError, "refused"),
+        (TemporaryError, "unavailable"),
+    )
+    return next((word for kind, word in words if isinstance(error, kind)), "bug")

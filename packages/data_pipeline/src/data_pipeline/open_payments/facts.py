@@ -1,0 +1,206 @@
+"""What is written into the lake about slices and runs: versioned models with published JSON Schemas.
+
+Everything here is a value. Each model is read back by later stages, by other tools, years later:
+a field is never renamed or re-used; a new meaning is a new field and a new ``schema_version``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Verdict = Literal["proved", "empty"]
+RunStatus = Literal["completed", "partial", "failed", "torn"]
+CountsFrom = Literal["grouped", "entities", "count"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Document(_Value):
+    schema_version: Literal[1] = 1
+
+    def to_bytes(self) -> bytes:
+        """One JSON document, readable by people."""
+        return self.model_dump_json(indent=1).encode() + b"\n"
+
+    def to_line(self) -> bytes:
+        """One JSON line."""
+        return self.model_dump_json().encode() + b"\n"
+
+
+class Release(_Value):
+    """One publication of one program year: what a slice belongs to."""
+
+    dataset: str
+    year: int
+    dataset_id: str = Field(description="stable for a program year")
+    distribution_id: str = Field(description="changes at every publication")
+    modified: str = Field(
+        description="YYYY-MM-DD: the catalogue's, or by the script route the records' publication date"
+    )
+    route: Literal["catalogue", "script"]
+
+    @property
+    def name(self) -> str:
+        """As it stands in keys."""
+        return f"{self.modified}-{self.distribution_id[:8]}"
+
+
+class WindowFact(_Value):
+    """Which rows of the slice a part holds: payment dates, as text, in ``[low, high)``; "" is open."""
+
+    number: int
+    of: int
+    low: str
+    high: str
+
+
+class Audit(_Document):
+    """The proof of one part. There is none for a part that is not proved."""
+
+    release: Release
+    company_id: str
+    window: WindowFact
+    key: str = Field(description="of the part, in the lake")
+    url: str = Field(description="the request that answered these bytes; the first one of several pages")
+    condition: str
+    strategy: Literal["window", "pages"]
+    verdict: Verdict
+    records: int
+    bytes: int
+    sha256: Sha256 = Field(description="of the part's bytes, header included")
+    content_hash: Sha256 = Field(description="order-free, without Change_Type and Payment_Publication_Date")
+    header_hash: Sha256
+    count_before: int = Field(description="the source's count for the condition, before the rows were asked for")
+    count_after: int = Field(description="the same, after the last row had come")
+    started_at: datetime
+    proved_at: datetime
+    seconds: float
+    requests: int
+    retries: int
+    software: dict[str, str]
+
+
+class SliceAudit(_Document):
+    """Closes a slice: its parts tile it, and their records sum to the source's count."""
+
+    release: Release
+    company_id: str
+    verdict: Verdict
+    records: int
+    bytes: int
+    content_hash: Sha256 = Field(description="sum of the parts' content hashes modulo 2**256")
+    parts: tuple[Audit, ...]
+    count_before: int
+    count_after: int
+    proved_at: datetime
+
+
+class Attempt(_Document):
+    """One attempt that proved nothing, and why."""
+
+    run_id: str
+    release: Release
+    company_id: str
+    window: WindowFact
+    attempt: int
+    reason: str
+    detail: str
+    temporary: bool
+    final: bool = Field(description="no further attempt followed in this run")
+    condition: str
+    count_before: int | None
+    records: int
+    bytes: int
+    at: datetime
+
+
+class Selection(_Value):
+    """What a run was asked for."""
+
+    dataset: str
+    year: int
+    company_id: str | None = None
+    max_files: int | None = None
+    slice_of: str | None = Field(None, description="K/N: every N-th company from the K-th")
+
+    @property
+    def is_whole_year(self) -> bool:
+        """Whether every payer was asked for."""
+        return self.company_id is None and self.max_files is None and self.slice_of is None
+
+
+class PlannedCompany(_Value):
+    """One slice to do; ``rows`` is None where nobody could say how many."""
+
+    company_id: str
+    rows: int | None
+
+
+class Plan(_Document):
+    """What a run set out to do; written once, before anything is fetched."""
+
+    run_id: str
+    selection: Selection
+    release: Release
+    counts_from: CountsFrom = Field(description="only grouped and count are counts of this very release")
+    source_rows: int = Field(description="the source's count without a condition")
+    companies: tuple[PlannedCompany, ...]
+    created_at: datetime
+
+
+class SliceResult(_Value):
+    """One line of a manifest."""
+
+    company_id: str
+    verdict: Literal["proved", "empty", "failed", "missing"]
+    reason: str = ""
+    rows_expected: int | None
+    rows: int = 0
+    bytes: int = 0
+    requests: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+
+
+class Closure(_Value):
+    """Whether the year adds up."""
+
+    closed: bool
+    source_rows: int
+    proved_rows: int
+    companies_proved: int
+    note: str
+
+
+class Manifest(_Document):
+    """What a run did: its commit, written once, last. A run without one does not exist for later stages."""
+
+    run_id: str
+    dataset: str
+    year: int
+    files_planned: int
+    files_downloaded: int
+    files_failed: int
+    status: RunStatus
+    selection: Selection
+    release: Release
+    release_at_end: Release
+    totals: dict[str, int] = Field(description="slices by verdict")
+    rows: int
+    bytes: int
+    closure: Closure
+    slices: tuple[SliceResult, ...]
+    file_audits: int = Field(description="lines of file_audits.jsonl")
+    file_audits_sha256: Sha256
+    created_at: datetime
+    finished_at: datetime
+    software: dict[str, str]
+
+
+PUBLISHED: tuple[type[_Document], ...] = (Audit, SliceAudit, Attempt, Plan, Manifest)

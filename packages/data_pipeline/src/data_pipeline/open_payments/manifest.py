@@ -1,0 +1,153 @@
+"""From a plan and what the lake holds of it to the manifest, the files beside it, and the closure. Pure."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from data_pipeline import __version__
+from data_pipeline.open_payments.facts import Closure, Manifest, SliceResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from data_pipeline.open_payments.facts import Attempt, Plan, Release, RunStatus, SliceAudit
+
+REPORT_COLUMNS = (
+    "company_id", "verdict", "reason", "rows_expected", "rows", "bytes", "sha256", "requests", "retries", "seconds",
+)  # fmt: skip
+
+
+def results_from_lake(
+    plan: Plan,
+    audits: Mapping[str, SliceAudit],
+    attempts: Iterable[Attempt],
+    known: Mapping[str, SliceResult],
+) -> tuple[SliceResult, ...]:
+    """A line per planned slice. ``known`` are results of this very process, which knows what they cost."""
+    last_reason = {attempt.company_id: attempt.reason for attempt in attempts if attempt.final}
+    lines = []
+    for company in plan.companies:
+        company_id, audit = company.company_id, audits.get(company.company_id)
+        if company_id in known:
+            lines.append(known[company_id])
+        elif audit is not None:
+            lines.append(
+                SliceResult(
+                    company_id=company_id,
+                    verdict=audit.verdict,
+                    rows_expected=company.rows,
+                    rows=audit.records,
+                    bytes=audit.bytes,
+                    requests=sum(part.requests for part in audit.parts),
+                    retries=sum(part.retries for part in audit.parts),
+                    seconds=round(sum(part.seconds for part in audit.parts), 3),
+                )
+            )
+        elif company_id in last_reason:
+            reason = last_reason[company_id]
+            lines.append(
+                SliceResult(company_id=company_id, verdict="failed", reason=reason, rows_expected=company.rows)
+            )
+        else:
+            lines.append(
+                SliceResult(company_id=company_id, verdict="missing", reason="not_tried", rows_expected=company.rows)
+            )
+    return tuple(lines)
+
+
+def closure_of(plan: Plan, results: Sequence[SliceResult], source_rows: int) -> Closure:
+    """Whether the year is closed: its slices sum to the source's count without a condition."""
+    proved = [result for result in results if result.verdict in ("proved", "empty")]
+    rows = sum(result.rows for result in proved)
+    year = plan.release.year
+    if not plan.selection.is_whole_year:
+        note = f"{rows:,} of the year's {source_rows:,} rows; the selection is a part of the year"
+    elif rows == source_rows:
+        note = f"the {len(proved):,} slices sum to the source's {source_rows:,} rows of {year}"
+    else:
+        failed = len(results) - len(proved)
+        note = f"the {len(proved):,} proved slices sum to {rows:,} rows, the source counts {source_rows:,}"
+        note += (
+            f"; {failed:,} slices are not proved" if failed else "; payers are missing from the plan, or counted twice"
+        )
+    return Closure(
+        closed=rows == source_rows and len(proved) == len(results),
+        source_rows=source_rows,
+        proved_rows=rows,
+        companies_proved=len(proved),
+        note=note,
+    )
+
+
+def status_of(plan: Plan, results: Sequence[SliceResult], closure: Closure, release_at_end: Release) -> RunStatus:
+    """``completed``: all proved, and closed if the whole year was asked for. ``torn``: the release changed under it."""
+    if release_at_end.distribution_id != plan.release.distribution_id:
+        return "torn"
+    proved = sum(result.verdict in ("proved", "empty") for result in results)
+    if proved == len(results) and (closure.closed or not plan.selection.is_whole_year):
+        return "completed"
+    return "partial" if proved else "failed"
+
+
+def file_audits_of(audits: Iterable[SliceAudit]) -> bytes:
+    """``file_audits.jsonl``: a line per part, in order of company and part."""
+    ordered = sorted(audits, key=lambda audit: (len(audit.company_id), audit.company_id))
+    return b"".join(part.to_line() for audit in ordered for part in audit.parts)
+
+
+def report_of(results: Iterable[SliceResult], audits: Mapping[str, SliceAudit]) -> bytes:
+    """The report CSV. A slice of several parts has the SHA-256 of its parts' hashes, joined by line ends."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(REPORT_COLUMNS)
+    for result in results:
+        audit = audits.get(result.company_id)
+        row = result.model_dump() | {"sha256": _sha256_of(audit) if audit else ""}
+        writer.writerow("" if row[column] is None else row[column] for column in REPORT_COLUMNS)
+    return text.getvalue().encode()
+
+
+def manifest_of(
+    plan: Plan,
+    results: tuple[SliceResult, ...],
+    closure: Closure,
+    *,
+    release_at_end: Release,
+    file_audits: bytes,
+    now: datetime,
+) -> Manifest:
+    """The manifest: the seeds' fields, and what a later stage needs to trust them."""
+    verdicts = Counter(result.verdict for result in results)
+    done = verdicts["proved"] + verdicts["empty"]
+    return Manifest(
+        run_id=plan.run_id,
+        dataset=plan.release.dataset,
+        year=plan.release.year,
+        files_planned=len(results),
+        files_downloaded=done,
+        files_failed=len(results) - done,
+        status=status_of(plan, results, closure, release_at_end),
+        selection=plan.selection,
+        release=plan.release,
+        release_at_end=release_at_end,
+        totals=dict(sorted(verdicts.items())),
+        rows=sum(result.rows for result in results),
+        bytes=sum(result.bytes for result in results),
+        closure=closure,
+        slices=results,
+        file_audits=file_audits.count(b"\n"),
+        file_audits_sha256=hashlib.sha256(file_audits).hexdigest(),
+        created_at=plan.created_at,
+        finished_at=now,
+        software={"data_pipeline": __version__},
+    )
+
+
+def _sha256_of(audit: SliceAudit) -> str:
+    hashes = [part.sha256 for part in audit.parts]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()

@@ -1,0 +1,200 @@
+"""The main work, from a selection to a committed run: what jobs, fan-out and schedulers call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from data_pipeline.open_payments import runs
+from data_pipeline.open_payments.audits import Audits
+from data_pipeline.open_payments.catalogue import Catalogue
+from data_pipeline.open_payments.crew import Crew, Outcome
+from data_pipeline.open_payments.download import Strategy, WindowFetcher
+from data_pipeline.open_payments.facts import Plan, PlannedCompany
+from data_pipeline.open_payments.plan import Forecast, describe, forecast, select
+from data_pipeline.open_payments.slices import Slices
+from data_pipeline.open_payments.totals import Route, TotalsBuilder
+from etl_core.errors import TemporaryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from data_pipeline.open_payments.catalogue import Resolved
+    from data_pipeline.open_payments.facts import CountsFrom, Manifest, Selection
+    from data_pipeline.open_payments.source import Source
+    from etl_core.lake import ObjectStore
+    from etl_core.progress import Progress
+    from etl_core.retry import Retry
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class TotalsChoice:
+    """How totals may be had (S1.3)."""
+
+    rescrape: bool = False
+    add_year: bool = True
+    route: Route | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run about to begin."""
+
+    plan: Plan
+    resolved: Resolved
+    proved: set[str] = field(default_factory=set)
+    manifest: Manifest | None = None
+
+    @property
+    def todo(self) -> list[PlannedCompany]:
+        """Planned slices that nobody has proved yet."""
+        return [company for company in self.plan.companies if company.company_id not in self.proved]
+
+
+class Pipeline:
+    """Everything alive comes through the constructor."""
+
+    def __init__(
+        self,
+        source: Source,
+        store: ObjectStore,
+        *,
+        retry: Retry,
+        now: Callable[[], datetime],
+        progress: Progress,
+        streams: int,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._retry = retry
+        self._now = now
+        self._progress = progress
+        self._streams = streams
+        self.catalogue = Catalogue(source, store, now)
+        self.totals = TotalsBuilder(source, store, now, workers=streams)
+
+    def prepare(self, selection: Selection, run_id: str, totals: TotalsChoice, *, dry_run: bool = False) -> Prepared:
+        """The plan of the run: the one under ``run_id``, the newest open one of this selection, or a new one.
+
+        Raises:
+            UsageError: no such year or company selection. NotFoundError: the year is not published.
+            ConflictError: the run id belongs to another selection or release.
+
+        """
+        resolved = self.catalogue.resolve(selection.year)
+        found = self._existing(selection, run_id, resolved)
+        if found is not None:
+            proved = Audits(self._store, found.plan.release).proved_companies()
+            return Prepared(found.plan, resolved, proved, found.manifest)
+        plan = self._plan(selection, run_id, resolved, totals)
+        if not dry_run:
+            runs.write_schema(self._store, resolved)
+            plan = runs.write_plan(self._store, plan)
+        return Prepared(plan, resolved, Audits(self._store, plan.release).proved_companies())
+
+    def forecast(self, prepared: Prepared) -> Forecast:
+        """What is left to do, and what it will cost."""
+        return forecast(prepared.plan.companies, prepared.proved, streams=self._streams)
+
+    def work(
+        self,
+        prepared: Prepared,
+        strategy: Strategy = "auto",
+        on_slice: Callable[[Outcome], None] = lambda _one: None,
+    ) -> list[Outcome]:
+        """Prove what is not proved yet; failed slices are outcomes, not exceptions.
+
+        Raises:
+            StoppedError: asked to stop.
+
+        """
+        plan, todo = prepared.plan, prepared.todo
+        audits = Audits(self._store, plan.release)
+        fetcher = WindowFetcher(
+            self._source,
+            self._store,
+            audits,
+            retry=self._retry,
+            progress=self._progress,
+            now=self._now,
+            strategy=strategy,
+            streams=self._streams,
+        )
+        slices = Slices(
+            self._source,
+            audits,
+            fetcher,
+            run_id=plan.run_id,
+            release=plan.release,
+            columns=prepared.resolved.table.columns,
+            trusted_counts=plan.counts_from != "entities",
+            now=self._now,
+            progress=self._progress,
+        )
+        self._progress.start(describe(plan.selection), slices=len(todo), rows=sum(one.rows or 0 for one in todo))
+        try:
+            return Crew(slices, streams=self._streams, on_slice=on_slice).run(todo)
+        finally:
+            self._progress.stop()
+
+    def commit(self, plan: Plan, outcomes: list[Outcome]) -> Manifest:
+        """Look at the source once more, then write the manifest.
+
+        A source that cannot be asked at the end leaves the plan's own view of it: what is proved
+        stays proved, and the next run of the selection asks again.
+        """
+        release, source_rows = plan.release, plan.source_rows
+        try:
+            resolved = self.catalogue.resolve(plan.release.year, refresh=True)
+            release, source_rows = resolved.release, resolved.table.rows
+        except TemporaryError as error:
+            _log.warning("the source could not be asked again at the end", error=str(error))
+        return runs.commit(
+            self._store,
+            plan,
+            known={outcome.company.company_id: outcome.result for outcome in outcomes},
+            source_rows=source_rows,
+            release_at_end=release,
+            now=self._now(),
+        )
+
+    def _existing(self, selection: Selection, run_id: str, resolved: Resolved) -> runs.KnownRun | None:
+        if not run_id:
+            return runs.find_run(self._store, selection, resolved.release)
+        plan = runs.read_plan(self._store, run_id)
+        if plan is None:
+            return None
+        runs.must_be(plan, selection, resolved.release)
+        return runs.KnownRun(plan, runs.read_manifest(self._store, run_id))
+
+    def _plan(self, selection: Selection, run_id: str, resolved: Resolved, choice: TotalsChoice) -> Plan:
+        counts_from: CountsFrom
+        if selection.company_id is not None:
+            conditions = Slices.conditions_of(resolved.table.columns, selection.company_id)
+            rows = self._source.count(resolved.release.distribution_id, conditions)
+            companies: tuple[PlannedCompany, ...] = (PlannedCompany(company_id=selection.company_id, rows=rows),)
+            counts_from = "count"
+        else:
+            found = self.totals.ensure(
+                resolved,
+                rescrape=choice.rescrape,
+                add_year=choice.add_year,
+                route=choice.route,
+                # Every N-th of all companies needs all; the first N do not.
+                at_most=selection.max_files if selection.slice_of is None else None,
+            )
+            companies, counts_from = select(found.rows, selection), found.route
+        return Plan(
+            run_id=run_id or runs.new_run_id(self._store, self._now()),
+            selection=selection,
+            release=resolved.release,
+            counts_from=counts_from,
+            source_rows=resolved.table.rows,
+            companies=companies,
+            created_at=self._now(),
+        )

@@ -1,0 +1,113 @@
+"""The query language of the source (DKAN's datastore API), as URL parameters. Pure.
+
+Facts behind it: unknown parameters are ignored, so a misspelt one answers *unfiltered*; PHP
+arrays need consecutive indexes; there is no default order; ``limit`` over 500 is refused
+except on ``/download``, which has no limit and sends a header on every request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from data_pipeline.open_payments.windows import Window
+
+Params = list[tuple[str, str]]
+# datastore.settings:rows_limit of the site; a query asking for more answers 400.
+ROWS_PER_QUERY = 500
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``property operator value``; conditions of a query are joined by *and*."""
+
+    property: str
+    operator: str
+    value: str
+
+
+def slice_conditions(payer_column: str, company_id: str) -> tuple[Condition, ...]:
+    """The rows of one payer."""
+    return (Condition(payer_column, "=", company_id),)
+
+
+def window_conditions(base: tuple[Condition, ...], date_column: str, window: Window) -> tuple[Condition, ...]:
+    """The rows of one window of a slice."""
+    low = (Condition(date_column, ">=", window.low),) if window.low else ()
+    high = (Condition(date_column, "<", window.high),) if window.high else ()
+    return (*base, *low, *high)
+
+
+def describe(conditions: tuple[Condition, ...]) -> str:
+    """Conditions as one line for audits and messages."""
+    return " and ".join(f"{one.property} {one.operator} {one.value}" for one in conditions) or "all rows"
+
+
+def count_params(conditions: tuple[Condition, ...] = ()) -> Params:
+    """How many rows meet the conditions."""
+    return [*_condition_params(conditions), ("results", "false"), ("count", "true"), ("schema", "false")]
+
+
+def probe_params() -> Params:
+    """Count, columns and distribution id of a table, without rows."""
+    return [("results", "false"), ("count", "true"), ("schema", "true")]
+
+
+def grouped_count_params(column: str, key: str, conditions: tuple[Condition, ...], offset: int) -> Params:
+    """One page of (value of ``column``, number of rows), in ascending order of the value."""
+    return [
+        *_condition_params(conditions),
+        ("properties[0]", column),
+        ("properties[1][expression][operator]", "count"),
+        ("properties[1][expression][operands][0]", key),
+        ("properties[1][alias]", "rows"),
+        ("groupings[0]", column),
+        ("sorts[0][property]", column),
+        ("sorts[0][order]", "asc"),
+        ("limit", str(ROWS_PER_QUERY)),
+        ("offset", str(offset)),
+        ("count", "false"),
+        ("schema", "false"),
+    ]
+
+
+def rows_params(
+    columns: tuple[str, ...],
+    conditions: tuple[Condition, ...] = (),
+    *,
+    sort: str,
+    offset: int = 0,
+    limit: int = ROWS_PER_QUERY,
+) -> Params:
+    """One page of rows as JSON, in a stable order."""
+    return [
+        *_condition_params(conditions),
+        *((f"properties[{index}]", name) for index, name in enumerate(columns)),
+        ("sorts[0][property]", sort),
+        ("sorts[0][order]", "asc"),
+        ("limit", str(limit)),
+        ("offset", str(offset)),
+        ("count", "false"),
+        ("schema", "false"),
+    ]
+
+
+def download_params(
+    conditions: tuple[Condition, ...], *, sort: str = "", limit: int | None = None, offset: int = 0
+) -> Params:
+    """Rows as CSV: all of them in one answer, or one sorted page. ``count=false`` spares the source a COUNT."""
+    params = [*_condition_params(conditions), ("format", "csv"), ("count", "false")]
+    if sort:
+        params += [("sorts[0][property]", sort), ("sorts[0][order]", "asc")]
+    if limit is not None:
+        params += [("limit", str(limit)), ("offset", str(offset))]
+    return params
+
+
+def _condition_params(conditions: tuple[Condition, ...]) -> Params:
+    return [
+        (f"conditions[{index}][{name}]", getattr(condition, name))
+        for index, condition in enumerate(conditions)
+        for name in ("property", "operator", "value")
+    ]

@@ -1,0 +1,151 @@
+"""A committed run copied from one lake to another, create-only, its manifest last."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from data_pipeline import lake_layout
+from data_pipeline.open_payments.audits import keys_of
+from data_pipeline.open_payments.facts import Audit
+from etl_core.errors import ConflictError
+from etl_core.lake import content_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from data_pipeline.open_payments.facts import Manifest
+    from etl_core.lake import ObjectStore
+
+WORKERS = 8
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ToCopy:
+    """One object of a run; ``sha256`` and ``size`` where the audits know them."""
+
+    key: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """What was copied and what was there before."""
+
+    files: int
+    copied: int
+    same: int
+    bytes: int
+
+
+def objects_of(manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
+    """Every object of a run but its manifest: parts before their audits, audits before what names them."""
+    parts = [ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits]
+    proofs: dict[str, None] = {}
+    slices: dict[str, None] = {}
+    for audit in audits:
+        keys = keys_of(audit.release, audit.company_id)
+        proofs[keys.part_audit(audit.window.number, audit.window.of)] = None
+        slices[keys.slice_audit] = None
+    release, run_id = manifest.release, manifest.run_id
+    rest = [
+        lake_layout.schema(release.dataset, release.year, release.name),
+        lake_layout.plan(run_id),
+        lake_layout.file_audits(run_id),
+        lake_layout.report(run_id, manifest.year),
+    ]
+    return [*parts, *map(ToCopy, proofs), *map(ToCopy, slices), *map(ToCopy, rest)]
+
+
+def missing(wanted: Iterable[ToCopy], there: dict[str, int]) -> list[ToCopy]:
+    """What the other lake lacks or has in another size, by listings alone: nothing is asked key by key."""
+    return [
+        one for one in wanted if there.get(one.key) is None or (one.size is not None and there[one.key] != one.size)
+    ]
+
+
+def upload_run(
+    here: ObjectStore,
+    there: ObjectStore,
+    manifest: Manifest,
+    *,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    on_file: Callable[[str], None] = lambda _line: None,
+) -> Uploaded:
+    """Copy what is missing there, the manifest last.
+
+    Raises:
+        ConflictError: other content lies under a key of the run, and ``overwrite`` was not asked for.
+
+    """
+    lines = here.get(lake_layout.file_audits(manifest.run_id)) or b""
+    audits = [Audit.model_validate_json(line) for line in lines.splitlines()]
+    mine = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in here.list(prefix)}
+    wanted = [replace(one, size=mine.get(one.key, one.size)) for one in objects_of(manifest, audits)]
+    present = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in there.list(prefix)}
+    todo = wanted if overwrite else missing(wanted, present)
+    last = ToCopy(lake_layout.manifest(manifest.run_id))
+    manifest_there = last.key in present
+    if dry_run:
+        for one in todo:
+            on_file(f"would copy  {one.key}")
+        return Uploaded(len(wanted) + 1, 0, len(wanted) - len(todo), sum(one.size or 0 for one in todo))
+
+    def copy(one: ToCopy) -> int:
+        copied, size = _copy(here, there, one, overwrite=overwrite)
+        on_file(f"{'copied' if copied else 'same  '}  {one.key}")
+        return size if copied else -1
+
+    # Audits after the parts they vouch for: a run cut short there has no audit without its part.
+    sizes: list[int] = []
+    raw = [one for one in todo if one.key.startswith("raw/")]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        sizes += pool.map(copy, raw)
+        sizes += pool.map(copy, [one for one in todo if not one.key.startswith("raw/")])
+    if not manifest_there or overwrite:
+        sizes.append(copy(last))
+    copied = [size for size in sizes if size >= 0]
+    return Uploaded(len(wanted) + 1, len(copied), len(wanted) + 1 - len(copied), sum(copied))
+
+
+def _copy(here: ObjectStore, there: ObjectStore, one: ToCopy, *, overwrite: bool) -> tuple[bool, int]:
+    path = there.scratch_file()
+    try:
+        with path.open("wb") as stream:
+            for chunk in here.read(one.key):
+                stream.write(chunk)
+        sha256, size = content_of(path)
+        if one.sha256 is not None and sha256 != one.sha256:
+            raise ConflictError(f"{here.url}/{one.key} holds sha256 {sha256}, its audit says {one.sha256}; not copied.")
+        if overwrite:
+            found = there.head(one.key)
+            if found is not None:
+                _log.warning("overwriting", key=one.key, lake=there.url)
+                there.delete(one.key)
+        put = there.put_new(one.key, path, sha256=sha256)
+    finally:
+        path.unlink(missing_ok=True)
+    if not put.created and put.sha256 != sha256:
+        raise ConflictError(
+            f"{there.url}/{one.key} holds other content: there sha256 {put.sha256}, here {sha256}.",
+            advice="Nothing was overwritten; --overwrite does.",
+        )
+    return put.created, size
+
+
+def _prefixes(manifest: Manifest) -> list[str]:
+    release = manifest.release
+    audits = lake_layout.release_audits(release.dataset, release.year, release.name)
+    return [
+        "raw/" + audits.removeprefix("metadata/audits/"),
+        audits,
+        lake_layout.schema(release.dataset, release.year, release.name),
+        lake_layout.plan(manifest.run_id).removesuffix("plan.json"),
+    ]

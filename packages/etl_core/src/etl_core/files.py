@@ -1,0 +1,124 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READ_BYTES = 1024 * 1024
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file as lower-case hex, read in 1 MiB pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sync_directory(path: Path) -> None:
+    """Make a new name in ``path`` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_synced(path: Path, body: bytes) -> None:
+    """Write ``body`` to ``path`` and force it to disk; the name itself is not yet durable."""
+    with path.open("wb") as stream:
+        stream.write(body)
+        sync(stream)
+
+
+def sync(stream: BinaryIO) -> None:
+    """Flush ``stream`` and force its bytes to disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+class Scratch:
+    """A process's own folder for unfinished files, below ``parent``.
+
+    Each process holds a lock on its folder, so that the next one to start can tell the
+    folders of dead processes from those of living ones and remove the former: a killed
+    process leaves nothing behind for longer than until the next start.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._folder: Path | None = None
+        self._lock: BinaryIO | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder, made (and the dead swept) at first use."""
+        if self._folder is None:
+            self._parent.mkdir(parents=True, exist_ok=True)
+            with _exclusively(self._parent / "lock"):
+                self._sweep()
+                folder = self._parent / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+                folder.mkdir()
+                self._lock = (folder / "lock").open("wb")
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._folder = folder
+        return self._folder
+
+    def new(self, suffix: str = "") -> Path:
+        """A fresh path below the folder; nothing is created."""
+        return self.folder / f"{uuid.uuid4().hex}{suffix}"
+
+    def close(self) -> None:
+        """Remove the folder and all that is in it, and the parent if it holds nothing else."""
+        if self._folder is None:
+            return
+        with contextlib.suppress(OSError), _exclusively(self._parent / "lock"):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if [entry.name for entry in self._parent.iterdir()] == ["lock"]:
+                (self._parent / "lock").unlink()
+                self._parent.rmdir()
+        if self._lock is not None:
+            self._lock.close()
+        self._folder = self._lock = None
+
+    def _sweep(self) -> None:
+        for entry in self._parent.iterdir():
+            if not entry.is_dir():
+                continue
+            lock = entry / "lock"
+            try:
+                with lock.open("rb") as stream:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # its owner is alive
+            except FileNotFoundError:
+                pass  # killed between mkdir and lock
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _exclusively(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on ``path``, which may be unlinked by the holder before."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            stream = path.open("ab")
+        except FileNotFoundError:
+            continue  # the folder went away between the two lines
+        with stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            try:
+                same = path.stat().st_ino == os.fstat(stream.fileno()).st_ino
+            except FileNotFoundError:
+                same = False
+            if same:
+                yield
+                return

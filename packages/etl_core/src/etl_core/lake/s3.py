@@ -1,0 +1,223 @@
+"""A lake on S3 or a server that speaks its protocol.
+
+Creating is a conditional write (``If-None-Match: *``): 412 means somebody was first, and what
+they wrote is compared; 409 means a race that nobody has won yet, and we try again. A lost
+answer needs no special case: the repeated write meets our own object, finds its content
+equal, and that is success. Head-then-put is a race and is not used.
+
+SHA-256 goes with every object twice: as a checksum that S3 verifies, and as metadata for
+servers that keep no checksums.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.config
+import botocore.exceptions
+
+from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, UnavailableError
+from etl_core.files import Scratch
+from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.retry import Retry, RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mypy_boto3_s3.client import S3Client
+
+READ_BYTES = 1024 * 1024
+# 412 or 409 on a conditional write; the latter while another write of the key is under way.
+PRECONDITION_FAILED, CONFLICT = 412, 409
+DENIED_CODES = frozenset(
+    {
+        "AccessDenied",
+        "403",
+        "Forbidden",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "AllAccessDisabled",
+    }
+)
+RACE_POLICY = RetryPolicy(attempts=8, total_seconds=60, first_wait_seconds=0.1, longest_wait_seconds=5)
+
+
+def make_client(pool_size: int = 16) -> S3Client:
+    """A client from the standard AWS settings: role, profile, ``AWS_*``, ``AWS_ENDPOINT_URL`` for other servers."""
+    config = botocore.config.Config(
+        retries={"mode": "standard", "max_attempts": 6},
+        max_pool_connections=pool_size,
+        connect_timeout=10,
+        read_timeout=60,
+        # Checksums of our own choice go with each write; answers that carry none are not an error.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    with _translated("set up the S3 client"):
+        return boto3.client("s3", config=config)
+
+
+class S3Store:
+    """Objects under ``s3://bucket/prefix``."""
+
+    def __init__(
+        self, client: S3Client, *, bucket: str, prefix: str = "", sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._scratch = Scratch(Path(tempfile.gettempdir()) / f"data-pipeline-{os.getuid()}")
+        self._race = Retry(RACE_POLICY, sleep=sleep)
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
+        digest, size = content_of(body, sha256)
+        try:
+            return self._race.call(lambda _attempt: self._create(key, body, digest, size))
+        finally:
+            if isinstance(body, Path):
+                body.unlink(missing_ok=True)
+
+    def put(self, key: str, body: bytes) -> None:
+        digest, _ = content_of(body)
+        with _translated(f"write {self.url}/{key}"):
+            self._client.put_object(Body=body, **self._write(key, digest))
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            return b"".join(self.read(key))
+        except NotFoundError:
+            return None
+
+    def read(self, key: str) -> Iterator[bytes]:
+        with _translated(f"read {self.url}/{key}"):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + checked_key(key))
+        stream = answer["Body"]
+        with contextlib.closing(stream):
+            while True:
+                with _translated(f"read {self.url}/{key}"):
+                    chunk = stream.read(READ_BYTES)
+                if not chunk:
+                    return
+                yield chunk
+
+    def head(self, key: str) -> ObjectInfo | None:
+        answer = self._head(key)
+        return None if answer is None else ObjectInfo(key, answer["ContentLength"])
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        with _translated(f"list {self.url}/{prefix}"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield ObjectInfo(entry["Key"].removeprefix(self._prefix), entry["Size"])
+
+    def delete(self, key: str) -> None:
+        with _translated(f"delete {self.url}/{key}"):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + checked_key(key))
+
+    def scratch_file(self) -> Path:
+        try:
+            return self._scratch.new()
+        except OSError as error:
+            raise AccessError(f"cannot make a file for work in progress: {error}.", advice="Set TMPDIR.") from error
+
+    def close(self) -> None:
+        self._scratch.close()
+        self._client.close()
+
+    def _write(self, key: str, digest: str) -> dict[str, Any]:
+        return {
+            "Bucket": self._bucket,
+            "Key": self._prefix + checked_key(key),
+            "ChecksumSHA256": base64.b64encode(bytes.fromhex(digest)).decode(),
+            "Metadata": {"sha256": digest},
+        }
+
+    def _create(self, key: str, body: Body, digest: str, size: int) -> PutResult:
+        try:
+            with contextlib.ExitStack() as stack:
+                payload = stack.enter_context(body.open("rb")) if isinstance(body, Path) else body
+                with _translated(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
+                    self._client.put_object(Body=payload, IfNoneMatch="*", **self._write(key, digest))
+        except botocore.exceptions.ClientError as error:
+            if _status(error) == CONFLICT:
+                raise UnavailableError(f"another write of {self.url}/{key} is under way") from error
+            existing = self._existing(key)
+            if existing is None:  # deleted between the two requests
+                raise UnavailableError(f"{self.url}/{key} was there and is gone") from error
+            return existing
+        return PutResult(created=True, sha256=digest, size=size)
+
+    def _existing(self, key: str) -> PutResult | None:
+        answer = self._head(key)
+        if answer is None:
+            return None
+        digest = answer.get("Metadata", {}).get("sha256")
+        if answer.get("ChecksumSHA256") and answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
+            digest = base64.b64decode(answer["ChecksumSHA256"]).hex()
+        if digest is None:
+            found = hashlib.sha256()
+            for chunk in self.read(key):
+                found.update(chunk)
+            digest = found.hexdigest()
+        return PutResult(created=False, sha256=digest, size=answer["ContentLength"])
+
+    def _head(self, key: str) -> Any | None:  # noqa: ANN401 - the SDK's own dictionary
+        with _translated(f"look at {self.url}/{key}", passing=(404,)):
+            try:
+                return self._client.head_object(
+                    Bucket=self._bucket, Key=self._prefix + checked_key(key), ChecksumMode="ENABLED"
+                )
+            except botocore.exceptions.ClientError as error:
+                if _status(error) == 404:
+                    return None
+                raise
+
+
+def _status(error: botocore.exceptions.ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+@contextlib.contextmanager
+def _translated(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[None]:
+    """Turn botocore's exceptions into ours; ``passing`` statuses are the caller's to answer."""
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        status, code = _status(error), str(error.response.get("Error", {}).get("Code", ""))
+        if status in passing:
+            raise
+        message = f"cannot {doing}: {code} {error.response.get('Error', {}).get('Message', '')}".rstrip(" .") + "."
+        if code == "NoSuchBucket":
+            raise ConfigError(message, advice="Create the bucket or correct LAKE_URL.") from error
+        if code in ("NoSuchKey", "404", "NotFound"):
+            raise NotFoundError(message) from error
+        if code in DENIED_CODES:
+            raise AccessError(message, advice="Check the role or the AWS_* settings this process runs with.") from error
+        if status >= 500 or status in (408, 429) or code in ("SlowDown", "RequestTimeout"):
+            raise UnavailableError(message) from error
+        raise PermanentError(message) from error
+    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
+        raise AccessError(
+            f"cannot {doing}: no AWS credentials.",
+            advice="Set a profile or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached.",
+        ) from error
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
+        raise UnavailableError(f"cannot {doing}: {error}.") from error
+    except (botocore.exceptions.BotoCoreError, ValueError) as error:
+        raise ConfigError(f"cannot {doing}: {error}.", advice="Check the AWS_* settings.") from error

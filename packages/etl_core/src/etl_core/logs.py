@@ -1,0 +1,77 @@
+"""Structured logs, once: JSON lines or console text, to stderr, with a copy for the lake.
+
+stdout is never written to: it carries the fact of the run and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableMapping
+    from pathlib import Path
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+FORMATS = ("auto", "console", "json")
+
+
+class _Tee:
+    """One line to the console in its format, and the same event as JSON to a file."""
+
+    def __init__(self, render: Any, copy: Path | None) -> None:  # noqa: ANN401 - a structlog renderer
+        self._render = render
+        self._json = structlog.processors.JSONRenderer(default=str)
+        self._copy = copy.open("a", encoding="utf-8") if copy is not None else None
+
+    def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> str:  # noqa: ANN401 - structlog's contract
+        if self._copy is not None:
+            self._copy.write(str(self._json(logger, name, dict(event))) + "\n")
+            self._copy.flush()
+        return str(self._render(logger, name, event))
+
+    def close(self) -> None:
+        if self._copy is not None:
+            self._copy.close()
+            self._copy = None
+
+
+@contextlib.contextmanager
+def configured(log_format: str, level: str, *, copy: Path | None = None) -> Iterator[None]:
+    """Configure structlog for the time of a job. ``auto`` is console on a terminal, else JSON."""
+    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    renderer: Any = (
+        structlog.processors.JSONRenderer(default=str)
+        if as_json
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    tee = _Tee(renderer, copy)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if as_json or copy is not None else []),
+            tee,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        # Looked up at each call: a progress bar takes over stderr while it is drawn.
+        logger_factory=lambda *_args: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        tee.close()
+        structlog.contextvars.clear_contextvars()
+        structlog.reset_defaults()
+
+
+def bind(**values: str) -> None:
+    """Bind values (run, job, company) to every further line of this thread of work."""
+    structlog.contextvars.bind_contextvars(**values)

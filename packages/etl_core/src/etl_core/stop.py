@@ -1,0 +1,57 @@
+"""One word from a signal handler to every thread: stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from etl_core.errors import StoppedError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class Stop:
+    """Set once, by a signal or by a caller; sleeping and working threads notice at once.
+
+    A second signal of the same kind ends the process the way the system would.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._signal_number = signal.SIGINT
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._event.is_set()
+
+    def ask(self, signal_number: int = signal.SIGINT) -> None:
+        """Ask every thread to stop."""
+        self._signal_number = signal.Signals(signal_number)
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise ``StoppedError`` if somebody asked to stop."""
+        if self._event.is_set():
+            name = self._signal_number.name
+            raise StoppedError(f"stopped by {name}; what was proved is kept", signal_number=self._signal_number)
+
+    def wait(self) -> None:
+        """Wait, for ever, until somebody asks to stop."""
+        self._event.wait()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not past a request to stop; raises ``StoppedError`` then."""
+        self._event.wait(max(0.0, seconds))
+        self.check()
+
+    def install(self) -> None:
+        """Let SIGINT and SIGTERM ask. Only the main thread may call this."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self.ask(number)

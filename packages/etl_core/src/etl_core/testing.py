@@ -1,0 +1,101 @@
+"""Small real implementations of the ports, for tests: they pass the ports' own suites."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from etl_core.errors import NotFoundError
+from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class MemoryStore:
+    """An ``ObjectStore`` in memory. ``writes`` lists the keys in the order they were written."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self.writes: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return "memory://"
+
+    def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
+        digest, size = content_of(body, sha256)
+        raw = body.read_bytes() if isinstance(body, Path) else body
+        with self._lock:
+            existing = self._objects.get(checked_key(key))
+            if existing is None:
+                self._objects[key] = raw
+                self.writes.append(key)
+        if isinstance(body, Path):
+            body.unlink()
+        if existing is not None:
+            there, there_size = content_of(existing)
+            return PutResult(created=False, sha256=there, size=there_size)
+        return PutResult(created=True, sha256=digest, size=size)
+
+    def put(self, key: str, body: bytes) -> None:
+        with self._lock:
+            self._objects[checked_key(key)] = body
+            self.writes.append(key)
+
+    def get(self, key: str) -> bytes | None:
+        return self._objects.get(checked_key(key))
+
+    def read(self, key: str) -> Iterator[bytes]:
+        body = self.get(key)
+        if body is None:
+            raise NotFoundError(f"{self.url}{key} does not exist")
+        yield body
+
+    def head(self, key: str) -> ObjectInfo | None:
+        body = self.get(key)
+        return None if body is None else ObjectInfo(key, len(body))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        with self._lock:
+            found = sorted(self._objects.items())
+        for key, body in found:
+            if key.startswith(prefix):
+                yield ObjectInfo(key, len(body))
+
+    def delete(self, key: str) -> None:
+        with self._lock:
+            self._objects.pop(checked_key(key), None)
+
+    def scratch_file(self) -> Path:
+        with self._lock:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory()
+            return Path(self._folder.name) / str(next(self._numbers))
+
+    def close(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+
+class ManualClock:
+    """A clock that moves when told, and by every sleep; ``slept`` lists the sleeps in seconds."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Do not wait; note it and move on."""
+        self.slept.append(seconds)
+        self.now += seconds
