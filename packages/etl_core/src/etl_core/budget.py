@@ -2,7 +2,9 @@
 
 A ceiling on concurrent requests shared by all threads of the process. A 429 or 503 halves
 what is allowed and holds everybody back until the moment the source named; success raises it
-again, one step per round of answers. A block by the source's edge stops all for good.
+again, one step per round of answers. A source that throttles again and again without naming a
+moment is left alone for twice as long each time; a single such answer only costs its asker the
+wait of a retry. A block by the source's edge stops all for good.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from etl_core.errors import BlockedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# A source that throttles without saying for how long: the wait that users of it report as enough.
-UNNAMED_WAIT_SECONDS = 5.0
+# The hold after the second throttling answer in a row that names no moment; doubles up to the longest.
+FIRST_HOLD_SECONDS = 1.0
+LONGEST_HOLD_SECONDS = 60.0
 # How long a waiting thread sleeps before it looks whether it was asked to stop.
 LOOK_AGAIN_SECONDS = 0.5
 
@@ -41,6 +44,7 @@ class Budget:
         self._in_use = 0
         self._not_before = 0.0
         self._last_cut = float("-inf")
+        self._throttled_in_a_row = 0
         self._blocked: str | None = None
 
     @property
@@ -66,6 +70,7 @@ class Budget:
     def succeeded(self) -> None:
         """An answer came well: allow a little more."""
         with self._changed:
+            self._throttled_in_a_row = 0
             if self._allowed < self.ceiling:
                 self._allowed = min(float(self.ceiling), self._allowed + 1.0 / self._allowed)
                 self._changed.notify()
@@ -77,11 +82,14 @@ class Budget:
         """
         with self._changed:
             now = self._clock()
-            wait = UNNAMED_WAIT_SECONDS if retry_after is None else retry_after
-            self._not_before = max(self._not_before, now + wait)
             if taken > self._last_cut:
                 self._allowed = max(1.0, self._allowed / 2)
                 self._last_cut = now
+                self._throttled_in_a_row += 1
+            if retry_after is None and self._throttled_in_a_row > 1:
+                doubled = FIRST_HOLD_SECONDS * 2.0 ** (self._throttled_in_a_row - 2)
+                retry_after = min(doubled, LONGEST_HOLD_SECONDS)
+            self._not_before = max(self._not_before, now + (retry_after or 0.0))
 
     def block(self, why: str) -> None:
         """The source's edge refuses us: no further request is let through."""

@@ -16,7 +16,9 @@ import re
 from typing import Final
 
 _FIELD: Final = re.compile(rb'"((?:[^"]|"")*)"|([^",\r\n]*)')
-_NEEDS_QUOTES: Final = re.compile(rb'[,"\s]')
+# With literal quotes marked: a backslash forces quoting, so there is none in an unquoted field.
+_MARKED_FIELD: Final = re.compile(rb'"((?:[^"]|"")*)"|([^",\r\n\xff]*)')
+_NEEDS_QUOTES: Final = re.compile(rb'[," \t\r\n]')
 # Stands for a quote that does not end its field. No UTF-8 text holds this byte.
 _LITERAL_QUOTE: Final = b"\xff"
 
@@ -26,7 +28,7 @@ def parse_record(raw: bytes, width: int) -> list[bytes] | None:
 
     Returns None if no reading, or more than one reading, does.
     """
-    plain = _parse_rfc4180(raw, width)
+    plain = _parse_rfc4180(raw, width, _FIELD)
     if b'\\"' not in raw or _LITERAL_QUOTE in raw:
         return plain
     readings = [plain] if plain is not None else []
@@ -34,7 +36,7 @@ def parse_record(raw: bytes, width: int) -> list[bytes] | None:
         raw.replace(b'\\"', b"\\" + _LITERAL_QUOTE),
         re.sub(rb'\\"(?!,|$)', b"\\\\" + _LITERAL_QUOTE, raw),
     ):
-        fields = _parse_rfc4180(escaped, width)
+        fields = _parse_rfc4180(escaped, width, _MARKED_FIELD)
         if fields is not None:
             fields = [field.replace(_LITERAL_QUOTE, b'"') for field in fields]
             if fields not in readings:
@@ -42,11 +44,11 @@ def parse_record(raw: bytes, width: int) -> list[bytes] | None:
     return readings[0] if len(readings) == 1 else None
 
 
-def _parse_rfc4180(raw: bytes, width: int) -> list[bytes] | None:
+def _parse_rfc4180(raw: bytes, width: int, field: re.Pattern[bytes]) -> list[bytes] | None:
     fields: list[bytes] = []
     position, end = 0, len(raw)
     while True:
-        match = _FIELD.match(raw, position)
+        match = field.match(raw, position)
         if match is None:  # pragma: no cover - the second branch matches the empty string
             return None
         quoted = match.group(1)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
+import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from etl_core.errors import AccessError, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,20 +61,27 @@ class Scratch:
         self._parent = parent
         self._folder: Path | None = None
         self._lock: BinaryIO | None = None
+        # Two threads at first use must not make two folders: the lock of one would be lost, its files swept.
+        self._making = threading.Lock()
 
     @property
     def folder(self) -> Path:
         """The folder, made (and the dead swept) at first use."""
-        if self._folder is None:
-            self._parent.mkdir(parents=True, exist_ok=True)
-            with _exclusively(self._parent / "lock"):
-                self._sweep()
-                folder = self._parent / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-                folder.mkdir()
-                self._lock = (folder / "lock").open("wb")
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._folder = folder
-        return self._folder
+        with self._making:
+            if self._folder is None:
+                self._parent.mkdir(parents=True, exist_ok=True)
+                with self.alone():
+                    self._sweep()
+                    folder = self._parent / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+                    folder.mkdir()
+                    self._lock = (folder / "lock").open("wb")
+                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._folder = folder
+            return self._folder
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock of all scratch folders below ``parent``, against other threads and processes."""
+        return _exclusively(self._parent / "lock")
 
     def new(self, suffix: str = "") -> Path:
         """A fresh path below the folder; nothing is created."""
@@ -80,7 +91,7 @@ class Scratch:
         """Remove the folder and all that is in it, and the parent if it holds nothing else."""
         if self._folder is None:
             return
-        with contextlib.suppress(OSError), _exclusively(self._parent / "lock"):
+        with contextlib.suppress(OSError), self.alone():
             shutil.rmtree(self._folder, ignore_errors=True)
             if [entry.name for entry in self._parent.iterdir()] == ["lock"]:
                 (self._parent / "lock").unlink()
@@ -102,6 +113,23 @@ class Scratch:
             except FileNotFoundError:
                 pass  # killed between mkdir and lock
             shutil.rmtree(entry, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn an ``OSError`` into an error of ours, with what was being done and what to try."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        message = f"cannot {doing}: {reason}."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise AccessError(
+                message, advice="Free some space and run the same command again; work done is kept."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise AccessError(message, advice="Check who owns it, and whether it is mounted read-only.") from error
+        raise PermanentError(message) from error
 
 
 @contextlib.contextmanager

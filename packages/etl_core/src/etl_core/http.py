@@ -114,7 +114,7 @@ class HttpClient:
                 body = b"".join(answer.chunks)
             try:
                 return json.loads(body)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # the latter from a thousand open brackets
                 raise UnavailableError(f"GET {answer.url} answered {len(body)} bytes that are no JSON") from error
 
         return self._retry.call(once, on_retry=self._on_retry(tally))
@@ -208,7 +208,7 @@ class HttpClient:
 
     def _check(self, response: requests.Response, taken: float, expect: str) -> None:
         status = response.status_code
-        content_type = response.headers.get("Content-Type", "")
+        content_type = response.headers.get("Content-Type", "").lower()
         if status == 200 and not (expect and "html" in content_type and expect not in content_type):
             return
         with _translated(response.url):
@@ -246,7 +246,7 @@ def printable(text: str, length: int = 300) -> str:
 
 def _message_of(body: str) -> str:
     """The ``message`` of a JSON error, or the text of anything else."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         parsed = json.loads(body)
         if isinstance(parsed, dict) and isinstance(parsed.get("message"), str):
             return str(parsed["message"])

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice
 from typing import TYPE_CHECKING
 
 from etl_core.dialect import parse_record, write_fields
@@ -219,7 +219,15 @@ class RecordReader:
         return b""
 
     def _take_records(self, records: list[bytes], outlines: list[bytes]) -> None:
-        if self._take_plainly(records, outlines):
+        # A backslash may be quoted in one dialect and bare in the other: such records are parsed.
+        odd = [b"\\" in raw for raw in records]
+        if not any(odd):
+            if self._take_plainly(records, outlines):
+                return
+        elif not all(odd):
+            plain = [not one for one in odd]
+            self._take_records(list(compress(records, odd)), list(compress(outlines, odd)))
+            self._take_records(list(compress(records, plain)), list(compress(outlines, plain)))
             return
         for raw, outline in zip(records, outlines, strict=True):
             width = outline.count(b",") + 1
@@ -236,7 +244,7 @@ class RecordReader:
         commas = self._width - 1
         if [outline.count(b",") for outline in outlines].count(commas) != len(outlines):
             return False
-        if not self._volatile_are_outermost or any(b"\\" in raw for raw in records):
+        if not self._volatile_are_outermost:
             return False
         cells = [outline.split(b",", self._last_needed + 1) for outline in outlines]
         for index, value in self._equal:
@@ -259,13 +267,17 @@ class RecordReader:
         return True
 
     def _take_slowly(self, lines: bytes) -> bytes:
-        """Lines that RFC 4180 alone does not explain: record by record, in either dialect."""
+        """Lines that RFC 4180 alone does not explain: those around a ``\\"`` record by record, in either dialect."""
         if b'\\"' not in lines and lines.count(b'"') % 2 == 0:
             raise RecordError(
                 "malformed", f"a quote in the wrong place after record {self._records}: {_excerpt(lines)}"
             )
+        plain: list[bytes] = []
         group: list[bytes] = []
         for line in lines.split(b"\n")[:-1]:
+            if not group and b'\\"' not in line and line.count(b'"') % 2 == 0:
+                plain.append(line)
+                continue
             group.append(line)
             raw = b"\n".join(group)
             if parse_record(raw, self._width) is not None:
@@ -275,6 +287,8 @@ class RecordReader:
                 raise self._misfit(raw, raw.count(b",") + 1)
             elif len(group) > LONGEST_RECORD_LINES:
                 raise RecordError("malformed", f"record {self._records + 1} cannot be read: {_excerpt(raw)}")
+        if plain:
+            self._take_lines(b"".join(line + b"\n" for line in plain))
         return b"".join(line + b"\n" for line in group)
 
     def _take_parsed(self, raw: bytes) -> None:
@@ -304,6 +318,8 @@ class RecordReader:
         at = self._records + 1
         if width == 1:
             return RecordError("error_row", f"the source wrote in place of record {at}: {_excerpt(raw)}")
+        if width == self._width:  # a carriage return where no dialect of ours writes one
+            return RecordError("malformed", f"record {at} cannot be read: {_excerpt(raw)}")
         return RecordError("width", f"record {at} has {width} fields, the header has {self._width}")
 
 

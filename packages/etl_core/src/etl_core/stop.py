@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import signal
-import threading
 from typing import TYPE_CHECKING
 
 from etl_core.errors import StoppedError
@@ -19,32 +20,39 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._asked = False
+        # Wakes sleepers, each of whom passes it on. A signal handler must not take a lock that the thread it
+        # interrupts may hold, as ``threading.Event.set`` does; ``SimpleQueue.put`` is made for that.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._signal_number = signal.SIGINT
 
     @property
     def asked(self) -> bool:
         """Whether somebody asked to stop."""
-        return self._event.is_set()
+        return self._asked
 
     def ask(self, signal_number: int = signal.SIGINT) -> None:
         """Ask every thread to stop."""
         self._signal_number = signal.Signals(signal_number)
-        self._event.set()
+        self._asked = True
+        self._wake.put(None)
 
     def check(self) -> None:
         """Raise ``StoppedError`` if somebody asked to stop."""
-        if self._event.is_set():
+        if self._asked:
             name = self._signal_number.name
             raise StoppedError(f"stopped by {name}; what was proved is kept", signal_number=self._signal_number)
 
     def wait(self) -> None:
         """Wait, for ever, until somebody asks to stop."""
-        self._event.wait()
+        self._wake.get()
+        self._wake.put(None)
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but not past a request to stop; raises ``StoppedError`` then."""
-        self._event.wait(max(0.0, seconds))
+        with contextlib.suppress(queue.Empty):
+            self._wake.get(timeout=max(0.0, seconds))
+            self._wake.put(None)
         self.check()
 
     def install(self) -> None:

@@ -56,14 +56,18 @@ class Telemetry:
             for name in sorted(self._kinds):
                 kind, help_text = self._kinds[name]
                 if help_text:
-                    lines.append(f"# HELP {name} {help_text}")
+                    lines.append(f"# HELP {name} {_escape_help(help_text)}")
                 lines.append(f"# TYPE {name} {kind}")
                 for (key, labels), value in sorted(self._values.items()):
                     if key == name:
                         inner = ",".join(f'{label}="{_escape(text)}"' for label, text in labels)
-                        lines.append(f"{name}{{{inner}}} {value:g}" if inner else f"{name} {value:g}")
+                        lines.append(f"{name}{{{inner}}} {value!r}" if inner else f"{name} {value!r}")
         return "\n".join(lines) + "\n" if lines else ""
 
 
 def _escape(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return _escape_help(text).replace('"', r"\"")
+
+
+def _escape_help(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from data_pipeline.open_payments.download import WindowTask, reason_of
+from data_pipeline.open_payments.download import ReleaseGoneError, WindowTask, reason_of
 from data_pipeline.open_payments.facts import SliceResult
 from etl_core.errors import BlockedError, PipelineError, StoppedError, TemporaryError, UnavailableError
 from etl_core.telemetry import Tally
@@ -220,7 +220,7 @@ class Crew:
         with self._changed:
             if self._give_up is not None:
                 return
-            if isinstance(error, BlockedError):
+            if isinstance(error, (BlockedError, ReleaseGoneError)):
                 self._give_up = error
             elif isinstance(error, UnavailableError):
                 self._failures_in_a_row += 1

@@ -21,6 +21,7 @@ from data_pipeline.open_payments.audits import keys_of, write_attempt
 from data_pipeline.open_payments.facts import Attempt, Audit, WindowFact
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID, VOLATILE
 from etl_core.errors import BlockedError, ConflictError, NotFoundError, PermanentError, TemporaryError
+from etl_core.files import explained
 from etl_core.records import Layout, RecordError, RecordReader, Summary
 from etl_core.telemetry import Tally
 
@@ -243,7 +244,7 @@ class WindowFetcher:
         reader = RecordReader(task.layout)
         fetch = self._write_pages if pages else self._write_answer
         try:
-            with path.open("wb") as stream:
+            with explained(f"write {path}"), path.open("wb") as stream:
                 url = fetch(task, expected, stream, reader, shown, past_caches=past_caches)
             if reader.records > expected:
                 raise RecordError("rows_extra", f"{reader.records} records and more, the source counts {expected}")

@@ -65,7 +65,7 @@ def closure_of(plan: Plan, results: Sequence[SliceResult], source_rows: int) -> 
     proved = [result for result in results if result.verdict in ("proved", "empty")]
     rows = sum(result.rows for result in proved)
     year = plan.release.year
-    if not plan.selection.is_whole_year:
+    if not plan.selection.is_whole_year and rows != source_rows:
         note = f"{rows:,} of the year's {source_rows:,} rows; the selection is a part of the year"
     elif rows == source_rows:
         note = f"the {len(proved):,} slices sum to the source's {source_rows:,} rows of {year}"

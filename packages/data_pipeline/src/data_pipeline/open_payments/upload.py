@@ -12,6 +12,7 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.audits import keys_of
 from data_pipeline.open_payments.facts import Audit
 from etl_core.errors import ConflictError
+from etl_core.files import explained
 from etl_core.lake import content_of
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def upload_run(
 def _copy(here: ObjectStore, there: ObjectStore, one: ToCopy, *, overwrite: bool) -> tuple[bool, int]:
     path = there.scratch_file()
     try:
-        with path.open("wb") as stream:
+        with explained(f"write {path}"), path.open("wb") as stream:
             for chunk in here.read(one.key):
                 stream.write(chunk)
         sha256, size = content_of(path)

@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etl_core.errors import AccessError, NotFoundError, PermanentError
-from etl_core.files import Scratch, sha256_of, sync_directory, write_synced
+from etl_core.errors import NotFoundError
+from etl_core.files import Scratch, explained, sha256_of, sync_directory, write_synced
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ class DirectoryStore:
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         path = self._path(key)
         digest, size = content_of(body, sha256)
-        with _translated(f"write {path}"):
+        with explained(f"write {path}"), contextlib.ExitStack() as stack:
+            if isinstance(body, Path):
+                stack.callback(body.unlink, missing_ok=True)
             if path.exists():
                 return self._existing(path)
             if isinstance(body, Path):
@@ -52,21 +54,21 @@ class DirectoryStore:
                     os.fsync(stream.fileno())
             else:
                 temporary = self._scratch.new()
+                stack.callback(temporary.unlink, missing_ok=True)
                 write_synced(temporary, body)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _link_new(temporary, path)
+                self._link_new(temporary, path)
             except FileExistsError:
                 return self._existing(path)
-            finally:
-                temporary.unlink(missing_ok=True)
             sync_directory(path.parent)
         return PutResult(created=True, sha256=digest, size=size)
 
     def put(self, key: str, body: bytes) -> None:
         path = self._path(key)
-        with _translated(f"write {path}"):
+        with explained(f"write {path}"), contextlib.ExitStack() as stack:
             temporary = self._scratch.new()
+            stack.callback(temporary.unlink, missing_ok=True)
             write_synced(temporary, body)
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(path)
@@ -74,7 +76,7 @@ class DirectoryStore:
 
     def get(self, key: str) -> bytes | None:
         path = self._path(key)
-        with _translated(f"read {path}"):
+        with explained(f"read {path}"):
             try:
                 return path.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
@@ -82,7 +84,7 @@ class DirectoryStore:
 
     def read(self, key: str) -> Iterator[bytes]:
         path = self._path(key)
-        with _translated(f"read {path}"):
+        with explained(f"read {path}"):
             try:
                 stream = path.open("rb")
             except FileNotFoundError as error:
@@ -93,7 +95,7 @@ class DirectoryStore:
 
     def head(self, key: str) -> ObjectInfo | None:
         path = self._path(key)
-        with _translated(f"look at {path}"):
+        with explained(f"look at {path}"):
             try:
                 return ObjectInfo(key, path.stat().st_size) if path.is_file() else None
             except (FileNotFoundError, NotADirectoryError):
@@ -101,23 +103,19 @@ class DirectoryStore:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder = self._root / prefix.rpartition("/")[0]
-        with _translated(f"list {folder}"):
-            found = sorted(
-                (path.relative_to(self._root).as_posix(), path.stat().st_size)
-                for path in folder.rglob("*")
-                if path.is_file() and SCRATCH_NAME not in path.parts
-            )
+        with explained(f"list {folder}"):
+            found = sorted((path.relative_to(self._root).as_posix(), size) for path, size in _files_below(folder))
         for key, size in found:
             if key.startswith(prefix):
                 yield ObjectInfo(key, size)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with _translated(f"delete {path}"):
+        with explained(f"delete {path}"):
             path.unlink(missing_ok=True)
 
     def scratch_file(self) -> Path:
-        with _translated(f"make a file in {self._root}"):
+        with explained(f"make a file in {self._root}"):
             return self._scratch.new()
 
     def close(self) -> None:
@@ -129,29 +127,48 @@ class DirectoryStore:
     def _existing(self, path: Path) -> PutResult:
         return PutResult(created=False, sha256=sha256_of(path), size=path.stat().st_size)
 
+    def _link_new(self, source: Path, target: Path) -> None:
+        """Give ``source`` the name ``target`` if it is free, else raise ``FileExistsError``."""
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno == errno.EXDEV and source.parent != target.parent:
+                # The source is on another file system: its bytes first, under a name that ``list`` leaves out.
+                beside = target.with_name(f"{SCRATCH_NAME}-{uuid.uuid4().hex}")
+                try:
+                    _copy(source, beside)
+                    self._link_new(beside, target)
+                finally:
+                    beside.unlink(missing_ok=True)
+            elif error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+                # Some network and desktop file systems have no hard links.
+                self._rename_new(source, target)
+            else:
+                raise
 
-def _link_new(source: Path, target: Path) -> None:
-    """Give ``source`` the name ``target`` if it is free, else raise ``FileExistsError``."""
+    def _rename_new(self, source: Path, target: Path) -> None:
+        """As ``_link_new`` without hard links: one writer at a time; the lock of a killed one is free again."""
+        with self._scratch.alone():
+            if target.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+            source.replace(target)
+
+
+def _files_below(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Files and their sizes: what goes away meanwhile is left out, what may not be read is an error."""
     try:
-        os.link(source, target)
-    except OSError as error:
-        # Some network and desktop file systems have no hard links: reserve the name instead.
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV):
-            raise
-        _rename_new(source, target)
-
-
-def _rename_new(source: Path, target: Path) -> None:
-    """As ``_link_new``, for file systems without hard links: the winner of a marker file renames."""
-    marker = target.with_name(f".{target.name}.creating")
-    with contextlib.ExitStack() as stack:
-        os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        stack.callback(marker.unlink, missing_ok=True)
-        if target.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        beside = target.with_name(f".{uuid.uuid4().hex}")
-        source.replace(beside) if source.parent == target.parent else _copy(source, beside)
-        beside.replace(target)
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if entry.name.startswith(SCRATCH_NAME):
+            continue
+        if entry.is_dir():
+            yield from _files_below(Path(entry.path))
+        elif entry.is_file():
+            with contextlib.suppress(FileNotFoundError):
+                yield Path(entry.path), entry.stat().st_size
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -160,22 +177,3 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
     with target.open("rb+") as stream:
         os.fsync(stream.fileno())
-
-
-@contextlib.contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    """Turn an ``OSError`` into ours, with what was being done and what to try."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        message = f"cannot {doing}: {reason}."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise AccessError(
-                message, advice="Free some space and run the same command again; work done is kept."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise AccessError(
-                message, advice="Check who owns the lake (LAKE_URL) and whether it is mounted read-only."
-            ) from error
-        raise PermanentError(message) from error

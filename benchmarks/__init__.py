@@ -1,0 +1,1 @@
+"""Side-by-side measurements with what a user would use instead."""

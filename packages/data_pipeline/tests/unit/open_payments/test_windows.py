@@ -1,0 +1,105 @@
+import unittest
+from datetime import date, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, Window, cut, rows_of
+
+YEAR = [(date(2024, 1, 1) + timedelta(days=day)).strftime("%m/%d/%Y") for day in range(366)]
+ODD = ["", "11/30/0002", "02/29/2024", "00/00/0000", "13/45/2024", "2024-01-15", "\u00e9", "~"]
+
+counts = st.integers(0, 25_000_000)
+dates = st.one_of(st.sampled_from(YEAR + ODD), st.dates().map(lambda day: day.strftime("%m/%d/%Y")), st.text())
+
+
+def holders(windows: tuple[Window, ...], day: str) -> list[int]:
+    return [window.number for window in windows if window.holds(day)]
+
+
+class Cut(unittest.TestCase):
+    def test_has_one_window_up_to_sixty_thousand_rows_and_one_more_for_each_further_sixty_thousand(self):
+        for rows, windows in [
+            (0, 1), (1, 1), (59_999, 1), (60_000, 1), (60_001, 2), (120_000, 2), (120_001, 3),
+            (1_772_764, 30), (21_960_000, 366), (25_000_000, 366),
+        ]:  # fmt: skip
+            with self.subTest(rows=rows):
+                self.assertEqual(len(cut(rows)), windows)
+
+    def test_leaves_a_small_slice_whole(self):
+        (window,) = cut(ROWS_PER_WINDOW)
+
+        self.assertEqual(window, Window(1, 1, "", ""))
+        self.assertTrue(window.is_whole_slice)
+        self.assertFalse(cut(ROWS_PER_WINDOW + 1)[0].is_whole_slice)
+
+    def test_is_the_same_for_every_process_and_release(self):
+        self.assertEqual(
+            cut(200_000),
+            (
+                Window(1, 4, "", "04/02"),
+                Window(2, 4, "04/02", "07/02"),
+                Window(3, 4, "07/02", "10/01"),
+                Window(4, 4, "10/01", ""),
+            ),
+        )
+
+    def test_gives_every_day_of_a_leap_year_a_window_of_its_own_at_most(self):
+        windows = cut(25_000_000)
+
+        self.assertEqual([holders(windows, day) for day in YEAR], [[number] for number in range(1, 367)])
+        self.assertEqual(windows[59].low, "02/29")
+
+    def test_is_even_in_days(self):
+        for rows in (60_001, 200_000, 1_772_764, 9_000_000):
+            with self.subTest(rows=rows):
+                windows = cut(rows)
+                days = [sum(window.holds(day) for day in YEAR) for window in windows]
+                self.assertLessEqual(max(days) - min(days), 1)
+
+    @given(rows=counts, day=dates)
+    def test_puts_every_text_there_is_into_exactly_one_window(self, rows, day):
+        self.assertEqual(len(holders(cut(rows), day)), 1)
+
+    @given(rows=counts)
+    def test_tiles_the_slice_from_open_end_to_open_end(self, rows):
+        windows = cut(rows)
+
+        self.assertEqual([window.number for window in windows], list(range(1, len(windows) + 1)))
+        self.assertEqual({window.of for window in windows}, {len(windows)})
+        self.assertEqual((windows[0].low, windows[-1].high), ("", ""))
+        self.assertEqual([window.high for window in windows[:-1]], [window.low for window in windows[1:]])
+        self.assertEqual(sorted({window.low for window in windows}), [window.low for window in windows])
+
+
+class Holds(unittest.TestCase):
+    def test_takes_the_lower_edge_and_leaves_the_upper(self):
+        window = Window(2, 3, "04/02", "07/02")
+
+        for day, held in [
+            ("04/01/2024", False), ("04/02", True), ("04/02/2024", True), ("07/01/9999", True),
+            ("07/02", False), ("07/02/2024", False), ("", False),
+        ]:  # fmt: skip
+            with self.subTest(day=day):
+                self.assertEqual(window.holds(day), held)
+
+    def test_puts_odd_dates_where_their_text_lies(self):
+        windows = cut(700_000)  # twelve
+
+        for day, number in [("11/30/0002", 11), ("", 1), ("02/29/2024", 2), ("13/45/2024", 12)]:
+            with self.subTest(day=day):
+                self.assertEqual(holders(windows, day), [number])
+
+
+class RowsOf(unittest.TestCase):
+    def test_sums_the_rows_per_date_by_window(self):
+        windows = cut(180_000)
+
+        self.assertEqual(
+            rows_of(windows, {"": 1, "01/15/2024": 10, "04/30/2024": 100, "11/30/0002": 1000, "12/31/2024": 5}),
+            {1: 111, 2: 0, 3: 1005},
+        )
+
+    @given(st.dictionaries(dates, st.integers(1, 1_000_000)), counts)
+    def test_loses_no_row_and_counts_none_twice(self, by_date, rows):
+        self.assertEqual(sum(rows_of(cut(rows), by_date).values()), sum(by_date.values()))

@@ -1,0 +1,137 @@
+import unittest
+
+from data_pipeline import lake_layout
+from data_pipeline.lake_layout import SliceKeys
+from data_pipeline.open_payments.audits import keys_of
+from etl_core.errors import UsageError
+from packages.data_pipeline.tests.unit.fakes import a_release
+
+RELEASE = "dataset=general-payments/year=2024/release=2026-06-30-9323b84e"
+SLICE = f"{RELEASE}/company_id=100000000053"
+THIS = ("general-payments", 2024, "2026-06-30-9323b84e")
+NO_IDS = ["", ".", "..", "a/b", "../x", "/x", "a b", "a\n", "\u00e9", "a\x00", "-a", "_a", "\\", "x" * 101]
+
+
+class Keys(unittest.TestCase):
+    """As the design says them, to the letter: other systems read them (S2.4, S3.1)."""
+
+    def test_of_a_slice(self):
+        keys = SliceKeys(*THIS, "100000000053")
+
+        self.assertEqual(keys.part(1, 1), f"raw/{SLICE}/part-1-of-1.csv")
+        self.assertEqual(keys.part_audit(2, 12), f"metadata/audits/{SLICE}/part-2-of-12.json")
+        self.assertEqual(keys.slice_audit, f"metadata/audits/{SLICE}/slice.json")
+        self.assertEqual(keys_of(a_release(), "100000000053"), keys)
+
+    def test_of_a_release(self):
+        self.assertEqual(lake_layout.release_audits(*THIS), f"metadata/audits/{RELEASE}/")
+        self.assertEqual(lake_layout.schema(*THIS), f"metadata/schemas/{RELEASE}/schema.json")
+
+    def test_of_a_run(self):
+        run_id = "2026-02-18T17-20-33"
+        run = f"metadata/runs/run_id={run_id}"
+        for key, found in [
+            ("plan.json", lake_layout.plan(run_id)),
+            ("manifest.json", lake_layout.manifest(run_id)),
+            ("file_audits.jsonl", lake_layout.file_audits(run_id)),
+            ("download_report_2024.csv", lake_layout.report(run_id, 2024)),
+            ("failures/", lake_layout.failures(run_id)),
+            ("failures/company_id=53/attempt-0f.json", lake_layout.failure(run_id, "53", "0f")),
+        ]:
+            with self.subTest(key=key):
+                self.assertEqual(found, f"{run}/{key}")
+        self.assertTrue(run.startswith(lake_layout.RUNS))
+
+    def test_of_logs_and_metrics_of_a_run_and_its_later_legs(self):
+        for number, name in [(1, "r1"), (2, "r1.2"), (10, "r1.10")]:
+            with self.subTest(number=number):
+                self.assertEqual(lake_layout.log("r1", number), f"metadata/logs/run_id={name}.log")
+                self.assertEqual(lake_layout.metrics("r1", number), f"metadata/logs/run_id={name}.prom")
+
+    def test_of_caches(self):
+        self.assertEqual(lake_layout.DATASET_IDS_CACHE, "metadata/dataset_ids_cache.json")
+        self.assertEqual(
+            lake_layout.totals("general-payments", "18-02-2026"),
+            "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_18-02-2026.json",
+        )
+        self.assertEqual(
+            lake_layout.totals_prefix("general-payments"), "metadata/totals/dataset=general-payments/"
+        )
+
+
+class Reading(unittest.TestCase):
+    def test_finds_the_company_of_a_slice_audit_and_of_nothing_else(self):
+        keys = SliceKeys(*THIS, "53")
+        for key, company_id in [
+            (keys.slice_audit, "53"),
+            (keys.part_audit(1, 1), None),
+            (keys.part(1, 1), None),
+            ("a/company_id=53/slice.json.tmp", None),
+            ("a/company_id=x/slice.json", None),
+            ("a/company_id=/slice.json", None),
+        ]:
+            with self.subTest(key=key):
+                self.assertEqual(lake_layout.company_of_slice_audit(key), company_id)
+
+    def test_finds_the_run_of_a_plan_and_of_nothing_else(self):
+        for key, run_id in [
+            (lake_layout.plan("r1"), "r1"),
+            (lake_layout.manifest("r1"), None),
+            ("metadata/runs/run_id=r1/failures/plan.json", None),
+            ("metadata/runs/run_id=r1/plan.json.tmp", None),
+            ("x/metadata/runs/run_id=r1/plan.json", None),
+        ]:
+            with self.subTest(key=key):
+                self.assertEqual(lake_layout.run_of_plan(key), run_id)
+
+    def test_finds_the_day_of_a_totals_file_and_of_nothing_else(self):
+        for key, day in [
+            (lake_layout.totals("general-payments", "18-02-2026"), "18-02-2026"),
+            ("openpayments_companies_totals_by_year_18-02-26.json", None),
+            ("openpayments_companies_totals_by_year_18-02-2026.json.tmp", None),
+            ("openpayments_companies_totals_by_year_18_02_2026.json", None),
+            ("notes.txt", None),
+        ]:
+            with self.subTest(key=key):
+                self.assertEqual(lake_layout.day_of_totals(key), day)
+
+
+class Ids(unittest.TestCase):
+    def test_of_runs_are_letters_digits_and_three_signs(self):
+        for run_id in ["2026-02-18T17-20-33", "a", "0", "A.b_c-d", "manual__2026-01-01T00", "x" * 100]:
+            with self.subTest(run_id=run_id):
+                self.assertEqual(lake_layout.checked_run_id(run_id), run_id)
+
+    def test_of_runs_that_would_leave_their_folder_are_refused(self):
+        for run_id in NO_IDS:
+            for key in (
+                lake_layout.checked_run_id,
+                lake_layout.plan,
+                lake_layout.manifest,
+                lake_layout.file_audits,
+                lake_layout.failures,
+            ):
+                with self.subTest(run_id=run_id, key=key.__name__), self.assertRaises(UsageError) as caught:
+                    key(run_id)
+                self.assertIn(repr(run_id), str(caught.exception))
+            with self.subTest(run_id=run_id), self.assertRaises(UsageError):
+                lake_layout.log(run_id, 1)
+
+    def test_of_companies_are_up_to_38_digits(self):
+        for company_id in ["1", "100000000053", "9" * 38]:
+            with self.subTest(company_id=company_id):
+                self.assertEqual(lake_layout.checked_company_id(company_id), company_id)
+
+    def test_of_companies_that_are_none_are_refused_in_every_key(self):
+        for company_id in [*NO_IDS, "12a", "1.0", "+1", "9" * 39, "\u0661", "1 "]:
+            keys = SliceKeys(*THIS, company_id)
+            for build in (
+                lambda one: lake_layout.checked_company_id(one),
+                lambda one, keys=keys: keys.part(1, 1),
+                lambda one, keys=keys: keys.part_audit(1, 1),
+                lambda one, keys=keys: keys.slice_audit,
+                lambda one: lake_layout.failure("r1", one, "x"),
+            ):
+                with self.subTest(company_id=company_id), self.assertRaises(UsageError) as caught:
+                    build(company_id)
+                self.assertIn(repr(company_id), str(caught.exception))

@@ -1,0 +1,99 @@
+import dataclasses
+import unittest
+
+from data_pipeline import __version__
+from data_pipeline.settings import Settings
+from etl_core.errors import ConfigError
+from etl_core.logs import FORMATS, LEVELS
+
+
+class FromMapping(unittest.TestCase):
+    def test_without_anything_has_the_defaults_of_the_design(self):
+        self.assertEqual(
+            dataclasses.asdict(Settings.from_mapping({})),
+            {
+                "open_payments_url": "https://openpaymentsdata.cms.gov",
+                "open_payments_user_agent": f"openpayments-data-pipeline/{__version__} python-requests",
+                "lake_url": "./data",
+                "source_max_streams": 8,
+                "source_timeout_seconds": 60.0,
+                "source_attempts": 6,
+                "source_first_wait_seconds": 0.5,
+                "run_id": "",
+                "log_format": "auto",
+                "log_level": "info",
+                "grace_seconds": 25.0,
+            },
+        )
+
+    def test_reads_every_field_from_text(self):
+        for name, text, value in [
+            ("OPEN_PAYMENTS_URL", "http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("OPEN_PAYMENTS_USER_AGENT", "us", "us"),
+            ("LAKE_URL", "s3://bucket/prefix", "s3://bucket/prefix"),
+            ("SOURCE_MAX_STREAMS", "16", 16),
+            ("SOURCE_TIMEOUT_SECONDS", "2.5", 2.5),
+            ("SOURCE_ATTEMPTS", "1", 1),
+            ("SOURCE_FIRST_WAIT_SECONDS", "0", 0.0),
+            ("RUN_ID", "r1", "r1"),
+            ("LOG_FORMAT", "json", "json"),
+            ("LOG_LEVEL", "debug", "debug"),
+            ("GRACE_SECONDS", "0.5", 0.5),
+        ]:
+            with self.subTest(name=name):
+                found = getattr(Settings.from_mapping({name: text}), name.lower())
+                self.assertEqual((found, type(found)), (value, type(value)))
+
+    def test_takes_an_empty_value_for_none_and_ignores_other_names(self):
+        self.assertEqual(
+            Settings.from_mapping({"SOURCE_ATTEMPTS": "", "LOG_LEVEL": "", "lake_url": "x", "HOME": "y"}), Settings()
+        )
+
+    def test_says_which_value_is_bad_why_and_where_it_came_from(self):
+        for name, text, why in [
+            ("SOURCE_MAX_STREAMS", "many", "is not a number. Correct it or leave it out."),
+            ("SOURCE_MAX_STREAMS", "1.5", "is not a number. Correct it or leave it out."),
+            ("SOURCE_TIMEOUT_SECONDS", "1 s", "is not a number. Correct it or leave it out."),
+            ("SOURCE_MAX_STREAMS", "0", "is too small; the least is 1."),
+            ("SOURCE_MAX_STREAMS", "-3", "is too small; the least is 1."),
+            ("SOURCE_TIMEOUT_SECONDS", "0.09", "is too small; the least is 0.1."),
+            ("SOURCE_ATTEMPTS", "0", "is too small; the least is 1."),
+            ("SOURCE_FIRST_WAIT_SECONDS", "-0.1", "is too small; the least is 0."),
+            ("GRACE_SECONDS", "-1", "is too small; the least is 0."),
+            ("GRACE_SECONDS", "nan", "is too small; the least is 0."),
+            ("LOG_FORMAT", "xml", "is not one of auto, console, json."),
+            ("LOG_LEVEL", "INFO", "is not one of debug, info, warning, error."),
+        ]:
+            for said_in, where in [({}, ""), ({name: "a file"}, " (from a file)"), ({"HOME": "a file"}, "")]:
+                with self.subTest(name=name, text=text, where=where), self.assertRaises(ConfigError) as caught:
+                    Settings.from_mapping({name: text}, said_in=said_in)
+                message = str(caught.exception)
+                self.assertIn(f"{text!r}{where}" if "small" not in why else f"{text}{where}", message)
+                self.assertTrue(message.startswith(f"{name}="), message)
+                self.assertTrue(message.endswith(why), message)
+
+    def test_takes_the_least_of_each_number(self):
+        for name, least in [
+            ("SOURCE_MAX_STREAMS", "1"), ("SOURCE_TIMEOUT_SECONDS", "0.1"), ("SOURCE_ATTEMPTS", "1"),
+            ("SOURCE_FIRST_WAIT_SECONDS", "0"), ("GRACE_SECONDS", "0"),
+        ]:  # fmt: skip
+            with self.subTest(name=name):
+                Settings.from_mapping({name: least})
+
+
+class TheSettings(unittest.TestCase):
+    def test_offer_what_the_logs_know(self):
+        choices = {entry.name: entry.metadata["choices"] for entry in dataclasses.fields(Settings)}
+
+        self.assertEqual(choices["log_format"], FORMATS)
+        self.assertEqual(choices["log_level"], tuple(LEVELS))
+
+    def test_say_what_each_means(self):
+        for entry in dataclasses.fields(Settings):
+            with self.subTest(name=entry.name):
+                self.assertTrue(entry.metadata["meaning"])
+
+    def test_are_values(self):
+        self.assertEqual(Settings(), Settings())
+        with self.assertRaises(dataclasses.FrozenInstanceError):
+            Settings().run_id = "x"  # type: ignore[misc]

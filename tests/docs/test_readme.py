@@ -1,0 +1,71 @@
+"""The documents say what the code says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import readme, schemas
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "packages").glob("*/README.md"))]
+
+
+def test_the_readme_has_the_help_jobs_statuses_and_settings_of_the_code():
+    text = readme.README.read_text(encoding="utf-8")
+    assert readme.written(text) == text, "run `.venv/bin/python tools/readme.py write`"
+
+
+def test_the_published_schemas_are_those_of_the_models():
+    found = {path.name: path.read_text(encoding="utf-8") for path in schemas.FOLDER.glob("*.json")}
+    assert found == schemas.published(), "run `.venv/bin/python tools/schemas.py write`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_make_target_that_a_page_names_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for page in PAGES:
+        for name in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            assert name in targets, f"{page.name} names make {name}"
+
+
+def test_every_reason_of_a_failed_attempt_is_explained_in_operations():
+    source = ROOT / "packages"
+    text = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (
+            source / "etl_core/src/etl_core/records.py",
+            source / "data_pipeline/src/data_pipeline/open_payments/download.py",
+            source / "data_pipeline/src/data_pipeline/open_payments/manifest.py",
+        )
+    )
+    reasons = set(re.findall(r'(?:RecordError|NotProvedError)\(\s*"([a-z_]+)"', text))
+    reasons |= set(re.findall(r'\(\w+Error, "([a-z_]+)"\)', text)) | {"not_tried"}
+    explained = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    missing = {reason for reason in reasons - {"no_header"} if f"`{reason}`" not in explained}
+    assert not missing
+
+
+def test_every_decision_is_in_the_index():
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    assert all(path.name in index for path in folder.glob("0*.md"))
+
+
+def test_the_job_template_of_the_guide_runs(tmp_path):
+    guide = (ROOT / "docs" / "adding_a_job.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", guide, re.DOTALL)
+    assert code is not None
+    (tmp_path / "my_job.py").write_text(code[1], encoding="utf-8")
+    words = [sys.executable, "-c", "import my_job, sys; sys.exit(my_job.JOB[0](['--agency-id', '7']))"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, '{"job": "my_job", "agency_id": 7}\n')

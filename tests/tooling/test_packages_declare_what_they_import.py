@@ -1,0 +1,45 @@
+"""A package names what it imports, all of it (what another one happens to bring may go) and nothing else."""
+
+import ast
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tools import install
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def imported(package: Path) -> set[str]:
+    """Top-level names that a package's source imports, at any depth of a function."""
+    names: set[str] = set()
+    for path in package.glob("src/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names.add(node.module.split(".")[0])
+    return names - sys.stdlib_module_names - {package.name}
+
+
+@pytest.mark.parametrize("path", install.our_packages(ROOT))
+def test_what_is_declared_is_what_is_imported(path):
+    package = ROOT / path
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    declared = {canonicalize_name(Requirement(need).name) for need in project["dependencies"]}
+    # Ours are installed editable, which hides their names from importlib.metadata.
+    ours = {"etl_core": "openpayments-etl-core", "data_pipeline": "openpayments-data-pipeline"}
+    providers = metadata.packages_distributions()
+
+    needed = {
+        canonicalize_name(ours.get(name) or providers.get(name, [name])[0])
+        for name in imported(package)
+        if not name.startswith("_") and name not in {"mypy_boto3_s3", "types_boto3"}  # types only, never at run time
+    }
+
+    assert needed == declared

@@ -1,0 +1,147 @@
+"""``make demo``: the whole ingestion on this machine, against the sandbox, in a few seconds.
+
+Starts the sandbox (a source that behaves, and misbehaves, as the real one does), runs the main
+job for 20 companies of program year 2024, runs it again to show that nothing is done twice, asks
+the sandbox for the truth, and shows where the files are and what to type next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+YEAR, COMPANIES = "2024", "20"
+SHOWN = (
+    ("Record_ID", 11),
+    ("Date_of_Payment", 11),
+    ("Total_Amount_of_Payment_USDollars", 10),
+    ("Nature_of_Payment_or_Transfer_of_Value", 24),
+    ("Covered_Recipient_Last_Name", 14),
+    ("Recipient_City", 14),
+)
+
+
+def say(text: str = "") -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def start_sandbox(scale: str, faults: str) -> tuple[subprocess.Popen[str], str]:
+    """The sandbox as its own process, which ends when this one does; gives its address."""
+    words = [str(BIN / "python"), "-m", "sandbox", "serve", "--port", "0", "--year", YEAR, "--scale", scale]
+    words += ["--first-companies", COMPANIES, "--parent-pid", str(os.getpid()), "--warm"]
+    for name in ("http_503", "short_body", "error_row", "repeated_row", "reset"):
+        if float(faults):
+            words += ["--fault", f"{name}:probability={float(faults) / 5:.4f},match=download"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    line = process.stdout.readline() if process.stdout else ""
+    if not line:
+        process.wait()
+        sys.exit("the sandbox did not start; its message stands above")
+    return process, json.loads(line)["url"]
+
+
+def run_pipeline(url: str, lake: Path) -> dict[str, object]:
+    """The very command a person would type, with its progress and report on this terminal."""
+    words = ["data-pipeline", "run", "run_pipeline", "--", "--year", YEAR, "--max-files", COMPANIES]
+    shown = os.path.relpath(lake, Path.cwd())
+    say(f"$ OPEN_PAYMENTS_URL={url} LAKE_URL={shown} {' '.join(words)}")
+    environment = os.environ | {"OPEN_PAYMENTS_URL": url, "LAKE_URL": str(lake), "LOG_LEVEL": "warning"}
+    environment.pop("RUN_ID", None)
+    done = subprocess.run(
+        [str(BIN / words[0]), *words[1:]], env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+    say()
+    return dict(json.loads(done.stdout))
+
+
+def compare_with_truth(url: str, lake: Path) -> tuple[int, int]:
+    """Slices whose records and content hash are those the sandbox itself holds, of all."""
+    slices = sorted(lake.glob("metadata/audits/**/slice.json"))
+    equal = 0
+    for path in slices:
+        audit = json.loads(path.read_text())
+        question = f"{url}/_sandbox/truth?year={YEAR}&company_id={audit['company_id']}"
+        with urllib.request.urlopen(question) as answer:  # noqa: S310 - our own loopback server
+            truth = json.load(answer)["companies"][audit["company_id"]]
+        equal += (truth["rows"], truth["content_hash"]) == (audit["records"], audit["content_hash"])
+    return equal, len(slices)
+
+
+def show_data(lake: Path) -> None:
+    """A look at one part, and the sums over all of them that anybody would ask for first."""
+    parts = sorted(lake.glob("raw/**/part-*.csv"))
+    with parts[0].open(newline="", encoding="utf-8") as stream:
+        rows = [row for row, _ in zip(csv.DictReader(stream), range(4), strict=False)]
+    say("  ".join(f"{name[:width]:<{width}}" for name, width in SHOWN))
+    for row in rows:
+        say("  ".join(f"{' '.join(row[name].split())[:width]:<{width}}" for name, width in SHOWN))
+    say()
+    dollars: collections.Counter[str] = collections.Counter()
+    smallest = sorted(parts, key=lambda path: path.stat().st_size)[:10]
+    for path in smallest:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                nature = row["Nature_of_Payment_or_Transfer_of_Value"]
+                dollars[nature] += round(float(row["Total_Amount_of_Payment_USDollars"]) * 100)
+    say(f"what the {len(smallest)} smallest of the {len(parts)} files paid for (made-up numbers, real proportions):")
+    for nature, cents in dollars.most_common(4):
+        say(f"  {cents / 100:>14,.2f} USD  {nature[:70]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", default="0.25", help="size against the real year (default 0.25: 250,000 rows)")
+    parser.add_argument("--faults", default="0.05", help="share of downloads that go wrong (default 0.05)")
+    parser.add_argument("--lake", default=str(ROOT / "data" / "demo"), help="a folder of the demo's own, made anew")
+    arguments = parser.parse_args()
+    lake = Path(arguments.lake).resolve()
+    if lake.exists():
+        if not (lake / ".demo").exists():
+            sys.exit(f"{lake} was not made by the demo; name another folder with --lake")
+        shutil.rmtree(lake)
+    lake.mkdir(parents=True)
+    (lake / ".demo").touch()
+
+    say(f"The sandbox makes up {COMPANIES} companies of program year {YEAR}, sized as the real ones …")
+    process, url = start_sandbox(arguments.scale, arguments.faults)
+    try:
+        say(f"It listens on {url}; {float(arguments.faults):.0%} of its downloads go wrong.\n")
+        run_pipeline(url, lake)
+        say("The same command again finds everything proved:")
+        run_pipeline(url, lake)
+        equal, slices = compare_with_truth(url, lake)
+        say(f"{equal} of {slices} slices hold exactly the records the sandbox holds (count and content hash).\n")
+        show_data(lake)
+    finally:
+        process.terminate()
+        process.wait()
+    shown = os.path.relpath(lake, Path.cwd())
+    say(f"""
+Where things are
+  {shown}/raw/                       the records, as the source sent them
+  {shown}/metadata/audits/           the proof of each file
+  {shown}/metadata/runs/             plan, manifest and report of each run
+
+What to type next
+  make run YEAR={YEAR} MAX={COMPANIES}          the same against the real site, into ./data
+  .venv/bin/data-pipeline list          all jobs; 'describe JOB' explains one
+  less README.md                        what is proved, and how
+""")
+    if equal != slices:
+        sys.exit("the lake differs from the truth: this is a bug of ours")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Run named checks, all of them even after a failure, and say how many failed: ``gate.py NAME …``.
+
+A gate is a list of parts, a part is one command. The last line is ``N passed, N failed``; any failure
+makes the status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent  # not resolved: the environment's own folder, not the base Python's
+
+# What a person's shell may say and no check may hear: a test reaches no account, bucket or site of theirs.
+NOT_FOR_CHECKS = ("AWS_", "OPEN_PAYMENTS_", "SOURCE_", "LAKE_", "LOG_", "RUN_ID", "GRACE_", "PYTEST_ADDOPTS")
+# What `make` says to itself; a test may start another.
+OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "YEAR", "MAX", "COMPANY", "ARGS"}
+# boto3 looks into the home folder, and asks a link-local address, unless told where else.
+FOR_CHECKS = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command. Words with a ``*`` are files and folders under the root; one at least must exist."""
+
+    name: str
+    command: Sequence[str]
+    # Several times what any part takes: a hung one is to fail here, with its name, not in CI's own limit.
+    limit_seconds: float = 600
+
+    def words(self, root: Path) -> list[str]:
+        """The command as it is run; FileNotFoundError where nothing matches: no check vanishes unseen."""
+        program, *rest = self.command
+        words = [str(BIN / program) if (BIN / program).exists() else program]
+        for word in rest:
+            if "*" in word:
+                found = sorted(str(path.relative_to(root)) for path in root.glob(word))
+                if not found:
+                    raise FileNotFoundError(f"nothing matches {word}")
+                words += found
+            else:
+                words.append(word)
+        return words
+
+
+def pytest(name: str, *words: str, limit_seconds: float = 600) -> Part:
+    return Part(name, ("python", "-m", "pytest", "-q", *words), limit_seconds)
+
+
+# Two workers: one process leaves half of two cores idle, and on more cores the parts are short anyway.
+# Unit tests go to whoever is free; integration tests stay together by file, which shares its servers.
+FREE = ("-n", "2", "--dist", "worksteal")
+BY_FILE = ("-n", "2", "--dist", "loadfile")
+
+CHECK = (
+    Part("lint", ("ruff", "check", ".")),
+    Part("format", ("ruff", "format", "--check", ".")),
+    Part("types", ("mypy", ".")),
+    Part("contracts", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
+    Part("lock", ("python", "tools/lock.py", "check")),
+    pytest("unit", "packages/*/tests/unit", *FREE),
+    pytest("tooling", "tests/tooling*", *FREE),
+    pytest("docs", "tests/docs*", *FREE),
+)
+TEST = (
+    *CHECK,
+    pytest("packaging", "tests/packaging*", "--timeout=300"),
+    pytest("integration", "packages/*/tests/integration", *BY_FILE, "--timeout=300"),
+    pytest("end-to-end", "tests/end_to_end*", *BY_FILE, "--timeout=300"),
+)
+LONG = (pytest("long", "packages/*/tests", "tests*", "-m", "long", *FREE, "--timeout=1800", limit_seconds=2400),)
+GATES = {"check": CHECK, "test": TEST, "test-long": LONG}
+
+
+def environment(outside: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: outside[name] for name in outside.keys() - OF_MAKE if not name.startswith(NOT_FOR_CHECKS)}
+    return kept | FOR_CHECKS
+
+
+def run(part: Part, root: Path) -> str | None:
+    """Run a part with its output shown as it comes; why it failed, or None."""
+    try:
+        words = part.words(root)
+        # A session of its own, so that whatever a hung part has started goes with it.
+        process = subprocess.Popen(words, cwd=root, env=environment(os.environ), start_new_session=True)
+    except OSError as error:
+        return str(error)
+    try:
+        status = process.wait(part.limit_seconds)
+    except subprocess.TimeoutExpired:
+        return f"stopped after {part.limit_seconds:g} s"
+    finally:
+        if process.poll() is None:  # too slow, or the gate itself was interrupted
+            stop(process)
+    return f"status {status}" if status else None
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+            return
+
+
+def run_all(parts: Sequence[Part], root: Path) -> int:
+    """Run every part; the number that failed."""
+    lines = []
+    failed = 0
+    for part in parts:
+        print(f"\n── {part.name}: {' '.join(part.command)}", flush=True)
+        started = time.monotonic()
+        reason = run(part, root)
+        failed += reason is not None
+        verdict = f"FAILED ({reason})" if reason else "ok"
+        lines.append(f"{part.name:<12} {time.monotonic() - started:6.1f} s  {verdict}")
+        print(f"── {lines[-1]}", flush=True)
+    print("\n" + "\n".join(lines))
+    print(f"{len(parts) - failed} passed, {failed} failed", flush=True)
+    return failed
+
+
+def chosen(names: Sequence[str]) -> list[Part]:
+    """The parts of gates and parts named, each once."""
+    known = {part.name: [part] for gate in GATES.values() for part in gate} | {k: list(v) for k, v in GATES.items()}
+    return list(dict.fromkeys(part for name in names for part in known[name]))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [*GATES, *dict.fromkeys(part.name for gate in GATES.values() for part in gate)]
+    parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=f"a gate or a part: {', '.join(names)}")
+    arguments = parser.parse_args()
+    # SIGTERM, as CI sends it, unwinds like Ctrl-C, so that the part under way is stopped too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return 1 if run_all(chosen(arguments.names), ROOT) else 0
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Install into the running environment what a target needs: ``install.py runtime`` or ``install.py dev``.
+
+``runtime`` is our packages (editable) and what they import, enough for the demo; ``dev`` adds the tools that
+check them. Versions come from constraints.txt. What was installed is noted in .venv/.runtime and .venv/.dev
+as a digest of all that the answer depends on: a second call takes no time, a half-finished one is redone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def our_packages(root: Path) -> list[str]:
+    """Paths of the packages, from the root, as the root's pyproject.toml names them for the lock."""
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["poetry"]["dependencies"]
+    return [value["path"] for value in dependencies.values() if isinstance(value, dict) and "path" in value]
+
+
+def dev_requirements(root: Path) -> list[str]:
+    requirements: list[str] = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    return requirements
+
+
+def digest(root: Path, level: str) -> str:
+    """Changes whenever the install would: with versions, our packages' metadata, Python, the place."""
+    facts = {
+        "python": sys.version,
+        "root": str(root),  # an editable install points at the checkout, which may have been moved
+        "constraints": (root / "constraints.txt").read_text(),
+        "packages": {path: (root / path / "pyproject.toml").read_text() for path in our_packages(root)},
+        "dev": dev_requirements(root) if level == "dev" else [],
+        "tool": Path(__file__).read_text(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def pip_install(*words: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-qq", "-c", "constraints.txt", *words], cwd=ROOT, check=True
+    )
+
+
+def install(level: str) -> None:
+    editable = [word for path in our_packages(ROOT) for word in ("-e", path)]
+    tools = dev_requirements(ROOT) if level == "dev" else []
+    # The one build backend of all our packages, once: isolated builds would fetch it for each of them.
+    pip_install("poetry-core")
+    pip_install("--no-build-isolation", *editable, *tools)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("level", choices=["runtime", "dev"])
+    level: str = parser.parse_args().level
+    venv = Path(sys.prefix)
+    with (venv / ".install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two `make`, or `make -j`, install one after the other
+        stamp, wanted = venv / f".{level}", digest(ROOT, level)
+        if stamp.exists() and stamp.read_text() == wanted:
+            return 0
+        print(f"installing into .venv: {level}", file=sys.stderr)
+        stamp.unlink(missing_ok=True)
+        try:
+            install(level)
+        except subprocess.CalledProcessError as error:
+            print(f"pip failed with status {error.returncode}; its own words are above.", file=sys.stderr)
+            return 1
+        stamp.write_text(wanted)
+        if level == "dev":
+            (venv / ".runtime").write_text(digest(ROOT, "runtime"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

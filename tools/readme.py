@@ -1,0 +1,74 @@
+"""The parts of README.md that follow from the code: ``readme.py check`` or ``readme.py write``.
+
+A part stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from data_pipeline.cli import PROGRAM, cli
+from data_pipeline.registry import Registry
+from data_pipeline.settings import Settings
+from etl_core.errors import EXIT_STATUSES
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def help_text() -> str:
+    with cli.make_context(PROGRAM, [], resilient_parsing=True, terminal_width=100) as context:
+        return f"```\n$ {PROGRAM} --help\n{cli.get_help(context)}\n```"
+
+
+def jobs_table() -> str:
+    rows = [f"| `{job.name}` | {job.description} |" for job in Registry().listings()]
+    return "\n".join(["| job | what it does |", "|---|---|", *rows])
+
+
+def status_table() -> str:
+    rows = [f"| {status.code} | {status.meaning} | {status.who_acts} |" for status in EXIT_STATUSES]
+    return "\n".join(["| status | meaning | who acts |", "|--:|---|---|", *rows])
+
+
+def settings_table() -> str:
+    rows = [
+        f"| `{one.name.upper()}` | {_default(one.default)} | {one.metadata['meaning']} |" for one in fields(Settings)
+    ]
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+def _default(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"`{text}`" if text else ""
+
+
+PARTS = {"help": help_text, "jobs": jobs_table, "status": status_table, "settings": settings_table}
+
+
+def written(text: str) -> str:
+    """The README with every part as the code has it now; ValueError where a part is missing."""
+    for name, make in PARTS.items():
+        pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+        if not pattern.search(text):
+            msg = f"README.md has no part {name}"
+            raise ValueError(msg)
+        body = make()
+        head, tail = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+        text = pattern.sub(lambda _match, new=f"{head}{body}\n{tail}": str(new), text)
+    return text
+
+
+def main() -> None:
+    text = README.read_text(encoding="utf-8")
+    new = written(text)
+    if sys.argv[1:] == ["write"]:
+        README.write_text(new, encoding="utf-8")
+    elif new != text:
+        sys.exit("README.md is not what the code says; run `.venv/bin/python tools/readme.py write`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""`make run`: the ``data-pipeline run run_pipeline -- …`` that YEAR, MAX, COMPANY and ARGS ask for."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+COMMAND = Path(sys.executable).parent / "data-pipeline"
+
+
+def words(given: Mapping[str, str]) -> list[str]:
+    """The command's words; ValueError with a sentence where the choice is not said."""
+    year, limit, company = (given.get(name, "").strip() for name in ("YEAR", "MAX", "COMPANY"))
+    if not year:
+        raise ValueError("Which year? Name it: `make run YEAR=2024 MAX=20`.")
+    if not limit and not company:
+        # A year is some 1,700 companies and 8 GB: it is not what forgetting a word should get.
+        raise ValueError(
+            f"How much of {year}? `MAX=20` is its first 20 companies, `COMPANY=…` one, `MAX=all` every one."
+        )
+    chosen = ["--year", year]
+    if limit and limit != "all":
+        chosen += ["--max-files", limit]
+    if company:
+        chosen += ["--company-id", company]
+    return ["run", "run_pipeline", "--", *chosen, *shlex.split(given.get("ARGS", ""))]
+
+
+def main() -> None:
+    try:
+        chosen = words(os.environ)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    os.execv(COMMAND, [str(COMMAND), *chosen])  # noqa: S606 - without a shell is the point
+
+
+if __name__ == "__main__":
+    main()
