@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_FIELD: Final = re.compile(rb'"((?:[^"]|"")*)"|([^",\r\n]*)')
+_FIELD: Final = re.compile(rb'"([^"]*(?:""[^"]*)*)"|([^",\r\n]*)')
 # With literal quotes marked: a backslash forces quoting, so there is none in an unquoted field.
-_MARKED_FIELD: Final = re.compile(rb'"((?:[^"]|"")*)"|([^",\r\n\xff]*)')
+_MARKED_FIELD: Final = re.compile(rb'"([^"]*(?:""[^"]*)*)"|([^",\r\n\xff]*)')
 _NEEDS_QUOTES: Final = re.compile(rb'[," \t\r\n]')
 # Stands for a quote that does not end its field. No UTF-8 text holds this byte.
 _LITERAL_QUOTE: Final = b"\xff"

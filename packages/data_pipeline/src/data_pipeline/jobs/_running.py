@@ -52,7 +52,7 @@ def run_selection(
             status = status_of_outcomes(outcomes)
             if with_manifest:
                 manifest = context.pipeline.commit(prepared.plan, outcomes)
-                emit_manifest(context, manifest)
+                emit_manifest(context, manifest, outcomes)
                 if status == DONE.code and manifest.status != "completed":
                     status = TEMPORARY.code
             else:
@@ -80,15 +80,17 @@ def status_of_attempts(context: Context, manifest: Manifest) -> int:
     return PERMANENT.code if permanent and manifest.status != "torn" else TEMPORARY.code
 
 
-def emit_manifest(context: Context, manifest: Manifest) -> None:
+def emit_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outcome] = ()) -> None:
     """The fact of a committed run on stdout, and its report on stderr."""
     cost = context.cost
+    said = {outcome.result.reason: str(outcome.error) for outcome in outcomes if outcome.error is not None}
     text = report.of_manifest(
         manifest,
         seconds=cost["seconds"],
         requests=cost["requests"],
         retries=cost["retries"],
         lake=context.store.url,
+        said=said,
     )
     click.echo(text, err=True)
     context.emit(

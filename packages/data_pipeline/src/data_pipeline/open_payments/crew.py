@@ -16,7 +16,7 @@ import structlog
 
 from data_pipeline.open_payments.download import ReleaseGoneError, WindowTask, reason_of
 from data_pipeline.open_payments.facts import SliceResult
-from etl_core.errors import BlockedError, PipelineError, StoppedError, TemporaryError, UnavailableError
+from etl_core.errors import AccessError, BlockedError, PipelineError, StoppedError, TemporaryError, UnavailableError
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # A source that is down fails every window alike. After so many failures in a row per stream
 # without one success in between, the rest is left for the next run.
 GIVE_UP_AFTER_PER_STREAM = 2
+# Not a slice's failure but the run's: asked to stop, or a lake that cannot be written.
+ENDING = (StoppedError, AccessError)
 
 _log = structlog.get_logger()
 
@@ -115,7 +117,8 @@ class Crew:
         """Work until every slice is closed or has failed.
 
         Raises:
-            StoppedError: asked to stop; windows under way were finished or dropped.
+            StoppedError: asked to stop; windows under way were dropped.
+            AccessError: the lake cannot be read or written.
 
         """
         for company in companies:
@@ -158,7 +161,7 @@ class Crew:
         try:
             self._refuse_if_given_up()
             one.tasks = self._work.open(one.company)
-        except StoppedError:
+        except ENDING:
             raise
         except PipelineError as error:
             one.errors.append(error)
@@ -174,7 +177,7 @@ class Crew:
         try:
             self._refuse_if_given_up()
             audit = self._work.prove(task)
-        except StoppedError:
+        except ENDING:
             raise
         except PipelineError as error:
             self._failed(error)
@@ -200,7 +203,7 @@ class Crew:
         if not one.errors:
             try:
                 audit = self._work.close(one.company, [one.parts[number] for number in sorted(one.parts)], tally)
-            except StoppedError:
+            except ENDING:
                 raise
             except PipelineError as error:
                 one.errors.append(error)

@@ -120,7 +120,7 @@ class WindowTask:
             key=RECORD_ID,
             equal={PAYER_ID: self.company_id},
             between=dates,
-            volatile=VOLATILE,
+            volatile=VOLATILE.intersection(self.columns.titles),
         )
 
     @property

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from data_pipeline.open_payments.facts import Manifest, Plan
     from data_pipeline.open_payments.plan import Forecast
 
 MOST_FAILURES_SHOWN = 10
 
 
-def of_manifest(manifest: Manifest, *, seconds: float, requests: int, retries: int, lake: str) -> str:
-    """The report of a finished run: a dozen lines."""
+def of_manifest(
+    manifest: Manifest, *, seconds: float, requests: int, retries: int, lake: str, said: Mapping[str, str]
+) -> str:
+    """The report of a finished run: a dozen lines. ``said`` has a sentence per reason of failure."""
     proved = manifest.totals.get("proved", 0)
     empty = manifest.totals.get("empty", 0)
     speed = f"{manifest.bytes / 1e6 / seconds:.1f} MB/s" if seconds else ""
@@ -31,6 +35,7 @@ def of_manifest(manifest: Manifest, *, seconds: float, requests: int, retries: i
     lines += [f"failed     {result.company_id}  {result.reason}" for result in failed[:MOST_FAILURES_SHOWN]]
     if len(failed) > MOST_FAILURES_SHOWN:
         lines.append(f"           and {len(failed) - MOST_FAILURES_SHOWN} more, all in the report CSV")
+    lines += [f"because    {reason}: {sentence}" for reason, sentence in said.items()]
     return "\n".join(lines)
 
 

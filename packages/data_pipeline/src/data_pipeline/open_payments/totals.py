@@ -8,6 +8,7 @@ payers that the list lacks, so they plan a run but prove nothing.
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -89,7 +90,9 @@ class Totals(BaseModel):
             columns = {other: count for other, count in before.rows.items() if other != year}
             if company_id not in errors:
                 columns[year] = rows.get(company_id, 0)
-            error = errors.get(company_id, before.error if source.route == "entities" else None)
+            # An error stands as long as a year is missing for it.
+            lacks_a_year = any(other != year and other not in columns for other in self.years)
+            error = errors.get(company_id, before.error if lacks_a_year else None)
             by_company[company_id] = CompanyTotals(company_id=company_id, rows=columns, error=error)
         return Totals(years=self.years | {year: source}, companies=[by_company[key] for key in sorted(by_company)])
 
@@ -225,8 +228,8 @@ class TotalsBuilder:
         today = self._now().astimezone(UTC).date()
         listed = self._store.list(lake_layout.totals_prefix(dataset))
         for day, key in sorted(_dated(entry.key for entry in listed), reverse=True):
-            if (today - day).days > FRESH_DAYS:
-                break
+            if not 0 <= (today - day).days <= FRESH_DAYS:
+                continue
             raw = self._store.get(key)
             try:
                 return key, Totals.model_validate_json(raw or b"")
@@ -239,4 +242,5 @@ def _dated(keys: Iterable[str]) -> Iterable[tuple[date, str]]:
     for key in keys:
         day = lake_layout.day_of_totals(key)
         if day is not None:
-            yield datetime.strptime(day, "%d-%m-%Y").date(), key  # noqa: DTZ007 - a day, not a moment
+            with contextlib.suppress(ValueError):  # 31-02-2026
+                yield datetime.strptime(day, "%d-%m-%Y").date(), key  # noqa: DTZ007 - a day, not a moment

@@ -1,0 +1,97 @@
+"""A sandbox in this process, the command in its own: as a user has them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import Sandbox, Settings
+
+YEAR = 2024
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one command ended."""
+
+    status: int
+    fact: dict[str, Any]
+    stderr: str
+
+
+@dataclass(frozen=True)
+class World:
+    """A source and a lake, and how to run a command between them."""
+
+    source: Sandbox
+    lake: Path
+    environment: Mapping[str, str]
+
+    def start(self, *words: str, **environment: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "data_pipeline", "run", *words],
+            env={**self.environment, **environment},
+            cwd=self.lake.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, **environment: str) -> Ended:
+        process = self.start(*words, **environment)
+        stdout, stderr = process.communicate(timeout=250)
+        lines = stdout.splitlines()
+        assert len(lines) <= 1, f"stdout carries the fact alone: {stdout}"
+        return Ended(process.returncode, json.loads(lines[0]) if lines else {}, stderr)
+
+    def pipeline(self, *words: str, **environment: str) -> Ended:
+        return self.run("run_pipeline", "--", "--year", str(YEAR), *words, **environment)
+
+    def slices(self) -> dict[str, dict[str, Any]]:
+        found = (json.loads(path.read_text()) for path in self.lake.glob("metadata/audits/**/slice.json"))
+        return {audit["company_id"]: audit for audit in found}
+
+    def attempts(self) -> list[dict[str, Any]]:
+        return [json.loads(path.read_text()) for path in self.lake.glob("metadata/runs/*/failures/*/*.json")]
+
+    def manifests(self) -> list[dict[str, Any]]:
+        return [json.loads(path.read_text()) for path in sorted(self.lake.glob("metadata/runs/*/manifest.json"))]
+
+    def files(self) -> dict[str, int]:
+        """Every file of the lake but logs, with its time of change."""
+        found = (path for path in self.lake.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.lake)): path.stat().st_mtime_ns for path in found}
+
+    def assert_equals_truth(self) -> None:
+        """Every slice in the lake is what the source holds, and every part is what its audit says."""
+        for company_id, audit in self.slices().items():
+            truth = self.source.truth(YEAR, company_id)["companies"][company_id]
+            assert (audit["records"], audit["content_hash"]) == (truth["rows"], truth["content_hash"]), company_id
+            for part in audit["parts"]:
+                assert (self.lake / part["key"]).stat().st_size == part["bytes"]
+        audited = {part["key"] for audit in self.slices().values() for part in audit["parts"]}
+        present = {str(path.relative_to(self.lake)) for path in self.lake.glob("raw/**/*.csv")}
+        assert audited <= present
+        assert not list(self.lake.rglob(".scratch")), "something unfinished was left behind"
+
+
+@pytest.fixture
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Twelve small companies; `@pytest.mark.parametrize("world", [{…}], indirect=True)` for others."""
+    chosen = {"years": (YEAR,), "scale": 0.02, "first_companies": 12, **getattr(request, "param", {})}
+    with Sandbox(Settings(**chosen)) as source:
+        lake = tmp_path / "lake"
+        environment = os.environ | {
+            "OPEN_PAYMENTS_URL": source.url,
+            "LAKE_URL": str(lake),
+            "SOURCE_TIMEOUT_SECONDS": "3",
+            "SOURCE_FIRST_WAIT_SECONDS": "0.05",
+            "LOG_FORMAT": "json",
+        }
+        yield World(source, lake, environment)

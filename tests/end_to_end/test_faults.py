@@ -1,0 +1,128 @@
+"""Every fault of the source ends in a proved slice equal to the truth, or in an attempt that names its reason."""
+
+import pytest
+
+# Fault, parameters, and the reason its attempts must name ("" where the client cures it within one attempt).
+CURED = [
+    ("http_500", {}, "unavailable"),
+    ("http_502", {}, "unavailable"),
+    ("http_503", {"retry_after": 1}, "unavailable"),
+    ("http_504", {}, "unavailable"),
+    ("http_429", {"retry_after": 1, "form": "seconds"}, "unavailable"),
+    ("http_429", {"retry_after": 1, "form": "date"}, "unavailable"),
+    ("http_429", {"form": "none"}, "unavailable"),
+    ("cut_body", {}, "unavailable"),
+    ("reset", {}, "unavailable"),
+    ("stall", {"seconds": 20}, "unavailable"),
+    ("short_body", {}, "truncated"),
+    ("short_rows", {}, "rows_missing"),
+    ("error_row", {}, "error_row"),
+    ("repeated_row", {}, "repeated_key"),
+    ("foreign_row", {}, "foreign"),
+    ("conditions_ignored", {}, "foreign"),
+    ("cached_bad", {"seconds": 600}, "rows_missing"),
+    ("header_drift", {}, "header"),
+    ("slow_start", {}, ""),
+]
+
+
+@pytest.mark.parametrize(("fault", "params", "reason"), CURED, ids=str)
+def test_a_fault_of_a_download_is_cured_and_its_reason_kept(world, fault, params, reason):
+    world.source.fault(fault, count=3, after=1, match="/download", params=params)
+    ended = world.pipeline()
+    assert ended.status == 0, ended.stderr
+    assert ended.fact["proved"] == 12
+    assert sum(world.source.summary()["by_fault"].values()) == 3
+    reasons = {attempt["reason"] for attempt in world.attempts()}
+    assert reasons == ({reason} if reason else set())
+    assert not any(attempt["final"] for attempt in world.attempts())
+    world.assert_equals_truth()
+
+
+@pytest.mark.parametrize(
+    "fault", ["http_500", "http_504", "json_garbage", "wrong_count", "reset", "conditions_ignored"]
+)
+def test_a_fault_of_a_count_is_cured(world, fault):
+    world.source.fault(fault, count=4, after=2, match="results=false")
+    ended = world.pipeline()
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    world.assert_equals_truth()
+
+
+@pytest.mark.parametrize("fault", ["waf_403", "waf_200"])
+def test_a_block_by_the_edge_stops_all_asking_and_is_temporary(world, fault):
+    world.source.fault(fault, after=5)
+    ended = world.pipeline()
+    assert ended.status == 4, ended.stderr
+    # Eight streams may be under way when the first of them learns of it; nobody asks after that.
+    assert world.source.summary()["by_fault"][fault] <= 8
+    assert {attempt["reason"] for attempt in world.attempts()} == {"blocked"}
+    world.assert_equals_truth()
+    world.source.clear_faults()
+    assert world.pipeline().status == 0
+    assert len(world.slices()) == 12
+    world.assert_equals_truth()
+
+
+@pytest.mark.parametrize("fault", ["short_rows", "error_row", "repeated_row", "header_drift"])
+def test_a_fault_that_stays_ends_in_a_failed_slice_and_never_in_a_wrong_file(world, fault):
+    world.source.fault(fault, match="100000000062")
+    ended = world.pipeline(SOURCE_ATTEMPTS="3")
+    assert ended.status == (3 if fault == "header_drift" else 4), ended.stderr
+    assert (ended.fact["proved"], ended.fact["failed"]) == (11, 1)
+    assert "100000000062" not in world.slices()
+    assert not list(world.lake.glob("raw/**/company_id=100000000062/*"))
+    last = [attempt for attempt in world.attempts() if attempt["final"]]
+    assert [attempt["company_id"] for attempt in last] == ["100000000062"]
+    report = next(world.lake.glob("metadata/runs/*/download_report_2024.csv")).read_text()
+    assert f"100000000062,failed,{last[0]['reason']}," in report
+    (manifest,) = world.manifests()
+    assert manifest["status"] == "partial"
+    world.source.clear_faults()
+    again = world.pipeline()
+    assert (again.status, again.fact["proved"]) == (0, 12)
+    downloads = [
+        one for one in world.source.ledger() if "/download" in one["target"] and "100000000053" in one["target"]
+    ]
+    assert len(downloads) == 1, "a slice proved before was fetched again"
+    world.assert_equals_truth()
+
+
+def test_a_table_published_anew_mid_run_is_torn_and_the_next_run_takes_the_new_release(world):
+    world.source.fault("republish", count=1, after=3, match="/download")
+    first = world.pipeline()
+    assert first.status == 4
+    assert first.fact["status"] == "torn"
+    second = world.pipeline()
+    assert (second.status, second.fact["status"]) == (0, "completed")
+    assert second.fact["release"] != first.fact["release"]
+    new = world.manifests()[-1]["release"]["distribution_id"]
+    assert new == world.source.truth(2024)["distribution_id"]
+
+
+MIXED = (
+    "http_500", "http_502", "http_504", "http_429", "cut_body", "short_body", "short_rows", "error_row",
+    "repeated_row", "foreign_row", "conditions_ignored", "cached_bad", "header_drift", "wrong_count", "reset",
+    "json_garbage",
+)  # fmt: skip
+
+
+# Even sizes, so that what one fault costs does not hang on whom it meets.
+EVEN = {"company_rows": {str(100000000001 + number): 600 for number in range(300)}, "first_companies": None}
+
+
+@pytest.mark.parametrize("world", [EVEN], indirect=True, ids=["300 companies"])
+def test_at_five_percent_mixed_faults_one_run_proves_everything_at_little_more_cost(world):
+    clean = world.pipeline(LAKE_URL=str(world.lake.parent / "clean"))
+    assert clean.status == 0
+    bytes_clean = world.source.summary()["bytes"]
+    world.source.clear_ledger()
+    for fault in MIXED:
+        params = {"retry_after": 0} if fault == "http_429" else {"seconds": 60} if fault == "cached_bad" else {}
+        world.source.fault(fault, probability=0.05 / len(MIXED), match="/datastore/query", params=params)
+    ended = world.pipeline()
+    assert (ended.status, ended.fact["proved"]) == (0, 300), ended.stderr
+    summary = world.source.summary()
+    assert sum(summary["by_fault"].values()) >= 15
+    assert summary["bytes"] <= 1.15 * bytes_clean
+    world.assert_equals_truth()
