@@ -87,7 +87,7 @@ class Budget:
                 self._last_cut = now
                 self._throttled_in_a_row += 1
             if retry_after is None and self._throttled_in_a_row > 1:
-                doubled = FIRST_HOLD_SECONDS * 2.0 ** (self._throttled_in_a_row - 2)
+                doubled = FIRST_HOLD_SECONDS * 2.0 ** min(self._throttled_in_a_row - 2, 10)
                 retry_after = min(doubled, LONGEST_HOLD_SECONDS)
             self._not_before = max(self._not_before, now + (retry_after or 0.0))
 

@@ -66,10 +66,11 @@ def python_csv(body: bytes) -> list[list[str]] | None:
         return None
 
 
-def possible_counts(body: bytes, width: int) -> frozenset[int]:
-    """How many records ``body`` (without header) may hold if each quote is read in either dialect.
+def possible_counts(body: bytes, width: int, *, backslash: bool) -> frozenset[int]:
+    """How many records ``body`` (without header) may hold, in RFC 4180 without its liberties.
 
-    Every reading is followed: a quote after a backslash may be part of the field or end it.
+    With ``backslash`` every reading is followed in which a quote after a backslash is part of its
+    field, or ends it, or is the first of a doubled one.
     """
     text = body.decode("latin-1")
     end = len(text)
@@ -103,7 +104,7 @@ def possible_counts(body: bytes, width: int) -> frozenset[int]:
                 found |= after_field(at + 1, fields + 1)
                 if text[at + 1 : at + 2] == '"':
                     found |= inside(at + 2, fields)
-                if text[at - 1] != "\\":
+                if not backslash or text[at - 1] != "\\":
                     return found
             at += 1
         return found

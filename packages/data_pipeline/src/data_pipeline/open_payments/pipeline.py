@@ -83,10 +83,12 @@ class Pipeline:
 
         Raises:
             UsageError: no such year or company selection. NotFoundError: the year is not published.
-            ConflictError: the run id belongs to another selection or release.
+            ConflictError: the run id belongs to another selection or release. DataError: the table
+            lacks a column that the proof needs.
 
         """
         resolved = self.catalogue.resolve(selection.year)
+        runs.must_be_provable(resolved)
         found = self._existing(selection, run_id, resolved)
         if found is not None:
             proved = Audits(self._store, found.plan.release).proved_companies()

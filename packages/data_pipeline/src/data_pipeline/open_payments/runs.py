@@ -65,18 +65,19 @@ def find_run(store: ObjectStore, selection: Selection, release: Release) -> Know
     An unfinished run is to be continued; a completed one needs nothing more. A run that ended
     otherwise is over, and a new one takes up what it left.
     """
-    keys = [entry.key for entry in store.list(lake_layout.RUNS)]
-    finished = set(keys)
-    for run_id in sorted(filter(None, map(lake_layout.run_of_plan, keys)), reverse=True):
-        plan = read_plan(store, run_id)
-        if plan is None or plan.selection != selection or plan.release.distribution_id != release.distribution_id:
-            continue
-        has_manifest = lake_layout.manifest(run_id) in finished
-        manifest = read_manifest(store, run_id) if has_manifest else None
-        if manifest is None or manifest.status == "completed":
-            return KnownRun(plan, manifest)
+    names = [lake_layout.run_of_plan(entry.key) for entry in store.list(lake_layout.RUNS)]
+    plans = [plan for name in names if name is not None and (plan := read_plan(store, name)) is not None]
+    same = [
+        plan
+        for plan in plans
+        if plan.selection == selection and plan.release.distribution_id == release.distribution_id
+    ]
+    if not same:
         return None
-    return None
+    # By the time in the plan: a name given by hand stands anywhere in the alphabet.
+    newest = max(same, key=lambda plan: plan.created_at)
+    manifest = read_manifest(store, newest.run_id)
+    return KnownRun(newest, manifest) if manifest is None or manifest.status == "completed" else None
 
 
 def read_plan(store: ObjectStore, run_id: str) -> Plan | None:
@@ -123,19 +124,18 @@ def must_be(plan: Plan, selection: Selection, release: Release) -> None:
         )
 
 
-def write_schema(store: ObjectStore, resolved: Resolved) -> None:
-    """Keep the columns of a release; say where they drifted from those known.
-
-    Raises:
-        DataError: a column that the proof needs is missing.
-
-    """
-    columns = resolved.table.columns
-    missing = {PAYER_ID, DATE_OF_PAYMENT, RECORD_ID} - set(columns.titles)
+def must_be_provable(resolved: Resolved) -> None:
+    """Raise ``DataError`` if the table lacks a column that the proof needs."""
+    missing = {PAYER_ID, DATE_OF_PAYMENT, RECORD_ID} - set(resolved.table.columns.titles)
     if missing:
         raise DataError(
             f"the table of {resolved.release.name} lacks {', '.join(sorted(missing))}, so nothing can be proved."
         )
+
+
+def write_schema(store: ObjectStore, resolved: Resolved) -> None:
+    """Keep the columns of a release; say where they drifted from those known."""
+    columns = resolved.table.columns
     drift = drift_from(GENERAL_PAYMENTS, columns.titles)
     if drift:
         _log.warning(

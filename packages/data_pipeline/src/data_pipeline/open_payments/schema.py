@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl_core.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -120,8 +122,10 @@ class Columns:
     names: tuple[str, ...]
 
     def name_of(self, title: str) -> str:
-        """The machine name of a column; raises ``KeyError`` if the table has none of that title."""
-        return dict(zip(self.titles, self.names, strict=True))[title]
+        """The machine name of a column; raises ``DataError`` if the table has none of that title."""
+        if title not in self.titles:
+            raise DataError(f"the table has no column {title}.")
+        return self.names[self.titles.index(title)]
 
 
 @dataclass(frozen=True)

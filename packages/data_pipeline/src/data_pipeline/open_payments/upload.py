@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.audits import keys_of
+from data_pipeline.open_payments.audits import digest, keys_of
 from data_pipeline.open_payments.facts import Audit
-from etl_core.errors import ConflictError
+from etl_core.errors import ConflictError, DataError
 from etl_core.files import explained
 from etl_core.lake import content_of
 
@@ -46,7 +47,7 @@ class Uploaded:
 
 
 def objects_of(manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
-    """Every object of a run but its manifest: parts before their audits, audits before what names them."""
+    """Every object of a run: parts before their audits, audits before what names them, the manifest last."""
     parts = [ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits]
     proofs: dict[str, None] = {}
     slices: dict[str, None] = {}
@@ -60,6 +61,7 @@ def objects_of(manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
         lake_layout.plan(run_id),
         lake_layout.file_audits(run_id),
         lake_layout.report(run_id, manifest.year),
+        lake_layout.manifest(run_id),
     ]
     return [*parts, *map(ToCopy, proofs), *map(ToCopy, slices), *map(ToCopy, rest)]
 
@@ -84,36 +86,36 @@ def upload_run(
 
     Raises:
         ConflictError: other content lies under a key of the run, and ``overwrite`` was not asked for.
+        DataError: the list of the run's parts is not the one its manifest vouches for.
 
     """
-    lines = here.get(lake_layout.file_audits(manifest.run_id)) or b""
+    key = lake_layout.file_audits(manifest.run_id)
+    lines = here.get(key) or b""
+    if digest(lines) != manifest.file_audits_sha256:
+        raise DataError(f"{here.url}/{key} is not the file that the manifest of run {manifest.run_id} vouches for.")
     audits = [Audit.model_validate_json(line) for line in lines.splitlines()]
     mine = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in here.list(prefix)}
     wanted = [replace(one, size=mine.get(one.key, one.size)) for one in objects_of(manifest, audits)]
     present = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in there.list(prefix)}
     todo = wanted if overwrite else missing(wanted, present)
-    last = ToCopy(lake_layout.manifest(manifest.run_id))
-    manifest_there = last.key in present
     if dry_run:
         for one in todo:
             on_file(f"would copy  {one.key}")
-        return Uploaded(len(wanted) + 1, 0, len(wanted) - len(todo), sum(one.size or 0 for one in todo))
+        return Uploaded(len(wanted), 0, len(wanted) - len(todo), sum(one.size or 0 for one in todo))
 
     def copy(one: ToCopy) -> int:
         copied, size = _copy(here, there, one, overwrite=overwrite)
         on_file(f"{'copied' if copied else 'same  '}  {one.key}")
         return size if copied else -1
 
-    # Audits after the parts they vouch for: a run cut short there has no audit without its part.
+    last = lake_layout.manifest(manifest.run_id)
     sizes: list[int] = []
-    raw = [one for one in todo if one.key.startswith("raw/")]
     with ThreadPoolExecutor(WORKERS) as pool:
-        sizes += pool.map(copy, raw)
-        sizes += pool.map(copy, [one for one in todo if not one.key.startswith("raw/")])
-    if not manifest_there or overwrite:
-        sizes.append(copy(last))
+        # Audits after the parts they vouch for: a run cut short there has no audit without its part.
+        for _, together in groupby(todo, key=lambda one: (one.key.startswith("raw/"), one.key == last)):
+            sizes += pool.map(copy, together)
     copied = [size for size in sizes if size >= 0]
-    return Uploaded(len(wanted) + 1, len(copied), len(wanted) + 1 - len(copied), sum(copied))
+    return Uploaded(len(wanted), len(copied), len(wanted) - len(copied), sum(copied))
 
 
 def _copy(here: ObjectStore, there: ObjectStore, one: ToCopy, *, overwrite: bool) -> tuple[bool, int]:

@@ -1,0 +1,175 @@
+import unittest
+from datetime import UTC, datetime
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etl_core.errors import BlockedError, DataError, StoppedError, TemporaryError, UnavailableError
+from etl_core.retry import NO_RETRY, Retry, RetryPolicy, parse_retry_after
+from etl_core.testing import ManualClock
+
+NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+
+
+class Failing:
+    """An action that raises what it is given, one after the other, and then returns its attempt."""
+
+    def __init__(self, *failures: Exception, clock: ManualClock | None = None, takes: float = 0.0):
+        self.failures = list(failures)
+        self.attempts: list[int] = []
+        self.clock = clock
+        self.takes = takes
+
+    def __call__(self, attempt: int) -> int:
+        self.attempts.append(attempt)
+        if self.clock is not None:
+            self.clock.now += self.takes
+        if self.failures:
+            raise self.failures.pop(0)
+        return attempt
+
+
+class Retrying(unittest.TestCase):
+    def setUp(self):
+        self.clock = ManualClock(1000.0)
+
+    def retry(self, chance=1.0, **policy) -> Retry:
+        return Retry(RetryPolicy(**policy), sleep=self.clock.sleep, clock=self.clock, chance=lambda: chance)
+
+    def test_a_first_success_is_returned_without_waiting(self):
+        action = Failing()
+        self.assertEqual(self.retry().call(action), 1)
+        self.assertEqual((action.attempts, self.clock.slept), ([1], []))
+
+    def test_it_tries_again_after_what_waiting_can_cure(self):
+        action = Failing(UnavailableError("a"), TemporaryError("b"))
+        self.assertEqual(self.retry().call(action), 3)
+        self.assertEqual((action.attempts, self.clock.slept), ([1, 2, 3], [0.5, 1.0]))
+
+    def test_it_does_not_try_again_after_anything_else(self):
+        for error in (BlockedError("b"), DataError("d"), StoppedError("s", signal_number=15), ValueError("v")):
+            with self.subTest(error):
+                action = Failing(error)
+                with self.assertRaises(type(error)) as caught:
+                    self.retry().call(action)
+                self.assertIs(caught.exception, error)
+                self.assertEqual((action.attempts, self.clock.slept), ([1], []))
+
+    def test_it_gives_up_after_so_many_attempts_with_the_last_error_as_it_came(self):
+        failures = [UnavailableError(str(number)) for number in range(9)]
+        action = Failing(*failures)
+        with self.assertRaises(UnavailableError) as caught:
+            self.retry(attempts=4).call(action)
+        self.assertIs(caught.exception, failures[3])
+        self.assertEqual(len(self.clock.slept), 3)
+
+    def test_without_retries_it_tries_once(self):
+        action = Failing(UnavailableError("a"))
+        with self.assertRaises(UnavailableError):
+            Retry(NO_RETRY, sleep=self.clock.sleep).call(action)
+        self.assertEqual((action.attempts, self.clock.slept), ([1], []))
+
+    def test_it_gives_up_when_the_next_wait_would_end_too_late(self):
+        for total, slept in [(1.5, [0.5, 1.0]), (1.49, [0.5]), (0.5, [0.5]), (0.49, [])]:
+            with self.subTest(total):
+                self.clock.slept.clear()
+                with self.assertRaises(UnavailableError):
+                    self.retry(attempts=100, total_seconds=total).call(Failing(*[UnavailableError("x")] * 99))
+                self.assertEqual(self.clock.slept, slept)
+
+    def test_the_time_of_the_tries_themselves_counts(self):
+        action = Failing(*[UnavailableError("x")] * 99, clock=self.clock, takes=10.0)
+        with self.assertRaises(UnavailableError):
+            self.retry(attempts=100, total_seconds=25.0).call(action)
+        self.assertEqual(action.attempts, [1, 2, 3])
+
+    def test_waits_double_up_to_the_longest(self):
+        retry = self.retry(first_wait_seconds=1.0, longest_wait_seconds=5.0)
+        error = TemporaryError("x")
+        self.assertEqual([retry.wait_before(attempt, error) for attempt in range(2, 7)], [1, 2, 4, 5, 5])
+
+    def test_chance_takes_away_at_most_half(self):
+        error = UnavailableError("x")
+        self.assertEqual(self.retry(chance=0.0, first_wait_seconds=4.0).wait_before(2, error), 2.0)
+        self.assertEqual(self.retry(chance=0.5, first_wait_seconds=4.0).wait_before(2, error), 3.0)
+
+    def test_it_waits_a_little_longer_than_the_service_asked(self):
+        for asked in (0.0, 7.0, 120.0):
+            with self.subTest(asked):
+                self.clock.slept.clear()
+                self.retry().call(Failing(UnavailableError("x", retry_after=asked)))
+                self.assertEqual(self.clock.slept, [asked + 0.05])
+
+    def test_it_gives_up_at_once_if_the_service_asks_for_more_time_than_is_left(self):
+        action = Failing(UnavailableError("x", retry_after=60.0))
+        with self.assertRaises(UnavailableError):
+            self.retry(total_seconds=59.0).call(action)
+        self.assertEqual((action.attempts, self.clock.slept), ([1], []))
+
+    def test_each_retry_is_told_before_its_wait(self):
+        told: list[tuple[int, str, float, int]] = []
+        action = Failing(UnavailableError("a"), UnavailableError("b"))
+        self.retry().call(
+            action,
+            on_retry=lambda attempt, error, wait: told.append((attempt, str(error), wait, len(self.clock.slept))),
+        )
+        self.assertEqual(told, [(1, "a", 0.5, 0), (2, "b", 1.0, 1)])
+
+    def test_what_is_not_tried_again_is_not_told(self):
+        told: list[int] = []
+        with self.assertRaises(UnavailableError):
+            self.retry(attempts=2).call(
+                Failing(*[UnavailableError("x")] * 9), on_retry=lambda attempt, *_: told.append(attempt)
+            )
+        self.assertEqual(told, [1])
+
+    def test_a_stop_during_the_wait_ends_it(self):
+        def sleep(_seconds: float) -> None:
+            raise StoppedError("stopped", signal_number=15)
+
+        with self.assertRaises(StoppedError):
+            Retry(sleep=sleep).call(Failing(UnavailableError("x")))
+
+
+class RetryAfter(unittest.TestCase):
+    def test_both_forms_and_nonsense(self):
+        table = [
+            (None, None),
+            ("", None),
+            ("120", 120.0),
+            (" 7 ", 7.0),
+            ("0", 0.0),
+            ("Sat, 21 Nov 2026 12:02:00 GMT", 120.0),
+            ("Saturday, 21-Nov-26 12:02:00 GMT", 120.0),
+            ("Sat, 21 Nov 2026 12:02:00 -0000", 120.0),
+            ("Sat, 21 Nov 2026 14:02:00 +0200", 120.0),
+            ("Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
+            ("-5", None),
+            ("1.5", None),
+            ("soon", None),
+            ("²", None),  # a digit to Python, no number
+            ("٣", None),
+            ("Sat, 99 Nov 2026 12:02:00 GMT", None),
+            ("Sat, 21 Nov 99999 12:02:00 GMT", None),
+            ("Sat, 21 Nov 2026 12:02:00 +9999", None),
+        ]
+        for value, seconds in table:
+            with self.subTest(value):
+                self.assertEqual(parse_retry_after(value, now=NOW), seconds)
+
+    def test_a_moment_is_counted_from_now(self):
+        seconds = parse_retry_after("Fri, 31 Dec 9999 23:59:59 GMT")
+        assert seconds is not None
+        self.assertGreater(seconds, 1e11)
+
+    @settings(max_examples=300, deadline=None, derandomize=True, database=None)
+    @given(
+        st.one_of(
+            st.text(max_size=40),
+            st.text("0123456789:,+- GMTSatNov²٣", max_size=40),
+            st.from_regex(r"(Sat, )?\d{1,2} Nov \d{1,6} \d{1,2}:\d{1,3}:\d{1,3} [+-]?\d{1,12}", fullmatch=True),
+        )
+    )
+    def test_no_value_breaks_it(self, value):
+        seconds = parse_retry_after(value, now=NOW)
+        self.assertTrue(seconds is None or seconds >= 0.0)
