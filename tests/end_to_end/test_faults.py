@@ -126,3 +126,26 @@ def test_at_five_percent_mixed_faults_one_run_proves_everything_at_little_more_c
     assert sum(summary["by_fault"].values()) >= 15
     assert summary["bytes"] <= 1.15 * bytes_clean
     world.assert_equals_truth()
+
+
+def test_a_half_imported_table_is_never_fetched_and_the_same_command_closes_the_year_later(world):
+    world.source.republish(2024, added=0.01, imported_share=0.6)
+    ended = world.pipeline()
+    assert ended.status == 4
+    truth = world.source.truth(2024)["rows"]
+    assert f"says {truth:,}" in ended.stderr, ended.stderr
+    assert "still being imported" in ended.stderr
+    assert not world.manifests()
+    assert not list(world.lake.glob("raw/**/*.csv"))
+    world.source.finish_import(2024)
+    again = world.pipeline()
+    assert (again.status, again.fact["year_closed"], again.fact["rows"]) == (0, True, truth), again.stderr
+    world.assert_equals_truth()
+
+
+def test_where_there_is_no_summary_the_last_release_in_the_lake_is_the_witness(world):
+    assert world.pipeline().status == 0
+    world.source.republish(2024, added=0.01, imported_share=0.6)
+    world.source.fault("http_500", match="trans_general")
+    ended = world.pipeline(SOURCE_ATTEMPTS="2")
+    assert (ended.status, "of the release" in ended.stderr) == (4, True), ended.stderr

@@ -75,17 +75,15 @@ def describe(job: str) -> None:
 )
 @click.argument("job")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def run(job: str, arguments: tuple[str, ...]) -> None:
+def run(job: str, arguments: tuple[str, ...]) -> int:
     """Run JOB with its ARGUMENTS, as in: run JOB -- --year 2024."""
     if job in ("-h", "--help"):
         with click.get_current_context() as context:
             click.echo(context.get_help())
-        return
+        return DONE.code
     given = list(arguments)
     # click already takes the first "--" away where it separates; a leading one may remain.
-    status = _run(job, given[1:] if given[:1] == ["--"] else given)
-    if status != DONE.code:
-        raise SystemExit(status)
+    return _run(job, given[1:] if given[:1] == ["--"] else given)
 
 
 def _run(job: str, arguments: list[str]) -> int:
@@ -101,14 +99,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 def status_of(argv: list[str]) -> int:
     """Run one command line; never raises."""
     try:
-        cli.main(args=argv, prog_name=PROGRAM, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return USAGE.code
+        # What ``run`` returns, or the status of an exit of click's own, which ends here and not in SystemExit.
+        return int(cli.main(args=argv, prog_name=PROGRAM, standalone_mode=False) or DONE.code)
     except click.ClickException as error:
         error.show()
         return USAGE.code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        # Click takes the end of any file for a person's Ctrl-D; within a job it is a broken one.
+        if isinstance(error.__cause__, EOFError):
+            return _bug()
         click.echo("interrupted", err=True)
         return INTERRUPTED.code
     except StoppedError as error:
@@ -120,12 +119,15 @@ def status_of(argv: list[str]) -> int:
     except SystemExit as error:
         return _code_of(error)
     except Exception:  # noqa: BLE001 - the last wall
-        import traceback
+        return _bug()
 
-        traceback.print_exc()
-        click.echo(f"{PROGRAM}: this is a bug of ours, not of your data; please report the lines above.", err=True)
-        return BUG.code
-    return DONE.code
+
+def _bug() -> int:
+    import traceback
+
+    traceback.print_exc()
+    click.echo(f"{PROGRAM}: this is a bug of ours, not of your data; please report the lines above.", err=True)
+    return BUG.code
 
 
 def _code_of(error: SystemExit) -> int:

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -51,9 +53,9 @@ def settings_from(environ: Mapping[str, str], dotenv: Path = DOTENV) -> Settings
 
     """
     from_file = _read_dotenv(dotenv)
-    merged = from_file | {name: value for name, value in environ.items() if value != ""}
-    said_in = {name: str(dotenv) for name in from_file} | dict.fromkeys(environ, "the environment")
-    return Settings.from_mapping(merged, said_in=said_in)
+    said = {name: value for name, value in environ.items() if value != ""}
+    said_in = dict.fromkeys(from_file, str(dotenv)) | dict.fromkeys(said, "the environment")
+    return Settings.from_mapping(from_file | said, said_in=said_in)
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
@@ -132,7 +134,12 @@ class Context:
         client = HttpClient(
             values,
             session=make_session(values),
-            budget=Budget(self.settings.source_max_streams, check_stop=self.stop.check),
+            budget=Budget(
+                self.settings.source_max_streams,
+                _budget_folder(url),
+                sleep=self.stop.sleep,
+                check_stop=self.stop.check,
+            ),
             retry=self.retry,
             telemetry=self.telemetry,
             check_stop=self.stop.check,
@@ -218,6 +225,12 @@ class Context:
         """Release what was opened."""
         if "store" in self.__dict__:
             self.store.close()
+
+
+def _budget_folder(url: str) -> Path:
+    """Where all processes of this user on this machine meet that ask the same source."""
+    source = re.sub(r"[^a-z0-9.]+", "-", urlsplit(url).netloc.lower())
+    return Path(tempfile.gettempdir()) / f"data-pipeline-budget-{os.getuid()}" / source
 
 
 @contextlib.contextmanager

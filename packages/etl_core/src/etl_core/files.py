@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import threading
 import uuid
 from pathlib import Path
@@ -69,7 +70,6 @@ class Scratch:
         """The folder, made (and the dead swept) at first use."""
         with self._making:
             if self._folder is None:
-                self._parent.mkdir(parents=True, exist_ok=True)
                 with self.alone():
                     self._sweep()
                     folder = self._parent / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
@@ -136,11 +136,17 @@ def explained(doing: str) -> Iterator[None]:
 def _exclusively(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``path``, which may be unlinked by the holder before."""
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("ab")
         except FileNotFoundError:
             continue  # the folder went away between the two lines
+        except FileExistsError:
+            # It went away within the first; or something else has its name.
+            with contextlib.suppress(FileNotFoundError):
+                if not stat.S_ISDIR(path.parent.lstat().st_mode):
+                    raise
+            continue
         with stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             try:

@@ -258,14 +258,18 @@ def _translated(url: str) -> Iterator[None]:
     """Turn the exceptions of requests, urllib3 and the socket into ours."""
     try:
         yield
-    except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
-        raise DataError(f"{url} is not a URL that can be asked: {error}") from error
-    except requests.exceptions.InvalidSchema as error:
-        raise DataError(f"{url} is not a URL that can be asked: {error}") from error
+    except (
+        requests.exceptions.InvalidURL,
+        requests.exceptions.MissingSchema,
+        requests.exceptions.InvalidSchema,
+    ) as error:
+        raise DataError(f"{url} is not a URL that can be asked: {printable(str(error))}") from error
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
         raise UnreachableError(f"GET {url} failed: {_root(error)}") from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(f"GET {url} failed: {_root(error)}") from error
+    except ValueError as error:  # requests lets some through that come from reading where a redirect leads
+        raise DataError(f"GET {url} led to what is no URL: {printable(str(error))}") from error
 
 
 def _root(error: BaseException) -> str:

@@ -240,17 +240,17 @@ class RecordReader:
         comprehensions over whole chunks cost half of a loop over fields.
         """
         column = dict(zip(self._seen, zip(*cells, strict=True), strict=True))
-        if not self._volatile_are_outermost or any(b'"' in set(column[index]) for index in (0, self._width - 1)):
+        if not self._volatile_are_outermost or any(map(_has_quoted, (column[0], column[self._width - 1]))):
             return False
         if any(column[index].count(value) != len(records) for index, value in self._equal):
             return False
         if self._between is not None:
             index, low, high = self._between
             values = set(column[index])
-            if b'"' in values or min(values) < low or (high and max(values) >= high):
+            if _has_quoted(values) or min(values) < low or (high and max(values) >= high):
                 return False
         keys = column[self._key]
-        if any(key[:1] == b'"' for key in keys):
+        if _has_quoted(keys):
             return False
         sha256 = hashlib.sha256
         steady = [raw[raw.index(b",") + 1 : raw.rindex(b",")] for raw in records]
@@ -330,6 +330,11 @@ def _outline_pattern(width: int, seen: list[int]) -> re.Pattern[bytes]:
     cell = rb'(?:[^",\r]*+|"++)'
     fields = [b"(" + cell + b")" if index in seen else cell for index in range(width)]
     return re.compile(b",".join(fields))
+
+
+def _has_quoted(cells: Iterable[bytes]) -> bool:
+    """Whether one of these cells of outlines is that of a quoted field: one quote or, with doubled ones in it, more."""
+    return any(cell[:1] == b'"' for cell in set(cells))
 
 
 def _join_broken_lines(lines: list[bytes]) -> Iterator[bytes]:

@@ -116,6 +116,15 @@ class WhatItFinds(ReadingCase):
                 summary = read(csv_of(*rows), layout=layout)
                 self.assertEqual(summary.content_hash, content_hash(rows, volatile))
 
+    def test_volatile_columns_may_hold_anything(self):
+        plain = [record(1), record(2)]
+        expected = read(csv_of(*plain)).content_hash
+        for value in ["a, b", '"', '""', 'a, "b"', '"a", "b"', ',""', '"",', "a\n,b", 'a\n"b", c', '\\"', "C:\\", ""]:
+            for kind, published in [(value, "x"), ("x", value), (value, value)]:
+                with self.subTest(kind=kind, published=published):
+                    rows = [record(1, kind=kind, published=published), record(2)]
+                    self.assertEqual(read(csv_of(*rows)).content_hash, expected)
+
     def test_the_sum_of_hashes_stays_within_256_bits(self):
         rows = [record(number) for number in range(1, 60)]
         self.assertEqual(read(csv_of(*rows)).content_hash, content_hash(rows, [0, 5]))
@@ -255,6 +264,10 @@ class WhatItRefuses(ReadingCase):
             (record(2, date="2025-01-01"), "date 2025-01-01, asked for was [2024-01-01, 2025-01-01)"),
             (record(2, date=""), "date , asked for was"),
             (record(2, date="2025-01-01 x"), "date 2025-01-01 x, asked for was"),
+            (record(2, date='2025-1 "x"'), 'date 2025-1 "x", asked for was'),
+            (record(2, date='1 "x", "y"'), 'date 1 "x", "y", asked for was'),
+            (record(2, company='1 "x"'), 'company 1 "x", asked for was 100'),
+            (record(2, company='"'), 'company ", asked for was 100'),
         ]
         for row, told in table:
             for name in ("Ann", "a, b", "back\\slash"):
@@ -273,8 +286,8 @@ class WhatItRefuses(ReadingCase):
     def test_bounds_are_half_open_and_may_be_missing(self):
         for low, high, inside, outside in [
             ("2024-02", "2024-03", ["2024-02", "2024-02-29", "2024-02 x"], ["2024-01-31", "2024-03", "2024-03-01", ""]),
-            ("", "2024-03", ["", "2024-02", "0001"], ["2024-03", "2025"]),
-            ("2024-02", "", ["2024-02", "2025", "9999"], ["2024-01", ""]),
+            ("", "2024-03", ["", "2024-02", "0001", '1"'], ["2024-03", "2025", '9"9"', '9 "9"', "9 9"]),
+            ("2024-02", "", ["2024-02", "2025", "9999", '9 "9"'], ["2024-01", "", '1"1"', '"']),
             ("", "", ["", "x", '"'], []),
         ]:
             layout = Layout(header=HEADER, key="id", between=("date", low, high), volatile=LAYOUT.volatile)

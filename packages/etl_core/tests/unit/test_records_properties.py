@@ -21,7 +21,7 @@ THOROUGH = settings(
 
 NASTY = ["C:\\", '5\\" x', '\\"', '"', '""', ",", "\n", "\r\n", " ", "\\", '\\",', '",\\', '\\"\n', "\u2028", "\x0b", ""]
 FIELDS = st.one_of(
-    st.sampled_from(["", "Ann", "0", "2024-05-06"]),
+    st.sampled_from(["", "Ann", "0", "2024-05-06", 'a, "b"', '"a","b"', '",', 'x "y"\n, z']),
     st.text(st.sampled_from('a"\\,\n\r\t \u2028é\x0b\x0c\'\x85;'), max_size=7),
     st.lists(st.sampled_from(NASTY), max_size=4).map("".join),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
@@ -288,7 +288,7 @@ ROWS = [
     ["N", "6", "", "end"],
 ]
 FOUR = Layout(header=("t", "id", "name", "p"), key="id", volatile=frozenset({"t", "p"}))
-BYTES = b'"",,\n\n\r\\\\ aN1\x00\xff\xe2'
+BYTES = b'"",,\n\n\r\\\\ aN1\x00\xff\xfe\xe2'
 
 
 def damaged(body, chance):
@@ -319,7 +319,7 @@ def damaged(body, chance):
 def check_damaged(body, layout, cuts):
     """Refused, or read with the count that Python's csv finds, or the one that any reading at all finds."""
     try:
-        summary, _ = read(layout, body, cuts)
+        summary, keys = read(layout, body, cuts)
     except RecordError:
         return False
     width = len(layout.header)
@@ -330,6 +330,8 @@ def check_damaged(body, layout, cuts):
         assert found is not None, (body, cuts)
         assert all(len(row) == width for row in found), (body, cuts, found)
         assert summary.records == len(found) - 1, (body, cuts, found)
+        key = layout.header.index(layout.key)
+        assert keys == sorted(row[key].encode("latin-1") for row in found[1:]), (body, cuts, found)
     assert possible_counts(rest, width, backslash=True) == {summary.records}, (body, cuts)
     return True
 
@@ -349,7 +351,7 @@ def sweep_garbage(rounds, seed):
     chance = random.Random(seed)
     accepted = 0
     for _ in range(rounds):
-        body = b"k,v\n" + bytes(chance.choices(b'""",,,\n\n\\\\a1 \r', k=chance.randrange(1, 24))) + b"\n"
+        body = b"k,v\n" + bytes(chance.choices(b'"""",,,,\n\n\\\\aa11  \r\xff\xfe', k=chance.randrange(1, 24))) + b"\n"
         cuts = sorted(chance.choices(range(len(body) + 1), k=chance.choice([0, 1, 2])))
         accepted += check_damaged(body, TWO, cuts)
     return accepted

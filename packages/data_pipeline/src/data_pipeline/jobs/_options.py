@@ -89,6 +89,9 @@ add_year = click.option(
     "--add-year-if-missing/--no-add-year-if-missing", "add_year", default=True, show_default=True,
     help="Add the year to totals that are fresh and lack it.",
 )  # fmt: skip
+trust_count = click.option(
+    "--trust-count", is_flag=True, help="Begin although the source's summary says that its table lacks rows."
+)
 overwrite = click.option(
     "--overwrite", is_flag=True,
     help="Delete what is there and put it anew; recorded in the log, refused where the bucket forbids it.",

@@ -2,64 +2,63 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from data_pipeline.open_payments import report, runs
 from data_pipeline.open_payments.audits import read_attempts
+from data_pipeline.open_payments.manifest import results_from_lake
 from data_pipeline.open_payments.upload import upload_run
-from data_pipeline.wiring import Context, job_context
 from etl_core.errors import DONE, PERMANENT, TEMPORARY, DataError, TemporaryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from data_pipeline.open_payments.crew import Outcome
     from data_pipeline.open_payments.download import Strategy
-    from data_pipeline.open_payments.facts import Manifest, Selection
+    from data_pipeline.open_payments.facts import Manifest, Selection, SliceResult
     from data_pipeline.open_payments.pipeline import Prepared, TotalsChoice
+    from data_pipeline.wiring import Context
 
 
 def run_selection(
-    job: str,
+    context: Context,
     selection: Selection,
     totals: TotalsChoice,
     *,
     strategy: Strategy,
+    trust_count: bool,
     dry_run: bool,
     with_manifest: bool,
-    arguments: Mapping[str, Any],
     upload_to: str | None = None,
 ) -> int:
     """Prepare, work, commit; print the fact; give the exit status."""
-    with job_context(job, **arguments) as context:
-        prepared = context.pipeline.prepare(selection, context.run_id, totals, dry_run=dry_run)
-        if dry_run:
-            return _show_plan(context, prepared)
-        context.run_id = prepared.plan.run_id
-        manifest = prepared.manifest
-        if manifest is not None or (not with_manifest and not prepared.todo):
-            _emit_done_before(context, prepared)
-            status = (
-                DONE.code
-                if manifest is None or manifest.status == "completed"
-                else status_of_attempts(context, manifest)
-            )
+    prepared = context.pipeline.prepare(selection, context.run_id, totals, trust_count=trust_count, dry_run=dry_run)
+    if dry_run:
+        return _show_plan(context, prepared)
+    context.run_id = prepared.plan.run_id
+    manifest = prepared.manifest
+    if manifest is not None or (not with_manifest and not prepared.todo):
+        fact = _done_before(context, prepared)
+        status = status_of_attempts(context, manifest) if manifest is not None else DONE.code
+    else:
+        context.begin(prepared.plan.run_id)
+        outcomes = context.pipeline.work(prepared, strategy)
+        status = status_of_outcomes(outcomes)
+        if with_manifest:
+            manifest = context.pipeline.commit(prepared.plan, outcomes)
+            fact = show_manifest(context, manifest, outcomes)
+            if status == DONE.code and manifest.status != "completed":
+                status = TEMPORARY.code
         else:
-            context.begin(prepared.plan.run_id)
-            outcomes = context.pipeline.work(prepared, strategy)
-            status = status_of_outcomes(outcomes)
-            if with_manifest:
-                manifest = context.pipeline.commit(prepared.plan, outcomes)
-                emit_manifest(context, manifest, outcomes)
-                if status == DONE.code and manifest.status != "completed":
-                    status = TEMPORARY.code
-            else:
-                _emit_outcomes(context, prepared, outcomes)
-        if upload_to is not None and manifest is not None:
-            status = upload(context, prepared.plan.run_id, upload_to, overwrite=False, dry_run=False) or status
-        return status
+            fact = _show_outcomes(outcomes)
+    fact["release"] = prepared.plan.release.name
+    if upload_to is not None and manifest is not None:
+        fact["upload"] = upload(context, manifest.run_id, upload_to, overwrite=False, dry_run=False)
+    context.emit(**fact)
+    return status
 
 
 def status_of_outcomes(outcomes: Iterable[Outcome]) -> int:
@@ -80,8 +79,8 @@ def status_of_attempts(context: Context, manifest: Manifest) -> int:
     return PERMANENT.code if permanent and manifest.status != "torn" else TEMPORARY.code
 
 
-def emit_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outcome] = ()) -> None:
-    """The fact of a committed run on stdout, and its report on stderr."""
+def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outcome] = ()) -> dict[str, Any]:
+    """The report of a committed run on stderr; gives its fact."""
     cost = context.cost
     said = {outcome.result.reason: str(outcome.error) for outcome in outcomes if outcome.error is not None}
     text = report.of_manifest(
@@ -93,21 +92,11 @@ def emit_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outco
         said=said,
     )
     click.echo(text, err=True)
-    context.emit(
-        status=manifest.status,
-        planned=manifest.files_planned,
-        proved=manifest.totals.get("proved", 0),
-        empty=manifest.totals.get("empty", 0),
-        failed=manifest.files_failed,
-        rows=manifest.rows,
-        bytes=manifest.bytes,
-        year_closed=manifest.closure.closed,
-        release=manifest.release.name,
-    )
+    return {"status": manifest.status, **_counts(manifest.slices), "year_closed": manifest.closure.closed}
 
 
-def upload(context: Context, run_id: str, target: str, *, overwrite: bool, dry_run: bool) -> int:
-    """Copy a committed run; report each file that was not there; emit the fact."""
+def upload(context: Context, run_id: str, target: str, *, overwrite: bool, dry_run: bool) -> dict[str, Any]:
+    """Copy a committed run; report each file that was not there; gives the fact."""
     manifest = runs.read_manifest(context.store, run_id)
     if manifest is None:
         runs.planned(context.store, run_id)
@@ -124,15 +113,14 @@ def upload(context: Context, run_id: str, target: str, *, overwrite: bool, dry_r
         )
     finally:
         other.close()
-    context.emit(
-        status="planned" if dry_run else "uploaded" if uploaded.copied else "already uploaded",
-        to=other.url,
-        planned=uploaded.files,
-        copied=uploaded.copied,
-        same=uploaded.same,
-        bytes=uploaded.bytes,
-    )
-    return DONE.code
+    return {
+        "status": "planned" if dry_run else "uploaded" if uploaded.copied else "already uploaded",
+        "to": other.url,
+        "planned": uploaded.files,
+        "copied": uploaded.copied,
+        "same": uploaded.same,
+        "bytes": uploaded.bytes,
+    }
 
 
 def _show_plan(context: Context, prepared: Prepared) -> int:
@@ -156,33 +144,34 @@ def _show_plan(context: Context, prepared: Prepared) -> int:
     return DONE.code
 
 
-def _emit_done_before(context: Context, prepared: Prepared) -> None:
-    manifest = prepared.manifest
+def _done_before(context: Context, prepared: Prepared) -> dict[str, Any]:
     click.echo(f"run {prepared.plan.run_id} is done already; nothing was fetched", err=True)
-    context.emit(
-        status="already done" if manifest is None or manifest.status == "completed" else manifest.status,
-        planned=len(prepared.plan.companies),
-        proved=manifest.files_downloaded if manifest else len(prepared.plan.companies),
-        failed=manifest.files_failed if manifest else 0,
-        rows=manifest.rows if manifest else sum(company.rows or 0 for company in prepared.plan.companies),
-        bytes=manifest.bytes if manifest else 0,
-        release=prepared.plan.release.name,
-    )
+    manifest = prepared.manifest
+    if manifest is None:
+        audits = runs.read_slices(context.store, prepared.plan)
+        return {"status": "already done", **_counts(results_from_lake(prepared.plan, audits, [], {}))}
+    status = "already done" if manifest.status == "completed" else manifest.status
+    return {"status": status, **_counts(manifest.slices)}
 
 
-def _emit_outcomes(context: Context, prepared: Prepared, outcomes: list[Outcome]) -> None:
+def _show_outcomes(outcomes: list[Outcome]) -> dict[str, Any]:
     results = [outcome.result for outcome in outcomes]
-    failed = [result for result in results if result.verdict == "failed"]
     for outcome in outcomes:
         if outcome.error is not None:
             click.echo(f"failed  {outcome.company.company_id}  {outcome.result.reason}: {outcome.error}", err=True)
-    context.emit(
-        status="failed" if failed else "proved",
-        planned=len(prepared.plan.companies),
-        proved=sum(result.verdict == "proved" for result in results),
-        empty=sum(result.verdict == "empty" for result in results),
-        failed=len(failed),
-        rows=sum(result.rows for result in results),
-        bytes=sum(result.bytes for result in results),
-        release=prepared.plan.release.name,
-    )
+    counts = _counts(results)
+    return {"status": "failed" if counts["failed"] else "proved", **counts}
+
+
+def _counts(results: Iterable[SliceResult]) -> dict[str, int]:
+    """What every fact of a run says of its slices."""
+    results = list(results)
+    verdicts = Counter(result.verdict for result in results)
+    return {
+        "planned": len(results),
+        "proved": verdicts["proved"],
+        "empty": verdicts["empty"],
+        "failed": verdicts["failed"] + verdicts["missing"],
+        "rows": sum(result.rows for result in results),
+        "bytes": sum(result.bytes for result in results),
+    }

@@ -24,29 +24,34 @@ if TYPE_CHECKING:
     callback=options.company_id_callback,
     help="The company, by its id (digits).",
 )
-@options.together(options.strategy, options.dry_run, options.run_id, options.lake, options.streams)
+@options.together(options.strategy, options.trust_count, options.dry_run, options.run_id, options.lake, options.streams)
 def command(
     dataset: str,
     year: int,
     company_id: str,
     strategy: Strategy,
+    trust_count: bool,
     dry_run: bool,
     run_id: str | None,
     lake_url: str | None,
     source_max_streams: int | None,
 ) -> int:
     from data_pipeline.jobs import _running
+    from data_pipeline.wiring import job_context
 
     selection = options.selection_of(dataset, year, company_id, None, None)
-    return _running.run_selection(
-        "download_company",
-        selection,
-        options.totals_choice(rescrape=False, add_year=True, totals_from=None),
-        strategy=strategy,
-        dry_run=dry_run,
-        with_manifest=False,
-        arguments={"run_id": run_id, "lake_url": lake_url, "source_max_streams": source_max_streams},
-    )
+    with job_context(
+        "download_company", run_id=run_id, lake_url=lake_url, source_max_streams=source_max_streams
+    ) as context:
+        return _running.run_selection(
+            context,
+            selection,
+            options.totals_choice(rescrape=False, add_year=True, totals_from=None),
+            strategy=strategy,
+            trust_count=trust_count,
+            dry_run=dry_run,
+            with_manifest=False,
+        )
 
 
 JOB = (options.entrypoint_of(command, "download_company"), "Fetch and prove the slice of one company")

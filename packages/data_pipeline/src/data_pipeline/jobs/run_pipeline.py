@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     options.add_year,
 )
 @click.option("--upload-to", metavar="URL", help="Copy the committed run to this lake, its manifest last.")
-@options.together(options.dry_run, options.run_id, options.lake, options.streams)
+@options.together(options.trust_count, options.dry_run, options.run_id, options.lake, options.streams)
 def command(
     dataset: str,
     year: int,
@@ -43,23 +43,29 @@ def command(
     rescrape_totals: bool,
     add_year: bool,
     upload_to: str | None,
+    trust_count: bool,
     dry_run: bool,
     run_id: str | None,
     lake_url: str | None,
     source_max_streams: int | None,
 ) -> int:
     from data_pipeline.jobs import _running
+    from data_pipeline.wiring import job_context
 
-    return _running.run_selection(
-        "run_pipeline",
-        options.selection_of(dataset, year, company_id, max_files, slice_of),
-        options.totals_choice(rescrape=rescrape_totals, add_year=add_year, totals_from=totals_from),
-        strategy=strategy,
-        dry_run=dry_run,
-        with_manifest=True,
-        upload_to=upload_to,
-        arguments={"run_id": run_id, "lake_url": lake_url, "source_max_streams": source_max_streams},
-    )
+    selection = options.selection_of(dataset, year, company_id, max_files, slice_of)
+    with job_context(
+        "run_pipeline", run_id=run_id, lake_url=lake_url, source_max_streams=source_max_streams
+    ) as context:
+        return _running.run_selection(
+            context,
+            selection,
+            options.totals_choice(rescrape=rescrape_totals, add_year=add_year, totals_from=totals_from),
+            strategy=strategy,
+            trust_count=trust_count,
+            dry_run=dry_run,
+            with_manifest=True,
+            upload_to=upload_to,
+        )
 
 
 JOB = (

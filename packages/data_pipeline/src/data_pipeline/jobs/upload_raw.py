@@ -26,7 +26,8 @@ def command(run_id: str, target: str, overwrite: bool, dry_run: bool, lake_url: 
     from data_pipeline.wiring import job_context
 
     with job_context("upload_raw", run_id=run_id, lake_url=lake_url) as context:
-        return _running.upload(context, run_id, target, overwrite=overwrite, dry_run=dry_run)
+        context.emit(**_running.upload(context, run_id, target, overwrite=overwrite, dry_run=dry_run))
+    return 0
 
 
 JOB = (

@@ -25,7 +25,7 @@ def command(run_id: str, lake_url: str | None) -> int:
         if manifest is None:
             context.begin(run_id)
             manifest = context.pipeline.commit(plan, [])
-        _running.emit_manifest(context, manifest)
+        context.emit(**_running.show_manifest(context, manifest), release=manifest.release.name)
         return _running.status_of_attempts(context, manifest)
 
 

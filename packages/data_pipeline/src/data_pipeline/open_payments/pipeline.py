@@ -16,6 +16,7 @@ from data_pipeline.open_payments.facts import Plan, PlannedCompany
 from data_pipeline.open_payments.plan import Forecast, describe, forecast, select
 from data_pipeline.open_payments.slices import Slices
 from data_pipeline.open_payments.totals import Route, TotalsBuilder
+from data_pipeline.open_payments.witness import must_not_contradict, summary_witness
 from etl_core.errors import TemporaryError
 
 if TYPE_CHECKING:
@@ -78,13 +79,23 @@ class Pipeline:
         self.catalogue = Catalogue(source, store, now)
         self.totals = TotalsBuilder(source, store, now, workers=streams)
 
-    def prepare(self, selection: Selection, run_id: str, totals: TotalsChoice, *, dry_run: bool = False) -> Prepared:
+    def prepare(
+        self,
+        selection: Selection,
+        run_id: str,
+        totals: TotalsChoice,
+        *,
+        trust_count: bool = False,
+        dry_run: bool = False,
+    ) -> Prepared:
         """The plan of the run: the one under ``run_id``, the newest open one of this selection, or a new one.
+
+        ``trust_count`` plans a new one even where a witness says that the table lacks rows.
 
         Raises:
             UsageError: no such year or company selection. NotFoundError: the year is not published.
             ConflictError: the run id belongs to another selection or release. DataError: the table
-            lacks a column that the proof needs.
+            lacks a column that the proof needs. HalfImportedError: it is still being imported.
 
         """
         resolved = self.catalogue.resolve(selection.year)
@@ -93,6 +104,8 @@ class Pipeline:
         if found is not None:
             proved = Audits(self._store, found.plan.release).proved_companies()
             return Prepared(found.plan, resolved, proved, found.manifest)
+        if not trust_count:
+            self._hold_against_a_witness(resolved)
         plan = self._plan(selection, run_id, resolved, totals)
         if not dry_run:
             runs.write_schema(self._store, resolved)
@@ -152,7 +165,7 @@ class Pipeline:
         """
         release, source_rows = plan.release, plan.source_rows
         try:
-            resolved = self.catalogue.resolve(plan.release.year, refresh=True)
+            resolved = self.catalogue.resolve(plan.release.year)
             release, source_rows = resolved.release, resolved.table.rows
         except TemporaryError as error:
             _log.warning("the source could not be asked again at the end", error=str(error))
@@ -164,6 +177,12 @@ class Pipeline:
             release_at_end=release,
             now=self._now(),
         )
+
+    def _hold_against_a_witness(self, resolved: Resolved) -> None:
+        """Before a release is planned for the first time in this lake, its count needs a second opinion."""
+        year = resolved.release.year
+        witness = summary_witness(self._source, year) or runs.last_count(self._store, resolved.release)
+        must_not_contradict(year, resolved.table.rows, witness)
 
     def _existing(self, selection: Selection, run_id: str, resolved: Resolved) -> runs.KnownRun | None:
         if not run_id:

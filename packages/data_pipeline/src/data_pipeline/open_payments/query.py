@@ -72,6 +72,18 @@ def grouped_count_params(column: str, key: str, conditions: tuple[Condition, ...
     ]
 
 
+def sum_params(column: str, conditions: tuple[Condition, ...]) -> Params:
+    """The sum of a column over the rows that meet the conditions, as ``rows``."""
+    return [
+        *_condition_params(conditions),
+        ("properties[0][expression][operator]", "sum"),
+        ("properties[0][expression][operands][0]", column),
+        ("properties[0][alias]", "rows"),
+        ("count", "false"),
+        ("schema", "false"),
+    ]
+
+
 def rows_params(
     columns: tuple[str, ...],
     conditions: tuple[Condition, ...] = (),

@@ -22,6 +22,7 @@ from data_pipeline.open_payments.schema import (
     RECORD_ID,
     drift_from,
 )
+from data_pipeline.open_payments.witness import Witness
 from etl_core.errors import ConflictError, DataError, NotFoundError
 from etl_core.lake import put_or_agree
 
@@ -78,6 +79,20 @@ def find_run(store: ObjectStore, selection: Selection, release: Release) -> Know
     newest = max(same, key=lambda plan: plan.created_at)
     manifest = read_manifest(store, newest.run_id)
     return KnownRun(newest, manifest) if manifest is None or manifest.status == "completed" else None
+
+
+def last_count(store: ObjectStore, release: Release) -> Witness | None:
+    """Rows of the year as the newest committed run of another release of it knew them."""
+    keys = [entry.key for entry in store.list(lake_layout.RUNS)]
+    for run_id in sorted(filter(None, map(lake_layout.run_of_plan, keys)), reverse=True):
+        if lake_layout.manifest(run_id) not in keys:
+            continue
+        manifest = read_manifest(store, run_id)
+        if manifest is None or manifest.year != release.year or manifest.dataset != release.dataset:
+            continue
+        if manifest.release.distribution_id != release.distribution_id:
+            return Witness(manifest.closure.source_rows, f"run {run_id} of the release {manifest.release.name}")
+    return None
 
 
 def read_plan(store: ObjectStore, run_id: str) -> Plan | None:

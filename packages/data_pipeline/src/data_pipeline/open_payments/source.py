@@ -120,6 +120,15 @@ class Source:
             if len(rows) < query.ROWS_PER_QUERY:
                 return
 
+    def summary_rows(self, dataset_id: str, year: int) -> int:
+        """General payments of a year by the summary of reporting entities: a file apart from the payments."""
+        of_year = (query.Condition("program_year", "=", str(year)),)
+        answer = self._query(f"/{dataset_id}/0", query.sum_params("trans_general", of_year), None, fresh=True)
+        try:
+            return int(float(_results_in(answer)[0]["rows"] or 0))
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise UnavailableError(f"the summary of {year} answered without a sum: {error!r}") from error
+
     def company_totals(self, company_id: str) -> dict[int, int]:
         """General payments per program year of one company, from its profile page's own summary."""
         answer = self._http.get_json(f"/api/1/entities/companies/{company_id}")

@@ -115,6 +115,7 @@ class ClosureOf(unittest.TestCase):
              "payers are missing from the plan, or counted twice"),
             (whole, [PROVED, a_result(OTHER, "missing", rows=1)], 4, "the 1 proved slices sum to 3 rows, the source "
              "counts 4; 1 slices are not proved"),
+            (part, [PROVED, FAILED], 3, "the 1 slices sum to the source's 3 rows of 2024"),
             (part, [a_result(rows=1200)], 15_498_687, "1,200 of the year's 15,498,687 rows; the selection is a part "
              "of the year"),
         ]:  # fmt: skip

@@ -1,10 +1,16 @@
 import unittest
+from collections.abc import Mapping
 
 from data_pipeline.open_payments import report
+from data_pipeline.open_payments.facts import Manifest
 from data_pipeline.open_payments.plan import Forecast
 from packages.data_pipeline.tests.unit.fakes import OTHER, a_manifest, a_plan, a_result
 
-COST = {"seconds": 2.0, "requests": 1234, "retries": 56}
+
+
+def lines_of(manifest: Manifest, seconds: float = 2.0, said: Mapping[str, str] | None = None) -> list[str]:
+    text = report.of_manifest(manifest, seconds=seconds, requests=1234, retries=56, lake="memory://", said=said or {})
+    return text.splitlines()
 
 
 class OfManifest(unittest.TestCase):
@@ -14,7 +20,7 @@ class OfManifest(unittest.TestCase):
         )
 
         self.assertEqual(
-            report.of_manifest(manifest, seconds=2.0, requests=1234, retries=56, lake="memory://").splitlines(),
+            lines_of(manifest),
             [
                 "run        r1  completed",
                 "release    2026-06-30-9323b84e of general-payments 2024",
@@ -31,20 +37,17 @@ class OfManifest(unittest.TestCase):
 
     def test_says_not_closed(self):
         opened = a_manifest().closure.model_copy(update={"closed": False, "note": "1 slice is open"})
-        text = report.of_manifest(a_manifest(closure=opened), seconds=1, requests=0, retries=0, lake="")
 
-        self.assertIn("\nyear       not closed: 1 slice is open\n", text)
+        self.assertIn("year       not closed: 1 slice is open", lines_of(a_manifest(closure=opened)))
 
     def test_counts_what_no_slice_ended_in_as_zero(self):
-        text = report.of_manifest(a_manifest(a_result("7", "missing")), seconds=1, requests=0, retries=0, lake="")
+        lines = lines_of(a_manifest(a_result("7", "missing", reason="not_tried")))
 
-        self.assertIn("slices     0 proved, 0 empty, 1 failed, of 1", text)
-        self.assertIn("failed     7", text)
+        self.assertIn("slices     0 proved, 0 empty, 1 failed, of 1", lines)
+        self.assertIn("failed     7  not_tried", lines)
 
     def test_names_no_speed_where_no_time_passed(self):
-        text = report.of_manifest(a_manifest(), seconds=0.0, requests=0, retries=0, lake="")
-
-        self.assertIn("\ntime       0.0 s\n", text)
+        self.assertIn("time       0.0 s", lines_of(a_manifest(), seconds=0.0))
 
     def test_shows_ten_failures_and_says_how_many_more(self):
         for failures, shown, last in [
@@ -52,9 +55,16 @@ class OfManifest(unittest.TestCase):
         ]:  # fmt: skip
             with self.subTest(failures=failures):
                 results = [a_result(str(number), "failed", reason="width") for number in range(failures)]
-                lines = report.of_manifest(a_manifest(*results), **COST, lake="").splitlines()
+                lines = lines_of(a_manifest(*results))
                 self.assertEqual(sum(line.startswith("failed ") for line in lines), shown)
                 self.assertEqual(lines[-1], last)
+
+    def test_ends_in_a_sentence_for_each_reason(self):
+        said = {"blocked": "403. Wait an hour.", "width": "90 fields"}
+
+        self.assertEqual(
+            lines_of(a_manifest(), said=said)[-2:], ["because    blocked: 403. Wait an hour.", "because    width: 90 fields"]
+        )
 
 
 class OfPlan(unittest.TestCase):

@@ -10,6 +10,7 @@ from data_pipeline.open_payments.schema import (
     Drift,
     drift_from,
 )
+from etl_core.errors import DataError
 
 
 class GeneralPayments(unittest.TestCase):
@@ -30,6 +31,10 @@ class TheColumns(unittest.TestCase):
         columns = Columns(titles=("A b", "C"), names=("a_b", "c"))
 
         self.assertEqual((columns.name_of("A b"), columns.name_of("C")), ("a_b", "c"))
+
+    def test_say_which_title_they_lack(self):
+        with self.assertRaisesRegex(DataError, "the table has no column Record_ID"):
+            Columns(titles=("A",), names=("record_id",)).name_of(RECORD_ID)
 
 
 class DriftFrom(unittest.TestCase):

@@ -1,0 +1,86 @@
+"""Every registered job, whoever wrote it, keeps the contract (S4.2, S4.8)."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_pipeline.cli import status_of
+from data_pipeline.registry import Registry
+
+NAMES = Registry().names()
+
+# What importing a module must leave alone, looked at from inside.
+LOOK = """
+import importlib, json, os, signal, sys, threading
+from pathlib import Path
+
+import data_pipeline.jobs
+
+def look():
+    return {
+        "threads": threading.active_count(),
+        "environment": dict(os.environ),
+        "files": sorted(str(path) for path in Path().rglob("*")),
+        "folder": os.getcwd(),
+        "descriptors": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0,
+        "signals": [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)],
+        "path": list(sys.path),
+    }
+
+before = look()
+importlib.import_module(f"data_pipeline.jobs.{sys.argv[1]}")
+after = look()
+heavy = {"boto3", "requests", "kubernetes", "pydantic", "structlog"} & set(sys.modules)
+print(json.dumps({"before": before, "after": after, "heavy": sorted(heavy)}))
+"""
+
+
+def ran(*words: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = status_of(["run", *words])
+    return status, out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_job_keeps_the_contract(name: str, tmp_path: Path) -> None:
+    job = Registry().load(name)
+    assert job.module.JOB == (job.entrypoint, job.description)
+    assert callable(job.entrypoint)
+    assert job.description == job.description.strip()
+    assert 0 < len(job.description.splitlines()) == 1
+
+    for words in ((name, "--", "--help"), (name, "--help"), (name, "-h")):
+        status, out, err = ran(*words)
+        assert (status, err) == (0, ""), words
+        assert "Reads" in out, "its help says what it reads"
+        assert "Writes" in out, "and what it writes"
+
+    status, out, err = ran(name, "--", "--no-such-option")
+    assert (status, out) == (2, "")
+    assert f"data-pipeline run {name} --" in err, "a message that can be pasted back"
+    assert "--no-such-option" in err
+
+    ended = subprocess.run(
+        [sys.executable, "-c", LOOK, name],
+        cwd=tmp_path,
+        env={key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr, len(ended.stdout.splitlines())) == (0, "", 1)
+    seen = json.loads(ended.stdout)
+    assert seen["after"] == seen["before"], "importing it has no effect on the world"
+    assert seen["heavy"] == [], "what is heavy is imported where it is used"
+
+
+def test_the_jobs_of_the_card_are_there() -> None:
+    """C1."""
+    assert {"resolve_ids", "build_totals", "download_company", "upload_raw", "write_manifest"} <= set(NAMES)

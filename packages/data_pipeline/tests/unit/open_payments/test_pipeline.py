@@ -1,0 +1,405 @@
+import json
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from data_pipeline import lake_layout
+from data_pipeline.open_payments import runs
+from data_pipeline.open_payments.audits import read_attempts
+from data_pipeline.open_payments.crew import Outcome
+from data_pipeline.open_payments.facts import Manifest, PlannedCompany
+from data_pipeline.open_payments.pipeline import Prepared, TotalsChoice
+from etl_core.errors import (
+    BlockedError,
+    ConflictError,
+    DataError,
+    NotFoundError,
+    StoppedError,
+    UnreachableError,
+    UsageError,
+)
+from packages.data_pipeline.tests.unit.fakes import (
+    COMPANY,
+    NEVER,
+    OTHER,
+    START,
+    TITLES,
+    Reply,
+    WorldCase,
+    a_release,
+    a_selection,
+    blocks,
+    dataset_id_of,
+    edits,
+    nobody_answers,
+    payments,
+    says,
+)
+
+THIRD = "100000000077"
+TOTALS = "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_14-07-2026.json"
+
+
+class PipelineCase(WorldCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.table = self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2) + payments(THIRD, 1))
+
+    def prepare(self, run_id: str = "", *, dry_run: bool = False, totals: TotalsChoice | None = None, **selection: Any) -> Prepared:
+        return self.world.pipeline.prepare(a_selection(**selection), run_id, totals or TotalsChoice(), dry_run=dry_run)
+
+    def run_all(self, run_id: str = "", **selection: Any) -> tuple[Manifest, list[Outcome]]:
+        prepared = self.prepare(run_id, **selection)
+        if prepared.manifest is not None:
+            return prepared.manifest, []
+        outcomes = self.world.pipeline.work(prepared)
+        return self.world.pipeline.commit(prepared.plan, outcomes), outcomes
+
+    def fails(self, change: Any, company_id: str = OTHER, times: int = NEVER) -> None:
+        self.site.fault("download", change, times, when=lambda asked: asked["conditions[0][value]"] == company_id)
+
+    def wrote(self, since: int = 0) -> list[str]:
+        """Keys written, short: of a run its file, of a slice its company and file."""
+        return [key.rpartition("company_id=")[2] if "company_id=" in key else key.rpartition("/")[2]
+                for key in self.store.writes[since:]]  # fmt: skip
+
+
+class ARun(PipelineCase):
+    def test_goes_from_a_year_to_a_manifest(self):
+        """S2.5: one way from a year to its manifest."""
+        self.world.streams = 1
+
+        manifest, outcomes = self.run_all()
+
+        self.assertEqual(
+            self.wrote(),
+            [
+                "dataset_ids_cache.json",
+                TOTALS.rpartition("/")[2],
+                "schema.json",
+                "plan.json",
+                *[f"{one}/{file}" for one in (COMPANY, OTHER, THIRD)
+                  for file in ("part-1-of-1.csv", "part-1-of-1.json", "slice.json")],
+                "dataset_ids_cache.json",
+                "file_audits.jsonl",
+                "download_report_2024.csv",
+                "manifest.json",
+            ],
+        )  # fmt: skip
+        self.assertEqual((manifest.run_id, manifest.status, manifest.rows), ("2026-07-14T12-00-00", "completed", 6))
+        self.assertEqual((manifest.files_planned, manifest.closure.closed), (3, True))
+        self.assertEqual([outcome.error for outcome in outcomes], [None] * 3)
+        self.assertEqual(self.site.kinds()[:3], ["catalogue", "table", "groups"])
+        self.assertEqual(self.site.kinds()[-2:], ["catalogue", "table"])
+
+    def test_shows_its_progress(self):
+        self.run_all(max_files=2)
+
+        progress = self.world.progress
+        self.assertEqual(progress.begun, [("general-payments 2024, the first 2 companies", 2, 5)])
+        self.assertEqual((progress.slices, progress.rows, progress.stopped), (2, 5, 1))
+
+    def test_of_one_company_counts_that_one(self):
+        manifest, _ = self.run_all(company_id=OTHER)
+
+        self.assertEqual((manifest.files_planned, manifest.rows, manifest.status), (1, 2, "completed"))
+        self.assertNotIn("groups", self.site.kinds())
+        self.assertNotIn(TOTALS, self.store.writes)
+        plan = runs.planned(self.store, manifest.run_id)
+        self.assertEqual((plan.counts_from, plan.companies), ("count", (PlannedCompany(company_id=OTHER, rows=2),)))
+
+    def test_of_a_company_without_rows_is_proved_empty(self):
+        manifest, _ = self.run_all(company_id="42")
+
+        self.assertEqual((manifest.totals, manifest.status), ({"empty": 1}, "completed"))
+
+    def test_of_all_in_parts_closes_the_year_between_them(self):
+        parts = [self.run_all(slice_of=f"{k}/2")[0] for k in (1, 2)]
+
+        self.assertEqual([part.files_planned for part in parts], [2, 1])
+        whole, outcomes = self.run_all()
+        self.assertEqual((whole.status, whole.closure.closed, outcomes), ("completed", True, []))
+        self.assertEqual(len(self.site.of_kind("download")), 3)
+
+    def test_keeps_totals_only_where_it_counted_all(self):
+        self.run_all(max_files=2)
+        self.assertNotIn(TOTALS, self.store.writes)
+
+        self.run_all(max_files=2, slice_of="1/2")  # every second of all companies needs all
+        self.assertIn(TOTALS, self.store.writes)
+
+    def test_counts_anew_what_the_totals_know_from_company_pages_only(self):
+        self.site.list_companies([COMPANY])
+        self.site.profiles[COMPANY] = {2024: 99}
+
+        manifest, _ = self.run_all_from(TotalsChoice(route="entities"))
+
+        self.assertEqual((manifest.rows, manifest.slices[0].rows_expected), (3, 99))
+        self.assertEqual(self.reasons(manifest), [])
+        self.assertEqual(self.site.kinds().count("count"), 2)
+        self.assertEqual((manifest.status, manifest.closure.closed), ("partial", False))
+
+    def run_all_from(self, totals: TotalsChoice) -> tuple[Manifest, list[Outcome]]:
+        prepared = self.prepare(totals=totals)
+        outcomes = self.world.pipeline.work(prepared)
+        return self.world.pipeline.commit(prepared.plan, outcomes), outcomes
+
+    def reasons(self, manifest: Manifest) -> list[str]:
+        return [one.reason for one in read_attempts(self.store, manifest.run_id)]
+
+    def test_takes_its_totals_as_it_is_told(self):
+        self.prepare(totals=TotalsChoice(route="grouped"))
+        self.site.publish(2023, payments(COMPANY, 1))
+        with self.assertRaisesRegex(UsageError, "--add-year-if-missing"):
+            self.prepare(year=2023, totals=TotalsChoice(add_year=False))
+
+        self.site.asked.clear()
+        self.prepare(max_files=2, totals=TotalsChoice(rescrape=True))
+        self.assertIn("groups", self.site.kinds())
+
+    def test_with_a_failed_slice_is_partial(self):
+        self.fails(says(400))
+
+        manifest, outcomes = self.run_all()
+
+        self.assertEqual((manifest.status, manifest.files_failed, manifest.rows), ("partial", 1, 4))
+        self.assertEqual([one.reason for one in manifest.slices], ["", "refused", ""])
+        self.assertEqual({type(outcome.error) for outcome in outcomes}, {DataError, type(None)})
+        self.assertEqual(self.reasons(manifest), ["refused"])
+
+    def test_blocked_by_the_edge_asks_nothing_more(self):
+        self.world.streams = 1
+        self.fails(blocks, COMPANY)
+
+        manifest, outcomes = self.run_all_from(TotalsChoice())
+
+        self.assertEqual(self.site.kinds(), ["catalogue", "table", "groups", "download"])
+        self.assertEqual({type(outcome.error) for outcome in outcomes}, {BlockedError})
+        self.assertEqual((manifest.status, manifest.release_at_end), ("failed", manifest.release))
+
+    def test_in_pages_does_as_told(self):
+        prepared = self.prepare()
+
+        self.world.pipeline.work(prepared, "pages")
+
+        self.assertEqual({asked["limit"] for asked in self.site.of_kind("download")}, {"5000"})
+
+    def test_tells_of_each_slice(self):
+        told: list[Outcome] = []
+
+        outcomes = self.world.pipeline.work(self.prepare(), on_slice=told.append)
+
+        self.assertEqual(told, outcomes)
+        self.assertEqual(len(told), 3)
+
+    def test_that_is_stopped_keeps_what_is_proved(self):
+        def stops(real: Reply) -> Reply:
+            self.world.stop.ask()
+            return real
+
+        self.world.streams = 1
+        self.fails(stops)
+        prepared = self.prepare()
+
+        with self.assertRaises(StoppedError):
+            self.world.pipeline.work(prepared)
+
+        self.assertEqual(self.world.progress.stopped, 1)
+        self.assertEqual(self.wrote()[-1], f"{COMPANY}/slice.json")
+
+
+class ARunAgain(PipelineCase):
+    def test_after_a_completed_one_asks_little_and_writes_nothing(self):
+        first, _ = self.run_all()
+        writes, asked = list(self.store.writes), len(self.site.asked)
+        self.world.later(days=1)
+
+        prepared = self.prepare()
+
+        self.assertEqual((prepared.manifest, prepared.todo), (first, []))
+        self.assertEqual(self.store.writes, writes)
+        self.assertEqual(self.site.kinds()[asked:], ["table"])
+
+    def test_after_a_break_goes_on_where_it_ended(self):
+        """S2.3: a crash resumes without downloading finished work again."""
+        prepared = self.prepare()
+        self.world.pipeline.work(Prepared(prepared.plan, prepared.resolved, {OTHER, THIRD}))
+        self.world.later(minutes=5)
+
+        again = self.prepare()
+        self.assertEqual((again.plan, again.proved, again.manifest), (prepared.plan, {COMPANY}, None))
+        self.assertEqual([company.company_id for company in again.todo], [OTHER, THIRD])
+        outcomes = self.world.pipeline.work(again)
+        manifest = self.world.pipeline.commit(again.plan, outcomes)
+
+        self.assertEqual((manifest.status, manifest.rows, manifest.run_id), ("completed", 6, prepared.plan.run_id))
+        asked = [one["conditions[0][value]"] for one in self.site.of_kind("download")]
+        self.assertEqual(sorted(asked), [COMPANY, OTHER, THIRD])
+
+    def test_after_a_failure_is_a_new_run_that_takes_up_what_was_left(self):
+        self.fails(says(400), times=1)
+        first, _ = self.run_all()
+        self.world.later(minutes=5)
+
+        second, outcomes = self.run_all()
+
+        self.assertEqual((first.status, second.status), ("partial", "completed"))
+        self.assertNotEqual(first.run_id, second.run_id)
+        self.assertEqual([outcome.company.company_id for outcome in outcomes], [OTHER])
+        self.assertEqual((second.files_downloaded, second.rows), (3, 6))
+        self.assertEqual(runs.read_manifest(self.store, first.run_id), first)
+
+    def test_within_the_same_second_has_a_name_of_its_own(self):
+        self.fails(says(400), times=1)
+
+        names = [self.run_all()[0].run_id, self.run_all()[0].run_id]
+
+        self.assertEqual(names, ["2026-07-14T12-00-00", "2026-07-14T12-00-00-2"])
+
+    def test_after_a_new_publication_begins_anew(self):
+        self.run_all()
+        self.site.publish(2024, payments(COMPANY, 4), modified="2027-01-23")
+
+        second, _ = self.run_all()
+
+        self.assertEqual((second.release.modified, second.rows, second.status), ("2027-01-23", 4, "completed"))
+        self.assertEqual(len({key for key in self.world.parts() if COMPANY in key}), 2)
+
+    def test_under_a_name_of_its_own_is_found_by_it(self):
+        first, _ = self.run_all("mine")
+        self.assertEqual(first.run_id, "mine")
+
+        self.assertEqual(self.prepare("mine").manifest, first)
+        self.assertIsNone(self.prepare("other").manifest)
+        self.assertEqual(self.prepare("other").plan.run_id, "other")
+
+    def test_under_the_name_of_another_is_a_conflict(self):
+        self.run_all("mine", max_files=1)
+
+        with self.assertRaisesRegex(ConflictError, "run mine is planned already, for .*the first 1 companies"):
+            self.prepare("mine")
+        self.site.publish(2024, modified="2027-01-23")
+        with self.assertRaisesRegex(ConflictError, "of release 2026-06-30-00000001"):
+            self.prepare("mine", max_files=1)
+
+
+class Prepare(PipelineCase):
+    def test_of_a_dry_run_plans_and_writes_nothing_of_the_run(self):
+        prepared = self.prepare(dry_run=True)
+
+        self.assertEqual(len(prepared.todo), 3)
+        self.assertEqual([key for key in self.store.writes if "runs/" in key or "schemas/" in key], [])
+
+    def test_knows_what_other_runs_have_proved(self):
+        self.run_all(max_files=1)
+
+        for dry_run in (True, False):
+            with self.subTest(dry_run=dry_run):
+                prepared = self.prepare(dry_run=dry_run)
+                self.assertEqual(prepared.proved, {COMPANY})
+                self.assertEqual([one.company_id for one in prepared.todo], [OTHER, THIRD])
+                found = self.world.pipeline.forecast(prepared)
+                self.assertEqual((found.companies, found.already_proved, found.rows, found.windows), (3, 1, 3, 2))
+
+    def test_forecasts_for_its_streams(self):
+        prepared = self.prepare()
+        seconds = []
+        for streams in (1, 2):
+            self.world.streams = streams
+            seconds.append(self.world.pipeline.forecast(prepared).seconds)
+
+        self.assertEqual(seconds, [12.0, 6.0])
+
+    def test_pins_what_the_run_is_about(self):
+        plan = self.prepare("r1", max_files=2).plan
+
+        self.assertEqual(plan.release, a_release(self.table))
+        self.assertEqual((plan.source_rows, plan.counts_from, plan.created_at), (6, "grouped", START))
+        self.assertEqual(plan.selection, a_selection(max_files=2))
+        self.assertEqual(plan.companies, (PlannedCompany(company_id=COMPANY, rows=3), PlannedCompany(company_id=OTHER, rows=2)))
+        self.assertEqual(json.loads(self.store.get(lake_layout.plan("r1")) or b""), plan.model_dump(mode="json"))
+
+    def test_refuses_a_table_in_which_nothing_can_be_proved(self):
+        """However the run would count, and before it downloads."""
+        for missing in ("Record_ID", "Date_of_Payment", "Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID"):
+            for selection in ({}, {"company_id": COMPANY}, {"max_files": 1}):
+                with self.subTest(missing=missing, selection=selection):
+                    kept = [index for index, title in enumerate(TITLES) if title != missing]
+                    rows = [tuple(row[index] for index in kept) for row in payments(COMPANY, 3)]
+                    self.site.publish(2024, rows, titles=tuple(TITLES[index] for index in kept))
+                    with self.assertRaisesRegex(DataError, missing):
+                        self.prepare(**selection)
+        self.assertEqual([key for key in self.store.writes if "runs/" in key], [])
+
+    def test_refuses_a_year_that_is_none_or_not_out_yet(self):
+        self.site.unpublished[2025] = dataset_id_of(2025)
+
+        with self.assertRaises(UsageError):
+            self.prepare(year=2012)
+        with self.assertRaises(NotFoundError):
+            self.prepare(year=2025)
+
+
+class Commit(PipelineCase):
+    def test_is_torn_where_the_release_changed_under_the_run(self):
+        prepared = self.prepare()
+        outcomes = self.world.pipeline.work(prepared)
+        self.site.publish(2024, payments(COMPANY, 4), modified="2027-01-23")
+
+        manifest = self.world.pipeline.commit(prepared.plan, outcomes)
+
+        self.assertEqual((manifest.status, manifest.files_failed), ("torn", 0))
+        self.assertEqual((manifest.release.modified, manifest.release_at_end.modified), ("2026-06-30", "2027-01-23"))
+        self.assertEqual(manifest.closure.source_rows, 4)
+
+    def test_compares_with_the_count_of_the_source_now(self):
+        prepared = self.prepare()
+        outcomes = self.world.pipeline.work(prepared)
+        self.site.fault("table", edits(lambda body: body.replace(b'"count": 6', b'"count": 7')))
+
+        manifest = self.world.pipeline.commit(prepared.plan, outcomes)
+
+        self.assertEqual((manifest.status, manifest.closure.source_rows), ("partial", 7))
+
+    def test_goes_by_the_plan_where_the_source_is_away(self):
+        for change in (nobody_answers, blocks, says(500)):
+            with self.subTest():
+                self.setUp()
+                prepared = self.prepare()
+                outcomes = self.world.pipeline.work(prepared)
+                self.site.fault("catalogue", change, NEVER)
+                self.site.fault("script", change, NEVER)
+                with capture_logs() as logs:
+                    manifest = self.world.pipeline.commit(prepared.plan, outcomes)
+                self.assertEqual((manifest.status, manifest.release_at_end), ("completed", prepared.plan.release))
+                self.assertEqual(manifest.closure.source_rows, 6)
+                self.assertEqual(logs[-1]["event"], "the source could not be asked again at the end")
+
+    def test_needs_no_outcomes(self):
+        """write_manifest commits what other processes did."""
+        prepared = self.prepare()
+        self.world.pipeline.work(prepared)
+        self.world.later(hours=1)
+
+        manifest = self.world.pipeline.commit(prepared.plan, [])
+
+        self.assertEqual((manifest.status, manifest.rows), ("completed", 6))
+        self.assertEqual((manifest.finished_at - START).total_seconds(), 3600)
+
+    def test_takes_the_costs_of_its_own_outcomes(self):
+        self.fails(says(500), times=1)
+
+        manifest, outcomes = self.run_all()
+
+        self.assertEqual([one.requests for one in manifest.slices], [2, 4, 2])
+        self.assertEqual(sum(one.retries for one in manifest.slices), 1)
+        self.assertEqual(len(outcomes), 3)
+
+
+class WhenNobodyAnswers(PipelineCase):
+    def test_nothing_is_begun(self):
+        self.site.fault("catalogue", nobody_answers, NEVER)
+
+        with self.assertRaises(UnreachableError):
+            self.prepare()
+        self.assertEqual(self.store.writes, [])

@@ -1,0 +1,212 @@
+import functools
+from typing import Any
+
+from data_pipeline.open_payments.audits import Audits, keys_of
+from data_pipeline.open_payments.download import WindowFetcher, WindowTask
+from data_pipeline.open_payments.facts import PlannedCompany
+from data_pipeline.open_payments.query import Condition
+from data_pipeline.open_payments.schema import PAYER_ID
+from data_pipeline.open_payments.slices import SliceMovedError, Slices
+from data_pipeline.open_payments.windows import Window
+from etl_core.errors import TemporaryError
+from etl_core.telemetry import Tally
+from packages.data_pipeline.tests.unit.fakes import (
+    COMPANY,
+    NEVER,
+    OTHER,
+    START,
+    Row,
+    WorldCase,
+    an_audit,
+    edits,
+    payments,
+    sends,
+)
+
+DAYS = ("01/15/2024", "04/30/2024", "11/30/0002", "06/30/2024")
+
+
+@functools.cache
+def many() -> list[Row]:
+    """As many rows as make two windows; a quarter on each of four days."""
+    return payments(COMPANY, 60_001, days=DAYS)
+
+
+class SlicesCase(WorldCase):
+    rows: list[Row] | None = None
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.table = self.site.publish(2024, [*(self.rows or payments(COMPANY, 3)), *payments(OTHER, 2)])
+        self.resolved = self.world.resolved(self.table)
+        self.audits = Audits(self.store, self.resolved.release)
+        self.site.asked.clear()
+
+    def slices(self, *, trusted: bool = True) -> Slices:
+        fetcher = WindowFetcher(
+            self.world.source,
+            self.store,
+            self.audits,
+            retry=self.world.retry,
+            progress=self.world.progress,
+            now=self.world.now,
+        )
+        return Slices(
+            self.world.source,
+            self.audits,
+            fetcher,
+            run_id="r1",
+            release=self.resolved.release,
+            columns=self.resolved.table.columns,
+            trusted_counts=trusted,
+            now=self.world.now,
+            progress=self.world.progress,
+        )
+
+    def opened(self, rows: int | None, *, trusted: bool = True) -> list[WindowTask]:
+        return self.slices(trusted=trusted).open(PlannedCompany(company_id=COMPANY, rows=rows))
+
+
+class OpenSmall(SlicesCase):
+    def test_trusts_a_count_of_this_release(self):
+        (task,) = self.opened(7)
+
+        self.assertEqual(self.site.asked, [])
+        self.assertEqual((task.window, task.expected, task.company_id), (Window(1, 1), 7, COMPANY))
+        self.assertEqual((task.run_id, task.release), ("r1", self.resolved.release))
+        self.assertEqual(task.columns, self.resolved.table.columns)
+
+    def test_counts_where_nobody_knows_or_the_count_is_of_another_release(self):
+        for rows, trusted in [(None, True), (None, False), (7, False), (0, False)]:
+            with self.subTest(rows=rows, trusted=trusted):
+                self.site.asked.clear()
+                (task,) = self.opened(rows, trusted=trusted)
+                self.assertEqual((task.expected, self.site.kinds()), (3, ["count"]))
+                self.assertEqual(self.site.asked[0]["conditions[0][value]"], COMPANY)
+                self.assertEqual(task.tally.requests, 1)
+
+    def test_trusts_zero(self):
+        (task,) = self.opened(0)
+
+        self.assertEqual((task.expected, self.site.asked), (0, []))
+
+
+class OpenLarge(SlicesCase):
+    def setUp(self) -> None:
+        self.rows = many()
+        super().setUp()
+
+    def test_takes_the_counts_of_all_windows_from_one_count_by_date(self):
+        tasks = self.opened(60_001)
+
+        self.assertEqual([task.window for task in tasks], [Window(1, 2, "", "07/02"), Window(2, 2, "07/02", "")])
+        self.assertEqual([task.expected for task in tasks], [45_001, 15_000])
+        self.assertEqual(self.site.kinds(), ["groups"])
+        asked = self.site.asked[0]
+        self.assertEqual((asked["groupings[0]"], asked["conditions[0][value]"]), ("date_of_payment", COMPANY))
+        self.assertEqual([task.tally.requests for task in tasks], [1, 0])
+
+    def test_asks_anew_where_the_counts_disagree(self):
+        """The plan's count is of yesterday, or either answer was a bad one."""
+        tasks = self.opened(120_001)
+
+        self.assertEqual([task.window.of for task in tasks], [2, 2])
+        self.assertEqual(self.site.kinds(), ["groups", "count", "groups"])
+        self.assertEqual(tasks[0].tally.requests, 3)
+
+    def test_is_not_cut_where_the_new_count_is_small(self):
+        self.site.fault("groups", sends({"results": []}))
+        self.site.fault("count", sends({"count": 5}))
+
+        (task,) = self.opened(60_001)
+
+        self.assertEqual((task.window.of, task.expected, task.tally.requests), (1, 5, 2))
+
+    def test_gives_up_on_a_source_that_contradicts_itself_three_times(self):
+        self.site.fault("groups", edits(lambda body: body.replace(b'"15000"', b'"14999"', 1)), NEVER)
+
+        with self.assertRaises(SliceMovedError) as caught:
+            self.opened(60_001)
+
+        self.assertEqual(
+            str(caught.exception),
+            f"company {COMPANY} has 60001 rows and 60000 by payment date: the source contradicts itself.",
+        )
+        self.assertIsInstance(caught.exception, TemporaryError)
+        self.assertEqual(self.site.kinds(), ["groups", "count"] * 3)
+
+    def test_ends_in_a_slice_that_adds_up(self):
+        slices = self.slices()
+        company = PlannedCompany(company_id=COMPANY, rows=60_001)
+        tally = Tally()
+
+        parts = [slices.prove(task) for task in slices.open(company)]
+        closed = slices.close(company, parts, tally)
+
+        self.assertEqual((closed.records, closed.count_before, closed.count_after), (60_001, 60_001, 60_001))
+        self.assertEqual([part.records for part in closed.parts], [45_001, 15_000])
+        self.assertEqual((tally.requests, self.world.progress.slices), (1, 1))
+
+
+class Close(SlicesCase):
+    company = PlannedCompany(company_id=COMPANY, rows=3)
+
+    def close(self, *records: int, **part: Any) -> tuple[int, Tally]:
+        tally = Tally()
+        parts = [
+            an_audit(number=number, of=len(records), records=count, release=self.resolved.release, **part)
+            for number, count in enumerate(records, 1)
+        ]
+        return self.slices().close(self.company, parts, tally).count_after, tally
+
+    def test_takes_the_count_of_a_whole_window(self):
+        self.assertEqual(self.close(3, count_after=3), (3, Tally()))
+
+        self.assertEqual(self.site.asked, [])
+        self.assertEqual(self.store.writes, [keys_of(self.resolved.release, COMPANY).slice_audit])
+        self.assertEqual(self.world.progress.slices, 1)
+        closed = self.audits.slice_audit(COMPANY)
+        self.assertEqual(closed and closed.proved_at, START)
+
+    def test_counts_the_whole_of_several_windows(self):
+        self.assertEqual(self.close(1, 2), (3, Tally(requests=1, bytes=self.tally_bytes())))
+
+        self.assertEqual(self.site.kinds(), ["count"])
+        self.assertEqual([name for name, _ in self.site.asked[0].params if "condition" in name],
+                         ["conditions[0][property]", "conditions[0][operator]", "conditions[0][value]"])  # fmt: skip
+
+    def tally_bytes(self) -> int:
+        tally = Tally()
+        self.world.source.count(self.table.distribution_id, tally=tally)
+        self.site.asked.pop()
+        return tally.bytes
+
+    def test_counts_twice_before_it_doubts_its_windows(self):
+        self.site.fault("count", sends({"count": 4}))
+
+        count_after, tally = self.close(1, 2)
+
+        self.assertEqual((count_after, tally.requests), (3, 2))
+
+    def test_refuses_windows_that_do_not_sum_to_the_slice(self):
+        self.site.fault("count", sends({"count": 4}), 2)
+
+        with self.assertRaises(SliceMovedError) as caught:
+            self.close(1, 2)
+
+        self.assertEqual(
+            str(caught.exception),
+            f"the 2 proved windows of company {COMPANY} hold 3 records, the source counts 4 for the whole slice.",
+        )
+        self.assertEqual((self.store.writes, self.world.progress.slices), ([], 0))
+
+    def test_refuses_a_window_whose_own_count_is_another(self):
+        with self.assertRaises(SliceMovedError):
+            self.close(3, count_after=4)
+
+
+class Conditions(SlicesCase):
+    def test_of_a_slice_are_its_payer(self):
+        self.assertEqual(
+            Slices.conditions_of(self.resolved.table.columns, COMPANY), (Condition(PAYER_ID.lower(), "=", COMPANY),)
+        )

@@ -1,0 +1,709 @@
+"""HttpClient over a real server on loopback."""
+
+import gc
+import itertools
+import logging
+import os
+import socket
+import threading
+
+import pytest
+from packages.etl_core.tests.support.source_server import (
+    SourceServer,
+    answer,
+    chunked,
+    gzipped,
+    json_answer,
+    raw,
+    reset,
+    short,
+    silent,
+)
+
+from etl_core.budget import Budget
+from etl_core.errors import (
+    BlockedError,
+    DataError,
+    NotFoundError,
+    PipelineError,
+    StoppedError,
+    UnavailableError,
+    UnreachableError,
+)
+from etl_core.http import (
+    CACHE_KEY_PARAMETER,
+    READ_BYTES,
+    TEMPORARY_STATUSES,
+    HttpClient,
+    HttpSettings,
+    make_session,
+    printable,
+)
+from etl_core.retry import NO_RETRY, Retry, RetryPolicy
+from etl_core.telemetry import Tally, Telemetry
+from etl_core.testing import ManualClock
+
+CSV = b"a,b\n1,2\n"
+
+
+class Bench:
+    """A client with everything injected, and what was injected."""
+
+    def __init__(self, url, folder, *, attempts=4, ceiling=4, read_seconds=20.0, is_temporary=lambda _s, _b: False):
+        self.clock = ManualClock(1000.0)
+        self.settings = HttpSettings(
+            base_url=url, user_agent="etl-core-tests/1.0", connect_seconds=5.0, read_seconds=read_seconds
+        )
+        self.session = make_session(self.settings)
+        self.session.trust_env = False  # no proxy of this machine
+        self.budget = Budget(ceiling, folder, clock=self.clock, sleep=self.clock.sleep)
+        self.telemetry = Telemetry()
+        self.stops_after = itertools.repeat(False)
+        self.client = HttpClient(
+            self.settings,
+            session=self.session,
+            budget=self.budget,
+            retry=Retry(
+                RetryPolicy(attempts=attempts), sleep=self.clock.sleep, clock=self.clock, chance=lambda: 1.0
+            ),
+            telemetry=self.telemetry,
+            clock=self.clock,
+            check_stop=self.check_stop,
+            is_temporary=is_temporary,
+        )
+
+    def check_stop(self):
+        if next(self.stops_after):
+            raise StoppedError("stopped", signal_number=15)
+
+    def read(self, path="/data", **options):
+        with self.client.stream(path, **options) as one:
+            return b"".join(one.chunks)
+
+
+def slots_in_use(bench):
+    """How many slots another process would find taken."""
+    taken = 0
+    for number in range(bench.budget.ceiling):
+        held = bench.budget._lock_now(f"slot-{number:02}")
+        if held is None:
+            taken += 1
+        else:
+            os.close(held)
+    return taken
+
+
+@pytest.fixture
+def server():
+    with SourceServer() as running:
+        yield running
+
+
+@pytest.fixture
+def new_bench(server, tmp_path):
+    made = []
+
+    def make(url=None, **options):
+        folder = tmp_path / f"budget-{len(made)}"
+        made.append(Bench(server.url if url is None else url, folder, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.session.close()
+
+
+@pytest.fixture
+def bench(new_bench):
+    return new_bench()
+
+
+# ------------------------------------------------------------------------------------------- what is asked
+
+
+def test_it_asks_for_the_path_and_parameters_with_its_name(server, bench):
+    server.plan(json_answer({"count": 17}))
+
+    assert bench.client.get_json("/api/1/items", [("a", "x y"), ("a", "é&"), ("b", "")]) == {"count": 17}
+
+    (asked,) = server.asked
+    assert asked.path == "/api/1/items"
+    assert asked.params == [("a", "x y"), ("a", "é&"), ("b", "")]
+    assert asked.headers["user-agent"] == "etl-core-tests/1.0"
+    assert "gzip" in asked.headers["accept-encoding"]
+
+
+def test_a_slash_at_the_end_of_the_address_is_not_doubled(server, new_bench):
+    bench = new_bench(server.url + "/")
+    server.plan(json_answer({}))
+    bench.client.get_json("/x")
+    assert server.asked[0].path == "/x"
+
+
+def test_it_asks_past_caches_when_told(server, bench):
+    server.plan(json_answer(1), json_answer(2), json_answer(3), answer(200, CSV, kind="text/csv"))
+
+    bench.client.get_json("/x", [("a", "b")])
+    bench.client.get_json("/x", [("a", "b")], past_caches=True)
+    bench.client.get_json("/x", [("a", "b")], past_caches=True)
+    bench.read(past_caches=True)
+
+    plain, one, two, three = (asked.params for asked in server.asked)
+    assert plain == [("a", "b")]
+    assert one[0] == two[0] == ("a", "b")
+    fresh = [params[-1] for params in (one, two, three)]
+    assert {name for name, _ in fresh} == {CACHE_KEY_PARAMETER}
+    assert len({value for _, value in fresh}) == 3
+
+
+# ------------------------------------------------------------------------------------------ what is answered
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "retried"),
+    [
+        (400, DataError, False),
+        (401, DataError, False),
+        (403, BlockedError, False),
+        (404, NotFoundError, False),
+        (410, DataError, False),
+        (204, DataError, False),
+        (206, DataError, False),
+        (304, DataError, False),
+        (501, DataError, False),
+        *((status, UnavailableError, True) for status in sorted(TEMPORARY_STATUSES)),
+    ],
+)
+def test_each_status_is_an_error_of_its_kind(server, status, error, retried, new_bench):
+    bench = new_bench(attempts=3)
+    server.plan(*[json_answer({"message": "Column \x1b[31mnot\n found.", "status": status}, status)] * 3)
+
+    with pytest.raises(PipelineError) as caught:
+        bench.client.get_json("/x", [("a", "b")])
+
+    assert type(caught.value) is error
+    assert len(server.asked) == (3 if retried else 1)
+    says = "" if status in (204, 304) else "Column [31mnot found."
+    asked = "?a=b&fresh=" if retried else "?a=b"
+    message = str(caught.value)
+    assert message.startswith(f"GET {server.url}/x{asked}"), message
+    assert f" answered {status}: {says}" in message
+    assert message.isprintable()
+
+
+def test_the_statuses_that_are_worth_waiting_for_are_these():
+    assert sorted(TEMPORARY_STATUSES) == [408, 425, 429, 500, 502, 503, 504, 520, 522, 524]
+
+
+def test_a_source_may_say_what_is_temporary(server, new_bench):
+    seen = []
+
+    def is_temporary(status, body):
+        seen.append((status, body))
+        return "Database internal error" in body
+
+    bench = new_bench(attempts=2, is_temporary=is_temporary)
+    server.plan(
+        json_answer({"message": "Database internal error."}, 400),
+        json_answer({"message": "Column not found."}, 400),
+    )
+    with pytest.raises(DataError, match="Column not found"):
+        bench.client.get_json("/x")
+    assert [status for status, _ in seen] == [400, 400]
+    assert seen[0][1] == '{"message": "Database internal error."}'
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"message": "Say \\"no\\""}', 'Say "no"'),
+        (b'{"message": 7}', '{"message": 7}'),
+        (b'["a"]', '["a"]'),
+        (b"<html>\r\n<b>No\x00\x1b[2J</b>", "<html> <b>No [2J</b>"),
+        (b"\xff\xfe\xe2\x80\xa8x", "\ufffd\ufffd x"),
+        (b"", ""),
+        (b"x" * 9000, "x" * 300),
+        (b'{"message": "' + b"y" * 5000 + b'"}', '{"message": "' + "y" * 287),
+        (b"[" * 9000, "[" * 300),
+    ],
+)
+def test_what_an_error_says_is_shortened_and_made_printable(server, bench, body, said):
+    server.plan(answer(400, body))
+    with pytest.raises(DataError) as caught:
+        bench.client.get_json("/x")
+    assert str(caught.value) == f"GET {server.url}/x answered 400: {said}"
+
+
+def test_printable_text_stays():
+    assert printable("é – 日本 x") == "é – 日本 x"
+    assert printable(" a\t b\u2028c\u202ed ") == "a b c d"
+    assert len(printable("x" * 500)) == 300
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/html; charset=utf-8", "Text/HTML", "application/xhtml+xml"])
+@pytest.mark.parametrize("expect", ["json", "csv"])
+def test_a_page_with_status_200_is_a_block(server, bench, kind, expect):
+    server.plan(answer(200, b"<html>Access denied</html>", kind=kind))
+
+    with pytest.raises(BlockedError) as caught:
+        bench.read(expect=expect)
+
+    assert "answered 200 with a page of the source's edge: <html>Access denied</html>" in str(caught.value)
+    assert "Wait an hour" in caught.value.advice
+
+
+def test_a_page_that_was_asked_for_is_no_block(server, bench):
+    server.plan(answer(200, b"<html>", kind="text/html"), answer(200, b"<html>", kind="text/html"))
+    assert bench.read(expect="") == b"<html>"
+    assert bench.client.get_text("/page") == "<html>"
+
+
+def test_what_names_the_expected_kind_is_no_page(server, bench):
+    server.plan(answer(200, CSV, kind="text/csv; profile=html"), answer(200, CSV, kind="application/octet-stream"))
+    assert bench.read(expect="csv") == CSV
+    assert bench.read(expect="csv") == CSV
+
+
+@pytest.mark.parametrize(
+    "blocked", [answer(403, b"Access Denied"), answer(200, b"<html>", kind="text/html")], ids=["403", "page"]
+)
+def test_after_a_block_nothing_is_asked_any_more(server, bench, blocked):
+    server.plan(blocked, json_answer(1))
+
+    with pytest.raises(BlockedError):
+        bench.client.get_json("/x")
+    with pytest.raises(BlockedError):
+        bench.client.get_json("/y")
+
+    assert len(server.asked) == 1
+    assert bench.clock.slept == []
+
+
+def test_redirects_are_followed(server, bench):
+    server.plan(answer(302, Location="/there?x=1"), json_answer({"here": True}))
+    assert bench.client.get_json("/x") == {"here": True}
+    assert [asked.path for asked in server.asked] == ["/x", "/there"]
+
+
+def test_a_ring_of_redirects_ends(server, bench):
+    server.plan(*[answer(302, Location="/x")] * 40)
+    with pytest.raises(UnavailableError, match="Exceeded 30 redirects"):
+        bench.read()
+
+
+# requests forgets the first connection where it cannot read where the redirect leads.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("location", "error"),
+    [
+        ("foo://x\x1b[2J/", DataError),
+        ("foo://x\x1b2J/", DataError),
+        ("http://[bad/", DataError),
+        ("http://x\x1b]0;y\x07z:notaport/", DataError),
+        ("http://x\x1by\x07z:notaport/", DataError),
+        ("http://a\x00b/", DataError),
+        ("http://\xff/", DataError),
+        ("http://.example.invalid./", DataError),
+        ("http://" + "a" * 300 + ".invalid/", DataError),
+        ("http://127.0.0.1:99999/", DataError),
+        ("file:///etc/passwd", DataError),
+    ],
+)
+def test_a_redirect_to_nowhere_is_an_error_of_ours_without_control_characters(server, bench, location, error):
+    server.plan(answer(302, Location=location))
+    with pytest.raises(error) as caught:
+        bench.read()
+    assert str(caught.value).isprintable(), repr(str(caught.value))
+    assert slots_in_use(bench) == 0
+    del caught
+    gc.collect()
+
+
+def test_a_gzipped_body_is_decoded(server, bench):
+    body = CSV * 100_000
+    server.plan(gzipped(body, "text/csv"), gzipped(b'{"a": 1}', "application/json"))
+    assert bench.read(expect="csv") == body
+    assert bench.client.get_json("/x") == {"a": 1}
+    assert bench.telemetry.value("source_bytes_total") == len(body) + 8
+
+
+def test_a_broken_gzip_is_unavailable(server, bench):
+    server.plan(answer(200, b"\x1f\x8b\x08nonsense", kind="text/csv", Content_Encoding="gzip"))
+    with pytest.raises(UnavailableError, match=f"GET {server.url}/data failed"):
+        bench.read()
+
+
+def test_an_answer_tells_its_address_and_headers(server, bench):
+    server.plan(answer(200, CSV, kind="text/csv", X_Thing="yes"))
+    with bench.client.stream("/data", [("a", "b c")], expect="csv") as one:
+        assert one.url == f"{server.url}/data?a=b+c"
+        assert one.headers["x-thing"] == "yes"
+        assert b"".join(one.chunks) == CSV
+
+
+def test_chunks_are_at_most_a_quarter_of_a_megabyte(server, bench):
+    body = b"0123456789abcdef" * 60_000
+    server.plan(chunked([body]), answer(200, body))
+    for _ in range(2):
+        with bench.client.stream("/data") as one:
+            sizes = [len(chunk) for chunk in one.chunks]
+        assert sum(sizes) == len(body)
+        assert max(sizes) <= READ_BYTES
+
+
+# ----------------------------------------------------------------------------------------------- broken answers
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        chunked([CSV, CSV], end=False),
+        short(CSV, promised=100),
+        reset(b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 99\r\n\r\na,b\n"),
+        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n"),
+    ],
+    ids=["cut chunk", "short", "reset", "no chunk"],
+)
+def test_a_body_that_breaks_off_is_unavailable(server, bench, behaviour):
+    server.plan(behaviour)
+    with pytest.raises(UnavailableError) as caught:
+        bench.read(expect="")
+    assert str(caught.value).startswith(f"GET {server.url}/data failed: ")
+    assert type(caught.value) in (UnavailableError, UnreachableError)
+    assert slots_in_use(bench) == 0
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [reset(), raw(b""), raw(b"nonsense\r\n\r\n"), raw(b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000 + b"\r\n\r\n")],
+    ids=["reset", "nothing", "nonsense", "long header"],
+)
+def test_an_answer_that_does_not_begin_is_unavailable(server, bench, behaviour):
+    server.plan(behaviour)
+    with pytest.raises(UnavailableError) as caught:
+        bench.read()
+    assert str(caught.value).startswith(f"GET {server.url}/data failed: ")
+    assert "0x" not in str(caught.value)  # no address of an object
+    assert slots_in_use(bench) == 0
+
+
+def test_a_source_that_does_not_answer_in_time_is_unreachable(server, new_bench):
+    bench = new_bench(read_seconds=0.2)
+    server.plan(silent)
+    with pytest.raises(UnreachableError, match=r"Read timed out. \(read timeout=0.2\)"):
+        bench.read()
+
+
+def test_a_body_that_stops_coming_is_unavailable(server, new_bench):
+    bench = new_bench(read_seconds=0.2)
+    server.plan(chunked([CSV], hold=True))
+    with pytest.raises(UnavailableError, match="timed out"):
+        bench.read()
+
+
+def test_nobody_at_the_address_is_unreachable(new_bench):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    bench = new_bench(f"http://127.0.0.1:{port}", attempts=2)
+    with pytest.raises(UnreachableError, match="refused"):
+        bench.client.get_json("/x")
+    assert len(bench.clock.slept) == 1
+
+
+@pytest.mark.parametrize("address", ["http://", "nonsense", "foo://x", "http://[::bad", ""])
+def test_what_is_no_address_is_a_data_error(address, new_bench):
+    bench = new_bench(address)
+    with pytest.raises(DataError, match="is not a URL that can be asked"):
+        bench.client.get_json("/x")
+    assert bench.clock.slept == []
+
+
+def test_an_answer_that_goes_on_too_long_is_cut(server, bench):
+    server.plan(chunked([b"x" * READ_BYTES] * 20, hold=True))
+    received = 0
+    with pytest.raises(UnavailableError) as caught, bench.client.stream("/data") as one:
+        for chunk in one.chunks:
+            received += len(chunk)
+            bench.clock.now += bench.settings.answer_seconds / 2.5
+    assert str(caught.value) == (
+        f"GET {server.url}/data was still answering after {bench.settings.answer_seconds:.0f} s"
+        f" and {3 * READ_BYTES} bytes"
+    )
+    assert received == 3 * READ_BYTES
+
+
+def test_a_stop_is_noticed_between_chunks(server, bench):
+    server.plan(chunked([b"x" * READ_BYTES] * 3))
+    bench.stops_after = iter([False, False, True])
+    received = []
+    with pytest.raises(StoppedError), bench.client.stream("/data") as one:
+        received.extend(len(chunk) for chunk in one.chunks)
+    assert slots_in_use(bench) == 0
+
+
+# ---------------------------------------------------------------------------------------------------- retries
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        answer(200, b"<not json", kind="application/json"),
+        answer(200, b"", kind="application/json"),
+        answer(200, b'{"cut": ', kind="application/json"),
+        answer(200, b"\xff\xff", kind="application/json"),
+        answer(200, b"[" * 100_000, kind="application/json"),
+        answer(503, b"busy"),
+        chunked([b'{"a":'], kind="application/json", end=False),
+        reset(),
+    ],
+    ids=["garbage", "empty", "cut", "bytes", "brackets", "503", "broken off", "reset"],
+)
+def test_a_bad_answer_is_asked_for_again_past_caches(server, bench, bad):
+    server.plan(bad, bad, json_answer({"good": 1}))
+    tally = Tally()
+
+    assert bench.client.get_json("/x", [("a", "b")], tally=tally) == {"good": 1}
+
+    params = [asked.params for asked in server.asked]
+    assert params[0] == [("a", "b")]
+    assert params[1][0] == params[2][0] == ("a", "b")
+    assert params[1][1][0] == params[2][1][0] == CACHE_KEY_PARAMETER
+    assert params[1][1][1] != params[2][1][1]
+    assert len(bench.clock.slept) == 2
+    assert (tally.requests, tally.retries) == (3, 2)
+    assert bench.telemetry.value("source_retries_total") == 2
+
+
+def test_what_stays_no_json_says_so(server, new_bench):
+    bench = new_bench(attempts=2)
+    server.plan(*[answer(200, b"<not json", kind="application/json")] * 2)
+    with pytest.raises(UnavailableError, match=r"/x\?fresh=\w{12} answered 9 bytes that are no JSON"):
+        bench.client.get_json("/x")
+
+
+def test_text_is_asked_for_again_past_caches_too(server, bench):
+    server.plan(answer(502), answer(200, b"caf\xc3\xa9 \xff", kind="text/plain"))
+    tally = Tally()
+    assert bench.client.get_text("/x", tally=tally) == "café \ufffd"
+    assert [len(asked.params) for asked in server.asked] == [0, 1]
+    assert (tally.requests, tally.retries, bench.telemetry.value("source_retries_total")) == (2, 1, 1)
+
+
+def test_a_stream_is_tried_once(server, bench):
+    server.plan(answer(503), answer(200, CSV))
+    with pytest.raises(UnavailableError):
+        bench.read()
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(("status", "value"), [(503, "120"), (429, "7"), (500, "3")])
+def test_retry_after_in_seconds_is_obeyed(server, bench, status, value):
+    server.plan(answer(status, Retry_After=value), json_answer(1))
+    assert bench.client.get_json("/x") == 1
+    assert bench.clock.slept == [float(value) + 0.05]
+
+
+def test_retry_after_as_a_date_is_obeyed(server, bench, new_bench):
+    server.plan(answer(503, Retry_After="Fri, 31 Dec 2100 23:59:59 GMT"))
+    with pytest.raises(UnavailableError) as caught:
+        bench.read()
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after > 1e9
+    server.plan(answer(500, Retry_After="Sat, 21 Nov 2020 12:00:00 GMT"), json_answer(1))
+    again = new_bench()
+    assert again.client.get_json("/x") == 1
+    assert again.clock.slept == [0.05]
+
+
+def test_a_source_that_asks_for_more_time_than_there_is_is_given_up_at_once(server, bench):
+    server.plan(answer(500, Retry_After="86400"), json_answer(1))
+    with pytest.raises(UnavailableError):
+        bench.client.get_json("/x")
+    assert (len(server.asked), bench.clock.slept) == (1, [])
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "\xb2", "1e9", ""])
+def test_an_unreadable_retry_after_is_as_none(server, bench, value):
+    server.plan(answer(503, Retry_After=value), json_answer(1))
+    assert bench.client.get_json("/x") == 1
+    assert bench.clock.slept == [0.5]
+
+
+# ---------------------------------------------------------------------------------------- budget and telemetry
+
+
+@pytest.mark.parametrize(("status", "allowed"), [(429, 2), (503, 2), (500, 4), (502, 4), (404, 4), (200, 4)])
+def test_only_throttling_answers_cut_the_budget(server, bench, status, allowed):
+    server.plan(answer(status, b"1", Retry_After="3"))
+    try:
+        bench.read()
+    except PipelineError:
+        pass
+    assert bench.budget.allowed == allowed
+    assert bench.budget._read().not_before == (1003.0 if allowed == 2 else 0.0)
+
+
+def test_answers_read_to_their_end_raise_the_budget_again(server, bench):
+    bench.budget.throttled(999.0, 0.0)
+    server.plan(*[answer(200, CSV)] * 3, *[chunked([CSV])] * 2, *[gzipped(CSV, "text/csv")] * 2)
+    seen = []
+    for _ in range(7):
+        bench.read()
+        seen.append(bench.budget.allowed)
+    assert seen == [2, 2, 3, 3, 3, 4, 4]
+
+
+def test_answers_not_read_to_their_end_do_not(server, bench):
+    bench.budget.throttled(999.0, 0.0)
+    server.plan(*[chunked([b"x" * READ_BYTES] * 4)] * 5)
+    for _ in range(5):
+        with bench.client.stream("/data") as one:
+            next(iter(one.chunks))
+    assert bench.budget._read().allowed == 2.0
+
+
+def test_errors_do_not_either(server, bench):
+    bench.budget.throttled(999.0, 0.0)
+    server.plan(*[answer(404)] * 5)
+    for _ in range(5):
+        with pytest.raises(NotFoundError):
+            bench.read()
+    assert bench.budget._read().allowed == 2.0
+
+
+def test_a_slot_is_held_until_the_body_is_read(server, new_bench):
+    bench = new_bench(ceiling=1)
+    server.plan(answer(200, CSV), answer(200, CSV))
+    with bench.client.stream("/data") as one:
+        assert slots_in_use(bench) == 1
+        b"".join(one.chunks)
+        assert slots_in_use(bench) == 1
+    assert slots_in_use(bench) == 0
+    with pytest.raises(ZeroDivisionError), bench.client.stream("/data"):
+        raise ZeroDivisionError
+    assert slots_in_use(bench) == 0
+
+
+def test_never_more_requests_at_once_than_the_budget_allows(server, new_bench):
+    bench = new_bench(ceiling=3)
+    lock = threading.Lock()
+    inside = most = 0
+    full = threading.Barrier(3)
+
+    def behave(handler):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        full.wait(20)  # three are under way at once, or this fails
+        with lock:
+            inside -= 1
+        answer(200, CSV)(handler)
+
+    server.plan(*[behave] * 12)
+    threads = [threading.Thread(target=bench.read) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == 3
+    assert len(server.asked) == 12
+
+
+def test_it_counts_requests_bytes_and_statuses(server, bench):
+    tally = Tally()
+    server.plan(answer(503, b"busy"), json_answer({"a": 1}), answer(200, CSV * 5), answer(404))
+    bench.client.get_json("/x", tally=tally)
+    bench.read(tally=tally)
+    with pytest.raises(NotFoundError):
+        bench.read(tally=tally)
+    assert tally == Tally(requests=4, retries=1, bytes=8 + 5 * len(CSV))
+    value = bench.telemetry.value
+    assert [value("source_requests_total", status=status) for status in ("200", "404", "503")] == [2, 1, 1]
+    assert value("source_bytes_total") == tally.bytes
+    assert value("source_retries_total") == 1
+
+
+# ------------------------------------------------------------------------------------------------- connections
+
+
+def test_a_connection_is_used_again_after_a_body_read_to_its_end(server, bench):
+    server.plan(
+        answer(200, CSV), chunked([CSV]), gzipped(CSV, "text/csv"), json_answer(1), answer(404, b"x"), answer(200, CSV)
+    )
+    for _ in range(3):
+        bench.read()
+    bench.client.get_json("/x")
+    with pytest.raises(NotFoundError):
+        bench.read()
+    bench.read()
+    assert [asked.connection for asked in server.asked] == [1] * 6
+
+
+def test_a_connection_is_not_used_again_after_a_body_read_in_part(server, bench):
+    server.plan(chunked([b"x" * READ_BYTES] * 4), answer(200, b"y" * 3 * READ_BYTES), answer(200, CSV))
+    for _ in range(2):
+        with bench.client.stream("/data") as one:
+            assert len(next(iter(one.chunks))) <= READ_BYTES
+    assert bench.read() == CSV
+    assert [asked.connection for asked in server.asked] == [1, 2, 3]
+
+
+def test_a_connection_is_not_used_again_after_the_reader_gave_up(server, bench):
+    server.plan(chunked([b"x" * READ_BYTES] * 4), answer(200, CSV))
+    with pytest.raises(ZeroDivisionError), bench.client.stream("/data") as one:
+        next(iter(one.chunks))
+        raise ZeroDivisionError
+    assert bench.read() == CSV
+    assert [asked.connection for asked in server.asked] == [1, 2]
+
+
+def test_a_connection_the_server_closed_meanwhile_does_no_harm(server, bench):
+    def answer_and_close(handler):
+        answer(200, CSV)(handler)
+        handler.close_connection = True
+
+    server.plan(*[answer_and_close] * 4)
+    for _ in range(4):
+        assert bench.client.get_text("/x") == CSV.decode()
+
+
+def test_many_threads_share_a_pool_as_wide_as_told(server, caplog, new_bench):
+    bench = new_bench(ceiling=6)
+    server.plan(*[answer(200, CSV)] * 60)
+    with caplog.at_level(logging.WARNING, logger="urllib3"):
+        threads = [threading.Thread(target=lambda: [bench.read() for _ in range(10)]) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert len(server.asked) == 60
+    assert max(asked.connection for asked in server.asked) <= 6
+    assert caplog.records == []  # "Connection pool is full, discarding connection"
+
+
+def test_urllib3_asks_nothing_twice_that_reached_the_source(server, new_bench):
+    bench = new_bench(attempts=1)
+    for behaviour in (answer(503, Retry_After="0"), reset(), raw(b""), answer(429, Retry_After="0")):
+        server.asked.clear()
+        server.plan(behaviour, json_answer(1))
+        with pytest.raises(UnavailableError):
+            bench.client.get_json("/x")
+        assert len(server.asked) == 1
+        server.behaviours.clear()
+        bench.clock.now += 10
+
+
+def test_an_address_that_nobody_asked_through_retries_is_one_request(server, new_bench):
+    bench = new_bench()
+    client = HttpClient(
+        bench.settings,
+        session=bench.session,
+        budget=bench.budget,
+        retry=Retry(NO_RETRY),
+        telemetry=bench.telemetry,
+    )
+    server.plan(answer(500), json_answer(1))
+    with pytest.raises(UnavailableError):
+        client.get_json("/x")
+    assert client.get_json("/x") == 1

@@ -1,0 +1,162 @@
+import hashlib
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+from etl_core.files import Scratch, sha256_of, sync_directory, write_synced
+
+
+class FilesCase(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.parent = self.folder / "lake" / ".scratch"
+
+    def scratch(self) -> Scratch:
+        scratch = Scratch(self.parent)
+        self.addCleanup(scratch.close)
+        return scratch
+
+    def folders(self):
+        return sorted(entry for entry in self.parent.iterdir() if entry.is_dir())
+
+
+class Writing(FilesCase):
+    def test_what_was_written_is_there(self):
+        path = self.folder / "a"
+        for body in (b"x" * 3_000_000, b"short", b""):
+            write_synced(path, body)
+            sync_directory(self.folder)
+            self.assertEqual(path.read_bytes(), body)
+            self.assertEqual(sha256_of(path), hashlib.sha256(body).hexdigest())
+
+
+class ScratchFolders(FilesCase):
+    def test_a_file_in_its_place_is_an_error(self):
+        self.parent.parent.mkdir()
+        self.parent.touch()
+        with self.assertRaises(FileExistsError):
+            self.scratch().new()
+
+    def test_nothing_is_made_before_it_is_needed(self):
+        scratch = self.scratch()
+        scratch.close()
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_paths_are_new_and_lie_in_one_folder(self):
+        scratch = self.scratch()
+        paths = {scratch.new(".csv") for _ in range(10)}
+        self.assertEqual(len(paths), 10)
+        self.assertEqual({path.parent for path in paths}, {scratch.folder})
+        self.assertEqual({path.suffix for path in paths}, {".csv"})
+        self.assertFalse(any(path.exists() for path in paths))
+        self.assertEqual(scratch.new().suffix, "")
+
+    def test_two_of_them_do_not_touch_each_other(self):
+        one, two = self.scratch(), self.scratch()
+        one.new().write_bytes(b"x")
+        kept = two.new()
+        kept.write_bytes(b"y")
+        self.assertNotEqual(one.folder, two.folder)
+        one.close()
+        self.assertEqual(kept.read_bytes(), b"y")
+        self.assertEqual(self.folders(), [two.folder])
+
+    def test_closing_leaves_nothing(self):
+        one, two = self.scratch(), self.scratch()
+        for scratch in (one, two):
+            (scratch.new()).write_bytes(b"x")
+        one.close()
+        two.close()
+        two.close()
+        self.assertFalse(self.parent.exists())
+        self.assertTrue(self.parent.parent.exists())
+
+    def test_after_closing_it_may_be_used_again(self):
+        scratch = self.scratch()
+        first = scratch.folder
+        scratch.close()
+        self.assertNotEqual(scratch.folder, first)
+        self.assertTrue(scratch.folder.is_dir())
+
+    def test_folders_of_the_dead_are_swept_and_those_of_the_living_are_not(self):
+        living = self.scratch()
+        kept = living.new()
+        kept.write_bytes(b"x")
+        for name, locked in [("1-dead", True), ("2-killed-before-its-lock", False)]:
+            (self.parent / name).mkdir()
+            (self.parent / name / "part").write_bytes(b"half")
+            if locked:
+                (self.parent / name / "lock").touch()
+        stray = self.parent / "a-file"
+        stray.touch()
+        new = self.scratch().folder
+        self.assertEqual(self.folders(), sorted([living.folder, new]))
+        self.assertEqual(kept.read_bytes(), b"x")
+        stray.unlink()
+
+    def test_threads_that_begin_at_once_share_one_folder(self):
+        for _ in range(5):
+            scratch = self.scratch()
+            barrier = threading.Barrier(8)
+            found: list[Path] = []
+
+            def begin(scratch=scratch, barrier=barrier, found=found) -> None:
+                barrier.wait(20)
+                path = scratch.new()
+                path.write_bytes(b"x")
+                found.append(path)
+
+            threads = [threading.Thread(target=begin) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(20)
+            self.assertEqual({path.parent for path in found}, {scratch.folder})
+            self.assertTrue(all(path.exists() for path in found))
+            self.assertEqual(self.folders(), [scratch.folder])
+            scratch.close()
+
+    def test_one_at_a_time_is_alone(self):
+        one, two = self.scratch(), self.scratch()
+        inside = most = 0
+
+        def work(scratch) -> None:
+            nonlocal inside, most
+            for _ in range(50):
+                with scratch.alone():
+                    inside += 1
+                    most = max(most, inside)
+                    (self.folder / "touched").touch()
+                    inside -= 1
+
+        threads = [threading.Thread(target=work, args=(scratch,)) for scratch in (one, one, two, two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        self.assertEqual(most, 1)
+
+    def test_many_that_come_and_go_do_not_disturb_each_other(self):
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                for _ in range(40):
+                    scratch = Scratch(self.parent)
+                    path = scratch.new()
+                    path.write_bytes(b"x")
+                    assert path.read_bytes() == b"x"
+                    scratch.close()
+            except BaseException as error:  # noqa: BLE001 - told below
+                failures.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(failures, [])
+        self.assertFalse(self.parent.exists())

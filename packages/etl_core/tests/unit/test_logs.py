@@ -1,0 +1,210 @@
+import contextlib
+import io
+import json
+import os
+import pty
+import re
+import tempfile
+import threading
+import unittest
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from etl_core import logs
+
+
+class Captured:
+    """What went to stdout and stderr meanwhile."""
+
+    def __init__(self) -> None:
+        self.out, self.err = io.StringIO(), io.StringIO()
+
+    def __enter__(self):
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(contextlib.redirect_stdout(self.out))
+        self._stack.enter_context(contextlib.redirect_stderr(self.err))
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    @property
+    def lines(self):
+        return self.err.getvalue().splitlines()
+
+    @property
+    def events(self):
+        return [json.loads(line) for line in self.lines]
+
+
+class LogsCase(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.copy = Path(folder.name) / "log.jsonl"
+
+    def copied(self):
+        return [json.loads(line) for line in self.copy.read_text("utf-8").splitlines()]
+
+
+class JsonLines(LogsCase):
+    def test_each_event_is_one_line_of_json_on_stderr_and_nothing_is_on_stdout(self):
+        before = datetime.now(UTC)
+        with Captured() as captured, logs.configured("json", "info"):
+            log = structlog.get_logger()
+            log.info("one", number=1, text="é\n\"x\"", path=Path("/a"))
+            log.warning("two", nested={"a": [1, 2]})
+            log.error("three")
+        one, two, three = captured.events
+        self.assertEqual(captured.out.getvalue(), "")
+        self.assertEqual((one["event"], one["level"], one["number"], one["text"]), ("one", "info", 1, "é\n\"x\""))
+        self.assertIn("/a", one["path"])
+        self.assertEqual((two["level"], two["nested"]), ("warning", {"a": [1, 2]}))
+        self.assertEqual(three["level"], "error")
+        moment = datetime.fromisoformat(one["timestamp"])
+        self.assertEqual(moment.utcoffset(), timedelta(0))
+        self.assertLess(abs(moment - before), timedelta(minutes=1))
+
+    def test_an_exception_is_told_with_its_traceback(self):
+        with Captured() as captured, logs.configured("json", "info", copy=self.copy):
+            try:
+                raise ZeroDivisionError("by hand")
+            except ZeroDivisionError:
+                structlog.get_logger().exception("a bug")
+        for event in (*captured.events, *self.copied()):
+            self.assertEqual((event["event"], event["level"]), ("a bug", "error"))
+            self.assertIn("Traceback (most recent call last)", event["exception"])
+            self.assertIn("ZeroDivisionError: by hand", event["exception"])
+
+    def test_the_level_filters(self):
+        for level, seen in [
+            ("debug", ["debug", "info", "warning", "error"]),
+            ("info", ["info", "warning", "error"]),
+            ("warning", ["warning", "error"]),
+            ("error", ["error"]),
+        ]:
+            with self.subTest(level):
+                self.copy.unlink(missing_ok=True)
+                with Captured() as captured, logs.configured("json", level, copy=self.copy):
+                    log = structlog.get_logger()
+                    for name in ("debug", "info", "warning", "error"):
+                        getattr(log, name)(name)
+                self.assertEqual([event["event"] for event in captured.events], seen)
+                self.assertEqual([event["event"] for event in self.copied()], seen)
+
+    def test_what_is_bound_is_on_every_line_until_the_end(self):
+        with Captured() as captured:
+            with logs.configured("json", "info"):
+                structlog.get_logger().info("before")
+                logs.bind(job="build_totals", run="r1")
+                structlog.get_logger().info("one")
+                logs.bind(run="r2")
+                structlog.get_logger().info("two", run="own")
+                structlog.get_logger().info("three")
+            with logs.configured("json", "info"):
+                structlog.get_logger().info("after")
+        seen = [(event.get("job"), event.get("run")) for event in captured.events]
+        job = "build_totals"
+        self.assertEqual(seen, [(None, None), (job, "r1"), (job, "own"), (job, "r2"), (None, None)])
+
+    def test_stderr_is_looked_up_at_each_line(self):
+        with Captured() as first, logs.configured("json", "info"):
+            log = structlog.get_logger()
+            log.info("one")
+            with Captured() as second:
+                log.info("two")
+        self.assertEqual([event["event"] for event in first.events], ["one"])
+        self.assertEqual([event["event"] for event in second.events], ["two"])
+
+    def test_lines_of_many_threads_stay_whole(self):
+        def work(number) -> None:
+            log = structlog.get_logger()
+            for count in range(200):
+                log.info("x" * 200, number=number, count=count)
+
+        with Captured() as captured, logs.configured("json", "info", copy=self.copy):
+            threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        expected = {(number, count) for number in range(6) for count in range(200)}
+        for events in (captured.events, self.copied()):
+            self.assertEqual(len(events), 1200)
+            self.assertEqual({(event["number"], event["count"]) for event in events}, expected)
+
+
+class TheCopy(LogsCase):
+    def test_it_is_json_whatever_the_console_shows(self):
+        for log_format in ("json", "console", "auto"):
+            with self.subTest(log_format):
+                self.copy.unlink(missing_ok=True)
+                with Captured(), logs.configured(log_format, "info", copy=self.copy):
+                    logs.bind(job="j")
+                    structlog.get_logger().info("one", path=Path("/a"), text="é")
+                    self.assertEqual(len(self.copied()), 1, "each line is there at once")
+                (event,) = self.copied()
+                self.assertEqual((event["event"], event["job"], event["text"]), ("one", "j", "é"))
+                self.assertIn("timestamp", event)
+
+    def test_it_is_continued_not_begun_anew(self):
+        for _ in range(2):
+            with Captured(), logs.configured("json", "info", copy=self.copy):
+                structlog.get_logger().info("one")
+        self.assertEqual(len(self.copied()), 2)
+
+    def test_it_is_closed_at_the_end_and_the_logger_forgotten(self):
+        with Captured(), logs.configured("json", "info", copy=self.copy):
+            log = structlog.get_logger()
+            log.info("one")
+            tee = structlog.get_config()["processors"][-1]
+        self.assertIsNone(tee._copy)
+        with Captured():
+            log.info("two")  # a thread that outlives the job
+        self.assertEqual(len(self.copied()), 1)
+        self.assertFalse(structlog.is_configured())
+
+    def test_it_is_closed_after_an_exception_too(self):
+        with Captured(), self.assertRaises(ZeroDivisionError), logs.configured("json", "info", copy=self.copy):
+            raise ZeroDivisionError
+        self.assertFalse(structlog.is_configured())
+
+
+class TheConsole(LogsCase):
+    def test_it_is_text_without_colours_where_there_is_no_terminal(self):
+        with Captured() as captured, logs.configured("console", "info", copy=self.copy):
+            logs.bind(job="totals")
+            structlog.get_logger().info("rows counted", rows=17)
+            try:
+                raise ZeroDivisionError("by hand")
+            except ZeroDivisionError:
+                structlog.get_logger().exception("a bug")
+        text = captured.err.getvalue()
+        self.assertEqual(captured.out.getvalue(), "")
+        self.assertRegex(captured.lines[0], r"info.*rows counted.*job=totals.*rows=17")
+        self.assertNotIn("\x1b", text)
+        self.assertIn("ZeroDivisionError: by hand", text)
+        with self.assertRaises(ValueError):
+            json.loads(captured.lines[0])
+
+    def test_auto_is_json_without_a_terminal(self):
+        with Captured() as captured, logs.configured("auto", "info"):
+            structlog.get_logger().info("one")
+        self.assertEqual(captured.events[0]["event"], "one")
+
+    def test_auto_is_coloured_text_on_a_terminal_and_json_is_json_there_too(self):
+        for log_format, shape in [("auto", r"\x1b\["), ("console", r"\x1b\["), ("json", r'^\{"event": "one"|^\{.*"one"')]:
+            with self.subTest(log_format):
+                master, slave = pty.openpty()
+                try:
+                    with os.fdopen(slave, "w") as terminal:
+                        with contextlib.redirect_stderr(terminal), logs.configured(log_format, "info"):
+                            structlog.get_logger().info("one")
+                        terminal.flush()
+                        text = os.read(master, 4096).decode()
+                finally:
+                    os.close(master)
+                self.assertRegex(text, shape)
+                self.assertIn("one", re.sub(r"\x1b\[[\d;]*m", "", text))

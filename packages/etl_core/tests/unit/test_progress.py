@@ -1,0 +1,160 @@
+import contextlib
+import io
+import json
+import os
+import pty
+import re
+import threading
+import unittest
+
+from etl_core import logs, progress
+from etl_core.progress import LINE_EVERY_SECONDS, Bars, Lines, Silent, for_terminal
+from etl_core.testing import ManualClock
+
+
+@contextlib.contextmanager
+def captured():
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), logs.configured("json", "info"):
+        yield lambda: [json.loads(line) for line in err.getvalue().splitlines()]
+    assert out.getvalue() == ""
+
+
+@contextlib.contextmanager
+def terminal():
+    """stderr is a terminal; gives what was drawn on it once it is over."""
+    master, slave = pty.openpty()
+    drawn: list[bytes] = []
+
+    def drain() -> None:
+        with contextlib.suppress(OSError):  # the other side was closed
+            while piece := os.read(master, 65536):
+                drawn.append(piece)
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    try:
+        with os.fdopen(slave, "w") as stream, contextlib.redirect_stderr(stream):
+            yield lambda: b"".join(drawn).decode()
+    finally:
+        thread.join(20)
+        os.close(master)
+
+
+class LinesNowAndThen(unittest.TestCase):
+    def setUp(self):
+        self.clock = ManualClock(500.0)
+        self.lines = Lines(self.clock)
+
+    def test_there_is_one_every_ten_seconds_and_no_more(self):
+        with captured() as events:
+            self.lines.start("downloading", slices=4, rows=1000)
+            seen = []
+            for _ in range(25):
+                self.clock.now += 1.0
+                self.lines.advance(rows=10, bytes_read=100)
+                seen.append(len(events()))
+            self.lines.stop()
+        self.assertEqual(LINE_EVERY_SECONDS, 10.0)
+        self.assertEqual(seen, [0] * 9 + [1] * 10 + [2] * 6)
+
+    def test_it_says_how_far_the_work_is(self):
+        with captured() as events:
+            self.lines.start("downloading", slices=4, rows=1000)
+            self.lines.advance(rows=300, bytes_read=70)
+            self.lines.advance(rows=-100)
+            self.lines.advance(slices=1)
+            self.clock.now += 10
+            self.lines.advance(rows=5, bytes_read=7)
+        (event,) = events()
+        self.assertEqual(
+            (event["event"], event["slices"], event["rows"], event["bytes"]), ("downloading", "1/4", "205/1000", 77)
+        )
+
+    def test_a_new_start_begins_at_nothing(self):
+        with captured() as events:
+            self.lines.start("one", slices=1, rows=1)
+            self.lines.advance(rows=1, slices=1, bytes_read=9)
+            self.clock.now += 100
+            self.lines.start("two", slices=2, rows=20)
+            self.lines.advance(rows=1)
+            self.assertEqual(events(), [])
+            self.clock.now += 10
+            self.lines.advance(rows=1)
+        (event,) = events()
+        self.assertEqual((event["event"], event["slices"], event["rows"], event["bytes"]), ("two", "0/2", "2/20", 0))
+
+    def test_threads_lose_nothing(self):
+        with captured() as events:
+            self.lines.start("x", slices=4000, rows=4000)
+
+            def work() -> None:
+                for _ in range(1000):
+                    self.lines.advance(rows=1, slices=1)
+
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.clock.now += 10
+            self.lines.advance()
+        (event,) = events()
+        self.assertEqual((event["slices"], event["rows"]), ("4000/4000", "4000/4000"))
+
+
+class BarsOnATerminal(unittest.TestCase):
+    def test_they_show_how_far_the_work_is_and_vanish(self):
+        with terminal() as drawn:
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                bars = Bars()
+                bars.start("downloading", slices=3, rows=4000)
+                bars.advance(rows=2000, bytes_read=5)
+                bars.advance(rows=-500, slices=2)
+                task = bars._bar.tasks[0]
+                self.assertEqual((task.completed, task.total), (1500, 4000))
+                self.assertEqual((task.fields["slices"], task.fields["rows"]), ("2/3", "1,500"))
+                self.assertRegex(task.fields["rate"], r"^\d+\.\d MB/s$")
+                bars.stop()
+            self.assertEqual(out.getvalue(), "")
+        text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", drawn())
+        self.assertIn("downloading", text)
+        self.assertIn("2/3", text)
+        self.assertIn("\x1b[2K", drawn())  # the line is wiped
+
+    def test_nothing_is_needed_before_the_start_or_after_the_stop(self):
+        bars = Bars()
+        bars.advance(rows=1)
+        bars.stop()
+        with terminal():
+            bars.start("x", slices=0, rows=0)
+            self.assertEqual(bars._bar.tasks[0].total, 1)
+            bars.stop()
+        bars.advance(rows=1)
+        bars.stop()
+
+    def test_a_second_start_begins_at_nothing(self):
+        with terminal():
+            bars = Bars()
+            for doing in ("one", "two"):
+                bars.start(doing, slices=2, rows=10)
+                bars.advance(rows=4, slices=1)
+                self.assertEqual((bars._bar.tasks[0].completed, bars._bar.tasks[0].fields["slices"]), (4, "1/2"))
+                bars.stop()
+
+
+class TheRightOne(unittest.TestCase):
+    def test_bars_on_a_terminal_lines_elsewhere(self):
+        with terminal():
+            self.assertIsInstance(for_terminal(), Bars)
+        with contextlib.redirect_stderr(io.StringIO()):
+            self.assertIsInstance(for_terminal(), Lines)
+
+    def test_silence_says_nothing(self):
+        with captured() as events:
+            one: progress.Progress = Silent()
+            one.start("x", slices=1, rows=1)
+            one.advance(rows=1, slices=1, bytes_read=1)
+            one.stop()
+        self.assertEqual(events(), [])

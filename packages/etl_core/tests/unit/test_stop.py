@@ -1,0 +1,65 @@
+import signal
+import threading
+import unittest
+
+from etl_core.errors import StoppedError
+from etl_core.stop import Stop
+
+WAIT = 20
+
+
+class Stopping(unittest.TestCase):
+    def test_nothing_happens_until_somebody_asks(self):
+        stop = Stop()
+        stop.check()
+        stop.sleep(0.0)
+        stop.sleep(-1.0)
+        self.assertFalse(stop.asked)
+
+    def test_after_that_every_check_and_sleep_says_so(self):
+        for number, name in [(signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM"), (15, "SIGTERM")]:
+            with self.subTest(name):
+                stop = Stop()
+                stop.ask(number)
+                self.assertTrue(stop.asked)
+                stop.wait()
+                for _ in range(2):
+                    for action in (stop.check, lambda: stop.sleep(1000.0)):
+                        with self.assertRaisesRegex(StoppedError, f"stopped by {name}; what was proved is kept"):
+                            action()
+                with self.assertRaises(StoppedError) as caught:
+                    stop.check()
+                self.assertEqual(caught.exception.signal_number, number)
+
+    def test_without_a_number_it_is_an_interrupt(self):
+        stop = Stop()
+        stop.ask()
+        with self.assertRaises(StoppedError) as caught:
+            stop.check()
+        self.assertEqual(caught.exception.signal_number, signal.SIGINT)
+
+    def test_all_sleeping_and_waiting_threads_wake(self):
+        stop = Stop()
+        ended: list[str] = []
+        ready = threading.Barrier(9)
+
+        def sleeper() -> None:
+            ready.wait(WAIT)
+            try:
+                stop.sleep(1000.0)
+            except StoppedError:
+                ended.append("sleeper")
+
+        def waiter() -> None:
+            ready.wait(WAIT)
+            stop.wait()
+            ended.append("waiter")
+
+        threads = [threading.Thread(target=target, daemon=True) for target in [sleeper] * 5 + [waiter] * 3]
+        for thread in threads:
+            thread.start()
+        ready.wait(WAIT)
+        stop.ask()
+        for thread in threads:
+            thread.join(WAIT)
+        self.assertEqual(sorted(ended), ["sleeper"] * 5 + ["waiter"] * 3)

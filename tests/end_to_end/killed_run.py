@@ -1,0 +1,115 @@
+"""A job as the command runs it, but its process kills itself at a chosen write of a lake: for test_killed_anywhere.
+
+``python killed_run.py '{"job": …, "at": N, "moment": …}'``. Moments of the N-th write:
+
+    before      nothing of it is there
+    middle      half-way: bytes lie in a scratch file and under no key; or a scratch file is published and still there
+    after       the key is there, nothing else was done
+
+Without ``at`` nobody is killed. ``rows_per_window`` makes windows of small slices.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+from data_pipeline import cli
+from data_pipeline.open_payments import windows
+from data_pipeline.wiring import Context, job_context
+from etl_core.lake import Body, ObjectStore, PutResult, content_of
+
+
+def kill_myself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()
+
+
+class KillingStore:
+    """The store it is given, except that one write is the process's last."""
+
+    def __init__(self, store: ObjectStore, at: int, moment: str) -> None:
+        self._store = store
+        self._at = at
+        self._moment = moment
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
+        if not self._is_last():
+            return self._store.put_new(key, body, sha256=sha256)
+        if self._moment == "before":
+            kill_myself()
+        if self._moment == "middle":
+            self._leave_half_way(key, body)
+        result = self._store.put_new(key, body, sha256=sha256)
+        kill_myself()
+        return result
+
+    def put(self, key: str, body: bytes) -> None:
+        last = self._is_last()
+        if last and self._moment == "before":
+            kill_myself()
+        if last and self._moment == "middle":
+            self._leave_half_way(key, body)
+        self._store.put(key, body)
+        if last:
+            kill_myself()
+
+    def _is_last(self) -> bool:
+        with self._lock:
+            self._count += 1
+            return self._count == self._at
+
+    def _leave_half_way(self, key: str, body: Body) -> None:
+        scratch = self._store.scratch_file()
+        if isinstance(body, Path):
+            os.link(body, scratch)
+            self._store.put_new(key, body, sha256=content_of(body)[0])
+        else:
+            scratch.write_bytes(body)
+        kill_myself()
+
+
+def run_pipeline(context: Context) -> int:
+    from data_pipeline.jobs._running import run_selection
+    from data_pipeline.open_payments.facts import Selection
+    from data_pipeline.open_payments.pipeline import TotalsChoice
+
+    selection = Selection(dataset="general-payments", year=2024)
+    return run_selection(context, selection, TotalsChoice(), strategy="auto", dry_run=False, with_manifest=True)
+
+
+def upload_raw(context: Context, target: ObjectStore) -> int:
+    from data_pipeline.open_payments import runs
+    from data_pipeline.open_payments.upload import upload_run
+
+    manifest = runs.read_manifest(context.store, context.run_id)
+    assert manifest is not None
+    uploaded = upload_run(context.store, target, manifest)
+    target.close()
+    context.emit(status="uploaded", copied=uploaded.copied, same=uploaded.same)
+    return 0
+
+
+def main(options: dict[str, Any]) -> int:
+    windows.ROWS_PER_WINDOW = options.get("rows_per_window", windows.ROWS_PER_WINDOW)
+    at, moment = options.get("at", 0), options.get("moment", "")
+    with job_context(options["job"], run_id=options.get("run_id")) as context:
+        if options["job"] == "upload_raw":
+            target = context.open_store(options["to"])
+            return upload_raw(context, cast("ObjectStore", KillingStore(target, at, moment)))
+        context.store = cast("ObjectStore", KillingStore(context.store, at, moment))
+        return run_pipeline(context)
+
+
+if __name__ == "__main__":
+    # The command's own wall turns what is raised into a status.
+    cli.Registry.load = lambda _self, _name: None
+    sys.exit(main(json.loads(sys.argv[1])))

@@ -1,0 +1,235 @@
+"""An S3 server on loopback (moto, in a process of its own), and a proxy before it that notes and loses."""
+
+import base64
+import contextlib
+import hashlib
+import http.client
+import http.server
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import boto3
+import botocore.config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+SETTINGS = {
+    **CREDENTIALS,
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "NO_PROXY": "127.0.0.1",
+}
+SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def s3_server(**environment: str) -> Iterator[str]:
+    """The address of a fresh server."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        env=os.environ | SETTINGS | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
+        process.kill()
+
+
+class Bucket:
+    """A bucket, seen without the product."""
+
+    def __init__(self, endpoint: str, name: str) -> None:
+        self.name = name
+        self.client: S3Client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=botocore.config.Config(max_pool_connections=4),
+        )
+        self.client.create_bucket(Bucket=name)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+    def read(self, key: str) -> bytes:
+        return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+
+    def write(self, key: str, body: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=body)
+
+    def copy_to(self, folder: Path, prefix: str = "") -> None:
+        """Every object below ``prefix`` as a file."""
+        for key in self.keys(prefix):
+            path = folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.read(key))
+
+    def empty(self) -> None:
+        for key in self.keys():
+            self.client.delete_object(Bucket=self.name, Key=key)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it came: the key within the bucket, the SHA-256 of the body that was really sent."""
+
+    method: str
+    key: str
+    query: str
+    headers: Mapping[str, str]
+    body_sha256: str
+
+    @property
+    def is_listing(self) -> bool:
+        return self.method == "GET" and "list-type=2" in self.query
+
+    @property
+    def is_create_only(self) -> bool:
+        return self.headers.get("if-none-match") == "*"
+
+    @property
+    def checksum(self) -> str:
+        """What the client says the body's SHA-256 is, as hex; empty where it does not say."""
+        return base64.b64decode(self.headers.get("x-amz-checksum-sha256", "")).hex()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request with the status the server gave and whether the client ever saw it."""
+
+    asked: Asked
+    status: int
+    lost: bool
+
+
+def never(_asked: Asked) -> bool:
+    return False
+
+
+class Proxy:
+    """Between a job and an S3 server.
+
+    What ``loses`` picks is carried out by the server, and its answer thrown away. What
+    ``answers`` gives is answered here, and never reaches the server: (status, S3's code).
+    """
+
+    def __init__(self, server: str) -> None:
+        self.seen: list[Answered] = []
+        self.loses: Callable[[Asked], bool] = never
+        self.answers: Callable[[Asked], tuple[int, str] | None] = lambda _asked: None
+        self._lock = threading.Lock()
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler(urlsplit(server).netloc))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> "Proxy":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def puts(self) -> list[Answered]:
+        return [one for one in self.seen if one.asked.method == "PUT"]
+
+    def _handler(self, upstream: str) -> type[http.server.BaseHTTPRequestHandler]:
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            wbufsize = -1
+
+            def handle_one_request(self) -> None:
+                with contextlib.suppress(ConnectionError):
+                    super().handle_one_request()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the standard library
+                pass
+
+            def forward(self) -> None:
+                length = int(self.headers.get("Content-Length", 0))
+                body = self.rfile.read(length)
+                if len(body) < length:  # the client died; a real server stores nothing then
+                    self.close_connection = True
+                    return
+                parts = urlsplit(self.path)
+                asked = Asked(
+                    self.command,
+                    unquote(parts.path).lstrip("/").partition("/")[2],
+                    unquote(parts.query),
+                    {name.lower(): value for name, value in self.headers.items()},
+                    hashlib.sha256(body).hexdigest(),
+                )
+                with proxy._lock:
+                    given = proxy.answers(asked)
+                if given is not None:
+                    self.answer_here(*given)
+                    with proxy._lock:
+                        proxy.seen.append(Answered(asked, given[0], lost=False))
+                    return
+                connection = http.client.HTTPConnection(upstream, timeout=60)
+                with contextlib.closing(connection):
+                    connection.request(self.command, self.path, body, dict(self.headers.items()))
+                    answer = connection.getresponse()
+                    payload = answer.read()
+                with proxy._lock:
+                    lost = proxy.loses(asked)
+                    proxy.seen.append(Answered(asked, answer.status, lost))
+                if lost:
+                    self.close_connection = True
+                    return
+                self.send_response_only(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                        self.send_header(name, value)
+                size = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(payload))
+                self.send_header("Content-Length", size or "0")
+                self.end_headers()
+                self.wfile.write(payload)
+
+            def answer_here(self, status: int, code: str) -> None:
+                text = f"<Error><Code>{code}</Code><Message>so the test wants it</Message></Error>".encode()
+                self.send_response_only(status)
+                self.send_header("Content-Type", "application/xml")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(text)
+
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
+
+        return Handler
