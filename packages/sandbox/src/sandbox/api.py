@@ -1,0 +1,54 @@
+"""The simulator as a Python object."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Self
+
+from sandbox.control import released
+from sandbox.server import Server
+from sandbox.settings import Settings
+from sandbox.source import Source
+
+
+class Sandbox:
+    """A source that listens from its making until `close`, or for the length of a `with` block."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._source = Source(settings or Settings())
+        self._server = Server(self._source)
+        self.url = self._server.url  # "http://127.0.0.1:43210"
+        # Methods that are the source's own.
+        self.switch = self._source.switch  # run-time settings: switch(dialect="A", bytes_per_second=30e6)
+        self.fault = self._source.faults.add  # fault("http_500", probability=0.05 or count=3, match=, after=, params=)
+        self.faults, self.clear_faults = self._source.faults.listed, self._source.faults.clear
+        self.ledger, self.clear_ledger = self._source.ledger.listed, self._source.ledger.clear
+        self.summary = self._source.ledger.summary
+        self.truth = self._source.world.truth  # truth(2024) or truth(2024, "100000000053", ids=True)
+        self.warm = self._source.world.warm
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="sandbox")
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._source.settings
+
+    def close(self) -> None:
+        """Stop serving and release the port."""
+        self._server.stop()
+        self._thread.join()
+
+    def republish(self, year: int, **changes: Any) -> dict[str, Any]:
+        """Publish a year again: `removed`, `added`, `changed`, `keep_old`, `imported_share`, `modified`."""
+        return released(self._source.world.republish(year, **changes))
+
+    def finish_import(self, year: int) -> dict[str, Any]:
+        """Complete the table of a release that was published with an `imported_share` below 1."""
+        return released(self._source.world.finish_import(year))

@@ -1,0 +1,193 @@
+"""The metastore, the site's script, the company list and the company page (facts 1.8, 2.1 to 2.4)."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+
+import pytest
+
+ITEMS = "/api/1/metastore/schemas/dataset/items"
+DATASET = "e6b17c6a-2534-4207-a4a1-6746a14911ff"
+COMPANIES = "1cf0c6c0-c377-466e-b78f-037b442559f8"
+SUMMARY = "d5762bed-26ca-4035-91c9-9d67297dc77c"
+QUERY = "/api/1/datastore/query"
+
+
+def test_the_catalogue_is_an_array_with_the_members_of_a_real_item(site):
+    """Facts 1.8: the item without reference ids."""
+    item = next(item for item in site.get(ITEMS).json if item["identifier"] == DATASET)
+    assert item["title"] == "2024 General Payment Data"
+    assert item["theme"] == ["General Payments"]
+    assert item["keyword"] == ["2024"]
+    assert item["modified"] == "2025-06-30"
+    assert item["temporal"] == "2024-01-01/2024-12-31"
+    assert item["distribution"][0]["downloadURL"].startswith(
+        "https://download.cms.gov/openpayments/PGYR2024_P06302025_"
+    )
+    assert set(item) == {
+        *("bureauCode", "programCode", "accessLevel", "keyword", "contactPoint", "dataQuality", "description"),
+        *("distribution", "identifier", "title", "issued", "modified", "temporal", "publisher", "license", "theme"),
+    }
+
+
+@pytest.mark.parametrize("parameter", ["show-reference-ids", "show-reference-ids=false", "show_reference_ids=1"])
+def test_any_value_of_the_parameter_shows_reference_ids(site, parameter):
+    """Facts 1.8: the code only tests that the parameter is there; the id is the UUIDv5 of the distribution's JSON."""
+    plain = next(item for item in site.get(ITEMS).json if item["identifier"] == DATASET)
+    item = next(item for item in site.get(f"{ITEMS}?{parameter}").json if item["identifier"] == DATASET)
+    shown = item["distribution"][0]
+    text = "distribution:" + json.dumps(plain["distribution"][0], separators=(",", ":"))
+    assert shown["identifier"] == str(uuid.uuid5(uuid.NAMESPACE_DNS, text)) == site.distribution
+    assert shown["data"]["downloadURL"] == plain["distribution"][0]["downloadURL"]
+    assert item["theme"][0]["data"] == "General Payments"
+    assert item["publisher"]["data"] == {"name": "openpaymentsdata.cms.gov"}
+    assert "%modified" in item
+
+
+def test_a_world_of_seven_years_has_the_seventy_four_datasets_of_the_real_catalogue(start):
+    """Facts 1.8, 2.2."""
+    years = (2018, 2019, 2020, 2021, 2022, 2023, 2024)
+    items = start(years=years, company_rows={"100000000053": 1}).get(ITEMS).json
+    assert len(items) == 74
+    assert sum("temporal" not in item for item in items) >= 4
+    titles = {item["title"]: item["identifier"] for item in items}
+    assert titles["2018 General Payment Data"] == "f003634c-c103-568f-876c-73017fa83be0"
+    assert {f"{year} Research Payment Data" for year in years} <= titles.keys()
+
+
+def test_dates_and_titles_can_take_their_other_forms(start):
+    """Facts 1.8: an earlier user parsed a time stamp; the title's dash is an en dash live."""
+    item = start(modified_format="datetime", title_dash=True).get(f"{ITEMS}/{DATASET}").json
+    assert item["modified"] == "2025-06-30T12:00:00+0000"
+    assert item["title"] == "2024 \u2013 General Payment Data"
+
+
+def test_an_unknown_dataset_is_a_404_with_the_metastore_s_text(site):
+    """Facts 1.6."""
+    answer = site.get(f"{ITEMS}/nothing")
+    assert answer.status == 404
+    assert answer.json["message"] == "Error retrieving metadata: dataset nothing not found."
+    assert answer.json["status"] == 404
+
+
+def test_the_dictionary_describes_the_ninety_one_columns(site):
+    """Facts 1.8."""
+    described_by = site.get(f"{ITEMS}/{DATASET}").json["distribution"][0]["describedBy"]
+    answer = site.get(described_by.removeprefix("https://openpaymentsdata.cms.gov"))
+    assert len(answer.json["data"]["fields"]) == 91
+
+
+def test_the_script_lists_a_year_before_it_is_published(site):
+    """Facts 2.1: the id is the dataset's; 2025 is listed and does not resolve."""
+    script = site.get("/frontend/build/static/js/index.js").body.decode()
+    found = dict(re.findall(r'PGYR(\d{4})\s*:\s*\[\s*\{\s*type:"generalPayments",\s*id:"([^"]+)"', script))
+    assert found == {"2024": DATASET, "2025": "fb0b1734-1410-429d-92f6-3f4b35218e5e"}
+    assert len(script) > 10_000
+    assert site.get(f"{QUERY}/{found['2024']}/0", results=False).status == 200
+    assert site.get(f"{QUERY}/{found['2025']}/0", results=False).status == 404
+
+
+def test_the_company_list_is_paged_filtered_and_sorted(start):
+    """Facts 2.3: the query the site itself uses, offset by offset until a page is empty."""
+    site = start(scale=0.0001)
+    names: list[str] = []
+    for offset in range(0, 4_000, 500):
+        page = site.get(
+            f"{QUERY}/{COMPANIES}/0",
+            limit=500,
+            offset=offset,
+            conditions=[{"property": "amgpo_making_payment_country", "value": "UNITED STATES", "operator": "="}],
+            sorts=[{"property": "amgpo_making_payment_name", "order": "asc"}],
+        ).json
+        assert page["count"] == 2_530
+        names += [row["amgpo_making_payment_name"] for row in page["results"]]
+        if not page["results"]:
+            break
+    assert len(names) == 2_530
+    assert names == sorted(names, key=str.lower)
+    everybody = site.get(f"{QUERY}/{COMPANIES}/0", results=False).json
+    assert everybody["count"] == 3_000
+    assert len(next(iter(everybody["schema"].values()))["fields"]) == 9
+
+
+def test_the_name_search_matches_words_and_other_columns_have_no_index_for_it(site):
+    """Facts 2.3, 1.6."""
+    everybody = site.get(f"{QUERY}/{COMPANIES}/0").json["results"]
+    name = everybody[0]["amgpo_making_payment_name"]
+    word = name.split()[0][:4].lower()
+    condition = {"property": "amgpo_making_payment_name", "operator": "match", "value": f"{word}*"}
+    found = site.get(f"{QUERY}/{COMPANIES}/0", conditions=[condition]).json["results"]
+    assert name in [row["amgpo_making_payment_name"] for row in found]
+    assert all(re.search(rf"\b{word}", row["amgpo_making_payment_name"], re.IGNORECASE) for row in found)
+    refused = site.query(conditions=[{"property": "recipient_city", "operator": "match", "value": "x"}])
+    assert refused.status == 400
+    assert refused.json["message"] == (
+        "You have attempted a fulltext match against a column that is not indexed for fulltext searching."
+    )
+
+
+def test_the_whole_world_has_foreign_payers_and_payers_that_the_list_lacks(start):
+    """Facts 2.3: US companies alone lose 0.36 % of the rows."""
+    site = start(scale=0.01)
+    rows = site.sandbox.truth(2024, "nobody")["rows"]
+    country = "applicable_manufacturer_or_applicable_gpo_making_payment_country"
+    abroad = site.count(conditions=[{"property": country, "operator": "<>", "value": "United States"}])
+    assert 0.003 < abroad / rows < 0.005
+    grouped = site.download(
+        properties=["applicable_manufacturer_or_applicable_gpo_making_payment_id"],
+        groupings=["applicable_manufacturer_or_applicable_gpo_making_payment_id"],
+    )
+    payers = {row[0] for row in grouped.rows}
+    listed = {row[0] for row in site.get(f"{QUERY}/{COMPANIES}/0/download", format="csv").rows}
+    assert len(payers - listed) == 5
+    assert len(listed - payers) > 300
+    assert len(payers) == 1_550 + 180 + 5
+
+
+def test_the_summary_dataset_knows_every_payer_s_rows(site):
+    """Facts 2.4: Trans_General per payer and year."""
+    rows = site.get(f"{QUERY}/{SUMMARY}/0").json["results"]
+    told = {row["amgpo_making_payment_id"]: (row["program_year"], row["trans_general"]) for row in rows}
+    companies = site.sandbox.truth(2024)["companies"]
+    assert told == {company: ("2024", str(known["rows"])) for company, known in companies.items()}
+    assert len(rows[0]) == 20
+
+
+def test_the_company_page_leaves_out_years_without_rows(start):
+    """Facts 2.4."""
+    site = start(years=(2022, 2024), companies=("100001451204", "100000000053"), scale=1e-4)
+    page = site.get("/api/1/entities/companies/100001451204").json
+    assert page["summaryByAvailableYear"] == [{"programYear": "2024", "generalTransactions": 1}]
+    assert page["currentFilters"] == {"year": "2024"}
+    both = site.get("/api/1/entities/companies/100000000053").json["summaryByAvailableYear"]
+    assert [year["programYear"] for year in both] == ["2022", "2024"]
+    assert site.get("/api/1/entities/companies/1").status == 404
+
+
+@pytest.mark.parametrize(
+    ("dataset", "columns"),
+    [("2f15cb85-8887-4dcc-a318-1f8ec1d815b3", 252), ("9ac4f7f8-b6e4-4d80-8410-4aba7e71dd02", 30)],
+)
+def test_research_and_ownership_answer_in_their_own_columns(site, dataset, columns):
+    """Facts 3.4, 3.5."""
+    answer = site.get(f"{QUERY}/{dataset}/0/download", format="csv")
+    assert {len(row) for row in answer.table} == {columns}
+    assert len(answer.rows) == site.get(f"{QUERY}/{dataset}/0", results=False).json["count"] > 0
+
+
+def test_a_dataset_that_is_only_in_the_catalogue_has_no_storage(site):
+    """Facts 1.6."""
+    answer = site.get(f"{QUERY}/6ed6ae76-2999-49da-b0b2-d7df150ac754/0")
+    assert answer.status == 400
+    assert re.fullmatch(r"No datastore storage found for [0-9a-f]{32}:\d+\.", answer.json["message"])
+
+
+def test_a_bad_word_in_the_user_agent_is_refused_at_the_edge(site):
+    """Facts 2.6: Akamai answers 403 to some agents; the control interface is ours and stays open."""
+    refused = site.get(ITEMS, agent="Python-urllib/3.11")
+    assert refused.status == 403
+    assert refused.headers["Content-Type"] == "text/html"
+    assert b"Access Denied" in refused.body
+    assert site.get("/_sandbox/faults", agent="Python-urllib/3.11").status == 200
