@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("startup", "download", "memory", "windows")
+NAMES = ("startup", "download", "memory", "windows", "upload")
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ A part stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -51,13 +50,13 @@ PARTS = {"help": help_text, "jobs": jobs_table, "status": status_table, "setting
 def written(text: str) -> str:
     """The README with every part as the code has it now; ValueError where a part is missing."""
     for name, make in PARTS.items():
-        pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
-        if not pattern.search(text):
+        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+        head, found, rest = text.partition(begin)
+        _, closed, tail = rest.partition(end)
+        if not found or not closed:
             msg = f"README.md has no part {name}"
             raise ValueError(msg)
-        body = make()
-        head, tail = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
-        text = pattern.sub(lambda _match, new=f"{head}{body}\n{tail}": str(new), text)
+        text = f"{head}{begin}{make()}\n{end}{tail}"
     return text
 
 

@@ -69,3 +69,12 @@ def test_the_job_template_of_the_guide_runs(tmp_path):
     words = [sys.executable, "-c", "import my_job, sys; sys.exit(my_job.JOB[0](['--agency-id', '7']))"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, '{"job": "my_job", "agency_id": 7}\n')
+
+
+def test_every_test_that_the_promises_name_exists():
+    defined = set()
+    for path in [*ROOT.glob("packages/*/tests/**/*.py"), *ROOT.glob("tests/**/*.py")]:
+        defined |= set(re.findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8")))
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")))
+    assert named
+    assert named <= defined, sorted(named - defined)

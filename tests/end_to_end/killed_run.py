@@ -17,7 +17,6 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
-from data_pipeline import cli
 from data_pipeline.open_payments import windows
 from data_pipeline.wiring import Context, job_context
 from etl_core.lake import Body, ObjectStore, PutResult, content_of
@@ -77,16 +76,20 @@ class KillingStore:
         kill_myself()
 
 
-def run_pipeline(context: Context) -> int:
-    from data_pipeline.jobs._running import run_selection
+def run_pipeline(context: Context) -> None:
     from data_pipeline.open_payments.facts import Selection
     from data_pipeline.open_payments.pipeline import TotalsChoice
 
     selection = Selection(dataset="general-payments", year=2024)
-    return run_selection(context, selection, TotalsChoice(), strategy="auto", dry_run=False, with_manifest=True)
+    prepared = context.pipeline.prepare(selection, context.run_id, TotalsChoice())
+    manifest = prepared.manifest
+    if manifest is None:
+        context.begin(prepared.plan.run_id)
+        manifest = context.pipeline.commit(prepared.plan, context.pipeline.work(prepared))
+    context.emit(status=manifest.status)
 
 
-def upload_raw(context: Context, target: ObjectStore) -> int:
+def upload_raw(context: Context, target: ObjectStore) -> None:
     from data_pipeline.open_payments import runs
     from data_pipeline.open_payments.upload import upload_run
 
@@ -94,22 +97,20 @@ def upload_raw(context: Context, target: ObjectStore) -> int:
     assert manifest is not None
     uploaded = upload_run(context.store, target, manifest)
     target.close()
-    context.emit(status="uploaded", copied=uploaded.copied, same=uploaded.same)
-    return 0
+    context.emit(status="uploaded", copied=uploaded.copied)
 
 
-def main(options: dict[str, Any]) -> int:
+def main(options: dict[str, Any]) -> None:
     windows.ROWS_PER_WINDOW = options.get("rows_per_window", windows.ROWS_PER_WINDOW)
     at, moment = options.get("at", 0), options.get("moment", "")
-    with job_context(options["job"], run_id=options.get("run_id")) as context:
+    with job_context(options["job"], run_id=options.get("run_id"), lake_url=options.get("lake")) as context:
         if options["job"] == "upload_raw":
             target = context.open_store(options["to"])
-            return upload_raw(context, cast("ObjectStore", KillingStore(target, at, moment)))
-        context.store = cast("ObjectStore", KillingStore(context.store, at, moment))
-        return run_pipeline(context)
+            upload_raw(context, cast("ObjectStore", KillingStore(target, at, moment)))
+        else:
+            context.store = cast("ObjectStore", KillingStore(context.store, at, moment))
+            run_pipeline(context)
 
 
 if __name__ == "__main__":
-    # The command's own wall turns what is raised into a status.
-    cli.Registry.load = lambda _self, _name: None
-    sys.exit(main(json.loads(sys.argv[1])))
+    main(json.loads(sys.argv[1]))

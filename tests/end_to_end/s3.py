@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote, urlsplit
 
 import boto3
@@ -74,7 +74,7 @@ class Bucket:
         )
         self.client.create_bucket(Bucket=name)
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def listed(self, prefix: str = "") -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
@@ -86,13 +86,13 @@ class Bucket:
 
     def copy_to(self, folder: Path, prefix: str = "") -> None:
         """Every object below ``prefix`` as a file."""
-        for key in self.keys(prefix):
+        for key in self.listed(prefix):
             path = folder / key
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self.read(key))
 
     def empty(self) -> None:
-        for key in self.keys():
+        for key in self.listed():
             self.client.delete_object(Bucket=self.name, Key=key)
 
     def close(self) -> None:
@@ -132,10 +132,6 @@ class Answered:
     lost: bool
 
 
-def never(_asked: Asked) -> bool:
-    return False
-
-
 class Proxy:
     """Between a job and an S3 server.
 
@@ -144,16 +140,16 @@ class Proxy:
     """
 
     def __init__(self, server: str) -> None:
+        self.upstream = urlsplit(server).netloc
         self.seen: list[Answered] = []
-        self.loses: Callable[[Asked], bool] = never
+        self.loses: Callable[[Asked], bool] = lambda _asked: False
         self.answers: Callable[[Asked], tuple[int, str] | None] = lambda _asked: None
-        self._lock = threading.Lock()
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler(urlsplit(server).netloc))
-        self._server.daemon_threads = True
+        self.lock = threading.Lock()
+        self._server = _Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
-    def __enter__(self) -> "Proxy":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -165,71 +161,81 @@ class Proxy:
     def puts(self) -> list[Answered]:
         return [one for one in self.seen if one.asked.method == "PUT"]
 
-    def _handler(self, upstream: str) -> type[http.server.BaseHTTPRequestHandler]:
-        proxy = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-            wbufsize = -1
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
 
-            def handle_one_request(self) -> None:
-                with contextlib.suppress(ConnectionError):
-                    super().handle_one_request()
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        super().__init__(("127.0.0.1", 0), _Handler)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the standard library
-                pass
 
-            def forward(self) -> None:
-                length = int(self.headers.get("Content-Length", 0))
-                body = self.rfile.read(length)
-                if len(body) < length:  # the client died; a real server stores nothing then
-                    self.close_connection = True
-                    return
-                parts = urlsplit(self.path)
-                asked = Asked(
-                    self.command,
-                    unquote(parts.path).lstrip("/").partition("/")[2],
-                    unquote(parts.query),
-                    {name.lower(): value for name, value in self.headers.items()},
-                    hashlib.sha256(body).hexdigest(),
-                )
-                with proxy._lock:
-                    given = proxy.answers(asked)
-                if given is not None:
-                    self.answer_here(*given)
-                    with proxy._lock:
-                        proxy.seen.append(Answered(asked, given[0], lost=False))
-                    return
-                connection = http.client.HTTPConnection(upstream, timeout=60)
-                with contextlib.closing(connection):
-                    connection.request(self.command, self.path, body, dict(self.headers.items()))
-                    answer = connection.getresponse()
-                    payload = answer.read()
-                with proxy._lock:
-                    lost = proxy.loses(asked)
-                    proxy.seen.append(Answered(asked, answer.status, lost))
-                if lost:
-                    self.close_connection = True
-                    return
-                self.send_response_only(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in ("connection", "transfer-encoding", "content-length"):
-                        self.send_header(name, value)
-                size = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(payload))
-                self.send_header("Content-Length", size or "0")
-                self.end_headers()
-                self.wfile.write(payload)
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
 
-            def answer_here(self, status: int, code: str) -> None:
-                text = f"<Error><Code>{code}</Code><Message>so the test wants it</Message></Error>".encode()
-                self.send_response_only(status)
-                self.send_header("Content-Type", "application/xml")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(text)
+    def handle_one_request(self) -> None:
+        with contextlib.suppress(ConnectionError):  # clients are killed here
+            super().handle_one_request()
 
-            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
+    def handle_expect_100(self) -> bool:
+        answer = super().handle_expect_100()
+        self.wfile.flush()
+        return answer
 
-        return Handler
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the standard library
+        pass
+
+    def forward(self) -> None:
+        proxy, length = self.server.proxy, int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client died; a real server stores nothing then
+            self.close_connection = True
+            return
+        asked = self._asked(body)
+        with proxy.lock:
+            given = proxy.answers(asked)
+        if given is not None:
+            status, code = given
+            headers = {"Content-Type": "application/xml"}
+            payload = f"<Error><Code>{code}</Code><Message>as the test wants it</Message></Error>".encode()
+        else:
+            status, headers, payload = self._carried_out(body)
+        with proxy.lock:
+            lost = given is None and proxy.loses(asked)
+            proxy.seen.append(Answered(asked, status, lost))
+        if lost:
+            self.close_connection = True
+            return
+        self.send_response_only(status)
+        for name, value in {"Content-Length": str(len(payload)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(payload)
+
+    def _asked(self, body: bytes) -> Asked:
+        parts = urlsplit(self.path)
+        return Asked(
+            self.command,
+            unquote(parts.path).lstrip("/").partition("/")[2],
+            unquote(parts.query),
+            {name.lower(): value for name, value in self.headers.items()},
+            hashlib.sha256(body).hexdigest(),
+        )
+
+    def _carried_out(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        del self.headers["Expect"]  # it was answered here
+        with contextlib.closing(http.client.HTTPConnection(self.server.proxy.upstream, timeout=60)) as connection:
+            connection.request(self.command, self.path, body, dict(self.headers.items()))
+            answer = connection.getresponse()
+            payload = answer.read()
+        of_the_connection = ("connection", "transfer-encoding")
+        kept = {name: value for name, value in answer.getheaders() if name.lower() not in of_the_connection}
+        return answer.status, kept, payload
+
+
+for _method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+    setattr(_Handler, f"do_{_method}", _Handler.forward)

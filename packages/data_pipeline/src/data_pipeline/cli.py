@@ -1,4 +1,4 @@
-"""argv in, exit status out: ``list``, ``describe``, ``run``.
+"""argv in, exit status out: ``list``, ``describe``, ``run``, ``doctor``.
 
 The one door: the outer parser knows only names; what follows ``run JOB`` goes to the job's own
 parser. Only ``main`` turns an exception into a status; the table is in ``etl_core.errors``.
@@ -84,6 +84,36 @@ def run(job: str, arguments: tuple[str, ...]) -> int:
     given = list(arguments)
     # click already takes the first "--" away where it separates; a leading one may remain.
     return _run(job, given[1:] if given[:1] == ["--"] else given)
+
+
+@cli.command("doctor")
+@click.option("--source", "of_source", is_flag=True, help="Only the source: at most 25 requests and some 10 MB.")
+@click.option("--lake", "of_lake", is_flag=True, help="Only the lake: a probe is written and deleted again.")
+@click.option("--year", type=int, help="Program year to ask about. Default: the newest in the catalogue.")
+@click.option("--lake-url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix.")
+@click.option("--dry-run", is_flag=True, help="Print the questions; ask and write nothing.")
+def doctor(of_source: bool, of_lake: bool, year: int | None, lake_url: str | None, dry_run: bool) -> int:
+    """Ask lake and source whether what runs assume of them holds."""
+    from data_pipeline.open_payments import doctor as doctors
+    from data_pipeline.wiring import job_context
+
+    both = of_lake == of_source
+    with job_context("doctor", lake_url=lake_url, source_attempts=1) as context:
+        if dry_run:
+            questions = doctors.questions(of_lake=of_lake or both, of_source=of_source or both)
+            click.echo("\n".join(questions), err=True)
+            context.emit(status="planned", questions=len(questions))
+            return DONE.code
+        fact, status = doctors.examine(
+            context.store,
+            context.source if of_source or both else None,
+            year,
+            of_lake=of_lake or both,
+            now=context.now,
+            say=lambda line: click.echo(line, err=True),
+        )
+        context.emit(**fact)
+        return status
 
 
 def _run(job: str, arguments: list[str]) -> int:

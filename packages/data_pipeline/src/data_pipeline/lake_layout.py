@@ -9,6 +9,8 @@ from etl_core.errors import UsageError
 
 DATASET_IDS_CACHE = "metadata/dataset_ids_cache.json"
 RUNS = "metadata/runs/"
+RAW = "raw/"
+AUDITS = "metadata/audits/"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _COMPANY_ID = re.compile(r"[0-9]{1,38}")  # CMS's data dictionary: up to 38 digits
 
@@ -62,6 +64,11 @@ class SliceKeys:
         return f"metadata/audits/{self._path}/"
 
 
+def release_parts(dataset: str, year: int, release: str) -> str:
+    """Prefix of all raw parts of one release."""
+    return f"raw/{_release_path(dataset, year, release)}/"
+
+
 def release_audits(dataset: str, year: int, release: str) -> str:
     """Prefix of all audits of one release."""
     return f"metadata/audits/{_release_path(dataset, year, release)}/"
@@ -73,10 +80,28 @@ def company_of_slice_audit(key: str) -> str | None:
     return match.group(1) if match else None
 
 
+def audit_of_part(key: str) -> str | None:
+    """Where the proof of the raw part ``key`` belongs; None for any other key."""
+    match = re.fullmatch(r"raw/(dataset=.+/company_id=[0-9]+/part-[0-9]+-of-[0-9]+)\.csv", key)
+    return f"metadata/audits/{match[1]}.json" if match else None
+
+
+def company_of(key: str) -> str | None:
+    """The company whose folder ``key`` lies in, or None."""
+    match = re.search(r"/company_id=([0-9]+)/", key)
+    return match[1] if match else None
+
+
 def run_of_plan(key: str) -> str | None:
     """The run whose ``plan.json`` lies under ``key``; None for any other key."""
     match = re.fullmatch(r"metadata/runs/run_id=([^/]+)/plan\.json", key)
     return match.group(1) if match else None
+
+
+def run_of(key: str) -> str | None:
+    """The run that ``key`` is the plan or the manifest of, or None."""
+    match = re.fullmatch(r"metadata/runs/run_id=([^/]+)/(plan|manifest)\.json", key)
+    return match[1] if match else None
 
 
 def plan(run_id: str) -> str:
@@ -130,6 +155,13 @@ def schema(dataset: str, year: int, release: str) -> str:
     return f"metadata/schemas/{_release_path(dataset, year, release)}/schema.json"
 
 
+def diff(dataset: str, year: int, older: str, newer: str, company_id: str | None = None, number: int = 1) -> str:
+    """What changed between two releases, of all companies or of one; ``number`` counts reports that differ."""
+    one = "" if company_id is None else f"_company_id={checked_company_id(company_id)}"
+    later = f".{number}" if number > 1 else ""
+    return f"metadata/diffs/dataset={dataset}/year={year}/{older}_to_{newer}{one}{later}.csv"
+
+
 def log(run_id: str, number: int) -> str:
     """The log of a run; a run that went on after a break has several."""
     return f"metadata/logs/run_id={checked_run_id(run_id)}{f'.{number}' if number > 1 else ''}.log"
@@ -138,6 +170,16 @@ def log(run_id: str, number: int) -> str:
 def metrics(run_id: str, number: int) -> str:
     """The metrics of a run in Prometheus text form, beside its log."""
     return log(run_id, number).removesuffix(".log") + ".prom"
+
+
+def source_report(moment: str) -> str:
+    """What ``doctor`` found of the source at a moment in UTC."""
+    return f"metadata/doctor/source-{moment}.json"
+
+
+def lake_probe(name: str) -> str:
+    """What ``doctor`` writes to try a lake, and deletes again."""
+    return f"metadata/doctor/probe-{name}"
 
 
 def _run(run_id: str) -> str:

@@ -94,4 +94,9 @@ BROKEN = {
 }
 
 # Files in the folder that are no jobs.
-OTHERS = {"_helper.py": "raise RuntimeError('imported')", "registry.py": "raise RuntimeError", "notes.txt": "", "x.pyc": ""}
+OTHERS = {
+    "_helper.py": "raise RuntimeError('imported')",
+    "registry.py": "raise RuntimeError",
+    "notes.txt": "",
+    "x.pyc": "",
+}

@@ -29,7 +29,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from data_pipeline.open_payments.audits import Audits
+from data_pipeline.open_payments.audits import slice_audit_of
 from data_pipeline.open_payments.catalogue import Resolved
 from data_pipeline.open_payments.download import WindowTask
 from data_pipeline.open_payments.facts import (
@@ -102,7 +102,7 @@ class Asked:
 
     @property
     def kind(self) -> str:
-        """catalogue, script, company, download, table, count, groups or rows."""
+        """catalogue, script, company, download, table, count, sum, groups or rows."""
         fixed = {CATALOGUE_PATH: "catalogue", SCRIPT_PATH: "script"}
         if self.path in fixed:
             return fixed[self.path]
@@ -112,6 +112,8 @@ class Asked:
             return "download"
         if self["results"] == "false":
             return "count" if self["schema"] == "false" else "table"
+        if self["properties[0][expression][operator]"]:
+            return "sum"
         return "groups" if self["groupings[0]"] else "rows"
 
 
@@ -136,7 +138,7 @@ def says(status: int, message: str = "no", content_type: str = "application/json
     return lambda _real: Reply(status, json.dumps({"message": message}).encode(), content_type, named)
 
 
-def sends(body: bytes | str | Any) -> Change:  # noqa: ANN401 - JSON
+def sends(body: bytes | str | Any) -> Change:
     """The real answer with another body."""
     raw = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
     return lambda real: replace(real, body=raw)
@@ -145,6 +147,12 @@ def sends(body: bytes | str | Any) -> Change:  # noqa: ANN401 - JSON
 def edits(change: Callable[[bytes], bytes]) -> Change:
     """The real answer with its body changed."""
     return lambda real: replace(real, body=change(real.body))
+
+
+def replaces(old: bytes | str, new: bytes | str, count: int = -1) -> Change:
+    """The real answer with some of its bytes changed."""
+    one, other = (text if isinstance(text, bytes) else text.encode() for text in (old, new))
+    return lambda real: replace(real, body=real.body.replace(one, other, count))
 
 
 def nobody_answers(_real: Reply) -> Reply:
@@ -216,6 +224,14 @@ class Site(HTTPAdapter):
         self.tables[dataset_id] = table
         return table
 
+    def summarise(self, **rows_of_years: int) -> None:
+        """The summary by reporting entity: ``y2024=6`` makes two entities with six payments between them."""
+        dataset_id = dataset_id_of(1)
+        rows: list[Row] = []
+        for name, count in rows_of_years.items():
+            rows += [(name[1:], str(count - 1)), (name[1:], "1")]
+        self.tables[dataset_id] = Published(dataset_id, "1" * 8, rows, ("Program_Year", "Trans_General"))
+
     def list_companies(self, ids: Iterable[str]) -> None:
         """The reporting entities, which have rows or not."""
         titles = (COMPANY_LIST_ID_COLUMN, "amgpo_making_payment_country")
@@ -272,17 +288,23 @@ class Site(HTTPAdapter):
     def _catalogue(self) -> list[dict[str, Any]]:
         years = [(table.year, table.dataset_id, table.modified) for table in self.tables.values() if table.year]
         years += [(year, dataset_id, "2026-06-30") for year, dataset_id in self.unpublished.items()]
-        return [
+        items = [
             {"title": f"{year} General Payment Data", "identifier": one, "modified": modified}
             for year, one, modified in years
         ]
+        summary = {"title": "Payments grouped by reporting entities", "identifier": dataset_id_of(1)}
+        return [*items, summary] if dataset_id_of(1) in self.tables else items
 
     def _company(self, company_id: str) -> Reply:
         if company_id not in self.profiles:
             return says(404, "not found")(Reply())
         years = self.profiles[company_id].items()
         return _json(
-            {"summaryByAvailableYear": [{"programYear": str(year), "generalTransactions": rows} for year, rows in years]}
+            {
+                "summaryByAvailableYear": [
+                    {"programYear": str(year), "generalTransactions": rows} for year, rows in years
+                ]
+            }
         )
 
     def _query(self, asked: Asked) -> Reply:
@@ -290,7 +312,9 @@ class Site(HTTPAdapter):
         known = self.tables.values()
         table = None
         if match:
-            table = next((one for one in known if match[1] == (one.dataset_id if match[2] else one.distribution_id)), None)
+            table = next(
+                (one for one in known if match[1] == (one.dataset_id if match[2] else one.distribution_id)), None
+            )
         if table is None:
             return says(404, "Error retrieving metadata: distribution not found.")(Reply())
         try:
@@ -376,7 +400,7 @@ def _results(asked: Asked, table: Published, rows: list[Row]) -> Reply:
         raise ValueError("JSON Schema validation failed.")
     answer: dict[str, Any] = {}
     if asked["results"] != "false":
-        answer["results"] = _groups(asked, table, rows) if asked["groupings[0]"] else _objects(asked, table, rows)
+        answer["results"] = {"groups": _groups, "sum": _sum}.get(asked.kind, _objects)(asked, table, rows)
     if asked["count"] != "false":
         answer["count"] = len(rows)
     if asked["schema"] != "false":
@@ -392,6 +416,12 @@ def _objects(asked: Asked, table: Published, rows: list[Row]) -> list[dict[str, 
     columns = [table.column(name) for name in names]
     page = _page(asked, _in_order(asked, table, rows), 500)
     return [{name: row[column] for name, column in zip(names, columns, strict=True)} for row in page]
+
+
+def _sum(asked: Asked, table: Published, rows: list[Row]) -> list[dict[str, str]]:
+    (summed,) = _php_array(asked, "properties")
+    values = [float(row[table.column(summed["expression.operands.0"])]) for row in rows]
+    return [{summed["alias"]: f"{sum(values):.1f}" if values else ""}]
 
 
 def _groups(asked: Asked, table: Published, rows: list[Row]) -> list[dict[str, str]]:
@@ -517,7 +547,7 @@ class WorldCase(unittest.TestCase):
 # ------------------------------------------------------------------------------------------------ facts
 
 
-def a_release(table: Published | None = None, **changes: Any) -> Release:  # noqa: ANN401 - fields
+def a_release(table: Published | None = None, **changes: Any) -> Release:
     values: dict[str, Any] = {
         "dataset": "general-payments",
         "year": 2024,
@@ -532,7 +562,7 @@ def a_release(table: Published | None = None, **changes: Any) -> Release:  # noq
     return Release(**values | changes)
 
 
-def an_audit(company_id: str = COMPANY, *, number: int = 1, of: int = 1, **changes: Any) -> Audit:  # noqa: ANN401
+def an_audit(company_id: str = COMPANY, *, number: int = 1, of: int = 1, **changes: Any) -> Audit:
     release = changes.pop("release", a_release())
     prefix = f"raw/dataset=general-payments/year=2024/release={release.name}/company_id={company_id}"
     values: dict[str, Any] = {
@@ -561,14 +591,14 @@ def an_audit(company_id: str = COMPANY, *, number: int = 1, of: int = 1, **chang
     return Audit(**values | changes)
 
 
-def a_slice(company_id: str = COMPANY, *, parts: int = 1, **changes: Any) -> SliceAudit:  # noqa: ANN401
+def a_slice(company_id: str = COMPANY, *, parts: int = 1, **changes: Any) -> SliceAudit:
     """A closed slice, as ``Audits.close_slice`` would write it."""
     release = changes.pop("release", a_release())
     audits = tuple(an_audit(company_id, number=one + 1, of=parts, release=release, **changes) for one in range(parts))
-    return Audits(MemoryStore(), release).close_slice(company_id, audits, sum(one.records for one in audits), START)
+    return slice_audit_of(release, company_id, audits, sum(one.records for one in audits), START)
 
 
-def an_attempt(company_id: str = COMPANY, **changes: Any) -> Attempt:  # noqa: ANN401
+def an_attempt(company_id: str = COMPANY, **changes: Any) -> Attempt:
     values: dict[str, Any] = {
         "run_id": "r1",
         "release": a_release(),
@@ -588,7 +618,7 @@ def an_attempt(company_id: str = COMPANY, **changes: Any) -> Attempt:  # noqa: A
     return Attempt(**values | changes)
 
 
-def a_selection(**changes: Any) -> Selection:  # noqa: ANN401
+def a_selection(**changes: Any) -> Selection:
     return Selection(**{"dataset": "general-payments", "year": 2024} | changes)
 
 
@@ -600,7 +630,7 @@ def a_plan(
     counts_from: CountsFrom = "grouped",
     release: Release | None = None,
     created_at: datetime = START,
-    **selection: Any,  # noqa: ANN401
+    **selection: Any,
 ) -> Plan:
     rows: dict[str, int | None] = {COMPANY: 3} if companies is None else companies
     return Plan(
@@ -614,11 +644,11 @@ def a_plan(
     )
 
 
-def a_result(company_id: str = COMPANY, verdict: Any = "proved", **changes: Any) -> SliceResult:  # noqa: ANN401
+def a_result(company_id: str = COMPANY, verdict: Any = "proved", **changes: Any) -> SliceResult:
     return SliceResult(**{"company_id": company_id, "verdict": verdict, "rows_expected": 3} | changes)
 
 
-def a_manifest(*results: SliceResult, **changes: Any) -> Manifest:  # noqa: ANN401
+def a_manifest(*results: SliceResult, **changes: Any) -> Manifest:
     results = results or (a_result(rows=3, bytes=300),)
     done = [one for one in results if one.verdict in ("proved", "empty")]
     values: dict[str, Any] = {
@@ -646,12 +676,10 @@ def a_manifest(*results: SliceResult, **changes: Any) -> Manifest:  # noqa: ANN4
     return Manifest(**values | changes)
 
 
-def a_task(resolved: Resolved, company_id: str = COMPANY, **changes: Any) -> WindowTask:  # noqa: ANN401
+def a_task(resolved: Resolved, company_id: str = COMPANY, **changes: Any) -> WindowTask:
     """The whole slice of a company as one window, its count not known."""
     values: dict[str, Any] = {"window": Window(1, 1), "expected": None, "run_id": "r1"} | changes
-    return WindowTask(
-        release=resolved.release, columns=resolved.table.columns, company_id=company_id, **values
-    )
+    return WindowTask(release=resolved.release, columns=resolved.table.columns, company_id=company_id, **values)
 
 
 def read_csv(raw: bytes) -> list[dict[str, str]]:

@@ -120,9 +120,12 @@ class DroppedIn(DroppedInCase):
         for name, ended in zip(BROKEN, self.run_all(*(["run", name] for name in BROKEN)), strict=True):
             with self.subTest(name=name):
                 self.assertEqual(ended[:2], (1, ""))
-                self.assertTrue(ended[2].startswith(f"data-pipeline: job {name} is broken: {BROKEN[name][1]}"), ended[2])
+                self.assertTrue(
+                    ended[2].startswith(f"data-pipeline: job {name} is broken: {BROKEN[name][1]}"), ended[2]
+                )
 
     def test_gets_its_arguments_as_they_were_given(self):
+        cases: dict[tuple[str, ...], list[str]] = {}
         for given, arguments in [
             (["echo"], []),
             (["echo", "--"], []),
@@ -137,14 +140,20 @@ class DroppedIn(DroppedInCase):
             (["echo", "--version"], ["--version"]),
             (["echo", "--", "a b", "", "--x=--y"], ["a b", "", "--x=--y"]),
         ]:
-            with self.subTest(given=given):
-                ((status, out, err),) = self.run_all(["run", *given])
-                self.assertEqual((status, json.loads(out), err), (0, arguments, ""))
+            cases[tuple(given)] = arguments
+
+        for (words, expected), (status, out, err) in zip(
+            cases.items(), self.run_all(*(["run", *given] for given in cases)), strict=True
+        ):
+            with self.subTest(words=words):
+                self.assertEqual((status, json.loads(out), err), (0, expected, ""))
 
     def test_ends_with_the_status_it_returns(self):
-        for given, status in [("0", 0), ("null", 0), ("3", 3), ("4", 4), ("true", 1), ("false", 0), ("77", 77)]:
-            with self.subTest(given=given):
-                self.assertEqual(self.run_all(["run", "returns", "--", given]), [(status, "", "")])
+        cases = {"0": 0, "null": 0, "3": 3, "4": 4, "true": 1, "false": 0, "77": 77}
+
+        ended = self.run_all(*(["run", "returns", "--", given] for given in cases))
+
+        self.assertEqual(ended, [(status, "", "") for status in cases.values()])
 
     def test_that_returns_no_status_has_a_bug(self):
         ((status, _, err),) = self.run_all(["run", "returns", "--", '"done"'])
@@ -182,12 +191,16 @@ class Statuses(DroppedInCase):
         return self.run_all(*lines)
 
     def test_follow_the_branch_of_the_tree(self):
-        classes = [PipelineError, *subclasses(PipelineError)]
-        self.assertLessEqual({one.__name__ for one in classes if one.__module__ == errors.__name__}, set(self.documented))
+        classes: list[type[PipelineError]] = [PipelineError, *subclasses(PipelineError)]
+        self.assertLessEqual(
+            {one.__name__ for one in classes if one.__module__ == errors.__name__}, set(self.documented)
+        )
         cases: list[tuple[str, list[Any], dict[str, Any]]] = []
         for one in classes:
             args = ["width", "what happened"] if one.__name__ == "NotProvedError" else ["what happened"]
-            cases.append((f"{one.__module__}.{one.__name__}", args, {"signal_number": 15} if "Stopped" in one.__name__ else {}))
+            cases.append(
+                (f"{one.__module__}.{one.__name__}", args, {"signal_number": 15} if "Stopped" in one.__name__ else {})
+            )
 
         for one, (status, out, err) in zip(classes, self.raised(*cases), strict=True):
             with self.subTest(error=one.__name__):
@@ -197,7 +210,9 @@ class Statuses(DroppedInCase):
                 self.assertNotIn("Traceback", err)
 
     def test_of_errors_of_ours_come_with_a_letter(self):
-        ((_, _, err),) = self.raised(("etl_core.errors.ConfigError", ["LAKE_URL is empty."], {"advice": "Give a folder."}))
+        ((_, _, err),) = self.raised(
+            ("etl_core.errors.ConfigError", ["LAKE_URL is empty."], {"advice": "Give a folder."})
+        )
 
         self.assertEqual(err, "data-pipeline: LAKE_URL is empty. Give a folder.\n")
 
@@ -225,21 +240,25 @@ class Statuses(DroppedInCase):
                 ))  # fmt: skip
 
     def test_of_system_exits_are_theirs(self):
-        for given, status, said in [([], 0, ""), ([None], 0, ""), ([0], 0, ""), ([5], 5, ""), ([True], 1, ""),
-                                    (["no such file"], 1, "no such file\n"), ([""], 1, "\n")]:  # fmt: skip
-            with self.subTest(given=given):
-                self.assertEqual(self.raised(("builtins.SystemExit", given, {})), [(status, "", said)])
+        cases: list[tuple[list[Any], int, str]] = [
+            ([], 0, ""), ([None], 0, ""), ([0], 0, ""), ([5], 5, ""), ([True], 1, ""),
+            (["no such file"], 1, "no such file\n"), ([""], 1, "\n"),
+        ]  # fmt: skip
+
+        ended = self.raised(*(("builtins.SystemExit", given, {}) for given, _, _ in cases))
+
+        self.assertEqual(ended, [(status, "", said) for _, status, said in cases])
 
     def test_of_click_are_2_and_its_exits_their_own(self):
-        for error in ("click.exceptions.UsageError", "click.exceptions.ClickException", "click.exceptions.BadParameter"):
-            with self.subTest(error=error):
-                ((status, _, err),) = self.raised((error, ["not so"], {}))
+        names = ("UsageError", "ClickException", "BadParameter")
+        for status, _, err in self.raised(*((f"click.exceptions.{name}", ["not so"], {}) for name in names)):
+            with self.subTest(err=err):
                 self.assertEqual(status, 2)
                 self.assertIn("not so", err)
-        for words, status in [(["--exit", "5"], 5), (["--exit", "0"], 0), (["standalone", "--exit", "5"], 5),
-                              (["standalone", "--nonsense"], 2), (["--nonsense"], 2)]:  # fmt: skip
-            with self.subTest(words=words):
-                self.assertEqual(self.run_all(["run", "click_job", "--", *words])[0][0], status)
+
+        cases = {"--exit 5": 5, "--exit 0": 0, "standalone --exit 5": 5, "standalone --nonsense": 2, "--nonsense": 2}
+        ended = self.run_all(*(["run", "click_job", "--", *words.split()] for words in cases))
+        self.assertEqual([status for status, _, _ in ended], list(cases.values()))
 
 
 def subclasses(one: type[PipelineError]) -> list[type[PipelineError]]:

@@ -25,6 +25,7 @@ class Keys(unittest.TestCase):
 
     def test_of_a_release(self):
         self.assertEqual(lake_layout.release_audits(*THIS), f"metadata/audits/{RELEASE}/")
+        self.assertEqual(lake_layout.release_parts(*THIS), f"raw/{RELEASE}/")
         self.assertEqual(lake_layout.schema(*THIS), f"metadata/schemas/{RELEASE}/schema.json")
 
     def test_of_a_run(self):
@@ -54,9 +55,7 @@ class Keys(unittest.TestCase):
             lake_layout.totals("general-payments", "18-02-2026"),
             "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_18-02-2026.json",
         )
-        self.assertEqual(
-            lake_layout.totals_prefix("general-payments"), "metadata/totals/dataset=general-payments/"
-        )
+        self.assertEqual(lake_layout.totals_prefix("general-payments"), "metadata/totals/dataset=general-payments/")
 
 
 class Reading(unittest.TestCase):
@@ -72,6 +71,26 @@ class Reading(unittest.TestCase):
         ]:
             with self.subTest(key=key):
                 self.assertEqual(lake_layout.company_of_slice_audit(key), company_id)
+
+    def test_finds_the_company_of_any_key_that_has_one(self):
+        keys = SliceKeys(*THIS, "53")
+        for key, company_id in [
+            (keys.part(1, 1), "53"),
+            (keys.slice_audit, "53"),
+            (lake_layout.failure("r1", "53", "x"), "53"),
+            (lake_layout.plan("r1"), None),
+            ("a/company_id=x/b", None),
+        ]:
+            with self.subTest(key=key):
+                self.assertEqual(lake_layout.company_of(key), company_id)
+
+    def test_finds_where_the_proof_of_a_part_belongs(self):
+        keys = SliceKeys(*THIS, "53")
+
+        self.assertEqual(lake_layout.audit_of_part(keys.part(2, 12)), keys.part_audit(2, 12))
+        for key in (keys.slice_audit, keys.part_audit(1, 1), keys.part(1, 1) + ".tmp", f"x/{keys.part(1, 1)}"):
+            with self.subTest(key=key):
+                self.assertIsNone(lake_layout.audit_of_part(key))
 
     def test_finds_the_run_of_a_plan_and_of_nothing_else(self):
         for key, run_id in [
@@ -126,7 +145,7 @@ class Ids(unittest.TestCase):
         for company_id in [*NO_IDS, "12a", "1.0", "+1", "9" * 39, "\u0661", "1 "]:
             keys = SliceKeys(*THIS, company_id)
             for build in (
-                lambda one: lake_layout.checked_company_id(one),
+                lake_layout.checked_company_id,
                 lambda one, keys=keys: keys.part(1, 1),
                 lambda one, keys=keys: keys.part_audit(1, 1),
                 lambda one, keys=keys: keys.slice_audit,

@@ -168,7 +168,7 @@ def _cut(state: _State, now: float, taken: float, retry_after: float | None) -> 
         allowed, in_a_row, last_cut = max(1.0, allowed / 2), in_a_row + 1, now
     hold = retry_after or 0.0
     if retry_after is None and in_a_row > 1:
-        hold = min(FIRST_HOLD_SECONDS * 2.0 ** (in_a_row - 2), LONGEST_HOLD_SECONDS)
+        hold = min(FIRST_HOLD_SECONDS * 2.0 ** min(in_a_row - 2, 10), LONGEST_HOLD_SECONDS)
     return replace(
         state,
         allowed=allowed,

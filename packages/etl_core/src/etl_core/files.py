@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 READ_BYTES = 1024 * 1024
+# A lock file that goes away again and again does so because others come and go, never this often.
+MOST_TRIES = 1000
 
 
 def sha256_of(path: Path) -> str:
@@ -88,11 +90,16 @@ class Scratch:
         return self.folder / f"{uuid.uuid4().hex}{suffix}"
 
     def close(self) -> None:
-        """Remove the folder and all that is in it, and the parent if it holds nothing else."""
-        if self._folder is None:
+        """Remove the folder, those of the dead, and the parent if it holds nothing else.
+
+        A process that only reads removes what a killed one left: the next start may never write.
+        """
+        if not self._parent.is_dir():
             return
         with contextlib.suppress(OSError), self.alone():
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            self._sweep()
             if [entry.name for entry in self._parent.iterdir()] == ["lock"]:
                 (self._parent / "lock").unlink()
                 self._parent.rmdir()
@@ -135,11 +142,13 @@ def explained(doing: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _exclusively(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``path``, which may be unlinked by the holder before."""
-    while True:
+    for tries_left in reversed(range(MOST_TRIES)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("ab")
         except FileNotFoundError:
+            if not tries_left:
+                raise  # a place where no folder can be made, such as /proc
             continue  # the folder went away between the two lines
         except FileExistsError:
             # It went away within the first; or something else has its name.

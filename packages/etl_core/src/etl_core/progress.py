@@ -114,14 +114,15 @@ class Bars:
         self._bar.start()
 
     def advance(self, *, rows: int = 0, slices: int = 0, bytes_read: int = 0) -> None:
-        if self._bar is None:
+        bar = self._bar  # another thread may take it away meanwhile
+        if bar is None:
             return
         with self._lock:
             self._slices[0] += slices
             self._read += bytes_read
-            done = int(self._bar.tasks[self._task].completed) + rows
+            done = int(bar.tasks[self._task].completed) + rows
             rate = self._read / max(time.monotonic() - self._started, 0.001) / 1e6
-            self._bar.update(
+            bar.update(
                 self._task,
                 advance=rows,
                 slices=f"{self._slices[0]}/{self._slices[1]}",

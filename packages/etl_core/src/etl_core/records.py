@@ -95,6 +95,10 @@ class KeySet:
             for key in keys:
                 self.add(key)
 
+    def __iter__(self) -> Iterator[int | bytes]:
+        yield from self._numbers
+        yield from self._others
+
     def first_repeated(self) -> str | None:
         """The smallest key that occurs more than once, or None."""
         if len(set(self._numbers)) == len(self._numbers) and len(set(self._others)) == len(self._others):
@@ -149,6 +153,11 @@ class RecordReader:
     def records(self) -> int:
         """Records read so far."""
         return self._records
+
+    @property
+    def keys(self) -> KeySet:
+        """Keys of the records read so far."""
+        return self._keys
 
     @property
     def received(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,16 @@ from etl_core.errors import NotFoundError
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class MemoryStore:
     """An ``ObjectStore`` in memory. ``writes`` lists the keys in the order they were written."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
         self._objects: dict[str, bytes] = {}
+        self._modified: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -36,6 +39,7 @@ class MemoryStore:
             existing = self._objects.get(checked_key(key))
             if existing is None:
                 self._objects[key] = raw
+                self._modified[key] = self._now()
                 self.writes.append(key)
         if isinstance(body, Path):
             body.unlink()
@@ -47,6 +51,7 @@ class MemoryStore:
     def put(self, key: str, body: bytes) -> None:
         with self._lock:
             self._objects[checked_key(key)] = body
+            self._modified[key] = self._now()
             self.writes.append(key)
 
     def get(self, key: str) -> bytes | None:
@@ -60,14 +65,12 @@ class MemoryStore:
 
     def head(self, key: str) -> ObjectInfo | None:
         body = self.get(key)
-        return None if body is None else ObjectInfo(key, len(body))
+        return None if body is None else ObjectInfo(key, len(body), self._modified[key])
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         with self._lock:
-            found = sorted(self._objects.items())
-        for key, body in found:
-            if key.startswith(prefix):
-                yield ObjectInfo(key, len(body))
+            found = [ObjectInfo(key, len(body), self._modified[key]) for key, body in sorted(self._objects.items())]
+        yield from (entry for entry in found if entry.key.startswith(prefix))
 
     def delete(self, key: str) -> None:
         with self._lock:

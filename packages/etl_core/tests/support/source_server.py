@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Asked:
     params: list[tuple[str, str]]
     headers: dict[str, str]
     connection: int
+    method: str = "GET"
+    body: bytes = b""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,10 +40,23 @@ class Handler(BaseHTTPRequestHandler):
         self.number = self.server.next_connection()
 
     def do_GET(self) -> None:
+        self._behave()
+
+    def do_PUT(self) -> None:
+        self._behave()
+
+    def do_HEAD(self) -> None:
+        self._behave()
+
+    def do_DELETE(self) -> None:
+        self._behave()
+
+    def _behave(self) -> None:
         parts = urlsplit(self.path)
         params = parse_qsl(parts.query, keep_blank_values=True)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.asked.append(Asked(parts.path, params, headers, self.number))
+        body = self.rfile.read(int(headers.get("content-length", "0")))
+        self.server.asked.append(Asked(parts.path, params, headers, self.number, self.command, body))
         behaviour = self.server.behaviours.popleft() if self.server.behaviours else answer(404, b"nothing planned")
         behaviour(self)
 
@@ -78,7 +93,7 @@ class SourceServer(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """The client went away; that is what many tests do."""
 
-    def __enter__(self) -> SourceServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -99,7 +114,8 @@ def answer(status: int, body: bytes = b"", *, kind: str = "text/plain", **header
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
-        handler.wfile.write(body)
+        if handler.command != "HEAD":
+            handler.wfile.write(body)
 
     return behave
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,41 +72,47 @@ def possible_counts(body: bytes, width: int, *, backslash: bool) -> frozenset[in
     With ``backslash`` every reading is followed in which a quote after a backslash is part of its
     field, or ends it, or is the first of a doubled one.
     """
-    text = body.decode("latin-1")
-    end = len(text)
+    return _Readings(body.decode("latin-1"), width, backslash=backslash).field_at(0, 0)
 
-    @lru_cache(maxsize=None)
-    def after_field(at: int, fields: int) -> frozenset[int]:
-        if at < end and text[at] == ",":
-            return field_at(at + 1, fields)
-        if at < end and text[at] == "\n" and fields == width:
-            return frozenset(count + 1 for count in field_at(at + 1, 0))
+
+class _Readings:
+    """Counts of records from some place on, with so many fields of a record before it."""
+
+    def __init__(self, text: str, width: int, *, backslash: bool) -> None:
+        self._text = text
+        self._width = width
+        self._backslash = backslash
+        self.field_at = cache(self._field_at)
+        self.after_field = cache(self._after_field)
+        self.inside = cache(self._inside)
+
+    def _field_at(self, at: int, fields: int) -> frozenset[int]:
+        if at == len(self._text):
+            return frozenset({0}) if fields == 0 else frozenset()
+        if fields == self._width:
+            return frozenset()
+        if self._text[at] == '"':
+            return self.inside(at + 1, fields)
+        stop = at
+        while stop < len(self._text) and self._text[stop] not in ',"\r\n':
+            stop += 1
+        return self.after_field(stop, fields + 1)
+
+    def _after_field(self, at: int, fields: int) -> frozenset[int]:
+        follows = self._text[at : at + 1]
+        if follows == ",":
+            return self.field_at(at + 1, fields)
+        if follows == "\n" and fields == self._width:
+            return frozenset(count + 1 for count in self.field_at(at + 1, 0))
         return frozenset()
 
-    @lru_cache(maxsize=None)
-    def field_at(at: int, fields: int) -> frozenset[int]:
-        if at == end:
-            return frozenset({0}) if fields == 0 else frozenset()
-        if fields == width:
-            return frozenset()
-        if text[at] == '"':
-            return inside(at + 1, fields)
-        stop = at
-        while stop < end and text[stop] not in ',"\r\n':
-            stop += 1
-        return after_field(stop, fields + 1)
-
-    @lru_cache(maxsize=None)
-    def inside(at: int, fields: int) -> frozenset[int]:
+    def _inside(self, at: int, fields: int) -> frozenset[int]:
         found: frozenset[int] = frozenset()
-        while at < end:
-            if text[at] == '"':
-                found |= after_field(at + 1, fields + 1)
-                if text[at + 1 : at + 2] == '"':
-                    found |= inside(at + 2, fields)
-                if not backslash or text[at - 1] != "\\":
-                    return found
+        while (at := self._text.find('"', at)) >= 0:
+            found |= self.after_field(at + 1, fields + 1)
+            if self._text[at + 1 : at + 2] == '"':
+                found |= self.inside(at + 2, fields)
+            if not self._backslash or self._text[at - 1] != "\\":
+                return found
             at += 1
         return found
-
-    return field_at(0, 0)

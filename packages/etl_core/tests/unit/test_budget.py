@@ -1,68 +1,79 @@
 import contextlib
+import itertools
+import json
+import tempfile
 import threading
 import unittest
+from pathlib import Path
 
-from etl_core.budget import FIRST_HOLD_SECONDS, LONGEST_HOLD_SECONDS, Budget
-from etl_core.errors import BlockedError, StoppedError
+from etl_core.budget import FIRST_HOLD_SECONDS, FORGET_AFTER_SECONDS, LONGEST_HOLD_SECONDS, Budget
+from etl_core.errors import BlockedError, PermanentError, StoppedError
 from etl_core.testing import ManualClock
 
 WAIT = 20  # seconds after which a test that hangs fails
 
 
-class Looks:
-    """Called each time a waiting thread looks about; stops it at the second look, or moves a clock."""
+def stop_at_look(number):
+    """A check that stops whoever looks about for the so-manieth time."""
+    looks = itertools.count(1)
 
-    def __init__(self, clock: ManualClock | None = None, step: float = 0.0):
-        self.clock = clock
-        self.step = step
-        self.number = 0
-        self.stops = clock is None
-
-    def __call__(self) -> None:
-        self.number += 1
-        if self.clock is not None and self.number > 1:
-            self.clock.now += self.step
-        if self.stops and self.number > 1:
+    def check() -> None:
+        if next(looks) >= number:
             raise StoppedError("stopped", signal_number=15)
 
-
-def cut(budget, times, clock, retry_after=0.0):
-    for _ in range(times):
-        clock.now += 1
-        budget.throttled(clock.now, retry_after)
+    return check
 
 
-class Slots(unittest.TestCase):
+class BudgetCase(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name) / "budgets" / "source"
+        self.clock = ManualClock(1_000_000.0)
+
+    def budget(self, ceiling=8, **options) -> Budget:
+        return Budget(ceiling, self.folder, clock=self.clock, sleep=self.clock.sleep, **options)
+
+    def cut(self, budget, times=1, retry_after: float | None = 0.0):
+        for _ in range(times):
+            self.clock.now += 1
+            budget.throttled(self.clock.now, retry_after)
+
+    def assert_no_slot(self, ceiling=8):
+        """Another process of the same source finds none."""
+        with self.assertRaises(StoppedError), self.budget(ceiling, check_stop=stop_at_look(3)).slot():
+            pass
+
+
+class Slots(BudgetCase):
     def test_there_are_as_many_as_the_ceiling(self):
-        budget = Budget(3)
+        budget = self.budget(3)
         with contextlib.ExitStack() as stack:
-            for _ in range(3):
+            for number in range(3):
                 stack.enter_context(budget.slot())
-            budget._check_stop = Looks()
-            with self.assertRaises(StoppedError):
-                stack.enter_context(budget.slot())
+                if number < 2:
+                    with self.budget(3, check_stop=stop_at_look(2)).slot():
+                        pass
+            self.assert_no_slot(3)
 
     def test_one_that_was_given_back_can_be_taken_again(self):
-        budget = Budget(1, check_stop=lambda: None)
+        budget = self.budget(1)
         for _ in range(3):
             with self.assertRaises(ZeroDivisionError), budget.slot():
                 raise ZeroDivisionError
-        budget._check_stop = Looks()
-        with budget.slot():
+        with self.budget(1, check_stop=stop_at_look(2)).slot():
             pass
 
     def test_a_waiting_thread_goes_on_when_one_is_given_back(self):
-        budget = Budget(1)
         waiting, entered = threading.Event(), threading.Event()
-        budget._check_stop = waiting.set
+        budget = self.budget(1)
 
         def work() -> None:
-            with budget.slot():
+            with self.budget(1, check_stop=waiting.set).slot():
                 entered.set()
 
         thread = threading.Thread(target=work)
         with budget.slot():
-            waiting.clear()
             thread.start()
             self.assertTrue(waiting.wait(WAIT))
             self.assertFalse(entered.is_set())
@@ -70,13 +81,12 @@ class Slots(unittest.TestCase):
         thread.join(WAIT)
 
     def test_threads_never_hold_more_than_the_ceiling(self):
-        budget = Budget(3)
         lock = threading.Lock()
         inside = most = 0
 
-        def work() -> None:
+        def work(budget) -> None:
             nonlocal inside, most
-            for _ in range(40):
+            for _ in range(25):
                 with budget.slot():
                     with lock:
                         inside += 1
@@ -84,140 +94,226 @@ class Slots(unittest.TestCase):
                     with lock:
                         inside -= 1
 
-        threads = [threading.Thread(target=work) for _ in range(12)]
+        shared = self.budget(3)
+        threads = [threading.Thread(target=work, args=(shared,)) for _ in range(4)]
+        threads += [threading.Thread(target=work, args=(self.budget(3),)) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(WAIT)
-        self.assertEqual((inside, budget._in_use), (0, 0))
+        self.assertEqual(inside, 0)
         self.assertLessEqual(most, 3)
 
     def test_it_gives_the_moment_it_was_taken(self):
-        clock = ManualClock(17.0)
-        with Budget(1, clock=clock).slot() as taken:
-            self.assertEqual(taken, 17.0)
+        with self.budget(1).slot() as taken:
+            self.assertEqual(taken, self.clock.now)
 
     def test_a_stop_is_noticed_before_a_free_slot_is_taken(self):
-        def check() -> None:
-            raise StoppedError("stopped", signal_number=15)
-
-        budget = Budget(1, check_stop=check)
-        with self.assertRaises(StoppedError), budget.slot():
+        with self.assertRaises(StoppedError), self.budget(1, check_stop=stop_at_look(1)).slot():
             pass
-        self.assertEqual(budget._in_use, 0)
+        with self.budget(1, check_stop=stop_at_look(2)).slot():
+            pass
+
+    def test_the_lower_of_two_ceilings_holds_for_its_owner(self):
+        with contextlib.ExitStack() as stack:
+            for _ in range(2):
+                stack.enter_context(self.budget(2).slot())
+            self.assert_no_slot(2)
+            with self.budget(3, check_stop=stop_at_look(2)).slot():
+                pass
+
+    def test_a_folder_that_cannot_be_made_is_told(self):
+        self.folder.parent.mkdir(parents=True)
+        self.folder.touch()
+        with self.assertRaisesRegex(PermanentError, f"cannot make {self.folder}"):
+            self.budget()
 
 
-class Throttling(unittest.TestCase):
-    def setUp(self):
-        self.clock = ManualClock(100.0)
-        self.budget = Budget(8, clock=self.clock)
-
+class Throttling(BudgetCase):
     def test_each_time_it_halves_what_is_allowed_down_to_one(self):
-        allowed = [self.budget.allowed]
+        budget = self.budget()
+        allowed = [budget.allowed]
         for _ in range(5):
-            cut(self.budget, 1, self.clock)
-            allowed.append(self.budget.allowed)
+            self.cut(budget)
+            allowed.append(budget.allowed)
         self.assertEqual(allowed, [8, 4, 2, 1, 1, 1])
 
     def test_what_was_under_way_at_the_cut_does_not_cut_again(self):
-        self.budget.throttled(99.0, 0.0)
-        for taken in (90.0, 99.5, 100.0):
-            self.budget.throttled(taken, 0.0)
-        self.assertEqual(self.budget.allowed, 4)
-        self.budget.throttled(100.1, 0.0)
-        self.assertEqual(self.budget.allowed, 2)
+        budget = self.budget()
+        now = self.clock.now
+        budget.throttled(now - 1, 0.0)
+        for taken in (now - 10, now - 0.5, now):
+            budget.throttled(taken, 0.0)
+        self.assertEqual(budget.allowed, 4)
+        budget.throttled(now + 0.1, 0.0)
+        self.assertEqual(budget.allowed, 2)
 
     def test_what_is_allowed_is_what_is_given(self):
-        cut(self.budget, 2, self.clock)
+        budget = self.budget()
+        self.cut(budget, 2)
         with contextlib.ExitStack() as stack:
             for _ in range(2):
-                stack.enter_context(self.budget.slot())
-            self.budget._check_stop = Looks()
-            with self.assertRaises(StoppedError):
-                stack.enter_context(self.budget.slot())
+                stack.enter_context(budget.slot())
+            self.assert_no_slot()
 
     def test_success_raises_it_by_one_per_round_up_to_the_ceiling(self):
-        cut(self.budget, 2, self.clock)
+        budget = self.budget()
+        self.cut(budget, 2)
         seen = []
         for _ in range(40):
-            self.budget.succeeded()
-            seen.append(self.budget.allowed)
+            budget.succeeded()
+            seen.append(budget.allowed)
         self.assertEqual(seen[:3], [2, 2, 3])
         for number in range(3, 8):
             self.assertIn(seen.count(number), (number, number + 1))
         self.assertEqual(seen[-1], 8)
 
+    def test_success_of_one_with_a_lower_ceiling_lowers_nothing(self):
+        high, low = self.budget(8), self.budget(2)
+        self.cut(high)
+        low.succeeded()
+        self.assertEqual((high.allowed, low.allowed), (4, 2))
+
     def test_nobody_is_let_through_before_the_moment_named(self):
-        self.clock.now = 0.0
-        budget = Budget(2, clock=self.clock, check_stop=Looks(self.clock, step=0.03))
-        budget.throttled(0.0, 0.1)
-        with budget.slot() as taken:
-            self.assertGreaterEqual(taken, 0.1)
-            self.assertLess(taken, 0.14)
+        named = self.clock.now + 7.3
+        self.budget().throttled(self.clock.now - 1, 7.3)
+        with self.budget().slot() as taken:
+            self.assertGreaterEqual(taken, named)
+            self.assertLess(taken, named + 0.1)
+        self.assertLessEqual(max(self.clock.slept), 0.5)
+
+    def test_a_stop_is_noticed_while_held(self):
+        self.budget().throttled(self.clock.now - 1, 1000.0)
+        with self.assertRaises(StoppedError), self.budget(check_stop=stop_at_look(3)).slot():
+            pass
+        self.assertEqual(len(self.clock.slept), 2)
 
     def test_the_latest_moment_named_counts(self):
-        budget = Budget(2, clock=self.clock, check_stop=Looks(self.clock, step=0.05))
-        budget.throttled(99.0, 0.1)
-        budget.throttled(99.0, 0.01)
+        budget, now = self.budget(), self.clock.now
+        budget.throttled(now - 1, 9.0)
+        budget.throttled(now - 1, 2.0)
         with budget.slot() as taken:
-            self.assertGreaterEqual(taken, 100.1)
+            self.assertGreaterEqual(taken, now + 9.0)
 
     def test_a_single_answer_that_names_no_moment_holds_nobody(self):
-        self.budget.throttled(99.0, None)
-        with self.budget.slot() as taken:
-            self.assertEqual(taken, 100.0)
+        budget = self.budget()
+        self.cut(budget, 1, None)
+        with budget.slot():
+            self.assertEqual(self.clock.slept, [])
+
+    def holds(self, budget, times):
+        found = []
+        for _ in range(times):
+            self.clock.now += 1000
+            budget.throttled(self.clock.now, None)
+            found.append(max(0.0, budget._read().not_before - self.clock.now))
+        return found
 
     def test_in_a_row_they_hold_everybody_twice_as_long_each_time(self):
-        holds = []
-        for _ in range(9):
-            self.clock.now += 1000
-            self.budget.throttled(self.clock.now, None)
-            holds.append(self.budget._not_before - self.clock.now)
         first, longest = FIRST_HOLD_SECONDS, LONGEST_HOLD_SECONDS
-        self.assertEqual(holds, [0, first, 2, 4, 8, 16, 32, longest, longest])
+        self.assertEqual(self.holds(self.budget(), 9), [0, first, 2, 4, 8, 16, 32, longest, longest])
 
     def test_very_many_in_a_row_are_no_reason_to_break(self):
-        for _ in range(1100):
-            self.clock.now += 1000
-            self.budget.throttled(self.clock.now, None)
-        self.assertEqual(self.budget._not_before, self.clock.now + LONGEST_HOLD_SECONDS)
+        budget = self.budget()
+        self.cut(budget)
+        state = json.loads((self.folder / "state.json").read_text())
+        (self.folder / "state.json").write_text(json.dumps(state | {"throttled_in_a_row": 2000}))
+        self.assertEqual(self.holds(budget, 2), [LONGEST_HOLD_SECONDS] * 2)
 
-    def test_a_success_ends_the_row(self):
-        cut(self.budget, 3, self.clock, None)
-        self.budget.succeeded()
-        self.clock.now += 1000
-        self.budget.throttled(self.clock.now, None)
-        self.assertEqual(self.budget._not_before, self.clock.now)
+    def test_a_success_ends_the_row_even_at_the_ceiling(self):
+        budget = self.budget(1)
+        self.cut(budget, 3, None)
+        budget.succeeded()
+        self.assertEqual(self.holds(budget, 2), [0, FIRST_HOLD_SECONDS])
+
+    def test_those_under_way_do_not_lengthen_the_row(self):
+        budget = self.budget()
+        taken = self.clock.now
+        for _ in range(5):
+            self.clock.now += 1
+            budget.throttled(taken, None)
+        self.assertEqual(budget._read().throttled_in_a_row, 1)
 
     def test_a_moment_named_is_obeyed_in_a_row_too(self):
-        cut(self.budget, 3, self.clock, 7.0)
-        self.assertEqual(self.budget._not_before, self.clock.now + 7.0)
+        budget = self.budget()
+        self.cut(budget, 3, 7.0)
+        self.assertEqual(budget._read().not_before, self.clock.now + 7.0)
+
+    def test_what_one_process_learnt_another_knows(self):
+        self.cut(self.budget(), 2, 5.0)
+        other = self.budget()
+        self.assertEqual(other.allowed, 2)
+        with other.slot() as taken:
+            self.assertGreaterEqual(taken, 1_000_007.0)
+
+    def test_what_was_learnt_long_ago_is_forgotten(self):
+        budget = self.budget()
+        self.cut(budget, 2, 10 * FORGET_AFTER_SECONDS)
+        self.clock.now += FORGET_AFTER_SECONDS - 1
+        self.assertEqual(budget.allowed, 2)
+        self.clock.now += 1
+        self.assertEqual(budget.allowed, 8)
+        with budget.slot():
+            self.assertEqual(self.clock.slept, [])
+
+    def test_an_unreadable_state_is_as_none(self):
+        budget = self.budget()
+        for text in ("", "nonsense", "[]", '{"other": 1}', "\0"):
+            with self.subTest(text):
+                (self.folder / "state.json").write_text(text)
+                self.assertEqual(budget.allowed, 8)
+                self.cut(budget)
+                self.assertEqual(budget.allowed, 4)
+                self.assertEqual(json.loads((self.folder / "state.json").read_text())["allowed"], 4.0)
+
+    def test_threads_lose_no_change(self):
+        budget = self.budget(1000)
+        for _ in range(9):
+            self.cut(budget)
+
+        def work(one) -> None:
+            for _ in range(20):
+                one.succeeded()
+
+        threads = [threading.Thread(target=work, args=(one,)) for one in (budget, budget, self.budget(1000))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT)
+        expected = 1000.0 / 2**9
+        for _ in range(60):
+            expected += 1.0 / expected
+        self.assertAlmostEqual(budget._read().allowed, expected)
 
 
-class Blocking(unittest.TestCase):
+class Blocking(BudgetCase):
     def test_nobody_is_let_through_after_a_block(self):
-        budget = Budget(2)
-        budget.block("blocked by the edge")
-        budget.block("another reason")
-        with self.assertRaisesRegex(BlockedError, "^blocked by the edge$"), budget.slot():
+        one, other = self.budget(2), self.budget(2)
+        one.block("blocked by the edge")
+        for budget in (one, other):
+            with self.assertRaisesRegex(BlockedError, "^blocked by the edge$"), budget.slot():
+                pass
+
+    def test_a_process_that_starts_later_tries_again(self):
+        self.budget(2).block("blocked")
+        self.clock.now += 1
+        with self.budget(2).slot():
             pass
 
     def test_who_waits_is_told(self):
-        budget = Budget(1)
         waiting = threading.Event()
-        budget._check_stop = waiting.set
         told: list[str] = []
+        budget = self.budget(1)
 
         def work() -> None:
             try:
-                with budget.slot():
+                with self.budget(1, check_stop=waiting.set).slot():
                     told.append("let through")
             except BlockedError as error:
                 told.append(str(error))
 
         thread = threading.Thread(target=work)
         with budget.slot():
-            waiting.clear()
             thread.start()
             self.assertTrue(waiting.wait(WAIT))
             budget.block("blocked")
@@ -225,8 +321,9 @@ class Blocking(unittest.TestCase):
         self.assertEqual(told, ["blocked"])
 
     def test_what_is_under_way_ends_in_peace(self):
-        budget = Budget(2)
+        budget = self.budget(2)
         with budget.slot():
             budget.block("blocked")
             budget.succeeded()
-        self.assertEqual(budget._in_use, 0)
+        with self.assertRaises(BlockedError), budget.slot():
+            pass

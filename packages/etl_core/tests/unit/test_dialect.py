@@ -47,6 +47,7 @@ class ParseRecord(unittest.TestCase):
             ("a carriage return at the end", b"a,b,c\r"),
             ("a literal quote in an unquoted field: a backslash forces quoting", b'a,b\\",c'),
             ("the same at the end", b'a,b,\\"'),
+            ("a literal quote among bytes that are no UTF-8", b'a,"\xff5\\" x",c'),
         ]
         for what, raw in table:
             with self.subTest(what):

@@ -54,12 +54,12 @@ class JsonLines(LogsCase):
         before = datetime.now(UTC)
         with Captured() as captured, logs.configured("json", "info"):
             log = structlog.get_logger()
-            log.info("one", number=1, text="é\n\"x\"", path=Path("/a"))
+            log.info("one", number=1, text='é\n"x"', path=Path("/a"))
             log.warning("two", nested={"a": [1, 2]})
             log.error("three")
         one, two, three = captured.events
         self.assertEqual(captured.out.getvalue(), "")
-        self.assertEqual((one["event"], one["level"], one["number"], one["text"]), ("one", "info", 1, "é\n\"x\""))
+        self.assertEqual((one["event"], one["level"], one["number"], one["text"]), ("one", "info", 1, 'é\n"x"'))
         self.assertIn("/a", one["path"])
         self.assertEqual((two["level"], two["nested"]), ("warning", {"a": [1, 2]}))
         self.assertEqual(three["level"], "error")
@@ -195,7 +195,11 @@ class TheConsole(LogsCase):
         self.assertEqual(captured.events[0]["event"], "one")
 
     def test_auto_is_coloured_text_on_a_terminal_and_json_is_json_there_too(self):
-        for log_format, shape in [("auto", r"\x1b\["), ("console", r"\x1b\["), ("json", r'^\{"event": "one"|^\{.*"one"')]:
+        for log_format, shape in [
+            ("auto", r"\x1b\["),
+            ("console", r"\x1b\["),
+            ("json", r'^\{"event": "one"|^\{.*"one"'),
+        ]:
             with self.subTest(log_format):
                 master, slave = pty.openpty()
                 try:

@@ -134,6 +134,44 @@ class BarsOnATerminal(unittest.TestCase):
         bars.advance(rows=1)
         bars.stop()
 
+    def test_a_thread_that_comes_too_late_does_no_harm(self):
+        entered = threading.Event()
+
+        class Lock:
+            """Says when somebody is about to wait for it."""
+
+            def __init__(self):
+                self._lock = threading.Lock()
+
+            def __enter__(self):
+                entered.set()
+                self._lock.acquire()
+
+            def __exit__(self, *_):
+                self._lock.release()
+
+        with terminal():
+            bars = Bars()
+            lock = Lock()
+            failures: list[BaseException] = []
+
+            def come() -> None:
+                try:
+                    bars.advance(rows=1)
+                except BaseException as error:  # noqa: BLE001 - told below
+                    failures.append(error)
+
+            bars.start("x", slices=1, rows=1)
+            setattr(bars, "_lock", lock)  # noqa: B010 - it is another kind of lock
+            with lock:
+                entered.clear()
+                thread = threading.Thread(target=come)
+                thread.start()
+                self.assertTrue(entered.wait(20))
+                bars.stop()
+            thread.join()
+        self.assertEqual(failures, [])
+
     def test_a_second_start_begins_at_nothing(self):
         with terminal():
             bars = Bars()

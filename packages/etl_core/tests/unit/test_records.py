@@ -2,9 +2,8 @@ import hashlib
 import itertools
 import unittest
 
-from packages.etl_core.tests.support.tables import content_hash, php_csv
-
 from etl_core.records import LONGEST_RECORD_BYTES, KeySet, Layout, RecordError, RecordReader, Summary
+from packages.etl_core.tests.support.tables import content_hash, php_csv
 
 HEADER = ("type", "id", "company", "date", "name", "published")
 LAYOUT = Layout(
@@ -330,7 +329,7 @@ class WhatItRefuses(ReadingCase):
                     self.assert_refused("repeated_key", body, len(csv_of(rows[0])))
 
     def test_keys_that_only_look_alike_are_different(self):
-        keys = ["7", "07", "007", "0", "00", "", " 7", "7 ", "-7", "+7", "7.0", "٧", "1" * 18, "1" * 19, "1" * 30]
+        keys = ["7", "07", "007", "0", "00", "", " 7", "7 ", "-7", "+7", "7.0", "७", "1" * 18, "1" * 19, "1" * 30]
         self.assertEqual(read(csv_of(*map(record, keys))).records, len(keys))
         rows = [record(key, name="\\") for key in keys]
         self.assertEqual(read(csv_of(*rows)).records, len(keys))
@@ -343,12 +342,33 @@ class WhatItRefuses(ReadingCase):
             for _ in range(3):
                 reader.feed(b"x" * (LONGEST_RECORD_BYTES // 2))
         self.assertEqual(caught.exception.reason, "malformed")
-        self.assertEqual(caught.exception.detail, f"record 2 has no end within {LONGEST_RECORD_BYTES} bytes")
+        self.assertEqual(caught.exception.detail, "record 2 has no end within 1048576 bytes")
 
     def test_a_record_of_the_longest_size_is_read(self):
-        name = "x" * (LONGEST_RECORD_BYTES - 100)
+        name = "x" * (1024 * 1024 - 100)
         body = csv_of(record(1, name=name))
         self.assertEqual(read(body, *range(1, len(body), 100_000)).records, 1)
+
+    def test_a_tail_of_exactly_the_longest_size_may_still_become_a_record(self):
+        line = csv_of(record(1, name="x" * 1024 * 1024))[len(HEAD) :]
+        for size, reason in [(1024 * 1024, None), (1024 * 1024 + 1, "malformed")]:
+            for pieces in ([HEAD + line[:size]], [HEAD, line[:size]], [HEAD + line[:9], line[9:size]]):
+                reader = RecordReader(LAYOUT)
+                try:
+                    for piece in pieces:
+                        reader.feed(piece)
+                    found = None
+                except RecordError as error:
+                    found = error.reason
+                self.assertEqual(found, reason)
+
+    def test_a_record_of_the_most_lines_is_read(self):
+        for lines, reason in [(1001, None), (1002, "malformed")]:
+            body = csv_of(record(1, name='5\\" x' + "\n" * (lines - 1)), backslash=True)
+            if reason is None:
+                self.assertEqual(read(body).records, 1)
+            else:
+                self.assert_refused(reason, body)
 
     def test_lines_without_end_after_an_open_quote(self):
         reader = RecordReader(LAYOUT)

@@ -10,19 +10,36 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from packages.etl_core.tests.support.tables import content_hash, php_csv, possible_counts, python_csv
 
 from etl_core.records import Layout, RecordError, RecordReader, Summary
+from packages.etl_core.tests.support.tables import content_hash, php_csv, possible_counts, python_csv
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 THOROUGH = settings(
     max_examples=3000, deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
 )
 
-NASTY = ["C:\\", '5\\" x', '\\"', '"', '""', ",", "\n", "\r\n", " ", "\\", '\\",', '",\\', '\\"\n', "\u2028", "\x0b", ""]
+NASTY = [
+    "C:\\",
+    '5\\" x',
+    '\\"',
+    '"',
+    '""',
+    ",",
+    "\n",
+    "\r\n",
+    " ",
+    "\\",
+    '\\",',
+    '",\\',
+    '\\"\n',
+    "\u2028",
+    "\x0b",
+    "",
+]
 FIELDS = st.one_of(
     st.sampled_from(["", "Ann", "0", "2024-05-06", 'a, "b"', '"a","b"', '",', 'x "y"\n, z']),
-    st.text(st.sampled_from('a"\\,\n\r\t \u2028é\x0b\x0c\'\x85;'), max_size=7),
+    st.text(st.sampled_from("a\"\\,\n\r\t \u2028é\x0b\x0c'\x85;"), max_size=7),
     st.lists(st.sampled_from(NASTY), max_size=4).map("".join),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
 )
@@ -93,12 +110,11 @@ def check_against_python(table):
     assert [[field.encode("latin-1").decode() for field in row] for row in found] == [header, *rows]
 
 
-def check_against_duckdb(table):
-    header, rows, key, _ = table
-    body = php_csv(header, rows, backslash=False)
+def duckdb_csv(body, header):
+    """The records that DuckDB reads in RFC 4180."""
     with tempfile.NamedTemporaryFile(suffix=".csv") as file:
         Path(file.name).write_bytes(body)
-        found = duckdb.read_csv(
+        return duckdb.read_csv(
             file.name,
             auto_detect=False,
             columns=dict.fromkeys(header, "VARCHAR"),
@@ -106,10 +122,15 @@ def check_against_duckdb(table):
             delimiter=",",
             quotechar='"',
             escapechar='"',
-            lineterminator="\\n",
             strict_mode=True,
             null_padding=False,
         ).fetchall()
+
+
+def check_against_duckdb(table):
+    header, rows, key, _ = table
+    body = php_csv(header, rows, backslash=False)
+    found = duckdb_csv(body, header)
     try:
         summary, keys = read(layout_of(table), body)
     except RecordError:
@@ -370,3 +391,19 @@ class DamagedFiles(unittest.TestCase):
     def test_many_damaged_files(self):
         sweep_damaged(120_000, seed=1)
         sweep_garbage(600_000, seed=1)
+
+    @pytest.mark.long
+    def test_duckdb_reads_damaged_files_that_are_accepted_alike(self):
+        chance = random.Random(20261121)
+        accepted = 0
+        while accepted < 2000:
+            rows = chance.sample(ROWS, k=chance.randrange(1, len(ROWS)))
+            body = damaged(php_csv(FOUR.header, rows, backslash=False), chance)
+            try:
+                body.decode()
+                summary, _ = read(FOUR, body)
+            except (RecordError, UnicodeDecodeError):
+                continue
+            if b'\\"' not in body and b"\0" not in body:
+                self.assertEqual(len(duckdb_csv(body, FOUR.header)), summary.records, body)
+                accepted += 1

@@ -29,6 +29,13 @@ class Failing:
         return attempt
 
 
+class ThePolicy(unittest.TestCase):
+    def test_it_is_bounded_by_tries_and_by_time_unless_told_otherwise(self):
+        usual = RetryPolicy(attempts=6, total_seconds=900.0, first_wait_seconds=0.5, longest_wait_seconds=60.0)
+        self.assertEqual(RetryPolicy(), usual)
+        self.assertEqual(NO_RETRY.attempts, 1)
+
+
 class Retrying(unittest.TestCase):
     def setUp(self):
         self.clock = ManualClock(1000.0)

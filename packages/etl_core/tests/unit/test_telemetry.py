@@ -1,11 +1,14 @@
+import itertools
 import re
-import sys
 import threading
 import unittest
 
 from etl_core.telemetry import Tally, Telemetry
 
-SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*"(?:,|(?=\})))+)\})? (\S+)')
+NUMBERS = itertools.count()
+SAMPLE = re.compile(
+    r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*"(?:,|(?=\})))+)\})? (\S+)'
+)
 LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\\n]|\\[\\"n])*)"')
 
 
@@ -103,9 +106,6 @@ class Values(unittest.TestCase):
 
     def test_threads_lose_nothing(self):
         telemetry = Telemetry()
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(1e-6)
-        self.addCleanup(sys.setswitchinterval, interval)
 
         def work() -> None:
             for _ in range(3000):
@@ -117,6 +117,40 @@ class Values(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(telemetry.value("x_total"), 18_000)
+
+    def test_a_thread_that_comes_in_the_middle_waits(self):
+        for what, other in [
+            ("count", lambda telemetry: telemetry.count("x_total", 10)),
+            ("count another", lambda telemetry: telemetry.count(f"y{next(NUMBERS)}")),
+            ("gauge another", lambda telemetry: telemetry.gauge(f"y{next(NUMBERS)}", 1)),
+        ]:
+            with self.subTest(what):
+                telemetry = Telemetry()
+                amount = Interrupted(5, lambda telemetry=telemetry, other=other: other(telemetry))
+                telemetry.count("x_total", amount)  # in the middle of adding it up the other thread comes
+                amount.thread.join()
+                expected = 15 if what == "count" else 5
+                self.assertEqual(telemetry.value("x_total"), expected)
+                late = Interrupted(7, lambda telemetry=telemetry, other=other: other(telemetry))
+                telemetry.gauge("late", late)
+                self.assertEqual(telemetry.value("late"), 7)  # and here in the middle of summing
+                late.thread.join()
+
+
+class Interrupted(float):
+    """A number; while it is added to another one a thread begins, and has a moment to do its work."""
+
+    thread: threading.Thread
+
+    def __new__(cls, value, work):
+        made = super().__new__(cls, value)
+        made.thread = threading.Thread(target=work)
+        return made
+
+    def __radd__(self, other):
+        self.thread.start()
+        self.thread.join(0.1)  # it cannot end before we do, unless nobody makes it wait
+        return other + float(self)
 
 
 class Tallies(unittest.TestCase):

@@ -139,17 +139,27 @@ class Handler(BaseHTTPRequestHandler):
         framing = ("Transfer-Encoding", "chunked") if reply.length is None else ("Content-Length", str(reply.length))
         self.send_header(*framing)
         self.end_headers()
-        keep = reply.cache_for or self._server.source.settings.cache_seconds
-        plain = request is not None and request.method == "GET" and reply.status == 200 and not reply.cached
-        copy: list[bytes] | None = [] if keep and plain else None
-        if self._send_body(reply, entry, copy, paced=request is not None):
-            if copy is not None and request is not None:
-                self._server.source.copies.keep(request.target, reply, b"".join(copy), entry.rows_returned, keep)
-            if reply.length is None:
-                self._server.source.ledger.end(entry)
-                self.wfile.write(b"0\r\n\r\n")
+        copy: list[Data] | None = [] if self._seconds_to_keep(reply, request) else None
+        if reply.length is not None:
+            reply.chunks = list(reply.chunks)
+            if copy is not None and not any(isinstance(chunk, End) for chunk in reply.chunks):
+                self._keep(reply, request, [chunk for chunk in reply.chunks if isinstance(chunk, Data)])
+        if self._send_body(reply, entry, copy, paced=request is not None) and reply.length is None:
+            self._keep(reply, request, copy)
+            self._server.source.ledger.end(entry)
+            self.wfile.write(b"0\r\n\r\n")
 
-    def _send_body(self, reply: Reply, entry: Entry, copy: list[bytes] | None, *, paced: bool) -> bool:
+    def _seconds_to_keep(self, reply: Reply, request: Request | None) -> float:
+        plain = request is not None and request.method == "GET" and reply.status == 200 and not reply.cached
+        return (reply.cache_for or self._server.source.settings.cache_seconds) if plain else 0.0
+
+    def _keep(self, reply: Reply, request: Request | None, parts: list[Data] | None) -> None:
+        """Give the CDN its copy before the last byte leaves: the next request may come at once."""
+        if parts is not None and request is not None:
+            body, rows = b"".join(part.body for part in parts), sum(part.rows for part in parts)
+            self._server.source.copies.keep(request.target, reply, body, rows, self._seconds_to_keep(reply, request))
+
+    def _send_body(self, reply: Reply, entry: Entry, copy: list[Data] | None, *, paced: bool) -> bool:
         """Send all chunks; False if the connection was dropped on purpose."""
         settings = self._server.source.settings
         if self._server.bucket.rate != settings.bytes_per_second:
@@ -163,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
                 return False
             elif chunk.body:
                 if copy is not None:
-                    copy.append(bytes(chunk.body))
+                    copy.append(Data(bytes(chunk.body), chunk.rows))
                 for wait, data in pace.portions(chunk) if paced else [(0.0, chunk)]:
                     if wait:
                         self._server.stopping.wait(wait)

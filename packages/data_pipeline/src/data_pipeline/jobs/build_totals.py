@@ -6,12 +6,14 @@ metadata/totals/dataset=…/openpayments_companies_totals_by_year_DD-MM-YYYY.jso
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
+    from data_pipeline.open_payments.pipeline import TotalsChoice
     from data_pipeline.open_payments.totals import Route
+    from data_pipeline.wiring import Context
 
 
 @options.job_command(help=__doc__)
@@ -39,24 +41,29 @@ def command(
         "build_totals", run_id=run_id, lake_url=lake_url, source_max_streams=source_max_streams
     ) as context:
         choice = options.totals_choice(rescrape=rescrape_totals, add_year=add_year, totals_from=totals_from)
-        resolved = context.pipeline.catalogue.resolve(year)
-        found = context.pipeline.totals.ensure(
-            resolved, rescrape=choice.rescrape, add_year=choice.add_year, route=choice.route
-        )
-        if found.how != "cached":
-            context.begin(context.run_id or context.default_run_id())
-        counted = [rows for rows in found.rows.values() if rows is not None]
-        context.emit(
-            status=found.how,
-            year=year,
-            release=resolved.release.name,
-            counted_by=found.route,
-            companies=len(found.rows),
-            companies_in_error=len(found.rows) - len(counted),
-            rows=sum(counted),
-            source_rows=resolved.table.rows,
-        )
+        context.emit(**build(context, year, choice))
     return 0
+
+
+def build(context: Context, year: int, choice: TotalsChoice) -> dict[str, Any]:
+    """Make sure of the totals of a year; gives the fact of the job."""
+    resolved = context.pipeline.catalogue.resolve(year)
+    found = context.pipeline.totals.ensure(
+        resolved, rescrape=choice.rescrape, add_year=choice.add_year, route=choice.route
+    )
+    if found.how != "cached":
+        context.begin(context.run_id or context.default_run_id())
+    counted = [rows for rows in found.rows.values() if rows is not None]
+    return {
+        "status": found.how,
+        "year": year,
+        "release": resolved.release.name,
+        "counted_by": found.route,
+        "companies": len(found.rows),
+        "companies_in_error": len(found.rows) - len(counted),
+        "rows": sum(counted),
+        "source_rows": resolved.table.rows,
+    }
 
 
 JOB = (

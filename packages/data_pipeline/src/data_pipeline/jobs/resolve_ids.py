@@ -6,9 +6,14 @@ behind each year. Writes metadata/dataset_ids_cache.json.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from data_pipeline.jobs import _options as options
+
+if TYPE_CHECKING:
+    from data_pipeline.wiring import Context
 
 
 @options.job_command(help=__doc__)
@@ -24,34 +29,38 @@ from data_pipeline.jobs import _options as options
 @options.lake
 def command(years: tuple[int, ...], refresh: bool, run_id: str | None, lake_url: str | None) -> int:
     from data_pipeline.wiring import job_context
-    from etl_core.errors import NotFoundError, UsageError
 
     with job_context("resolve_ids", run_id=run_id, lake_url=lake_url) as context:
-        catalogue = context.pipeline.catalogue
-        releases = {} if refresh else catalogue.cached(years)
-        problems: dict[int, str] = {}
-        cached = bool(releases) and set(releases) >= set(years)
-        if not cached:
-            context.begin(context.run_id or context.default_run_id())
-            releases, problems = catalogue.resolve_all()
-            unknown = set(years) - set(releases) - set(problems)
-            if unknown:
-                have = ", ".join(map(str, sorted(releases)))
-                raise UsageError(
-                    f"the source has no program year {', '.join(map(str, sorted(unknown)))}; it has {have}."
-                )
-            for year in set(years) & set(problems):
-                raise NotFoundError(problems[year])
-        chosen = {year: release for year, release in releases.items() if not years or year in years}
-        context.emit(
-            status="cached" if cached else "resolved",
-            years={
-                str(year): release.model_dump(include={"dataset_id", "distribution_id", "modified", "route"})
-                for year, release in sorted(chosen.items())
-            },
-            unresolved={str(year): why for year, why in sorted(problems.items())},
-        )
+        context.emit(**resolve(context, years, refresh=refresh))
     return 0
+
+
+def resolve(context: Context, years: tuple[int, ...], *, refresh: bool) -> dict[str, Any]:
+    """The releases of ``years``, all if empty, as the fact of the job."""
+    from etl_core.errors import NotFoundError, UsageError
+
+    catalogue = context.pipeline.catalogue
+    releases = {} if refresh else catalogue.cached(years)
+    problems: dict[int, str] = {}
+    cached = bool(releases) and set(releases) >= set(years)
+    if not cached:
+        context.begin(context.run_id or context.default_run_id())
+        releases, problems = catalogue.resolve_all()
+        unknown = set(years) - set(releases) - set(problems)
+        if unknown:
+            have = ", ".join(map(str, sorted(releases)))
+            raise UsageError(f"the source has no program year {', '.join(map(str, sorted(unknown)))}; it has {have}.")
+        for year in set(years) & set(problems):
+            raise NotFoundError(problems[year])
+    return {
+        "status": "cached" if cached else "resolved",
+        "years": {
+            str(year): release.model_dump(include={"dataset_id", "distribution_id", "modified", "route"})
+            for year, release in sorted(releases.items())
+            if not years or year in years
+        },
+        "unresolved": {str(year): why for year, why in sorted(problems.items())},
+    }
 
 
 JOB = (

@@ -14,6 +14,7 @@ from data_pipeline.open_payments.facts import Attempt, Audit, Release, SliceAudi
 from etl_core.errors import ConflictError, DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from etl_core.lake import ObjectStore
@@ -68,19 +69,7 @@ class Audits:
 
     def close_slice(self, company_id: str, parts: tuple[Audit, ...], count_after: int, now: datetime) -> SliceAudit:
         """Write ``slice.json``: the last word on a slice."""
-        records = sum(part.records for part in parts)
-        audit = SliceAudit(
-            release=self._release,
-            company_id=company_id,
-            verdict="proved" if records else "empty",
-            records=records,
-            bytes=sum(part.bytes for part in parts),
-            content_hash=f"{sum(int(part.content_hash, 16) for part in parts) % _MODULUS:064x}",
-            parts=parts,
-            count_before=sum(part.count_before for part in parts),
-            count_after=count_after,
-            proved_at=now,
-        )
+        audit = slice_audit_of(self._release, company_id, parts, count_after, now)
         key = keys_of(self._release, company_id).slice_audit
         if self._store.put_new(key, audit.to_bytes()).created:
             return audit
@@ -89,16 +78,36 @@ class Audits:
         return theirs
 
 
+def slice_audit_of(
+    release: Release, company_id: str, parts: tuple[Audit, ...], count_after: int, now: datetime
+) -> SliceAudit:
+    """What the parts of a slice sum to."""
+    records = sum(part.records for part in parts)
+    return SliceAudit(
+        release=release,
+        company_id=company_id,
+        verdict="proved" if records else "empty",
+        records=records,
+        bytes=sum(part.bytes for part in parts),
+        content_hash=f"{sum(int(part.content_hash, 16) for part in parts) % _MODULUS:064x}",
+        parts=parts,
+        count_before=sum(part.count_before for part in parts),
+        count_after=count_after,
+        proved_at=now,
+    )
+
+
 def write_attempt(store: ObjectStore, attempt: Attempt) -> None:
     """Keep a failed attempt under its run."""
     key = lake_layout.failure(attempt.run_id, attempt.company_id, uuid.uuid4().hex)
     store.put_new(key, attempt.to_bytes())
 
 
-def read_attempts(store: ObjectStore, run_id: str) -> list[Attempt]:
-    """All failed attempts of a run, in the order of their time."""
+def read_attempts(store: ObjectStore, run_id: str, *, leave_out: Collection[str] = ()) -> list[Attempt]:
+    """The failed attempts of a run but those of the companies to leave out, in the order of their time."""
+    listed = (entry.key for entry in store.list(lake_layout.failures(run_id)))
     found = [
-        _parsed(Attempt, store.get(entry.key) or b"", entry.key) for entry in store.list(lake_layout.failures(run_id))
+        _parsed(Attempt, store.get(key) or b"", key) for key in listed if lake_layout.company_of(key) not in leave_out
     ]
     return sorted(found, key=lambda attempt: attempt.at)
 

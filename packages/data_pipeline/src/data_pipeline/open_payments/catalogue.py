@@ -65,6 +65,8 @@ class Resolved:
 class _Cache(BaseModel):
     schema_version: int = 1
     years: dict[int, _CachedYear]
+    # When all years there were had last been resolved; a run asks for one of them only.
+    all_resolved_at: datetime | None = None
 
 
 class _CachedYear(BaseModel):
@@ -153,16 +155,21 @@ class Catalogue:
                 releases[year] = self._resolve(year, listed).release
             except NotFoundError as error:
                 problems[year] = str(error)
-        self._remember(releases)
+        self._remember(releases, of_all=True)
         return releases, problems
 
     def cached(self, years: tuple[int, ...]) -> dict[int, Release]:
-        """Those of ``years`` (all if empty) that the cache holds and that are younger than seven days."""
+        """Those of ``years`` that the cache holds and that are younger than seven days.
+
+        All years if ``years`` is empty, and then none unless all were resolved in that time.
+        """
         cache = self._read()
+        if not years and not self._is_fresh(cache.all_resolved_at):
+            return {}
         return {
             year: entry.release
             for year, entry in sorted(cache.years.items())
-            if (not years or year in years) and self._is_fresh(entry)
+            if (not years or year in years) and self._is_fresh(entry.resolved_at)
         }
 
     def _resolve(self, year: int, listed: dict[int, Listed]) -> Resolved:
@@ -201,10 +208,10 @@ class Catalogue:
 
     def _cached(self, year: int) -> Release | None:
         entry = self._read().years.get(year)
-        return entry.release if entry is not None and self._is_fresh(entry) else None
+        return entry.release if entry is not None and self._is_fresh(entry.resolved_at) else None
 
-    def _is_fresh(self, entry: _CachedYear) -> bool:
-        return timedelta(0) <= self._now() - entry.resolved_at <= CACHE_LIFETIME
+    def _is_fresh(self, moment: datetime | None) -> bool:
+        return moment is not None and timedelta(0) <= self._now() - moment <= CACHE_LIFETIME
 
     def _read(self) -> _Cache:
         raw = self._store.get(lake_layout.DATASET_IDS_CACHE)
@@ -217,10 +224,10 @@ class Catalogue:
             _log.warning("the cache of dataset ids cannot be read and is ignored", key=lake_layout.DATASET_IDS_CACHE)
             return _Cache(years={})
 
-    def _remember(self, releases: dict[int, Release]) -> None:
-        now = self._now()
-        years = self._read().years | {
+    def _remember(self, releases: dict[int, Release], *, of_all: bool = False) -> None:
+        now, before = self._now(), self._read()
+        years = before.years | {
             year: _CachedYear(release=release, resolved_at=now) for year, release in releases.items()
         }
-        cache = _Cache(years=dict(sorted(years.items())))
+        cache = _Cache(years=dict(sorted(years.items())), all_resolved_at=now if of_all else before.all_resolved_at)
         self._store.put(lake_layout.DATASET_IDS_CACHE, json.dumps(cache.model_dump(mode="json"), indent=1).encode())

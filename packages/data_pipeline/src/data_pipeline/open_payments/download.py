@@ -353,7 +353,7 @@ class WindowFetcher:
             raise NotProvedError(
                 "count_moved",
                 f"{summary.records} records as counted before, the source now counts {counted}",
-                records=summary.records, received=summary.bytes, expected=counted,
+                records=summary.records, received=summary.bytes, expected=summary.records,
             )  # fmt: skip
         return counted
 
@@ -403,12 +403,12 @@ class WindowFetcher:
         except RecordError as error:
             raise ConflictError(
                 f"{key} already holds bytes that are no proved part ({error.reason}: {error.detail}).",
-                advice="Look at it, then run again with --overwrite.",
+                advice="Look at it; once it is moved away, run again.",
             ) from error
         if theirs.content_hash != ours.content_hash:
             raise ConflictError(
                 f"{key} already holds content {theirs.content_hash}, this run found {ours.content_hash}.",
-                advice="No audit vouches for what is there; look at it, then run again with --overwrite.",
+                advice="No audit vouches for what is there; look at it; once it is moved away, run again.",
             )
         return theirs
 

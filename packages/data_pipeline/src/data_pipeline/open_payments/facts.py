@@ -128,11 +128,14 @@ class Selection(_Value):
     company_id: str | None = None
     max_files: int | None = None
     slice_of: str | None = Field(None, description="K/N: every N-th company from the K-th")
+    rerun_of: str | None = Field(None, description="only what this run left open")
+    rerun_what: Literal["failed", "missing"] | None = Field(None, description="of that, what failed, or all of it")
 
     @property
     def is_whole_year(self) -> bool:
         """Whether every payer was asked for."""
-        return self.company_id is None and self.max_files is None and self.slice_of is None
+        chosen = (self.company_id, self.max_files, self.slice_of, self.rerun_of)
+        return all(one is None for one in chosen)
 
 
 class PlannedCompany(_Value):

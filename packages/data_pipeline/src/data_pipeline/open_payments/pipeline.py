@@ -17,7 +17,7 @@ from data_pipeline.open_payments.plan import Forecast, describe, forecast, selec
 from data_pipeline.open_payments.slices import Slices
 from data_pipeline.open_payments.totals import Route, TotalsBuilder
 from data_pipeline.open_payments.witness import must_not_contradict, summary_witness
-from etl_core.errors import TemporaryError
+from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +98,7 @@ class Pipeline:
             lacks a column that the proof needs. HalfImportedError: it is still being imported.
 
         """
+        _log.info("finding the release", year=selection.year)
         resolved = self.catalogue.resolve(selection.year)
         runs.must_be_provable(resolved)
         found = self._existing(selection, run_id, resolved)
@@ -109,7 +110,8 @@ class Pipeline:
         plan = self._plan(selection, run_id, resolved, totals)
         if not dry_run:
             runs.write_schema(self._store, resolved)
-            plan = runs.write_plan(self._store, plan)
+            write = runs.write_plan if run_id else runs.write_plan_under_new_id
+            plan = write(self._store, plan)
         return Prepared(plan, resolved, Audits(self._store, plan.release).proved_companies())
 
     def forecast(self, prepared: Prepared) -> Forecast:
@@ -167,7 +169,7 @@ class Pipeline:
         try:
             resolved = self.catalogue.resolve(plan.release.year)
             release, source_rows = resolved.release, resolved.table.rows
-        except TemporaryError as error:
+        except (TemporaryError, NotFoundError, DataError, UsageError) as error:
             _log.warning("the source could not be asked again at the end", error=str(error))
         return runs.commit(
             self._store,
@@ -181,6 +183,7 @@ class Pipeline:
     def _hold_against_a_witness(self, resolved: Resolved) -> None:
         """Before a release is planned for the first time in this lake, its count needs a second opinion."""
         year = resolved.release.year
+        _log.info("holding the count against the summary", release=resolved.release.name, rows=resolved.table.rows)
         witness = summary_witness(self._source, year) or runs.last_count(self._store, resolved.release)
         must_not_contradict(year, resolved.table.rows, witness)
 
@@ -195,12 +198,18 @@ class Pipeline:
 
     def _plan(self, selection: Selection, run_id: str, resolved: Resolved, choice: TotalsChoice) -> Plan:
         counts_from: CountsFrom
-        if selection.company_id is not None:
+        companies: tuple[PlannedCompany, ...]
+        if selection.rerun_of is not None:
+            before, companies = runs.left_of(self._store, selection.rerun_of, selection.rerun_what or "missing")
+            runs.must_be_current(before, resolved.release)
+            counts_from = before.counts_from
+        elif selection.company_id is not None:
             conditions = Slices.conditions_of(resolved.table.columns, selection.company_id)
             rows = self._source.count(resolved.release.distribution_id, conditions)
-            companies: tuple[PlannedCompany, ...] = (PlannedCompany(company_id=selection.company_id, rows=rows),)
+            companies = (PlannedCompany(company_id=selection.company_id, rows=rows),)
             counts_from = "count"
         else:
+            _log.info("counting rows per company", year=selection.year)
             found = self.totals.ensure(
                 resolved,
                 rescrape=choice.rescrape,
@@ -211,7 +220,7 @@ class Pipeline:
             )
             companies, counts_from = select(found.rows, selection), found.route
         return Plan(
-            run_id=run_id or runs.new_run_id(self._store, self._now()),
+            run_id=run_id or runs.default_run_id(self._now()),
             selection=selection,
             release=resolved.release,
             counts_from=counts_from,

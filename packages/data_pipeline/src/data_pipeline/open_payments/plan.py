@@ -92,6 +92,8 @@ def describe(selection: Selection) -> str:
     head = f"{selection.dataset} {selection.year}, "
     if selection.company_id is not None:
         return f"{head}company {selection.company_id}"
+    if selection.rerun_of is not None:
+        return f"{head}what run {selection.rerun_of} left {selection.rerun_what}"
     part = f", part {selection.slice_of} of them" if selection.slice_of else ""
     some = "all companies" if selection.max_files is None else f"the first {selection.max_files} companies"
     return head + some + part

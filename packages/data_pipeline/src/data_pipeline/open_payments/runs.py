@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 from pydantic import ValidationError
@@ -13,17 +13,18 @@ from pydantic import ValidationError
 from data_pipeline import lake_layout
 from data_pipeline.open_payments import manifest as manifests
 from data_pipeline.open_payments.audits import Audits, read_attempts
-from data_pipeline.open_payments.facts import Manifest, Plan
+from data_pipeline.open_payments.facts import Manifest, Plan, PlannedCompany
 from data_pipeline.open_payments.plan import describe
 from data_pipeline.open_payments.schema import (
     DATE_OF_PAYMENT,
     GENERAL_PAYMENTS,
     PAYER_ID,
     RECORD_ID,
+    Columns,
     drift_from,
 )
 from data_pipeline.open_payments.witness import Witness
-from etl_core.errors import ConflictError, DataError, NotFoundError
+from etl_core.errors import ConflictError, DataError, NotFoundError, TemporaryError
 from etl_core.lake import put_or_agree
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 # Reading a run's audits back is bound by the lake's latency, not by the machine.
 READERS = 16
+MOST_RUNS_A_SECOND = 1000
 
 _log = structlog.get_logger()
 
@@ -53,46 +55,49 @@ def default_run_id(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H-%M-%S")
 
 
-def new_run_id(store: ObjectStore, now: datetime) -> str:
-    """A name that no run has yet: two runs may begin within one second."""
-    name = default_run_id(now)
-    taken = {lake_layout.run_of_plan(entry.key) for entry in store.list(lake_layout.RUNS + f"run_id={name}")}
-    return next(one for one in (name, *(f"{name}-{number}" for number in range(2, 1000))) if one not in taken)
-
-
 def find_run(store: ObjectStore, selection: Selection, release: Release) -> KnownRun | None:
     """The newest run of this selection and release that is unfinished or completed.
 
     An unfinished run is to be continued; a completed one needs nothing more. A run that ended
     otherwise is over, and a new one takes up what it left.
     """
-    names = [lake_layout.run_of_plan(entry.key) for entry in store.list(lake_layout.RUNS)]
-    plans = [plan for name in names if name is not None and (plan := read_plan(store, name)) is not None]
+    found = [read_plan(store, name) for name in _run_ids(store)]
     same = [
         plan
-        for plan in plans
-        if plan.selection == selection and plan.release.distribution_id == release.distribution_id
+        for plan in found
+        if plan is not None and plan.selection == selection and plan.release.distribution_id == release.distribution_id
     ]
     if not same:
         return None
     # By the time in the plan: a name given by hand stands anywhere in the alphabet.
     newest = max(same, key=lambda plan: plan.created_at)
     manifest = read_manifest(store, newest.run_id)
-    return KnownRun(newest, manifest) if manifest is None or manifest.status == "completed" else None
+    # Whether a rerun has anything to do is asked of the run it is of, not of an earlier rerun.
+    is_done = manifest is not None and manifest.status == "completed" and selection.rerun_of is None
+    return KnownRun(newest, manifest) if manifest is None or is_done else None
 
 
 def last_count(store: ObjectStore, release: Release) -> Witness | None:
     """Rows of the year as the newest committed run of another release of it knew them."""
-    keys = [entry.key for entry in store.list(lake_layout.RUNS)]
-    for run_id in sorted(filter(None, map(lake_layout.run_of_plan, keys)), reverse=True):
-        if lake_layout.manifest(run_id) not in keys:
-            continue
-        manifest = read_manifest(store, run_id)
-        if manifest is None or manifest.year != release.year or manifest.dataset != release.dataset:
-            continue
-        if manifest.release.distribution_id != release.distribution_id:
-            return Witness(manifest.closure.source_rows, f"run {run_id} of the release {manifest.release.name}")
-    return None
+    found = [read_manifest(store, name) for name in _run_ids(store)]
+    others = [
+        one
+        for one in found
+        if one is not None
+        # The count of a torn run is that of the release after its own.
+        and one.status != "torn"
+        and (one.dataset, one.year) == (release.dataset, release.year)
+        and one.release.distribution_id != release.distribution_id
+    ]
+    if not others:
+        return None
+    newest = max(others, key=lambda one: one.finished_at)
+    return Witness(newest.closure.source_rows, f"run {newest.run_id} of the release {newest.release.name}")
+
+
+def _run_ids(store: ObjectStore) -> list[str]:
+    found = (lake_layout.run_of_plan(entry.key) for entry in store.list(lake_layout.RUNS))
+    return [run_id for run_id in found if run_id is not None]
 
 
 def read_plan(store: ObjectStore, run_id: str) -> Plan | None:
@@ -130,12 +135,38 @@ def write_plan(store: ObjectStore, plan: Plan) -> Plan:
     return theirs
 
 
+def write_plan_under_new_id(store: ObjectStore, plan: Plan) -> Plan:
+    """Write a plan that may have any name: its own, or that with a number, for two runs may begin within a second.
+
+    A run of the same selection that began in that very second and is still open is joined.
+    """
+    for number in range(1, MOST_RUNS_A_SECOND):
+        run_id = plan.run_id if number == 1 else f"{plan.run_id}-{number}"
+        named = plan.model_copy(update={"run_id": run_id})
+        if store.put_new(lake_layout.plan(run_id), named.to_bytes()).created:
+            return named
+        theirs = planned(store, run_id)
+        same = theirs.selection == plan.selection and theirs.release == plan.release
+        if same and read_manifest(store, run_id) is None:
+            return theirs
+    raise ConflictError(f"{MOST_RUNS_A_SECOND} runs have begun at {plan.run_id}.", advice="Name yours with --run-id.")
+
+
 def must_be(plan: Plan, selection: Selection, release: Release) -> None:
     """Raise ``ConflictError`` unless the plan is of this selection and release."""
     if plan.selection != selection or plan.release.distribution_id != release.distribution_id:
         raise ConflictError(
             f"run {plan.run_id} is planned already, for {describe(plan.selection)} of release {plan.release.name}.",
             advice="Choose another --run-id, or leave it out.",
+        )
+
+
+def must_be_current(plan: Plan, release: Release) -> None:
+    """Raise ``TemporaryError`` if the source has published anew since ``plan``: its rows are there no more."""
+    if plan.release.distribution_id != release.distribution_id:
+        raise TemporaryError(
+            f"run {plan.run_id} is of release {plan.release.name}, the source has published {release.name} since.",
+            advice=f"Run the pipeline anew: data-pipeline run run_pipeline -- --year {release.year}",
         )
 
 
@@ -171,6 +202,31 @@ def write_schema(store: ObjectStore, resolved: Resolved) -> None:
         lake_layout.schema(release.dataset, release.year, release.name),
         json.dumps(body, indent=1).encode() + b"\n",
     )
+
+
+def left_of(
+    store: ObjectStore, run_id: str, what: Literal["failed", "missing"]
+) -> tuple[Plan, tuple[PlannedCompany, ...]]:
+    """A run's plan, and its companies without a proved slice: ``failed`` where the run's last attempt did."""
+    plan = planned(store, run_id)
+    proved = Audits(store, plan.release).proved_companies()
+    wanted = {company.company_id for company in plan.companies} - proved
+    if what == "failed":
+        wanted &= {attempt.company_id for attempt in read_attempts(store, run_id, leave_out=proved) if attempt.final}
+    return plan, tuple(company for company in plan.companies if company.company_id in wanted)
+
+
+def read_schema(store: ObjectStore, release: Release) -> Columns:
+    """The columns of a release as ``write_schema`` kept them; raises ``DataError`` if they cannot be had."""
+    key = lake_layout.schema(release.dataset, release.year, release.name)
+    try:
+        pairs = [(str(one["title"]), str(one["name"])) for one in json.loads(store.get(key) or b"")["columns"]]
+        columns = Columns(titles=tuple(title for title, _ in pairs), names=tuple(name for _, name in pairs))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{key} does not say which columns the release has: {error!r}.") from error
+    for title in (PAYER_ID, DATE_OF_PAYMENT, RECORD_ID):
+        columns.name_of(title)
+    return columns
 
 
 def read_slices(store: ObjectStore, plan: Plan) -> dict[str, SliceAudit]:

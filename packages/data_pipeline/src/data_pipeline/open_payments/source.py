@@ -157,6 +157,10 @@ class Source:
         path = f"/api/1/datastore/query/{distribution_id}/download"
         return self._http.stream(path, params, past_caches=past_caches, tally=tally, expect="csv")
 
+    def answer_to(self, identifier: str, params: query.Params) -> dict[str, Any]:
+        """The whole answer to a query of any form, as ``doctor`` needs it."""
+        return self._query(f"/{identifier}", params, None)
+
     def count_retry(self, tally: Tally) -> None:
         """Note that a window is about to be asked for again."""
         self._http.count_retry(tally)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -97,7 +98,12 @@ def upload_run(
     mine = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in here.list(prefix)}
     wanted = [replace(one, size=mine.get(one.key, one.size)) for one in objects_of(manifest, audits)]
     present = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in there.list(prefix)}
-    todo = wanted if overwrite else missing(wanted, present)
+    last = lake_layout.manifest(manifest.run_id)
+    todo = wanted
+    if last in present and not overwrite:
+        # It was copied last, so it vouches for the rest there; without it what is there is compared.
+        _must_be_the_same(here, there, last)
+        todo = missing(wanted, present)
     if dry_run:
         for one in todo:
             on_file(f"would copy  {one.key}")
@@ -108,7 +114,6 @@ def upload_run(
         on_file(f"{'copied' if copied else 'same  '}  {one.key}")
         return size if copied else -1
 
-    last = lake_layout.manifest(manifest.run_id)
     sizes: list[int] = []
     with ThreadPoolExecutor(WORKERS) as pool:
         # Audits after the parts they vouch for: a run cut short there has no audit without its part.
@@ -141,6 +146,15 @@ def _copy(here: ObjectStore, there: ObjectStore, one: ToCopy, *, overwrite: bool
             advice="Nothing was overwritten; --overwrite does.",
         )
     return put.created, size
+
+
+def _must_be_the_same(here: ObjectStore, there: ObjectStore, key: str) -> None:
+    mine, theirs = (hashlib.sha256(store.get(key) or b"").hexdigest() for store in (here, there))
+    if mine != theirs:
+        raise ConflictError(
+            f"{there.url}/{key} holds other content: there sha256 {theirs}, here {mine}.",
+            advice="Nothing was overwritten; --overwrite does.",
+        )
 
 
 def _prefixes(manifest: Manifest) -> list[str]:

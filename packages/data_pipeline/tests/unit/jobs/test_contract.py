@@ -51,7 +51,7 @@ def ran(*words: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_job_keeps_the_contract(name: str, tmp_path: Path) -> None:
     job = Registry().load(name)
-    assert job.module.JOB == (job.entrypoint, job.description)
+    assert (job.entrypoint, job.description) == job.module.JOB
     assert callable(job.entrypoint)
     assert job.description == job.description.strip()
     assert 0 < len(job.description.splitlines()) == 1

@@ -136,6 +136,13 @@ class Attempts(AuditsCase):
             prefix = f"{lake_layout.failures('r1')}company_id={COMPANY}/"
             self.assertRegex(key.removeprefix(prefix), r"\Aattempt-[0-9a-f]{32}\.json\Z")
 
+    def test_of_some_companies_need_not_be_read(self):
+        """Those of a slice that was proved after all say nothing any more."""
+        write_attempt(self.store, an_attempt(COMPANY))
+        write_attempt(self.store, an_attempt(OTHER))
+
+        self.assertEqual([one.company_id for one in read_attempts(self.store, "r1", leave_out={OTHER})], [COMPANY])
+
     def test_that_cannot_be_read_are_data_errors(self):
         self.store.put(f"{lake_layout.failures('r1')}company_id=1/attempt-0.json", b"{}")
 

@@ -13,9 +13,9 @@ from packages.data_pipeline.tests.unit.fakes import (
     a_release,
     blocks,
     dataset_id_of,
-    edits,
     nobody_answers,
     payments,
+    replaces,
     says,
     sends,
 )
@@ -179,7 +179,7 @@ class Routes(CatalogueCase):
         for said in ("", "2026-06-30", "13/45/2026"):
             with self.subTest(said=said):
                 self.site.fault("catalogue", sends([]))
-                self.site.fault("rows", edits(lambda body, said=said: body.replace(b"06/30/2026", said.encode())))
+                self.site.fault("rows", replaces("06/30/2026", said))
                 with self.assertRaisesRegex(DataError, f"its records say {said!r}: the release has no name"):
                     self.catalogue.resolve(2024)
 
@@ -235,7 +235,7 @@ class TheCache(CatalogueCase):
         self.catalogue.resolve(2024)
 
         entry = {"release": a_release(self.table).model_dump(), "resolved_at": "2026-07-14T12:00:00Z"}
-        self.assertEqual(self.cache(), {"schema_version": 1, "years": {"2024": entry}})
+        self.assertEqual(self.cache(), {"schema_version": 1, "years": {"2024": entry}, "all_resolved_at": None})
         self.assertEqual(self.store.writes, [DATASET_IDS_CACHE])
 
     def test_spares_the_catalogue_but_never_the_table(self):
@@ -263,7 +263,7 @@ class TheCache(CatalogueCase):
                 self.world.calendar = START
                 self.catalogue.resolve(2024, refresh=True)
                 self.world.later(seconds=age.total_seconds())
-                self.assertEqual(list(self.catalogue.cached(())), [2024] if fresh else [])
+                self.assertEqual(list(self.catalogue.cached((2024,))), [2024] if fresh else [])
                 self.assertEqual(self.kinds_of(), ["table"] if fresh else ["catalogue", "table"])
 
     def test_is_passed_by_if_asked_to(self):
@@ -289,7 +289,7 @@ class TheCache(CatalogueCase):
 
         self.assertEqual(resolved.release, a_release(anew))
         self.assertEqual(self.site.kinds(), ["table", "catalogue", "table"])
-        self.assertEqual(self.catalogue.cached(()), {2024: a_release(anew)})
+        self.assertEqual(self.catalogue.cached((2024,)), {2024: a_release(anew)})
 
     def test_gives_way_where_its_dataset_is_gone(self):
         self.catalogue.resolve(2024)
@@ -301,11 +301,25 @@ class TheCache(CatalogueCase):
 
     def test_is_asked_for_some_years_or_all(self):
         self.site.publish(2023)
-        self.kinds_of(2024, 2023)
+        self.catalogue.resolve_all()
 
         for years, found in [((), [2023, 2024]), ((2024,), [2024]), ((2024, 2012), [2024]), ((2012,), [])]:
             with self.subTest(years=years):
                 self.assertEqual(list(self.catalogue.cached(years)), found)
+
+    def test_knows_all_years_only_if_all_were_resolved_within_seven_days(self):
+        """A run resolves the one year it is about."""
+        self.site.publish(2023)
+        self.catalogue.resolve(2024)
+        self.assertEqual(self.catalogue.cached(()), {})
+
+        self.catalogue.resolve_all()
+        self.world.later(days=7)
+        self.catalogue.resolve(2024, refresh=True)
+        self.assertEqual(list(self.catalogue.cached(())), [2023, 2024])
+        self.world.later(seconds=1)
+        self.assertEqual(self.catalogue.cached(()), {})
+        self.assertEqual(list(self.catalogue.cached((2024,))), [2024])
 
     def test_is_written_at_the_time_given(self):
         self.world.later(days=3)

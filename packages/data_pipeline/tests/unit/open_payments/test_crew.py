@@ -1,6 +1,7 @@
 import threading
 import unittest
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from data_pipeline.open_payments.catalogue import Resolved
 from data_pipeline.open_payments.crew import Crew, Outcome
@@ -33,7 +34,7 @@ class Work:
         self.windows = windows or {}
         self.errors = errors or {}
         self.done: list[str] = []
-        self.meet = lambda: None
+        self.meet: Callable[[], object] = lambda: None
         self.threads: set[str] = set()
 
     def do(self, what: str) -> None:
@@ -87,7 +88,9 @@ class OneStream(CrewCase):
 
         outcomes = self.run_crew(work, companies(A=3, B=3))
 
-        self.assertEqual(work.done, [f"open {A}", f"prove {A} 1", f"close {A} [1]", f"open {B}", f"prove {B} 1", f"close {B} [1]"])
+        self.assertEqual(
+            work.done, [f"open {A}", f"prove {A} 1", f"close {A} [1]", f"open {B}", f"prove {B} 1", f"close {B} [1]"]
+        )
         self.assertEqual([outcome.audit for outcome in outcomes.values()], [a_slice(A), a_slice(B)])
         self.assertEqual([outcome.error for outcome in outcomes.values()], [None, None])
 
@@ -98,7 +101,16 @@ class OneStream(CrewCase):
 
         self.assertEqual(
             [what for what in work.done if not what.startswith("close")],
-            [f"open {B}", f"prove {B} 1", f"prove {B} 3", f"open {A}", f"prove {A} 1", f"prove {B} 2", f"open {C}", f"prove {C} 1"],
+            [
+                f"open {B}",
+                f"prove {B} 1",
+                f"prove {B} 3",
+                f"open {A}",
+                f"prove {A} 1",
+                f"prove {B} 2",
+                f"open {C}",
+                f"prove {C} 1",
+            ],
         )
 
     def test_closes_a_slice_with_its_windows_in_order_once_the_last_is_proved(self):
@@ -130,8 +142,7 @@ class OneStream(CrewCase):
 class ManyStreams(CrewCase):
     def test_work_at_the_same_time_on_windows_of_one_slice(self):
         work = Work({A: [1, 1, 1, 1]})
-        barrier = threading.Barrier(4, timeout=20)  # passed only if four are there at once
-        work.meet = lambda: barrier.wait() and None
+        work.meet = threading.Barrier(4, timeout=20).wait  # passed only if four are there at once
 
         self.run_crew(work, companies(A=4), streams=4)
 
@@ -274,12 +285,13 @@ class AnOutcome(unittest.TestCase):
         company = PlannedCompany(company_id=COMPANY, rows=7)
         tally = Tally(requests=5, retries=2)
         cost = {"requests": 5, "retries": 2, "seconds": 1.235}
-        for audit, error, result in [
+        cases: list[tuple[SliceAudit | None, PipelineError | None, dict[str, Any]]] = [
             (a_slice(), None, {"verdict": "proved", "rows": 3, "bytes": 300}),
             (a_slice(records=0, bytes=90), None, {"verdict": "empty", "rows": 0, "bytes": 90}),
             (None, NotProvedError("width", "no"), {"verdict": "failed", "reason": "width"}),
             (None, BlockedError("no"), {"verdict": "failed", "reason": "blocked"}),
-        ]:
+        ]
+        for audit, error, result in cases:
             with self.subTest(result=result):
                 found = Outcome(company, audit, error, tally, 1.23456).result
                 expected = {"company_id": COMPANY, "rows_expected": 7} | cost | result

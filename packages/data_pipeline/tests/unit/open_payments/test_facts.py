@@ -1,7 +1,8 @@
 import json
 import unittest
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from data_pipeline.open_payments.facts import PUBLISHED, Audit, Manifest, Plan, Release, Selection
 from packages.data_pipeline.tests.unit.fakes import (
@@ -45,7 +46,7 @@ class Documents(unittest.TestCase):
     def test_cannot_be_changed(self):
         for one in DOCUMENTS:
             with self.subTest(model=type(one).__name__), self.assertRaises(ValidationError):
-                one.schema_version = 1
+                one.schema_version = 1  # type: ignore[misc]
 
     def test_are_one_line_or_readable_by_people(self):
         for one in DOCUMENTS:
@@ -62,13 +63,14 @@ class Documents(unittest.TestCase):
                 self.assertFalse(schema["additionalProperties"])
 
     def test_take_only_words_of_their_own(self):
-        for model, field, words, other in [
+        cases: list[tuple[type[BaseModel], str, tuple[str, ...], str]] = [
             (Audit, "verdict", ("proved", "empty"), "failed"),
             (Audit, "strategy", ("window", "pages"), "auto"),
             (Manifest, "status", ("completed", "partial", "failed", "torn"), "running"),
             (Plan, "counts_from", ("grouped", "entities", "count"), "guess"),
-        ]:
-            raw = next(one for one in DOCUMENTS if isinstance(one, model)).model_dump()
+        ]
+        for model, field, words, other in cases:
+            raw = next(one.model_dump() for one in DOCUMENTS if type(one) is model)
             for word in words:
                 with self.subTest(field=field, word=word):
                     self.assertEqual(getattr(model.model_validate(raw | {field: word}), field), word)
@@ -93,9 +95,14 @@ class TheRelease(unittest.TestCase):
 
 class TheSelection(unittest.TestCase):
     def test_is_the_whole_year_only_if_nothing_narrows_it(self):
-        for narrowed, whole in [
-            ({}, True), ({"company_id": "1"}, False), ({"max_files": 5}, False), ({"slice_of": "1/2"}, False),
-        ]:  # fmt: skip
+        cases: list[tuple[dict[str, Any], bool]] = [
+            ({}, True),
+            ({"company_id": "1"}, False),
+            ({"max_files": 5}, False),
+            ({"slice_of": "1/2"}, False),
+            ({"rerun_of": "r1", "rerun_what": "failed"}, False),
+        ]
+        for narrowed, whole in cases:
             with self.subTest(narrowed=narrowed):
                 self.assertEqual(a_selection(**narrowed).is_whole_year, whole)
 

@@ -3,7 +3,7 @@ import json
 import unittest
 
 from data_pipeline import __version__
-from data_pipeline.open_payments.facts import Closure, RunStatus, SliceResult
+from data_pipeline.open_payments.facts import Closure, Plan, Release, RunStatus, SliceResult
 from data_pipeline.open_payments.manifest import (
     closure_of,
     file_audits_of,
@@ -106,21 +106,22 @@ class ClosureOf(unittest.TestCase):
         )  # fmt: skip
 
     def test_is_open_and_says_why(self):
-        whole: dict[str, str] = {}
-        part = {"slice_of": "1/2"}
-        for selection, results, source_rows, note in [
-            (whole, [PROVED, FAILED], 5000, "the 1 proved slices sum to 3 rows, the source counts 5,000; "
-             "1 slices are not proved"),
-            (whole, [PROVED], 4, "the 1 proved slices sum to 3 rows, the source counts 4; "
+        open_slice = a_result(OTHER, "missing", rows=1)
+        cases: list[tuple[Plan, list[SliceResult], int, str]] = [
+            (a_plan(), [PROVED, FAILED], 5000,
+             "the 1 proved slices sum to 3 rows, the source counts 5,000; 1 slices are not proved"),
+            (a_plan(), [PROVED, open_slice], 4,
+             "the 1 proved slices sum to 3 rows, the source counts 4; 1 slices are not proved"),
+            (a_plan(), [PROVED], 4,
+             "the 1 proved slices sum to 3 rows, the source counts 4; "  # noqa: ISC004
              "payers are missing from the plan, or counted twice"),
-            (whole, [PROVED, a_result(OTHER, "missing", rows=1)], 4, "the 1 proved slices sum to 3 rows, the source "
-             "counts 4; 1 slices are not proved"),
-            (part, [PROVED, FAILED], 3, "the 1 slices sum to the source's 3 rows of 2024"),
-            (part, [a_result(rows=1200)], 15_498_687, "1,200 of the year's 15,498,687 rows; the selection is a part "
-             "of the year"),
-        ]:  # fmt: skip
+            (a_plan(slice_of="1/2"), [PROVED, FAILED], 3, "the 1 slices sum to the source's 3 rows of 2024"),
+            (a_plan(slice_of="1/2"), [a_result(rows=1200)], 15_498_687,
+             "1,200 of the year's 15,498,687 rows; the selection is a part of the year"),
+        ]  # fmt: skip
+        for plan, results, source_rows, note in cases:
             with self.subTest(note=note):
-                found = closure_of(a_plan(**selection), results, source_rows)
+                found = closure_of(plan, results, source_rows)
                 self.assertEqual((found.closed, found.note), (False, note))
 
     def test_is_open_while_a_slice_is_not_proved_even_if_the_rows_sum(self):
@@ -136,7 +137,7 @@ class StatusOf(unittest.TestCase):
         renamed = a_release(modified="2026-07-01")
         whole, part = a_plan(), a_plan(max_files=1)
         empty = a_result(OTHER, "empty")
-        cases: list[tuple[object, list[SliceResult], bool, object, RunStatus]] = [
+        cases: list[tuple[Plan, list[SliceResult], bool, Release, RunStatus]] = [
             (whole, [PROVED, empty], True, a_release(), "completed"),
             (whole, [PROVED], True, renamed, "completed"),
             (whole, [PROVED], False, a_release(), "partial"),
@@ -151,7 +152,7 @@ class StatusOf(unittest.TestCase):
         ]
         for plan, results, closed, at_end, status in cases:
             with self.subTest(status=status, results=[one.verdict for one in results]):
-                self.assertEqual(status_of(plan, results, closure(closed=closed), at_end), status)  # type: ignore[arg-type]
+                self.assertEqual(status_of(plan, results, closure(closed=closed), at_end), status)
 
 
 class FileAuditsOf(unittest.TestCase):

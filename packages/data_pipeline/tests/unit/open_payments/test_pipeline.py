@@ -9,6 +9,7 @@ from data_pipeline.open_payments.audits import read_attempts
 from data_pipeline.open_payments.crew import Outcome
 from data_pipeline.open_payments.facts import Manifest, PlannedCompany
 from data_pipeline.open_payments.pipeline import Prepared, TotalsChoice
+from data_pipeline.open_payments.witness import HalfImportedError
 from etl_core.errors import (
     BlockedError,
     ConflictError,
@@ -34,6 +35,7 @@ from packages.data_pipeline.tests.unit.fakes import (
     nobody_answers,
     payments,
     says,
+    sends,
 )
 
 THIRD = "100000000077"
@@ -44,9 +46,20 @@ class PipelineCase(WorldCase):
     def setUp(self) -> None:
         super().setUp()
         self.table = self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2) + payments(THIRD, 1))
+        self.site.summarise(y2024=6)
 
-    def prepare(self, run_id: str = "", *, dry_run: bool = False, totals: TotalsChoice | None = None, **selection: Any) -> Prepared:
-        return self.world.pipeline.prepare(a_selection(**selection), run_id, totals or TotalsChoice(), dry_run=dry_run)
+    def prepare(
+        self,
+        run_id: str = "",
+        *,
+        dry_run: bool = False,
+        trust_count: bool = False,
+        totals: TotalsChoice | None = None,
+        **selection: Any,
+    ) -> Prepared:
+        return self.world.pipeline.prepare(
+            a_selection(**selection), run_id, totals or TotalsChoice(), trust_count=trust_count, dry_run=dry_run
+        )
 
     def run_all(self, run_id: str = "", **selection: Any) -> tuple[Manifest, list[Outcome]]:
         prepared = self.prepare(run_id, **selection)
@@ -80,7 +93,6 @@ class ARun(PipelineCase):
                 "plan.json",
                 *[f"{one}/{file}" for one in (COMPANY, OTHER, THIRD)
                   for file in ("part-1-of-1.csv", "part-1-of-1.json", "slice.json")],
-                "dataset_ids_cache.json",
                 "file_audits.jsonl",
                 "download_report_2024.csv",
                 "manifest.json",
@@ -89,8 +101,8 @@ class ARun(PipelineCase):
         self.assertEqual((manifest.run_id, manifest.status, manifest.rows), ("2026-07-14T12-00-00", "completed", 6))
         self.assertEqual((manifest.files_planned, manifest.closure.closed), (3, True))
         self.assertEqual([outcome.error for outcome in outcomes], [None] * 3)
-        self.assertEqual(self.site.kinds()[:3], ["catalogue", "table", "groups"])
-        self.assertEqual(self.site.kinds()[-2:], ["catalogue", "table"])
+        slices = ["download", "count"] * 3
+        self.assertEqual(self.site.kinds(), ["catalogue", "table", "catalogue", "sum", "groups", *slices, "table"])
 
     def test_shows_its_progress(self):
         self.run_all(max_files=2)
@@ -173,7 +185,7 @@ class ARun(PipelineCase):
 
         manifest, outcomes = self.run_all_from(TotalsChoice())
 
-        self.assertEqual(self.site.kinds(), ["catalogue", "table", "groups", "download"])
+        self.assertEqual(self.site.kinds()[-2:], ["groups", "download"])
         self.assertEqual({type(outcome.error) for outcome in outcomes}, {BlockedError})
         self.assertEqual((manifest.status, manifest.release_at_end), ("failed", manifest.release))
 
@@ -258,11 +270,11 @@ class ARunAgain(PipelineCase):
 
     def test_after_a_new_publication_begins_anew(self):
         self.run_all()
-        self.site.publish(2024, payments(COMPANY, 4), modified="2027-01-23")
+        self.site.publish(2024, payments(COMPANY, 6), modified="2027-01-23")
 
         second, _ = self.run_all()
 
-        self.assertEqual((second.release.modified, second.rows, second.status), ("2027-01-23", 4, "completed"))
+        self.assertEqual((second.release.modified, second.rows, second.status), ("2027-01-23", 6, "completed"))
         self.assertEqual(len({key for key in self.world.parts() if COMPANY in key}), 2)
 
     def test_under_a_name_of_its_own_is_found_by_it(self):
@@ -316,7 +328,9 @@ class Prepare(PipelineCase):
         self.assertEqual(plan.release, a_release(self.table))
         self.assertEqual((plan.source_rows, plan.counts_from, plan.created_at), (6, "grouped", START))
         self.assertEqual(plan.selection, a_selection(max_files=2))
-        self.assertEqual(plan.companies, (PlannedCompany(company_id=COMPANY, rows=3), PlannedCompany(company_id=OTHER, rows=2)))
+        self.assertEqual(
+            plan.companies, (PlannedCompany(company_id=COMPANY, rows=3), PlannedCompany(company_id=OTHER, rows=2))
+        )
         self.assertEqual(json.loads(self.store.get(lake_layout.plan("r1")) or b""), plan.model_dump(mode="json"))
 
     def test_refuses_a_table_in_which_nothing_can_be_proved(self):
@@ -338,6 +352,35 @@ class Prepare(PipelineCase):
             self.prepare(year=2012)
         with self.assertRaises(NotFoundError):
             self.prepare(year=2025)
+
+
+class AgainstAWitness(PipelineCase):
+    """A table can lie consistently while it is imported."""
+
+    def test_nothing_is_planned_from_a_table_that_lacks_rows(self):
+        self.site.summarise(y2024=7)
+
+        with self.assertRaisesRegex(HalfImportedError, "table of 2024 holds 6 rows, the summary .* says 7"):
+            self.prepare()
+        self.assertEqual(self.store.writes, [lake_layout.DATASET_IDS_CACHE])
+        self.assertEqual(len(self.prepare(trust_count=True).todo), 3)
+
+    def test_the_last_run_speaks_where_there_is_no_summary(self):
+        self.run_all()
+        self.site.publish(2024, payments(COMPANY, 4), modified="2027-01-23")
+        del self.site.tables[dataset_id_of(1)]
+
+        with self.assertRaisesRegex(
+            HalfImportedError, "holds 4 rows, run 2026-07-14T12-00-00 of the release 2026-06-30"
+        ):
+            self.prepare()
+
+    def test_a_run_that_is_planned_goes_on(self):
+        prepared = self.prepare()
+        self.site.summarise(y2024=99)
+
+        self.assertEqual(self.prepare().plan, prepared.plan)
+        self.assertNotIn("sum", self.site.kinds()[-1:])
 
 
 class Commit(PipelineCase):
@@ -362,18 +405,26 @@ class Commit(PipelineCase):
         self.assertEqual((manifest.status, manifest.closure.source_rows), ("partial", 7))
 
     def test_goes_by_the_plan_where_the_source_is_away(self):
-        for change in (nobody_answers, blocks, says(500)):
+        """Or between two publications, when it answers 404 for what it lists, or lists nothing."""
+        for change in (nobody_answers, blocks, says(500), says(404), says(400), sends({})):
             with self.subTest():
                 self.setUp()
                 prepared = self.prepare()
                 outcomes = self.world.pipeline.work(prepared)
-                self.site.fault("catalogue", change, NEVER)
-                self.site.fault("script", change, NEVER)
+                self.site.fault("table", change, NEVER)
                 with capture_logs() as logs:
                     manifest = self.world.pipeline.commit(prepared.plan, outcomes)
                 self.assertEqual((manifest.status, manifest.release_at_end), ("completed", prepared.plan.release))
                 self.assertEqual(manifest.closure.source_rows, 6)
                 self.assertEqual(logs[-1]["event"], "the source could not be asked again at the end")
+
+    def test_goes_by_the_plan_where_the_year_is_no_longer_listed(self):
+        self.site.publish(2025)
+        prepared = self.prepare()
+        outcomes = self.world.pipeline.work(prepared)
+        del self.site.tables[self.table.dataset_id]
+
+        self.assertEqual(self.world.pipeline.commit(prepared.plan, outcomes).status, "completed")
 
     def test_needs_no_outcomes(self):
         """write_manifest commits what other processes did."""

@@ -1,4 +1,5 @@
 import unittest
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +63,8 @@ class Select(unittest.TestCase):
         for company_id, rows in [("100", 2), ("20", None), ("777", 0)]:
             with self.subTest(company_id=company_id):
                 self.assertEqual(
-                    select(ROWS, a_selection(company_id=company_id)), (PlannedCompany(company_id=company_id, rows=rows),)
+                    select(ROWS, a_selection(company_id=company_id)),
+                    (PlannedCompany(company_id=company_id, rows=rows),),
                 )
 
     @given(st.dictionaries(st.integers(1, 10**12).map(str), st.integers(1, 100)), st.integers(1, 12))
@@ -112,12 +114,14 @@ class ForecastNumbers(unittest.TestCase):
 
 class Describe(unittest.TestCase):
     def test_says_a_selection_in_words(self):
-        for selection, words in [
+        cases: list[tuple[dict[str, Any], str]] = [
             ({}, "general-payments 2024, all companies"),
             ({"company_id": "53"}, "general-payments 2024, company 53"),
             ({"max_files": 20}, "general-payments 2024, the first 20 companies"),
             ({"slice_of": "2/4"}, "general-payments 2024, all companies, part 2/4 of them"),
             ({"slice_of": "2/4", "max_files": 3}, "general-payments 2024, the first 3 companies, part 2/4 of them"),
-        ]:
+            ({"rerun_of": "r1", "rerun_what": "failed"}, "general-payments 2024, what run r1 left failed"),
+        ]
+        for selection, words in cases:
             with self.subTest(selection=selection):
                 self.assertEqual(describe(a_selection(**selection)), words)

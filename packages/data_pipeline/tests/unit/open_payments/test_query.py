@@ -68,6 +68,19 @@ class Parameters(unittest.TestCase):
             ],
         )
 
+    def test_of_a_sum(self):
+        self.assertEqual(
+            query.sum_params("trans_general", WHOLE),
+            [
+                *self.payer,
+                ("properties[0][expression][operator]", "sum"),
+                ("properties[0][expression][operands][0]", "trans_general"),
+                ("properties[0][alias]", "rows"),
+                ("count", "false"),
+                ("schema", "false"),
+            ],
+        )
+
     def test_of_a_page_of_rows(self):
         self.assertEqual(
             query.rows_params(("record", "day"), WHOLE, sort="record", offset=1000, limit=7),

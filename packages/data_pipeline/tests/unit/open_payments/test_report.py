@@ -7,7 +7,6 @@ from data_pipeline.open_payments.plan import Forecast
 from packages.data_pipeline.tests.unit.fakes import OTHER, a_manifest, a_plan, a_result
 
 
-
 def lines_of(manifest: Manifest, seconds: float = 2.0, said: Mapping[str, str] | None = None) -> list[str]:
     text = report.of_manifest(manifest, seconds=seconds, requests=1234, retries=56, lake="memory://", said=said or {})
     return text.splitlines()
@@ -63,14 +62,21 @@ class OfManifest(unittest.TestCase):
         said = {"blocked": "403. Wait an hour.", "width": "90 fields"}
 
         self.assertEqual(
-            lines_of(a_manifest(), said=said)[-2:], ["because    blocked: 403. Wait an hour.", "because    width: 90 fields"]
+            lines_of(a_manifest(), said=said)[-2:],
+            ["because    blocked: 403. Wait an hour.", "because    width: 90 fields"],
         )
 
 
 class OfPlan(unittest.TestCase):
     def test_says_what_a_run_would_do(self):
         forecast = Forecast(
-            companies=1729, already_proved=20, rows=1_000_000, windows=1800, requests=4000, bytes=572_000_000, seconds=4321.5
+            companies=1729,
+            already_proved=20,
+            rows=1_000_000,
+            windows=1800,
+            requests=4000,
+            bytes=572_000_000,
+            seconds=4321.5,
         )
 
         self.assertEqual(

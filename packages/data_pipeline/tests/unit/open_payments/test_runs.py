@@ -51,20 +51,39 @@ class Names(RunsCase):
     def test_are_the_start_in_utc(self):
         self.assertEqual(runs.default_run_id(datetime(2026, 2, 18, 17, 20, 33, 999999, UTC)), "2026-02-18T17-20-33")
 
+    def begun(self, **changes: Any) -> str:
+        return runs.write_plan_under_new_id(self.store, a_plan(run_id="2026-07-14T12-00-00", **changes)).run_id
+
     def test_of_runs_that_begin_within_one_second_differ(self):
-        for name in ("2026-07-14T12-00-00", "2026-07-14T12-00-00-2", "2026-07-14T12-00-00-3"):
-            self.assertEqual(runs.new_run_id(self.store, START), name)
-            self.planned(name)
+        names = ["2026-07-14T12-00-00", "2026-07-14T12-00-00-2", "2026-07-14T12-00-00-3"]
+        for number, name in enumerate(names, 1):
+            self.assertEqual(self.begun(max_files=number), name)
+            plan = runs.read_plan(self.store, name)
+            self.assertEqual((plan and plan.run_id, plan and plan.selection.max_files), (name, number))
 
-    def test_are_free_where_only_a_longer_one_is_taken(self):
-        self.planned("2026-07-14T12-00-00-2")
+    def test_are_shared_by_those_who_begin_the_same_run_at_once(self):
+        for status, name in [(None, "2026-07-14T12-00-00"), ("partial", "2026-07-14T12-00-00-2")]:
+            with self.subTest(status=status):
+                self.setUp()
+                theirs = self.planned("2026-07-14T12-00-00", status=status, source_rows=99)
+                self.assertEqual(self.begun(), name)
+                self.assertEqual(runs.read_plan(self.store, "2026-07-14T12-00-00"), theirs)
 
-        self.assertEqual(runs.new_run_id(self.store, START), "2026-07-14T12-00-00")
+    def test_of_runs_of_another_release_are_not_shared(self):
+        self.begun()
 
-    def test_are_taken_by_a_plan_alone(self):
-        self.store.put("metadata/runs/run_id=2026-07-14T12-00-00/notes.txt", b"")
+        self.assertEqual(self.begun(release=LATER), "2026-07-14T12-00-00-2")
 
-        self.assertEqual(runs.new_run_id(self.store, START), "2026-07-14T12-00-00")
+    def test_run_out_after_a_thousand(self):
+        other = a_plan(max_files=1).to_bytes()
+        self.begun(max_files=1)
+        for number in range(2, runs.MOST_RUNS_A_SECOND):
+            self.store.put(lake_layout.plan(f"2026-07-14T12-00-00-{number}"), other)
+
+        with self.assertRaisesRegex(
+            ConflictError, "1000 runs have begun at 2026-07-14T12-00-00. Name yours with --run-id"
+        ):
+            self.begun()
 
 
 class FindRun(RunsCase):
@@ -90,7 +109,7 @@ class FindRun(RunsCase):
     def test_takes_only_runs_of_the_same_selection_and_release(self):
         self.planned("r1", max_files=5)
 
-        for selection, found in [
+        cases: list[tuple[dict[str, Any], str | None]] = [
             ({"max_files": 5}, "r1"),
             ({}, None),
             ({"max_files": 6}, None),
@@ -98,7 +117,8 @@ class FindRun(RunsCase):
             ({"max_files": 5, "year": 2023}, None),
             ({"max_files": 5, "release": LATER}, None),
             ({"max_files": 5, "release": a_release(modified="2026-07-01")}, "r1"),
-        ]:
+        ]
+        for selection, found in cases:
             with self.subTest(selection=selection):
                 self.assertEqual(self.found(**selection), found)
 
@@ -123,6 +143,40 @@ class FindRun(RunsCase):
         self.planned("r2", minutes=5, status="partial")
 
         self.assertIsNone(self.found())
+
+
+class LastCount(RunsCase):
+    """What a lake remembers of the year, where the source has no summary to hold its count against."""
+
+    def commit(self, run_id: str, rows: int, *, minutes: float = 0, **changes: Any) -> None:
+        self.planned(run_id)
+        closure = a_manifest().closure.model_copy(update={"source_rows": rows})
+        finished = START + timedelta(minutes=minutes)
+        body = a_manifest(run_id=run_id, closure=closure, finished_at=finished, **changes).to_bytes()
+        self.store.put_new(lake_layout.manifest(run_id), body)
+
+    def last(self) -> tuple[int, str] | None:
+        found = runs.last_count(self.store, LATER)
+        return (found.rows, found.says) if found else None
+
+    def test_is_that_of_the_newest_run_of_another_release(self):
+        self.assertIsNone(self.last())
+        self.planned("r0")
+        self.assertIsNone(self.last())
+        self.commit("r9", 900, minutes=1)
+        self.commit("r1", 100, minutes=2)
+        self.commit("r5", 500, minutes=9, release=LATER)
+
+        self.assertEqual(self.last(), (100, "run r1 of the release 2026-06-30-9323b84e"))
+
+    def test_is_not_that_of_another_year_or_dataset_or_of_a_torn_run(self):
+        self.commit("r1", 100, year=2023)
+        self.commit("r2", 200, dataset="research-payments")
+        self.commit("r3", 300, status="torn")
+        self.assertIsNone(self.last())
+
+        self.commit("r4", 400, status="partial")
+        self.assertEqual(self.last(), (400, "run r4 of the release 2026-06-30-9323b84e"))
 
 
 class Reading(RunsCase):
@@ -204,9 +258,11 @@ class WriteSchema(RunsCase):
 
         drift = {"added": ["Amount_in_Euro"], "removed": ["Payment_Publication_Date"], "reordered": True}
         self.assertEqual(body["drift"], drift)
-        self.assertEqual([(one["log_level"], one["event"]) for one in logs], [("warning", "the columns are not those known")])
-        self.assertEqual({name: logs[0][name] for name in drift},
-                         {"added": ("Amount_in_Euro",), "removed": ("Payment_Publication_Date",), "reordered": True})  # fmt: skip
+        self.assertEqual(
+            [(one["log_level"], one["event"]) for one in logs], [("warning", "the columns are not those known")]
+        )
+        said = {"added": ("Amount_in_Euro",), "removed": ("Payment_Publication_Date",), "reordered": True}
+        self.assertEqual({name: logs[0][name] for name in drift}, said)
 
     def test_may_be_repeated_and_never_replaced(self):
         resolved = self.world.resolved(self.site.publish(2024))
@@ -217,6 +273,34 @@ class WriteSchema(RunsCase):
         self.site.tables[resolved.release.dataset_id].titles = (*TITLES, "Extra")
         with self.assertRaises(ConflictError):
             runs.write_schema(self.store, self.world.resolved(self.site.tables[resolved.release.dataset_id]))
+
+
+class ReadSchema(RunsCase):
+    def test_gives_the_columns_that_were_written(self):
+        resolved = self.world.resolved(self.site.publish(2024))
+        runs.write_schema(self.store, resolved)
+
+        self.assertEqual(runs.read_schema(self.store, resolved.release), resolved.table.columns)
+
+    def test_refuses_what_it_cannot_read_or_prove_with(self):
+        release = a_release()
+        key = lake_layout.schema(release.dataset, release.year, release.name)
+        bodies: list[bytes | None] = [
+            None,
+            b"",
+            b"[]",
+            b"{}",
+            b'{"columns": [{}]}',
+            b'{"columns": 7}',
+            b'{"columns": []}',
+        ]
+        for body in bodies:
+            with self.subTest(body=body):
+                self.store.delete(key)
+                if body is not None:
+                    self.store.put(key, body)
+                with self.assertRaises(DataError):
+                    runs.read_schema(self.store, release)
 
 
 class MustBeProvable(RunsCase):
@@ -293,7 +377,9 @@ class Commit(RunsCase):
 
         manifest = self.commit(source_rows=4)
 
-        self.assertEqual((manifest.status, manifest.closure.closed, manifest.closure.source_rows), ("partial", False, 4))
+        self.assertEqual(
+            (manifest.status, manifest.closure.closed, manifest.closure.source_rows), ("partial", False, 4)
+        )
 
     def test_says_torn_where_the_release_changed_under_the_run(self):
         self.close()

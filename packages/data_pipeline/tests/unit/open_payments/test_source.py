@@ -5,7 +5,16 @@ from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, PUBLIC
 from data_pipeline.open_payments.source import COMPANY_LIST_DATASET, Table, is_temporary
 from etl_core.errors import NotFoundError, PipelineError, UnavailableError
 from etl_core.telemetry import Tally
-from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, TITLES, WorldCase, payments, says, sends
+from packages.data_pipeline.tests.unit.fakes import (
+    COMPANY,
+    OTHER,
+    TITLES,
+    WorldCase,
+    dataset_id_of,
+    payments,
+    says,
+    sends,
+)
 
 PAYER, DAY, KEY = PAYER_ID.lower(), DATE_OF_PAYMENT.lower(), RECORD_ID.lower()
 ONE_PAYER = query.slice_conditions(PAYER, COMPANY)
@@ -59,14 +68,18 @@ class ATable(SourceCase):
     def test_takes_the_name_for_the_title_where_there_is_none(self):
         for field in ({}, {"description": ""}, {"description": None}):
             with self.subTest(field=field):
-                answer = {"query": {"resources": [{"id": "d"}]}, "count": "7", "schema": {"d": {"fields": {"a": field}}}}
+                answer = {
+                    "query": {"resources": [{"id": "d"}]},
+                    "count": "7",
+                    "schema": {"d": {"fields": {"a": field}}},
+                }
                 self.site.fault("table", sends(answer))
                 self.assertEqual(self.source.table(self.table.dataset_id), Table("d", 7, Columns(("a",), ("a",))))
 
     def test_in_another_form_is_unavailable(self):
-        fields = {"d": {"fields": {"a": {}}}}
-        resources = {"resources": [{"id": "d"}]}
-        for body in (
+        fields: Any = {"d": {"fields": {"a": {}}}}
+        resources: Any = {"resources": [{"id": "d"}]}
+        bodies: list[Any] = [
             {"count": 1, "schema": fields},
             {"query": {"resources": []}, "count": 1, "schema": fields},
             {"query": resources, "schema": fields},
@@ -75,7 +88,8 @@ class ATable(SourceCase):
             {"query": resources, "count": 1, "schema": {"other": {}}},
             {"query": resources, "count": 1, "schema": {"d": {"fields": ["a"]}}},
             {"query": resources, "count": 1},
-        ):
+        ]
+        for body in bodies:
             with self.subTest(body=body):
                 message = self.refuses("table", body, lambda: self.source.table(self.table.dataset_id))
                 self.assertIn(f"dataset {self.table.dataset_id} answered without id, count or schema", message)
@@ -148,12 +162,19 @@ class GroupedCounts(SourceCase):
                 self.assertEqual(len(self.site.asked), pages)
 
     def test_in_another_form_are_unavailable(self):
-        for rows in ([{"rows": 1}], [{PAYER: "1"}], [{PAYER: "1", "rows": "many"}], [{PAYER: "1", "rows": None}], ["x"]):
+        for rows in (
+            [{"rows": 1}],
+            [{PAYER: "1"}],
+            [{PAYER: "1", "rows": "many"}],
+            [{PAYER: "1", "rows": None}],
+            ["x"],
+        ):
             with self.subTest(rows=rows):
                 self.assertIn("rows of another form", self.refuses("groups", {"results": rows}, self.counts))
 
     def test_without_results_are_unavailable(self):
-        for body in ({}, {"results": None}, {"results": {}}):
+        bodies: list[Any] = [{}, {"results": None}, {"results": {}}]
+        for body in bodies:
             with self.subTest(body=body):
                 self.assertIn("answered without results", self.refuses("groups", body, self.counts))
 
@@ -163,12 +184,15 @@ class ThePublicationDate(SourceCase):
         table = self.source.table(self.table.dataset_id)
 
         self.assertEqual(self.source.publication_date(table, PUBLICATION_DATE), "06/30/2026")
-        self.assertEqual((self.site.asked[-1]["limit"], self.site.asked[-1]["properties[0]"]), ("1", table.columns.names[-1]))
+        self.assertEqual(
+            (self.site.asked[-1]["limit"], self.site.asked[-1]["properties[0]"]), ("1", table.columns.names[-1])
+        )
 
     def test_is_empty_where_the_table_or_the_field_is(self):
         table = self.source.table(self.table.dataset_id)
         name = PUBLICATION_DATE.lower()
-        for rows in ([], [{}], [{name: None}], [{name: ""}]):
+        answers: list[Any] = [[], [{}], [{name: None}], [{name: ""}]]
+        for rows in answers:
             with self.subTest(rows=rows):
                 self.site.fault("rows", sends({"results": rows}))
                 self.assertEqual(self.source.publication_date(table, PUBLICATION_DATE), "")
@@ -200,15 +224,35 @@ class Companies(SourceCase):
         self.site.fault("company", sends({"summaryByAvailableYear": summary}))
         self.assertEqual(self.source.company_totals(COMPANY), {2022: 5, 2023: 0, 2024: 0})
 
+    def test_have_a_sum_in_the_summary(self):
+        self.site.summarise(y2023=9, y2024=6)
+
+        for year, rows in [(2023, 9), (2024, 6), (2012, 0)]:
+            with self.subTest(year=year):
+                self.assertEqual(self.source.summary_rows(dataset_id_of(1), year), rows)
+        self.assertEqual(self.site.asked[0].path, f"/api/1/datastore/query/{dataset_id_of(1)}/0")
+        self.assertTrue(self.site.asked[0].past_caches)
+
+    def test_with_a_sum_of_another_form_are_unavailable(self):
+        self.site.summarise(y2024=6)
+        answers: list[Any] = [[], [{}], [{"rows": "many"}], [{"rows": {"a": 1}}], ["x"]]
+        for rows in answers:
+            with self.subTest(rows=rows):
+                message = self.refuses(
+                    "sum", {"results": rows}, lambda: self.source.summary_rows(dataset_id_of(1), 2024)
+                )
+                self.assertIn("the summary of 2024 answered without", message)
+
     def test_with_summaries_of_another_form_are_unavailable(self):
         self.site.profiles[COMPANY] = {}
-        for body in (
+        bodies: list[Any] = [
             {},
             [],
             {"summaryByAvailableYear": None},
             {"summaryByAvailableYear": [{}]},
             {"summaryByAvailableYear": [{"programYear": "2024", "generalTransactions": "many"}]},
-        ):
+        ]
+        for body in bodies:
             with self.subTest(body=body):
                 message = self.refuses("company", body, lambda: self.source.company_totals(COMPANY))
                 self.assertIn(f"company {COMPANY} answered without a yearly summary", message)
@@ -253,7 +297,7 @@ class ADownload(SourceCase):
         self.assertEqual((tally.retries, self.world.telemetry.value("source_retries_total")), (1, 1))
 
     def test_answered_by_a_page_is_a_block(self):
-        self.site.fault("download", lambda real: says(200, content_type="text/html")(real))
+        self.site.fault("download", says(200, content_type="text/html"))
 
         with self.assertRaises(PipelineError) as caught:
             self.rows()

@@ -43,7 +43,9 @@ def key_of(day: str) -> str:
 class TotalsFile(unittest.TestCase):
     def test_names_its_columns_as_the_seeds_do(self):
         """S1.2: total_2018 … total_2024, error."""
-        totals = Totals().with_year(2024, year_source(), {"1": 3}, {"2": "500"}).with_year(2018, year_source(), {"1": 7}, {})
+        totals = (
+            Totals().with_year(2024, year_source(), {"1": 3}, {"2": "500"}).with_year(2018, year_source(), {"1": 7}, {})
+        )
 
         self.assertEqual(
             json.loads(totals.model_dump_json())["companies"],
@@ -62,7 +64,9 @@ class TotalsFile(unittest.TestCase):
 
     def test_takes_a_year_in_anew_and_leaves_the_others(self):
         totals = Totals().with_year(2024, year_source(), {"1": 3, "2": 2}, {})
-        totals = totals.with_year(2023, year_source(), {"1": 1, "3": 9}, {}).with_year(2024, year_source(), {"2": 5}, {})
+        totals = totals.with_year(2023, year_source(), {"1": 1, "3": 9}, {}).with_year(
+            2024, year_source(), {"2": 5}, {}
+        )
 
         self.assertEqual((totals.of(2023), totals.of(2024)), ({"1": 1, "3": 9}, {"2": 5}))
         self.assertEqual(list(totals.years), [2024, 2023])
@@ -209,7 +213,9 @@ class Cache(TotalsCase):
         older = self.site.publish(2023, payments(COMPANY, 7))
         self.ensure()
 
-        with self.assertRaisesRegex(UsageError, "totals of 14-07-2026 are fresh and lack 2023. Allow --add-year-if-missing"):
+        with self.assertRaisesRegex(
+            UsageError, "totals of 14-07-2026 are fresh and lack 2023. Allow --add-year-if-missing"
+        ):
             self.ensure(older, add_year=False)
         self.assertEqual(self.site.kinds(), [])
 
@@ -361,7 +367,11 @@ class CompanyByCompany(TotalsCase):
         self.site.fault("company", change, NEVER, when=lambda asked: asked.path.endswith(f"/{company_id}"))
 
     def test_puts_a_failure_into_the_companys_error(self):
-        for change, message in [(says(500), "answered 500"), (says(400), "answered 400"), (sends({}), "without a yearly")]:
+        for change, message in [
+            (says(500), "answered 500"),
+            (says(400), "answered 400"),
+            (sends({}), "without a yearly"),
+        ]:
             with self.subTest(message=message):
                 self.site._faults.clear()
                 self.fails(change)

@@ -146,8 +146,8 @@ class Upload(UploadCase):
 
         self.assertEqual(self.upload(), Uploaded(files=11, copied=0, same=11, bytes=0))
 
-        self.assertEqual({call.split(" ")[0] for call in self.there.calls}, {"list"})
-        self.assertEqual(len(self.there.calls), 4)
+        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 4)
+        self.assertEqual(len(self.there.calls), 5, "beside the listings only the manifest is read")
         self.assertEqual(self.lines, [])
 
     def test_goes_on_after_a_break(self):
@@ -249,7 +249,9 @@ class Conflicts(UploadCase):
                 self.store.delete(key)
                 if body is not None:
                     self.store.put(key, body)
-                with self.assertRaisesRegex(DataError, "file_audits.jsonl is not the file that the manifest of run r1 vouches for"):
+                with self.assertRaisesRegex(
+                    DataError, "file_audits.jsonl is not the file that the manifest of run r1 vouches for"
+                ):
                     self.upload()
                 self.assertEqual(self.there.writes, [])
 
@@ -265,7 +267,10 @@ class Overwrite(UploadCase):
 
         self.assertEqual((uploaded.copied, uploaded.same), (11, 0))
         self.assertEqual(self.all_there(), self.of_run())
-        self.assertEqual({(one["log_level"], one["event"], one["lake"]) for one in logs}, {("warning", "overwriting", "memory://there")})
+        self.assertEqual(
+            {(one["log_level"], one["event"], one["lake"]) for one in logs},
+            {("warning", "overwriting", "memory://there")},
+        )
         self.assertEqual(len(logs), 11)
         writes = [call for call in self.there.calls if call.startswith(("put_new", "delete"))]
         self.assertEqual(writes[-2:], [f"delete {lake_layout.manifest('r1')}", f"put_new {lake_layout.manifest('r1')}"])

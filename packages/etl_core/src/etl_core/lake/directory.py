@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 READ_BYTES = 1024 * 1024
 SCRATCH_NAME = ".scratch"
+# What the system says of a key that names no object; it may be a part of other keys, or other keys of it.
+NO_OBJECT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class DirectoryStore:
@@ -79,7 +82,7 @@ class DirectoryStore:
         with explained(f"read {path}"):
             try:
                 return path.read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
+            except NO_OBJECT:
                 return None
 
     def read(self, key: str) -> Iterator[bytes]:
@@ -87,7 +90,7 @@ class DirectoryStore:
         with explained(f"read {path}"):
             try:
                 stream = path.open("rb")
-            except FileNotFoundError as error:
+            except NO_OBJECT as error:
                 raise NotFoundError(f"{path} does not exist") from error
         with stream:
             while chunk := stream.read(READ_BYTES):
@@ -97,22 +100,22 @@ class DirectoryStore:
         path = self._path(key)
         with explained(f"look at {path}"):
             try:
-                return ObjectInfo(key, path.stat().st_size) if path.is_file() else None
+                return _info(key, path.stat()) if path.is_file() else None
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder = self._root / prefix.rpartition("/")[0]
         with explained(f"list {folder}"):
-            found = sorted((path.relative_to(self._root).as_posix(), size) for path, size in _files_below(folder))
-        for key, size in found:
+            found = sorted((path.relative_to(self._root).as_posix(), status) for path, status in _files_below(folder))
+        for key, status in found:
             if key.startswith(prefix):
-                yield ObjectInfo(key, size)
+                yield _info(key, status)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with explained(f"delete {path}"):
-            path.unlink(missing_ok=True)
+        with explained(f"delete {path}"), contextlib.suppress(*NO_OBJECT):
+            path.unlink()
 
     def scratch_file(self) -> Path:
         with explained(f"make a file in {self._root}"):
@@ -154,8 +157,12 @@ class DirectoryStore:
             source.replace(target)
 
 
-def _files_below(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Files and their sizes: what goes away meanwhile is left out, what may not be read is an error."""
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Files and their status: what goes away meanwhile is left out, what may not be read is an error."""
     try:
         with os.scandir(folder) as found:
             entries = list(found)
@@ -168,7 +175,7 @@ def _files_below(folder: Path) -> Iterator[tuple[Path, int]]:
             yield from _files_below(Path(entry.path))
         elif entry.is_file():
             with contextlib.suppress(FileNotFoundError):
-                yield Path(entry.path), entry.stat().st_size
+                yield Path(entry.path), entry.stat()
 
 
 def _copy(source: Path, target: Path) -> None:

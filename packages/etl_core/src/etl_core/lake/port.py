@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,10 +26,11 @@ Body = bytes | Path
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object: its key and size in bytes."""
+    """One object: its key, its size in bytes, and when it was written."""
 
     key: str
     size: int
+    modified: datetime
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class ObjectStore(Protocol):
         ...
 
     def head(self, key: str) -> ObjectInfo | None:
-        """Key and size, or None if there is none."""
+        """Key, size and time, or None if there is none."""
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:

@@ -63,7 +63,8 @@ def make_client(pool_size: int = 16) -> S3Client:
         response_checksum_validation="when_required",
     )
     with _translated("set up the S3 client"):
-        return boto3.client("s3", config=config)
+        # A session of its own: boto3's shared one keeps the first credentials it met.
+        return boto3.session.Session().client("s3", config=config)
 
 
 class S3Store:
@@ -115,7 +116,7 @@ class S3Store:
 
     def head(self, key: str) -> ObjectInfo | None:
         answer = self._head(key)
-        return None if answer is None else ObjectInfo(key, answer["ContentLength"])
+        return None if answer is None else ObjectInfo(key, answer["ContentLength"], answer["LastModified"])
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         with _translated(f"list {self.url}/{prefix}"):
@@ -124,7 +125,7 @@ class S3Store:
             )
             for page in pages:
                 for entry in page.get("Contents", ()):
-                    yield ObjectInfo(entry["Key"].removeprefix(self._prefix), entry["Size"])
+                    yield ObjectInfo(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])
 
     def delete(self, key: str) -> None:
         with _translated(f"delete {self.url}/{key}"):
@@ -202,7 +203,7 @@ def _translated(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[None]:
         status, code = _status(error), str(error.response.get("Error", {}).get("Code", ""))
         if status in passing:
             raise
-        message = f"cannot {doing}: {code} {error.response.get('Error', {}).get('Message', '')}".rstrip(" .") + "."
+        message = f"cannot {doing}: {code} {_words(error.response.get('Error', {}).get('Message', ''))}".rstrip() + "."
         if code == "NoSuchBucket":
             raise ConfigError(message, advice="Create the bucket or correct LAKE_URL.") from error
         if code in ("NoSuchKey", "404", "NotFound"):
@@ -217,7 +218,16 @@ def _translated(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[None]:
             f"cannot {doing}: no AWS credentials.",
             advice="Set a profile or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached.",
         ) from error
-    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
-        raise UnavailableError(f"cannot {doing}: {error}.") from error
+    except (
+        botocore.exceptions.HTTPClientError,
+        botocore.exceptions.ConnectionError,
+        botocore.exceptions.IncompleteReadError,  # a body that broke off
+    ) as error:
+        raise UnavailableError(f"cannot {doing}: {_words(error)}.") from error
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise ConfigError(f"cannot {doing}: {error}.", advice="Check the AWS_* settings.") from error
+        raise ConfigError(f"cannot {doing}: {_words(error)}.", advice="Check the AWS_* settings.") from error
+
+
+def _words(said: object) -> str:
+    """One line, without the full stop that some end in."""
+    return " ".join(str(said).split()).rstrip(" .")

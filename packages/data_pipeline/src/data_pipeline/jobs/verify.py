@@ -1,0 +1,42 @@
+"""Read a committed run again and prove every byte and count of it anew; name what does not fit.
+
+From the lake alone: a flipped bit, a missing or extra file, slices swapped with their audits, an
+audit edited alone or with its file. Only with --against-source, by the source's counts: audits
+edited with their file and every sum above them, an older manifest put back with all beside it. An
+edit of all of these that keeps every count takes a signed digest to find.
+
+Reads the run's plan, manifest, audits and parts; with --against-source the source's counts: one of
+the year, one by company. Writes nothing. Ends with 3 if there is a finding.
+"""
+
+from __future__ import annotations
+
+import click
+
+from data_pipeline.jobs import _options as options
+
+
+@options.job_command(help=__doc__)
+@click.option("--run-id", required=True, help="The committed run to verify.")
+@click.option("--against-source", is_flag=True, help="Hold its counts against the source's, too.")
+@options.together(options.as_json, options.lake)
+def command(run_id: str, against_source: bool, as_json: bool, lake_url: str | None) -> int:
+    from dataclasses import asdict
+
+    from data_pipeline.open_payments.verify import verify_run
+    from data_pipeline.wiring import job_context
+    from etl_core.errors import DONE, PERMANENT
+
+    with job_context("verify", run_id=run_id, lake_url=lake_url) as context:
+        source = context.source if against_source else None
+        verified = verify_run(
+            context.store, run_id, source=source, progress=context.progress, check_stop=context.stop.check
+        )
+        fact = asdict(verified)
+        for one in () if as_json else verified.findings:
+            click.echo(f"{one.finding}  {one.key}: {one.detail}", err=True)
+        context.emit(status="faulty" if verified.findings else "verified", against_source=against_source, **fact)
+    return PERMANENT.code if verified.findings else DONE.code
+
+
+JOB = (options.entrypoint_of(command, "verify"), "Read a committed run again and prove every byte and count anew")

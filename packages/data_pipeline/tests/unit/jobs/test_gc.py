@@ -1,0 +1,40 @@
+import os
+import time
+
+from data_pipeline.open_payments.audits import keys_of
+from packages.data_pipeline.tests.unit.fakes import COMPANY, a_release
+from packages.data_pipeline.tests.unit.jobs.called import CalledCase
+
+
+class Gc(CalledCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.key = keys_of(a_release(), COMPANY).part(1, 1)
+        self.store.put_new(self.key, b"x" * 10)
+        self.is_old(hours=25)
+
+    def is_old(self, hours: float) -> None:
+        moment = time.time() - hours * 3600
+        os.utime(self.lake / self.key, (moment, moment))
+
+    def test_lists_and_removes_nothing(self):
+        status, fact, err = self.call("gc")
+
+        self.assertEqual((status, fact["status"], fact["objects"], fact["bytes"]), (0, "listed", 1, 10))
+        self.assertIn(f"unnamed  {self.key}  10 bytes", err)
+        self.assertTrue((self.lake / self.key).exists())
+
+    def test_removes_when_told_to(self):
+        status, fact, err = self.call("gc", "--delete")
+
+        self.assertEqual((status, fact["status"], fact["objects"], fact["bytes"]), (0, "removed", 1, 10))
+        self.assertIn(f"removed  {self.key}", err)
+        self.assertFalse((self.lake / self.key).exists())
+        self.assertEqual(self.call("gc", "--delete")[1]["status"], "nothing to remove")
+
+    def test_leaves_what_is_younger_than_a_day_unless_told_otherwise(self):
+        self.is_old(hours=23)
+
+        self.assertEqual(self.call("gc")[1]["objects"], 0)
+        self.assertEqual(self.call("gc", "--older-than-hours", "22")[1]["objects"], 1)
+        self.assertEqual(self.call("gc", "--older-than-hours", "-1")[0], 2)

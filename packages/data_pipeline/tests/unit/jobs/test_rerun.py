@@ -1,0 +1,36 @@
+from data_pipeline.open_payments import runs
+from data_pipeline.open_payments.audits import Audits
+from packages.data_pipeline.tests.unit.fakes import COMPANY, START, a_plan, a_release, a_slice
+from packages.data_pipeline.tests.unit.jobs.called import CalledCase
+
+
+class Rerun(CalledCase):
+    """Without a source: what it works on is ``test_rerun`` of the domain and of end to end."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        runs.write_plan(self.store, a_plan())
+
+    def test_of_a_run_with_nothing_left_is_done_already_and_writes_nothing(self):
+        Audits(self.store, a_release()).close_slice(COMPANY, a_slice().parts, 3, START)
+        before = self.files()
+
+        for what in ("--failed", "--missing"):
+            with self.subTest(what=what):
+                status, fact, err = self.call("rerun", "--run-id", "r1", what)
+                self.assertEqual((status, fact["status"], fact["planned"]), (0, "already done", 0))
+                self.assertIn("nothing of run r1 is left", err)
+        self.assertEqual(self.files(), before)
+
+    def test_of_what_failed_leaves_out_what_was_never_tried(self):
+        self.assertEqual(self.call("rerun", "--run-id", "r1", "--failed")[0], 0)
+
+    def test_must_be_told_what_to_work_on(self):
+        for words in ([], ["--failed", "--missing"]):
+            with self.subTest(words=words):
+                status, _, err = self.call("rerun", "--run-id", "r1", *words)
+                self.assertEqual(status, 2)
+                self.assertIn("say either --failed or --missing", err)
+
+    def test_is_of_a_run_that_is_there(self):
+        self.assertEqual(self.call("rerun", "--run-id", "r9", "--failed")[0], 3)

@@ -1,0 +1,30 @@
+from data_pipeline.open_payments import runs
+from packages.data_pipeline.tests.unit.fakes import START, a_plan, a_release
+from packages.data_pipeline.tests.unit.jobs.called import CalledCase
+
+
+class Status(CalledCase):
+    def test_of_the_newest_run_goes_to_stderr_and_its_fact_to_stdout(self):
+        runs.write_plan(self.store, a_plan())
+        before = self.files()
+
+        status, fact, err = self.call("status")
+
+        self.assertEqual((status, fact["run_id"], fact["status"], fact["planned"]), (0, "r1", "open", 1))
+        self.assertTrue(err.startswith("run        r1  open, not committed\n"), err)
+        self.assertEqual(self.files(), before)
+
+    def test_of_another_run_must_be_asked_for(self):
+        runs.write_plan(self.store, a_plan(run_id="r0"))
+        runs.commit(self.store, a_plan(run_id="r0"), known={}, source_rows=3, release_at_end=a_release(), now=START)
+        runs.write_plan(self.store, a_plan())
+
+        _, fact, err = self.call("status", "--run-id", "r0", "--json")
+
+        self.assertEqual((fact["run_id"], fact["status"], fact["failed_by_reason"]), ("r0", "failed", {"not_tried": 1}))
+        self.assertEqual(err, "")
+
+    def test_is_of_a_run_that_is_there(self):
+        for words in ([], ["--run-id", "r9"]):
+            with self.subTest(words=words):
+                self.assertEqual(self.call("status", *words)[0], 3)

@@ -1,0 +1,351 @@
+"""What every lake promises: one suite for the store in memory, in a directory and on S3."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from etl_core.errors import ConflictError, DataError, NotFoundError
+from etl_core.lake import PutResult, content_of, put_or_agree
+from etl_core.testing import MemoryStore
+from packages.etl_core.tests.integration.lake.conftest import DirectoryLake, sha256
+
+ONE, TWO = b"one\n", b"the other content\n"
+BAD_KEYS = [
+    "",
+    "/",
+    "/a",
+    "a/",
+    "a//b",
+    ".",
+    "..",
+    "../a",
+    "a/..",
+    "a/../b",
+    "./a",
+    "a/.",
+    "a/./b",
+    "a\\b",
+    "..\\a",
+    "a\nb",
+    "a\x00b",
+    "a\x1bb",
+    "a\x7fb",
+    "a\u2028b",
+    "a\u202eb",
+    "a\ud800b",
+]
+
+
+def sizes(infos):
+    return {info.key: info.size for info in infos}
+
+
+# ------------------------------------------------------------------------------------------------- creating
+
+
+def test_a_new_object_is_there_with_its_hash_and_size(store, lake):
+    assert store.put_new("a/b.csv", ONE) == PutResult(created=True, sha256=sha256(ONE), size=len(ONE))
+    assert store.get("a/b.csv") == ONE
+    assert sizes([store.head("a/b.csv")]) == {"a/b.csv": len(ONE)}
+    assert lake.everything() == {"a/b.csv": ONE}
+
+
+@pytest.mark.parametrize("second", [ONE, TWO], ids=["same", "other"])
+def test_what_is_there_stays_and_is_told(store, lake, second):
+    store.put_new("a/b", ONE)
+    assert lake.open().put_new("a/b", second) == PutResult(created=False, sha256=sha256(ONE), size=len(ONE))
+    assert lake.everything() == {"a/b": ONE}
+
+
+def test_what_another_replaced_is_told_as_it_is_now(store):
+    store.put_new("a", ONE)
+    store.put("a", TWO)
+    assert store.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO), size=len(TWO))
+
+
+@pytest.mark.parametrize("key", ["a", "a/b/c/d/e", "year=2024/é x, (1).csv", "a b/#+%20&?*", ".hidden/x", "日本/語"])
+def test_a_key_may_look_like_this(store, key):
+    assert store.put_new(key, ONE).created
+    assert not store.put_new(key, TWO).created
+    assert store.get(key) == ONE
+    assert sizes(store.list("")) == {key: len(ONE)}
+    store.delete(key)
+    assert store.head(key) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 3 * 1024 * 1024 + 17])
+def test_any_size_goes_in_and_comes_out(store, size):
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    assert store.put_new("a", body) == PutResult(created=True, sha256=sha256(body), size=size)
+    chunks = list(store.read("a"))
+    assert b"".join(chunks) == body
+    assert max(map(len, chunks), default=0) <= 1024 * 1024 or type(store) is MemoryStore
+    assert store.get("a") == body
+    assert store.put_new("a", ONE) == PutResult(created=False, sha256=sha256(body), size=size)
+
+
+# ------------------------------------------------------------------------------------------- bodies in files
+
+
+def test_a_file_becomes_an_object_and_is_gone(store, lake):
+    path = store.scratch_file()
+    path.write_bytes(ONE)
+    assert store.put_new("a/b", path) == PutResult(created=True, sha256=sha256(ONE), size=len(ONE))
+    assert not path.exists()
+    assert lake.everything() == {"a/b": ONE}
+
+
+@pytest.mark.parametrize("content", [ONE, TWO], ids=["same", "other"])
+def test_a_file_that_came_second_is_gone_too(store, lake, content):
+    store.put_new("a/b", ONE)
+    path = store.scratch_file()
+    path.write_bytes(content)
+    assert store.put_new("a/b", path) == PutResult(created=False, sha256=sha256(ONE), size=len(ONE))
+    assert not path.exists()
+    assert lake.everything() == {"a/b": ONE}
+
+
+def test_a_hash_that_is_known_saves_work(store, tmp_path):
+    path = tmp_path / "elsewhere"
+    path.write_bytes(ONE)
+    assert store.put_new("a", path, sha256=sha256(ONE)) == PutResult(created=True, sha256=sha256(ONE), size=len(ONE))
+    assert content_of(ONE, "known") == ("known", len(ONE))
+    path.write_bytes(TWO)
+    assert content_of(path, "known") == ("known", len(TWO))
+    assert content_of(path) == (sha256(TWO), len(TWO))
+
+
+def test_scratch_files_are_fresh_paths_in_a_folder_that_is_there(store):
+    paths = [store.scratch_file() for _ in range(5)]
+    assert len(set(paths)) == 5
+    assert all(path.parent.is_dir() and not path.exists() for path in paths)
+
+
+def test_closing_leaves_no_scratch(lake):
+    store = lake.make()
+    paths = [store.scratch_file() for _ in range(3)]
+    for path in paths:
+        path.write_bytes(b"half of it")
+    store.put_new("a", ONE)
+    store.close()
+    assert not any(path.exists() or path.parent.exists() for path in paths)
+    assert lake.everything() == {"a": ONE}
+    store.close()
+
+
+# ----------------------------------------------------------------------------------- replacing and removing
+
+
+def test_put_creates_and_replaces(store, lake):
+    store.put("a/b", ONE)
+    assert store.get("a/b") == ONE
+    lake.open().put("a/b", TWO)
+    assert store.get("a/b") == TWO
+    assert lake.everything() == {"a/b": TWO}
+
+
+def test_what_was_deleted_can_be_created_again(store):
+    store.put_new("a/b", ONE)
+    store.delete("a/b")
+    assert store.get("a/b") is None
+    assert store.put_new("a/b", TWO).created
+    assert store.get("a/b") == TWO
+
+
+def test_deleting_what_is_not_there_is_nothing(store, lake):
+    store.put_new("a/b", ONE)
+    for key in ("x", "a", "a/b/c", "a/x"):
+        store.delete(key)
+    assert lake.everything() == {"a/b": ONE}
+
+
+@pytest.mark.parametrize("key", ["x", "a", "a/x", "a/b/c"])
+def test_what_is_not_there_is_not_there(store, key):
+    store.put_new("a/b", ONE)
+    assert store.get(key) is None
+    assert store.head(key) is None
+    with pytest.raises(NotFoundError, match=key):
+        list(store.read(key))
+
+
+# -------------------------------------------------------------------------------------------------- listing
+
+
+def test_a_list_is_in_order_and_below_its_prefix(store):
+    keys = ["b", "a/2", "a/10", "a/1/x", "a/1-x", "ab/c", "a.b", "A", "é", "z", "日", "\U0001f600", "\ufffd"]
+    for number, key in enumerate(keys):
+        store.put_new(key, b"x" * number)
+    expected = sorted(keys, key=str.encode)
+    for prefix in ["", "a", "a/", "a/1", "a/1/", "a/1/x", "ab", "b", "A", "é", "x", "a/9", "a/1/x/", "no/such/folder/"]:
+        found = list(store.list(prefix))
+        assert [info.key for info in found] == [key for key in expected if key.startswith(prefix)], prefix
+        assert [info.size for info in found] == [keys.index(info.key) for info in found]
+
+
+def test_it_is_told_when_an_object_was_written(store):
+    before = datetime.now(UTC).replace(microsecond=0)
+    store.put_new("a/b", ONE)
+    (listed,) = store.list("a/")
+    found = store.head("a/b")
+    assert found == listed
+    assert found.modified.utcoffset() == timedelta(0)
+    assert before <= found.modified <= datetime.now(UTC)
+
+
+def test_a_list_of_an_empty_lake_is_empty(store):
+    assert list(store.list("")) == []
+    assert list(store.list("a/")) == []
+
+
+def test_unfinished_files_are_in_no_list(store):
+    store.scratch_file().write_bytes(b"half of it")
+    store.put_new("a", ONE)
+    assert [info.key for info in store.list("")] == ["a"]
+    assert [info.key for info in store.list(".")] == []
+
+
+def test_others_may_come_and_go_while_a_list_is_made(lake):
+    store = lake.open()
+    store.put_new("a", ONE)
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            other = lake.make()
+            other.scratch_file().write_bytes(b"half of it")
+            other.put("b/c", ONE)
+            other.delete("b/c")
+            other.close()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(200 if isinstance(lake, DirectoryLake) else 20):
+            found = {info.key for info in store.list("")}
+            assert {"a"} <= found <= {"a", "b/c"}
+    finally:
+        ended.set()
+        thread.join()
+
+
+# ---------------------------------------------------------------------------------------------------- keys
+
+
+@pytest.mark.parametrize("key", BAD_KEYS, ids=ascii)
+def test_a_bad_key_is_refused_and_nothing_is_written(store, lake, tmp_path, key):
+    before = sorted(tmp_path.rglob("*"))
+    path = tmp_path / "body"
+    for action in (
+        lambda: store.put_new(key, ONE),
+        lambda: store.put_new(key, path),
+        lambda: store.put(key, ONE),
+        lambda: store.get(key),
+        lambda: list(store.read(key)),
+        lambda: store.head(key),
+        lambda: store.delete(key),
+    ):
+        path.write_bytes(ONE)
+        with pytest.raises(DataError, match="is no key of a lake"):
+            action()
+    path.unlink(missing_ok=True)
+    assert lake.everything() == {}
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_refused_key_is_told_without_control_characters(store):
+    with pytest.raises(DataError) as caught:
+        store.get("a\x1b[2J\nb")
+    assert str(caught.value) == "'a\\x1b[2J\\nb' is no key of a lake"
+
+
+# ------------------------------------------------------------------------------------------------ agreeing
+
+
+def test_agreeing_creates_or_finds_the_same(store):
+    assert put_or_agree(store, "a", ONE).created
+    assert not put_or_agree(store, "a", ONE).created
+
+
+def test_disagreeing_names_the_key_and_both_hashes(store):
+    store.put_new("a/b", ONE)
+    with pytest.raises(ConflictError) as caught:
+        put_or_agree(store, "a/b", TWO)
+    message = str(caught.value)
+    assert f"{store.url}/a/b already holds other content" in message
+    assert f"there sha256 {sha256(ONE)}, here {sha256(TWO)}." in message
+    assert "Nothing was overwritten." in message
+    assert store.get("a/b") == ONE
+
+
+# -------------------------------------------------------------------------------------------------- racing
+
+
+def race(lake, writers, keys):
+    """Every writer puts every key with content of its own; what each was told."""
+    told: list[dict[str, PutResult]] = [{} for _ in range(writers)]
+    barrier = threading.Barrier(writers)
+    stores = [lake.make() for _ in range(writers)]
+
+    def work(number) -> None:
+        barrier.wait(30)
+        for key in keys:
+            body = f"{number} wrote {key}".encode()
+            if number % 2:
+                told[number][key] = stores[number].put_new(key, body)
+            else:
+                path = stores[number].scratch_file()
+                path.write_bytes(body)
+                told[number][key] = stores[number].put_new(key, path)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for store in stores:
+        store.close()
+    return told
+
+
+def check_race(lake, writers, number_of_keys):
+    keys = [f"raw/part-{number:03}.csv" for number in range(number_of_keys)]
+    told = race(lake, writers, keys)
+    there = lake.everything()
+    assert sorted(there) == keys  # all of them, nothing half-made beside them
+    for key in keys:
+        winners = [number for number in range(writers) if told[number][key].created]
+        assert len(winners) == 1
+        body = f"{winners[0]} wrote {key}".encode()
+        assert there[key] == body
+        assert {(told[number][key].sha256, told[number][key].size) for number in range(writers)} == {
+            (sha256(body), len(body))
+        }
+
+
+def test_of_twelve_racing_writers_one_creates_and_the_others_are_told(lake):
+    check_race(lake, 12, 150 if not hasattr(lake, "bucket") else 12)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("lake", ["s3"], indirect=True)
+def test_of_twelve_racing_writers_one_creates_and_the_others_are_told_on_150_keys(lake):
+    check_race(lake, 12, 150)
+
+
+def test_threads_of_one_store_race_as_well(lake):
+    store = lake.open()
+    results: list[PutResult] = []
+
+    def work(number) -> None:
+        path = store.scratch_file()
+        path.write_bytes(b"%d" % number)
+        results.append(store.put_new("a/b", path))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [result.created for result in results].count(True) == 1
+    assert {result.sha256 for result in results} == {sha256(lake.everything()["a/b"])}

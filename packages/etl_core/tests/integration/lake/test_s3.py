@@ -1,0 +1,499 @@
+"""S3Store: the requests it sends, the answers it understands, the errors it tells."""
+
+import base64
+import contextlib
+import hashlib
+import os
+import socket
+import tempfile
+import threading
+from typing import Any
+
+import botocore.exceptions
+import pytest
+
+from etl_core.errors import (
+    AccessError,
+    ConfigError,
+    NotFoundError,
+    PermanentError,
+    PipelineError,
+    UnavailableError,
+)
+from etl_core.lake import open_store
+from etl_core.lake.port import PutResult
+from etl_core.lake.s3 import RACE_POLICY, S3Store, make_client
+from etl_core.testing import ManualClock
+from packages.etl_core.tests.integration.lake.conftest import sha256
+from packages.etl_core.tests.support.lossy_proxy import LossyProxy
+from packages.etl_core.tests.support.source_server import SourceServer, answer, raw, reset, short
+
+ONE, TWO = b"one\n", b"the other content\n"
+
+
+def checksum(body):
+    return base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def opened(new_client, bucket, clock):
+    """Stores on the bucket by clients made to measure."""
+    with contextlib.ExitStack() as stack:
+
+        def make(client=None, **options):
+            options = {"bucket": bucket, "prefix": "p", "sleep": clock.sleep} | options
+            store = S3Store(client or new_client(), **options)
+            stack.callback(store.close)
+            return store
+
+        yield make
+
+
+@pytest.fixture
+def server():
+    with SourceServer() as running:
+        yield running
+
+
+@pytest.fixture
+def planned(server, new_client, opened):
+    """A store whose server answers as planned."""
+    return opened(new_client(server.url))
+
+
+@pytest.fixture
+def nobodys_environment(monkeypatch):
+    """No settings of AWS, from wherever this machine may have some."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return monkeypatch
+
+
+@pytest.fixture
+def environment_of_moto(nobodys_environment, moto_port):
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{moto_port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        nobodys_environment.setenv(name, value)
+
+
+def failure(status, code, message="Something."):
+    xml = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return answer(status, xml.encode(), kind="application/xml")
+
+
+def head_of(body, *, check=True, meta=True, kind="FULL_OBJECT", **more):
+    headers = {"ETag": '"x"', "Last_Modified": "Sat, 21 Nov 2026 12:00:00 GMT"} | more
+    if meta:
+        headers["x_amz_meta_sha256"] = sha256(body)
+    if check:
+        headers["x_amz_checksum_sha256"] = checksum(body)
+        headers["x_amz_checksum_type"] = kind
+    return answer(200, body, **headers)
+
+
+CREATED = answer(200, ETag='"x"')
+CONFLICT = failure(409, "ConditionalRequestConflict")
+THERE = failure(412, "PreconditionFailed")
+GONE = answer(404)
+
+# ------------------------------------------------------------------------------------- what is really asked
+
+
+def test_creating_is_one_conditional_request_with_both_hashes(server, planned):
+    server.plan(CREATED)
+    assert planned.put_new("a/b é.csv", ONE) == PutResult(created=True, sha256=sha256(ONE), size=len(ONE))
+
+    (asked,) = server.asked
+    assert (asked.method, asked.body) == ("PUT", ONE)
+    assert asked.path.endswith("/p/a/b%20%C3%A9.csv")
+    assert asked.headers["if-none-match"] == "*"
+    assert asked.headers["x-amz-checksum-sha256"] == checksum(ONE)
+    assert asked.headers["x-amz-meta-sha256"] == sha256(ONE)
+    assert asked.headers["content-length"] == str(len(ONE))
+    assert "aws-chunked" not in asked.headers.get("content-encoding", "")
+
+
+def test_creating_from_a_file_is_as_well(server, planned, tmp_path):
+    server.plan(CREATED)
+    path = tmp_path / "body"
+    path.write_bytes(TWO)
+    planned.put_new("a", path, sha256=sha256(TWO))
+    (asked,) = server.asked
+    assert asked.body == TWO
+    assert asked.headers["if-none-match"] == "*"
+    assert asked.headers["x-amz-checksum-sha256"] == checksum(TWO)
+    assert not path.exists()
+
+
+def test_replacing_is_an_unconditional_request_with_both_hashes(server, planned):
+    server.plan(CREATED)
+    planned.put("a", ONE)
+    (asked,) = server.asked
+    assert asked.body == ONE
+    assert "if-none-match" not in asked.headers
+    assert asked.headers["x-amz-checksum-sha256"] == checksum(ONE)
+    assert asked.headers["x-amz-meta-sha256"] == sha256(ONE)
+
+
+def test_the_same_headers_leave_a_client_made_by_the_product(environment_of_moto, bucket):
+    seen = []
+    client = make_client()
+    client.meta.events.register("before-send.s3.*", lambda request, **_: seen.append(request))
+    store = S3Store(client, bucket=bucket)
+    assert store.put_new("a", ONE).created
+    assert not store.put_new("a", TWO).created
+    store.close()
+
+    first, second, look = seen
+    for request, body in ((first, ONE), (second, TWO)):
+        assert request.method == "PUT"
+        assert request.headers["If-None-Match"] == b"*"
+        assert request.headers["x-amz-checksum-sha256"].decode() == checksum(body)
+        assert request.headers["x-amz-meta-sha256"].decode() == sha256(body)
+    assert look.method == "HEAD"
+    assert look.headers["x-amz-checksum-mode"] == b"ENABLED"
+
+
+def test_the_product_opens_a_lake_by_its_address(environment_of_moto, bucket):
+    store = open_store(f"s3://{bucket}/x/y/")
+    store.put_new("a", ONE)
+    assert [info.key for info in store.list("")] == ["a"]
+    store.close()
+    whole = open_store(f"s3://{bucket}")
+    assert [info.key for info in whole.list("")] == ["x/y/a"]
+    assert whole.get("x/y/a") == ONE
+    whole.close()
+
+
+# ------------------------------------------------------------------------------------- 412: somebody was first
+
+
+@pytest.mark.parametrize("theirs", [ONE, TWO], ids=["same", "other"])
+@pytest.mark.parametrize(("check", "meta"), [(True, True), (True, False), (False, True)])
+def test_what_is_there_is_told_from_what_the_server_knows(server, planned, theirs, check, meta):
+    server.plan(THERE, head_of(theirs, check=check, meta=meta))
+    assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(theirs), size=len(theirs))
+    assert [asked.method for asked in server.asked] == ["PUT", "HEAD"]
+    assert server.asked[1].headers["x-amz-checksum-mode"] == "ENABLED"
+
+
+def test_the_checksum_of_the_server_counts_more_than_what_somebody_wrote_beside_it(server, planned):
+    server.plan(THERE, head_of(TWO, x_amz_meta_sha256=sha256(ONE), meta=False))
+    assert planned.put_new("a", ONE).sha256 == sha256(TWO)
+
+
+@pytest.mark.parametrize("kind", ["COMPOSITE", "FULL_OBJECT"])
+def test_where_no_hash_of_the_whole_is_known_the_object_is_read(server, planned, kind):
+    server.plan(THERE, head_of(TWO, check=kind == "COMPOSITE", meta=False, kind=kind), answer(200, TWO))
+    assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO), size=len(TWO))
+    assert [asked.method for asked in server.asked] == ["PUT", "HEAD", "GET"]
+
+
+def test_what_others_put_there_without_hashes_is_told_too(new_client, bucket, opened):
+    client = new_client()
+    client.put_object(Bucket=bucket, Key="p/a", Body=TWO)
+    client.close()
+    assert opened().put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO), size=len(TWO))
+
+
+def test_what_was_there_and_is_gone_is_tried_again(server, planned, clock):
+    server.plan(THERE, GONE, CREATED)
+    assert planned.put_new("a", ONE).created
+    assert [asked.method for asked in server.asked] == ["PUT", "HEAD", "PUT"]
+    assert len(clock.slept) == 1
+
+
+def test_a_file_is_sent_whole_each_time(server, planned, tmp_path):
+    path = tmp_path / "body"
+    path.write_bytes(TWO)
+    server.plan(CONFLICT, CREATED)
+    planned.put_new("a", path)
+    assert [asked.body for asked in server.asked] == [TWO, TWO]
+
+
+# ----------------------------------------------------------------------------------------- 409: nobody has won
+
+
+def test_a_race_that_nobody_has_won_is_tried_again(server, planned, clock):
+    server.plan(CONFLICT, CONFLICT, CREATED)
+    assert planned.put_new("a", ONE).created
+    assert [asked.method for asked in server.asked] == ["PUT"] * 3
+    assert len(clock.slept) == 2
+    assert all(0 < wait <= RACE_POLICY.longest_wait_seconds for wait in clock.slept)
+
+
+def test_a_race_that_another_won_meanwhile_is_told(server, planned):
+    server.plan(CONFLICT, THERE, head_of(TWO))
+    assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO), size=len(TWO))
+
+
+def test_a_race_without_end_is_given_up(server, planned, clock):
+    server.plan(*[CONFLICT] * 50)
+    with pytest.raises(UnavailableError) as caught:
+        planned.put_new("a/b", ONE)
+    assert str(caught.value) == f"another write of {planned.url}/a/b is under way"
+    assert len(server.asked) == RACE_POLICY.attempts
+    assert len(clock.slept) == RACE_POLICY.attempts - 1
+
+
+# ------------------------------------------------------------------------------------------- lost answers
+
+
+def check_lost_answers(new_client, bucket, writers, keys):
+    """Of every ten answers to writes one is lost on its way back; each writer agrees with all others."""
+    failures: list[BaseException] = []
+    told: list[dict[str, str]] = [{} for _ in range(writers)]
+    mine: list[dict[str, str]] = [{} for _ in range(writers)]
+    port = int(new_client().meta.endpoint_url.rpartition(":")[2])
+    with LossyProxy(port, share=0.1) as proxy:
+
+        def work(number) -> None:
+            store = S3Store(new_client(proxy.url, attempts=8), bucket=bucket)
+            try:
+                for key in range(keys):
+                    same = f"everybody writes {key}".encode()
+                    result = store.put_new(f"same/{key}", same)
+                    assert result.sha256 == sha256(same)
+                    other = f"{number} writes {key}".encode()
+                    result = store.put_new(f"other/{key}", other)
+                    told[number][f"other/{key}"] = result.sha256
+                    mine[number][f"other/{key}"] = sha256(other)
+                    own = f"only {number} writes {key}".encode()
+                    assert store.put_new(f"own/{number}/{key}", own).sha256 == sha256(own)
+            except BaseException as error:  # noqa: BLE001 - told below
+                failures.append(error)
+            finally:
+                store.close()
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(writers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert proxy.lost > 0.05 * writers * keys * 3
+
+    check = S3Store(new_client(), bucket=bucket)
+    for key in range(keys):
+        there = sha256(b"".join(check.read(f"other/{key}")))
+        assert {told[number][f"other/{key}"] for number in range(writers)} == {there}
+        assert there in {mine[number][f"other/{key}"] for number in range(writers)}
+        assert check.get(f"same/{key}") == f"everybody writes {key}".encode()
+        for number in range(writers):
+            assert check.get(f"own/{number}/{key}") == f"only {number} writes {key}".encode()
+    check.close()
+
+
+def test_nothing_conflicts_with_itself_where_answers_are_lost(new_client, bucket):
+    check_lost_answers(new_client, bucket, 6, 5)
+
+
+@pytest.mark.long
+def test_nothing_conflicts_with_itself_where_many_answers_are_lost(new_client, bucket):
+    check_lost_answers(new_client, bucket, 12, 40)
+
+
+def test_a_lost_answer_is_asked_after_and_is_a_success(server, new_client, opened):
+    server.plan(reset(), THERE, head_of(ONE))
+    store = opened(new_client(server.url))
+    result = store.put_new("a", ONE)
+    assert (result.sha256, result.size) == (sha256(ONE), len(ONE))
+    assert [asked.method for asked in server.asked] == ["PUT", "PUT", "HEAD"]
+
+
+# ----------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "told", "advice"),
+    [
+        (failure(404, "NoSuchBucket", "No such bucket."), ConfigError, "NoSuchBucket No such bucket.", "LAKE_URL"),
+        (failure(403, "AccessDenied", "Denied"), AccessError, "AccessDenied Denied.", "Check the role or the AWS_*"),
+        (failure(403, "InvalidAccessKeyId"), AccessError, "InvalidAccessKeyId", "AWS_*"),
+        (failure(403, "SignatureDoesNotMatch"), AccessError, "SignatureDoesNotMatch", "AWS_*"),
+        (failure(400, "ExpiredToken"), AccessError, "ExpiredToken", "AWS_*"),
+        (failure(403, "AllAccessDisabled"), AccessError, "AllAccessDisabled", "AWS_*"),
+        (failure(400, "BadDigest", "It differs."), PermanentError, "BadDigest It differs.", ""),
+        (failure(405, "MethodNotAllowed"), PermanentError, "MethodNotAllowed", ""),
+        (failure(503, "SlowDown"), UnavailableError, "SlowDown", ""),
+        (failure(500, "InternalError"), UnavailableError, "InternalError", ""),
+        (failure(400, "RequestTimeout"), UnavailableError, "RequestTimeout", ""),
+        (failure(429, "TooManyRequests"), UnavailableError, "TooManyRequests", ""),
+        (failure(408, "Whatever"), UnavailableError, "Whatever", ""),
+        (answer(503, b"<html>busy"), UnavailableError, "503", ""),
+        (reset(), UnavailableError, "Connection", ""),
+        (raw(b""), UnavailableError, "Connection", ""),
+    ],
+    ids=range(16),
+)
+def test_each_error_is_of_its_kind_and_names_the_key(server, planned, clock, behaviour, error, told, advice):
+    actions = {
+        f"cannot write {planned.url}/a/b: ": lambda: planned.put("a/b", ONE),
+        f"cannot read {planned.url}/a/b: ": lambda: planned.get("a/b"),
+        f"cannot list {planned.url}/a/: ": lambda: list(planned.list("a/")),
+        f"cannot delete {planned.url}/a/b: ": lambda: planned.delete("a/b"),
+        f"cannot create {planned.url}/a/b: ": lambda: planned.put_new("a/b", ONE),
+    }
+    for doing, action in actions.items():
+        server.behaviours.clear()
+        server.plan(*[behaviour] * 20)
+        clock.slept.clear()
+        with pytest.raises(PipelineError) as caught:
+            action()
+        assert type(caught.value) is error, doing
+        message = str(caught.value)
+        assert message.startswith(doing)
+        assert told in message
+        assert ".." not in message
+        assert message.isprintable()
+        assert advice in caught.value.advice
+        assert bool(caught.value.advice) == bool(advice)
+        assert len(clock.slept) == (7 if error is UnavailableError and "create" in doing else 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(403, AccessError), (400, PermanentError), (500, UnavailableError), (503, UnavailableError)]
+)
+def test_looking_at_an_object_tells_errors_too(server, planned, status, error):
+    server.plan(*[answer(status)] * 3)
+    with pytest.raises(error, match=f"cannot look at {planned.url}/a: {status} ") as caught:
+        planned.head("a")
+    assert type(caught.value) is error
+
+
+def test_an_error_after_412_is_told_and_the_file_is_gone(server, planned, tmp_path):
+    path = tmp_path / "body"
+    path.write_bytes(ONE)
+    server.plan(THERE, answer(403))
+    with pytest.raises(AccessError, match=f"cannot look at {planned.url}/a"):
+        planned.put_new("a", path)
+    assert not path.exists()
+
+
+def test_a_missing_object_and_a_missing_bucket_are_different(new_client, opened):
+    store = opened(bucket="no-such-bucket")
+    for action in (
+        lambda: store.put_new("a", ONE),
+        lambda: store.put("a", ONE),
+        lambda: store.get("a"),
+        lambda: list(store.list("")),
+        lambda: store.delete("a"),
+    ):
+        with pytest.raises(ConfigError, match="NoSuchBucket") as caught:
+            action()
+        assert caught.value.advice == "Create the bucket or correct LAKE_URL."
+    assert opened().get("a") is None
+
+
+def test_a_body_that_breaks_off_is_unavailable(server, planned):
+    server.plan(*[short(ONE, promised=100)] * 2)
+    with pytest.raises(UnavailableError, match=f"cannot read {planned.url}/a"):
+        planned.get("a")
+    with pytest.raises(UnavailableError, match=f"cannot read {planned.url}/a"):
+        list(planned.read("a"))
+
+
+def test_reading_what_is_not_there(server, planned):
+    server.plan(failure(404, "NoSuchKey"), failure(404, "NoSuchKey"))
+    assert planned.get("a") is None
+    with pytest.raises(NotFoundError, match=f"cannot read {planned.url}/a: NoSuchKey"):
+        list(planned.read("a"))
+
+
+def test_a_list_goes_over_all_pages(server, planned):
+    def page(keys, more=""):
+        entries = "".join(
+            f"<Contents><Key>p/{key}</Key><Size>{len(key)}</Size>"
+            "<LastModified>2026-11-21T12:00:00.000Z</LastModified></Contents>"
+            for key in keys
+        )
+        token = f"<NextContinuationToken>{more}</NextContinuationToken>" if more else ""
+        truncated = "true" if more else "false"
+        xml = f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{token}{entries}</ListBucketResult>"
+        return answer(200, xml.encode(), kind="application/xml")
+
+    server.plan(page(["a", "bb"], "second"), page([], "third"), page(["ccc"]))
+    assert [(info.key, info.size) for info in planned.list("x/")] == [("a", 1), ("bb", 2), ("ccc", 3)]
+    asked = [dict(one.params) for one in server.asked]
+    assert {one["prefix"] for one in asked} == {"p/x/"}
+    assert [one.get("continuation-token") for one in asked] == [None, "second", "third"]
+
+
+def test_an_address_where_nobody_answers_is_unavailable(new_client, opened, clock):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    store = opened(new_client(f"http://127.0.0.1:{port}"))
+    with pytest.raises(UnavailableError, match=f"cannot create {store.url}/a: .*{port}"):
+        store.put_new("a", ONE)
+    assert len(clock.slept) == 7
+    with pytest.raises(UnavailableError, match=f"cannot read {store.url}/a"):
+        store.get("a")
+
+
+def test_without_credentials_it_says_where_to_put_them(nobodys_environment, moto_port):
+    nobodys_environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{moto_port}")
+    store = S3Store(make_client(), bucket="bucket")
+    with pytest.raises(AccessError, match="cannot create s3://bucket/a: no AWS credentials") as caught:
+        store.put_new("a", ONE)
+    assert "AWS_ACCESS_KEY_ID" in caught.value.advice
+    store.close()
+
+
+def test_half_of_the_credentials_are_none(nobodys_environment, moto_port):
+    nobodys_environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{moto_port}")
+    nobodys_environment.setenv("AWS_ACCESS_KEY_ID", "test")
+    with pytest.raises(AccessError, match="no AWS credentials"):
+        make_client()
+
+
+@pytest.mark.parametrize(("name", "value"), [("AWS_ENDPOINT_URL", "nonsense"), ("AWS_PROFILE", "nobody")])
+def test_a_wrong_setting_is_a_setting_to_correct(nobodys_environment, name, value):
+    nobodys_environment.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"cannot set up the S3 client: .*{value}") as caught:
+        make_client()
+    assert caught.value.advice == "Check the AWS_* settings."
+
+
+def test_a_client_has_the_retries_and_the_pool_it_was_made_with(nobodys_environment):
+    client = make_client(pool_size=7)
+    config: Any = client.meta.config
+    assert config.retries == {"mode": "standard", "max_attempts": 6} or config.retries["total_max_attempts"] == 7
+    assert (config.max_pool_connections, config.connect_timeout, config.read_timeout) == (7, 10, 60)
+    assert config.request_checksum_calculation == "when_required"
+    client.close()
+
+
+def test_what_botocore_refuses_is_a_setting_to_correct(opened):
+    with pytest.raises(ConfigError, match=r"cannot write s3://a b/p/a: .*Invalid bucket name") as caught:
+        opened(bucket="a b").put("a", ONE)
+    assert str(caught.value).isprintable()
+
+
+def test_nothing_foreign_is_raised_from_a_closed_scratch_folder(opened, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
+    store = opened()
+    with pytest.raises(AccessError, match="cannot make a file for work in progress") as caught:
+        store.scratch_file()
+    assert caught.value.advice == "Set TMPDIR."
+
+
+def test_the_cause_is_kept(server, planned):
+    server.plan(failure(403, "AccessDenied"))
+    with pytest.raises(AccessError) as caught:
+        planned.get("a")
+    assert isinstance(caught.value.__cause__, botocore.exceptions.ClientError)

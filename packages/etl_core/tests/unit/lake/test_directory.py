@@ -1,0 +1,118 @@
+import hashlib
+import os
+import tempfile
+import unittest
+from pathlib import Path
+
+from etl_core.errors import PermanentError
+from etl_core.lake.directory import DirectoryStore
+from etl_core.lake.port import PutResult
+
+SHARED_MEMORY = Path("/dev/shm")  # another file system than that of temporary files, on most machines
+
+
+class ADirectory(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name) / "lake"
+        self.store = self.opened()
+
+    def opened(self):
+        store = DirectoryStore(self.root)
+        self.addCleanup(store.close)
+        return store
+
+    def files(self):
+        return sorted(
+            path.relative_to(self.root).as_posix()
+            for path in self.root.rglob("*")
+            if path.is_file() and path.name != "lock"
+        )
+
+    def test_an_object_is_a_file_of_that_name(self):
+        self.store.put_new("raw/year=2024/part-1-of-1.csv", b"x")
+        self.assertEqual((self.root / "raw/year=2024/part-1-of-1.csv").read_bytes(), b"x")
+        self.assertEqual(self.store.url, self.root.as_uri())
+
+    def test_a_lake_may_be_named_from_where_one_stands(self):
+        self.addCleanup(os.chdir, Path.cwd())
+        self.root.parent.mkdir(exist_ok=True)
+        os.chdir(self.root.parent)
+        store = DirectoryStore(Path("lake"))
+        self.addCleanup(store.close)
+        os.chdir("/")
+        store.put_new("a", b"x")
+        self.assertEqual(self.store.get("a"), b"x")
+
+    def test_a_file_of_its_scratch_is_moved_not_copied(self):
+        path = self.store.scratch_file()
+        path.write_bytes(b"x")
+        number = path.stat().st_ino
+        self.store.put_new("a/b", path)
+        self.assertEqual((self.root / "a/b").stat().st_ino, number)
+        self.assertEqual((self.root / "a/b").stat().st_nlink, 1)
+
+    def test_a_file_from_another_file_system_is_copied(self):
+        if not SHARED_MEMORY.is_dir() or SHARED_MEMORY.stat().st_dev == self.root.parent.stat().st_dev:
+            self.skipTest("there is one file system only")
+        body = b"x" * 100_000
+        with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+            for key, created in [("a/b", True), ("a/b", False), ("c", True)]:
+                path = Path(folder) / "body"
+                path.write_bytes(body)
+                result = self.store.put_new(key, path)
+                self.assertEqual(result, PutResult(created, hashlib.sha256(body).hexdigest(), len(body)))
+                self.assertFalse(path.exists())
+        self.assertEqual(self.store.get("a/b"), body)
+        self.assertEqual(self.files(), ["a/b", "c"])
+
+    def test_a_part_of_a_key_cannot_be_a_key_itself(self):
+        self.store.put_new("a/b", b"x")
+        with self.assertRaisesRegex(PermanentError, f"cannot write {self.root}/a: Is a directory"):
+            self.store.put_new("a", b"y")
+        with self.assertRaisesRegex(PermanentError, f"cannot write {self.root}/a: Is a directory"):
+            self.store.put("a", b"y")
+        with self.assertRaisesRegex(PermanentError, f"cannot write {self.root}/a/b/c: "):
+            self.store.put_new("a/b/c", b"y")
+        self.assertEqual(self.files(), ["a/b"])  # nothing in scratch either
+
+    def test_a_file_that_could_not_be_put_is_gone_all_the_same(self):
+        self.store.put_new("a/b", b"x")
+        path = self.store.scratch_file()
+        path.write_bytes(b"y")
+        with self.assertRaises(PermanentError):
+            self.store.put_new("a/b/c", path)
+        self.assertFalse(path.exists())
+
+    def test_only_whole_objects_are_listed(self):
+        self.store.put_new("a/b", b"x")
+        other = self.opened()
+        other.scratch_file().write_bytes(b"half of it")
+        (self.root / "a" / ".scratch-0123").write_bytes(b"half of a copy")
+        (self.root / "empty").mkdir()
+        self.assertEqual([info.key for info in self.store.list("")], ["a/b"])
+        self.assertEqual([info.key for info in self.store.list("a/")], ["a/b"])
+
+    def test_a_lake_below_a_folder_with_a_name_like_scratch_is_a_lake(self):
+        self.root = self.root.with_name(".scratch-lake")
+        store = self.opened()
+        store.put_new("a/b", b"x")
+        self.assertEqual([info.key for info in store.list("")], ["a/b"])
+
+    def test_a_folder_elsewhere_may_be_linked_into_the_lake(self):
+        elsewhere = self.root.parent / "big-disk"
+        elsewhere.mkdir()
+        self.root.mkdir()
+        (self.root / "raw").symlink_to(elsewhere)
+        self.store.put_new("raw/a", b"x")
+        self.assertEqual((elsewhere / "a").read_bytes(), b"x")
+        self.assertEqual([info.key for info in self.store.list("")], ["raw/a"])
+
+    def test_nothing_is_left_but_objects(self):
+        self.store.put_new("a", b"x")
+        self.store.put_new("a", b"y")
+        self.store.put("b", b"z")
+        self.store.scratch_file().write_bytes(b"half of it")
+        self.store.close()
+        self.assertEqual(sorted(path.name for path in self.root.iterdir()), ["a", "b"])

@@ -1,0 +1,192 @@
+"""``data-pipeline doctor`` as a user runs it: what it finds of a source, of a lake, and at what cost."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from data_pipeline.open_payments.assumptions import OF_LAKE, OF_SOURCE
+from tests.end_to_end.conftest import Ended, World
+from tests.end_to_end.s3 import SETTINGS
+
+SMALL, LONG, LARGE = "100000000053", "100000000066", "100000000144"
+ROWS = {SMALL: 60, LONG: 5_400, LARGE: 60_500}
+CHOSEN = pytest.mark.parametrize("world", [{"company_rows": ROWS, "first_companies": None}], indirect=True)
+NEVER_ASKED = "retry_after_form"
+
+
+def doctor(world: World, *words: str, **environment: str) -> Ended:
+    command = [sys.executable, "-m", "data_pipeline", "doctor", *words]
+    ended = subprocess.run(
+        command,
+        env={**world.environment, **environment},
+        cwd=world.lake.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    lines = ended.stdout.splitlines()
+    assert len(lines) <= 1, f"stdout carries the fact alone: {ended.stdout}"
+    return Ended(ended.returncode, json.loads(lines[0]) if lines else {}, ended.stderr)
+
+
+def lines_of(ended: Ended) -> list[str]:
+    return [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+
+
+@CHOSEN
+@pytest.mark.parametrize("dialect", ["A", "B"])
+def test_everything_holds_and_costs_25_polite_requests_and_10_mb_at_most(world, dialect):
+    world.source.switch(dialect=dialect)
+    ended = doctor(world, "--source", "--year", "2024")
+    found = ended.fact["of_source"]
+    assert (ended.status, ended.fact["status"]) == (0, "held"), ended.stderr
+    assert (found["held"], found["not_held"], found["not_asked"]) == (len(OF_SOURCE) - 1, [], [NEVER_ASKED])
+    ledger, cost = world.source.ledger(), world.source.summary()
+    assert 0 < cost["requests"] == ended.fact["requests"] <= 25
+    assert cost["bytes"] <= 10_000_000
+    assert cost["max_concurrent"] == 1
+    assert {one["method"] for one in ledger} == {"GET"}
+    assert not [one for one in ledger if "/download" in one["target"] and LARGE in one["target"]]
+    assert len(lines_of(ended)) == len(OF_SOURCE)
+    report = json.loads((world.lake / ended.fact["report"]).read_text())
+    assert [one["id"] for one in report["findings"]] == [one.id for one in OF_SOURCE]
+
+
+def everybody() -> dict[str, int]:
+    """As many payers as a real year has, most of them small."""
+    return ROWS | {str(100_000_001_000 + number): 2 for number in range(1_726)}
+
+
+@pytest.mark.parametrize("world", [{"company_rows": everybody(), "first_companies": None}], indirect=True)
+def test_a_year_with_all_its_payers_costs_no_more(world):
+    ended = doctor(world, "--source")
+    assert (ended.status, ended.fact["of_source"]["not_held"]) == (0, []), ended.stderr
+    cost = world.source.summary()
+    assert cost["requests"] <= 25
+    assert cost["bytes"] <= 10_000_000
+
+
+SWITCHED: list[tuple[dict[str, Any], set[str], int]] = [
+    ({"grouped_counts": False}, {"grouped_counts"}, 0),
+    ({"long_answers": False}, {"long_answers"}, 0),
+    ({"rows_limit": 1000}, {"row_cap_500"}, 0),
+    # 500 are the pages of grouped counts.
+    ({"rows_limit": 250}, {"rows_500_answered", "grouped_counts"}, 3),
+    ({"machine_names": True}, {"header_titles"}, 0),
+    ({"cache_seconds": 3600}, {"answers_not_kept"}, 0),
+]
+
+
+@CHOSEN
+def test_a_source_that_is_switched_is_found_out(world):
+    kept = {name: getattr(world.source.settings, name) for changes, _, _ in SWITCHED for name in changes}
+    for changes, not_held, status in SWITCHED:
+        world.source.switch(**kept | changes)
+        ended = doctor(world, "--source")
+        assert (set(ended.fact["of_source"]["not_held"]), ended.status) == (not_held, status), changes
+        assert not ended.fact["of_source"]["no_answer"]
+
+
+@CHOSEN
+def test_a_source_with_a_fault_is_found_out(world):
+    drifts = [{"change": "rename"}, {"change": "add"}, {"change": "remove"}]
+    faults: list[tuple[str, dict[str, Any], set[str]]] = [
+        *(("header_drift", {"match": "/download", "params": params}, {"header_is_schema"}) for params in drifts),
+        # The whole table comes, and is not read to its end.
+        ("conditions_ignored", {}, {"conditions_honoured"}),
+        ("conditions_ignored", {"params": {"scope": "count"}}, {"date_ranges_as_text", "window_counts_tile"}),
+        ("short_rows", {"match": LONG}, {"unsorted_answer_complete"}),
+        ("repeated_row", {"match": LONG}, {"unsorted_answer_complete"}),
+        ("error_row", {"match": LONG, "params": {"position": "last"}}, {"long_answers"}),
+    ]
+    for name, options, not_held in faults:
+        world.source.clear_ledger()
+        world.source.fault(name, **options)
+        ended = doctor(world, "--source")
+        assert set(ended.fact["of_source"]["not_held"]) == not_held, name
+        assert len([one for one in world.source.ledger() if one["bytes"] > 5_000_000]) <= 1
+        world.source.clear_faults()
+
+
+@CHOSEN
+def test_a_source_that_is_still_importing_is_found_out(world):
+    world.source.republish(2024, imported_share=0.5)
+    ended = doctor(world, "--source")
+    assert (ended.status, ended.fact["of_source"]["not_held"]) == (3, ["summary_agrees"])
+
+
+@CHOSEN
+def test_a_source_that_cannot_be_asked_is_asked_nothing_more(world):
+    world.source.switch(degraded=True)
+    ended = doctor(world, "--source")
+    assert (ended.status, ended.fact["status"]) == (4, "no answer")
+    assert world.source.summary()["by_status"].get("503") == 1
+    nobody = doctor(world, "--source", OPEN_PAYMENTS_URL="http://127.0.0.1:9")
+    assert (nobody.status, nobody.fact["of_source"]["held"]) == (4, 0)
+    assert len(nobody.fact["of_source"]["no_answer"]) == len(OF_SOURCE)
+
+
+def test_a_dry_run_prints_the_questions_and_asks_nobody(world):
+    ended = doctor(world, "--dry-run")
+    assert (ended.status, ended.fact["status"]) == (0, "planned")
+    assert [line.split(":")[0] for line in lines_of(ended)] == [one.id for one in (*OF_LAKE, *OF_SOURCE)]
+    assert world.source.summary()["requests"] == 0
+    assert not world.lake.exists()
+
+
+def test_without_flags_lake_and_source_are_examined(world):
+    ended = doctor(world)
+    assert ended.status == 0, ended.stderr
+    assert len(lines_of(ended)) == len(OF_LAKE) + len(OF_SOURCE)
+    assert list(world.files()) == [ended.fact["report"]]
+
+
+def test_a_lake_in_a_folder_keeps_its_promises_and_the_source_is_not_asked(world):
+    ended = doctor(world, "--lake", "--lake-url", str(world.lake.parent / "another"))
+    assert (ended.status, ended.fact["of_lake"]["not_held"]) == (0, []), ended.stderr
+    assert world.source.summary()["requests"] == 0
+    assert not [path for path in world.lake.parent.rglob("*") if path.is_file()]
+
+
+def test_a_lake_on_s3_keeps_its_promises(world):
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        settings = SETTINGS | {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "LAKE_URL": "s3://lake/below"}
+        missing = doctor(world, "--lake", **settings)
+        assert missing.status == 3
+        assert missing.fact["of_lake"]["not_held"] == ["writable"]
+
+        client = boto3.client(
+            "s3", endpoint_url=settings["AWS_ENDPOINT_URL"], region_name="us-east-1",
+            aws_access_key_id="test", aws_secret_access_key="test",
+        )  # fmt: skip
+        client.create_bucket(Bucket="lake")
+        ended = doctor(world, "--lake", **settings)
+        found = ended.fact["of_lake"]
+        assert (ended.status, found["held"], found["not_asked"]) == (0, len(OF_LAKE) - 1, ["free_space"]), ended.stderr
+        assert "Contents" not in client.list_objects_v2(Bucket="lake")
+        client.close()
+    finally:
+        server.stop()
+
+
+def test_a_lake_that_may_not_be_written_is_found_out(world):
+    world.lake.mkdir()
+    (world.lake / "metadata").write_text("a file where a folder belongs")
+    ended = doctor(world, "--lake")
+    assert (ended.status, ended.fact["of_lake"]["not_held"]) == (3, ["writable"])
+    assert f"cannot write {world.lake}/metadata/doctor/probe-" in ended.stderr
+
+
+def test_a_year_that_is_not_there_is_wrong_usage(world):
+    ended = doctor(world, "--source", "--year", "1999")
+    assert ended.status == 2
+    assert "no program year 1999" in ended.stderr
