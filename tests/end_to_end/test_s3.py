@@ -41,7 +41,8 @@ def bucket(server, request):
 @pytest.fixture
 def on_s3(world, proxy, bucket):
     """The world with its lake in a bucket behind the proxy; ``lake`` is where a copy of it may be put."""
-    place = {"LAKE_URL": f"s3://{bucket.name}", "AWS_ENDPOINT_URL": proxy.url}
+    # The source is patient: on a busy machine, what is late is not to be taken for what the lake did.
+    place = {"LAKE_URL": f"s3://{bucket.name}", "AWS_ENDPOINT_URL": proxy.url, "SOURCE_TIMEOUT_SECONDS": "60"}
     return replace(world, environment={**world.environment, **SETTINGS, **place})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from etl_core.dialect import parse_record, write_fields
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Row = tuple[bytes, list[str]]
 # The csv module refuses fields over 131,072 characters, by a limit that the whole process shares.
 _LONGEST_FOR_CSV = 100_000
+_CELL = rb'(?:[^",\r\n]*+|"(?:[^"]++|"")*+")'
 
 
 def verified_rows(chunks: Iterable[bytes], sha256: str) -> Iterator[Row]:
@@ -55,13 +57,15 @@ def verified_rows(chunks: Iterable[bytes], sha256: str) -> Iterator[Row]:
 
 def _rows(chunks: Iterator[bytes]) -> Iterator[Row]:
     r"""As ``records`` decides: a chunk is RFC 4180 if it can be; only if not, ``\\"`` is looked at line by line."""
-    width, tail = 0, b""
+    width, tail, rfc4180 = 0, b"", re.compile(b"")
     for chunk in chunks:
         whole = tail + chunk
         *lines, tail = whole.split(b"\n")
-        width = width or (lines[0].count(b",") + 1 if lines else 0)  # titles hold no comma
+        if not width and lines:
+            width = lines[0].count(b",") + 1  # titles hold no comma
+            rfc4180 = re.compile(b",".join([_CELL] * width))
         records, open_lines = _by_quotes(lines)
-        if b'\\"' in whole and (open_lines or not all(parse_record(raw, width) for raw in records if b"\\" in raw)):
+        if b'\\"' in whole and (open_lines or not all(map(rfc4180.fullmatch, records))):
             records, open_lines = _line_by_line(lines, width)
         yield from _read(records, width)
         tail = b"".join(line + b"\n" for line in open_lines) + tail

@@ -96,6 +96,12 @@ class WhatItHandsOut(RowsCase):
             found = [fields for _, fields in read(body_of(*rows))[1:]]
             self.assertEqual(found, list(map(list, rows)))
 
+    def test_is_in_the_other_dialect_where_only_a_later_record_shows_that_it_is(self):
+        # By RFC 4180 the first record takes a line of the second, whose other lines look whole by their quotes.
+        rows = [("a", "0", '"",,"', '"\\"'), ("\n", "1", "\n", " b \n"), (",", "2", "a\n", "b")]
+        found = [fields for _, fields in read(body_of(*rows, backslash=True))[1:]]
+        self.assertEqual(sorted(found), sorted(map(list, rows)))
+
 
 class WhatItRefuses(RowsCase):
     def test_is_a_flipped_bit_anywhere_which_it_tells_from_a_file_it_cannot_read(self):
