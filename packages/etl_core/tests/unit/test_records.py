@@ -66,6 +66,13 @@ class WhatItFinds(ReadingCase):
                 self.assertEqual(read(body, cut), whole, cut)
             self.assertEqual(read(body, *range(1, len(body))), whole)
 
+    def test_a_chunk_that_rfc_4180_explains_is_read_so(self):
+        # Read line by line, the first of these three lines looks like a record of the other dialect.
+        for name in ('5\\"\nx', 'a\\"\nNEW,2,100,2024-05-06,\\', 'C:\\"\n"'):
+            rows = [record(1, name=name), record(2)]
+            summary = read(csv_of(*rows))
+            self.assertEqual((summary.records, summary.content_hash), (2, content_hash(rows, [0, 5])))
+
     def test_it_tells_how_far_it_is(self):
         reader = RecordReader(LAYOUT)
         body = csv_of(record(1), record(2))
@@ -73,6 +80,8 @@ class WhatItFinds(ReadingCase):
         self.assertEqual((reader.records, reader.received), (1, len(body) - 5))
         reader.feed(body[-5:])
         self.assertEqual((reader.records, reader.received), (2, len(body)))
+        reader.feed(csv_of(record("x"))[len(HEAD) :])
+        self.assertEqual(list(reader.keys), [1, 2, b"x"])
 
     def test_a_table_without_records_is_a_table(self):
         summary = read(HEAD)
@@ -408,6 +417,8 @@ class TheKeysOfAStream(unittest.TestCase):
             ([b"1", b"2"], None),
             ([b"10", b"9", b"10", b"9"], "9"),
             ([b"a", b"b", b"b", b"a"], "a"),
+            ([b"a", b"b", b"b"], "b"),
+            ([b"1", b"2", b"2"], "2"),
             ([b"a", b"a", b"7", b"7"], "7"),
             ([b"a", b"a", b"7", b"8"], "a"),
             ([b"\xff", b"\xff"], "\ufffd"),

@@ -71,7 +71,7 @@ def read(layout, body, cuts=()) -> tuple[Summary, list[bytes]]:
     reader = RecordReader(layout)
     for start, end in itertools.pairwise([0, *cuts, len(body)]):
         reader.feed(body[start:end])
-    seen = [str(number).encode() for number in reader._keys._numbers] + reader._keys._others
+    seen = [str(key).encode() if isinstance(key, int) else key for key in reader.keys]
     return reader.finish(), sorted(seen)
 
 

@@ -48,9 +48,8 @@ class Named(NamedTuple):
 
 def named_releases(store: ObjectStore, dataset: str, year: int) -> list[Named]:
     """The releases of a year that manifests prove something of, in the order of their publication."""
-    keys = {entry.key for entry in store.list(lake_layout.RUNS)}
-    runs = filter(None, map(lake_layout.run_of_plan, keys))
-    found = [read_manifest(store, run_id) for run_id in runs if lake_layout.manifest(run_id) in keys]
+    runs = (lake_layout.run_of_plan(entry.key) for entry in store.list(lake_layout.RUNS))
+    found = [read_manifest(store, run_id) for run_id in runs if run_id is not None]
     releases: dict[str, Named] = {}
     # Published twice on a day, as happened: then the one planned first came first.
     for one in sorted(filter(None, found), key=lambda one: (one.release.modified, one.created_at)):

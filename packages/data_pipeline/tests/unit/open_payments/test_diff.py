@@ -22,6 +22,7 @@ from packages.data_pipeline.tests.unit.fakes import (
     OTHER,
     START,
     TITLES,
+    Shown,
     WorldCase,
     a_manifest,
     a_release,
@@ -166,7 +167,24 @@ class RecordsOf(unittest.TestCase):
 class OldRecords(unittest.TestCase):
     """``Digests``."""
 
-    IDS = ("7", "07", "007", "0", "00", "", "7 ", "x", "é", "\udcff", "9" * 18, "1" + "0" * 18, "9" * 38, "1" * 38)
+    IDS = (
+        "7",
+        "07",
+        "007",
+        "0",
+        "00",
+        "",
+        "7 ",
+        "x",
+        "é",
+        "\u0667",
+        "\u00b2",
+        "\udcff",
+        "9" * 18,
+        "1" + "0" * 18,
+        "9" * 38,
+        "1" * 38,
+    )
 
     def test_tell_added_changed_and_unchanged_by_any_text_of_an_id(self):
         for missing in self.IDS:
@@ -377,13 +395,25 @@ class TwoReleases(LakeCase):
         with self.assertRaisesRegex(DataError, f"company {OTHER} of {DAYS[1]}-00000002, its slice.json is gone"):
             self.compare()
 
-    def test_end_when_asked_to(self):
-        self.republish()
+    def test_end_when_asked_to_even_where_nothing_is_read(self):
+        self.publish(DAYS[1], marked(self.mine + self.others, "UNCHANGED"))
         stop = Stop()
         stop.ask()
         with self.assertRaises(StoppedError):
             self.compare(stop=stop)
         self.assertEqual(self.world.progress.stopped, 1)
+
+    def test_end_in_the_middle_of_a_company_when_asked_to(self):
+        self.republish()
+        stop = Stop()
+
+        class Asking(Shown):
+            def advance(self, *, rows: int = 0, slices: int = 0, bytes_read: int = 0) -> None:
+                stop.ask()
+
+        comparison = diff.Comparison(self.store, self.pair(), progress=Asking(), check_stop=stop.check)
+        with self.assertRaises(StoppedError):
+            comparison.run(COMPANY)
 
     def test_are_compared_by_id_across_parts(self):
         rows = payments(COMPANY, 61_000, days=("01/15/2024", "11/15/2024"), first=100)
