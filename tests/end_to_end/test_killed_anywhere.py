@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.end_to_end import killed_run
-from tests.end_to_end.s3 import SETTINGS, Bucket, s3_server
+from tests.end_to_end.s3 import SETTINGS, Bucket, Proxy, s3_server
 
 STREAMS = 2
 ROWS_PER_WINDOW = 300
@@ -167,8 +167,9 @@ def life(world, request, server):
         yield Life(world)
         return
     bucket = Bucket(server, f"lake-{random.randrange(10**9)}")
-    world = replace(world, environment={**world.environment, **SETTINGS, "AWS_ENDPOINT_URL": server})
-    yield Life(world, bucket)
+    with Proxy(server) as proxy:  # stores no half of what a killed process was sending
+        world = replace(world, environment={**world.environment, **SETTINGS, "AWS_ENDPOINT_URL": proxy.url})
+        yield Life(world, bucket)
     bucket.empty()
     bucket.close()
 
