@@ -12,8 +12,12 @@ no backslash the two are the same, byte for byte.
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _FIELD: Final = re.compile(rb'"([^"]*(?:""[^"]*)*)"|([^",\r\n]*)')
 # With literal quotes marked: a backslash forces quoting, so there is none in an unquoted field.
@@ -21,6 +25,58 @@ _MARKED_FIELD: Final = re.compile(rb'"([^"]*(?:""[^"]*)*)"|([^",\r\n\xff]*)')
 _NEEDS_QUOTES: Final = re.compile(rb'[," \t\r\n]')
 # Stands for a quote that does not end its field. No UTF-8 text holds this byte.
 _LITERAL_QUOTE: Final = b"\xff"
+
+# A group of lines that has not become a record after this many is given up.
+LONGEST_RECORD_LINES = 1000
+
+
+def records_of(lines: Sequence[bytes], width: int) -> tuple[list[bytes], list[bytes]]:
+    r"""Lines without their ends, joined to records; and those at the end that do not yet make one.
+
+    Lines that RFC 4180 explains are read so; only where it does not is ``\\"`` looked at line by
+    line, in either dialect. More than ``LONGEST_RECORD_LINES`` left over never become a record.
+    """
+    records, open_lines = _by_quotes(lines)
+    if any(b'\\"' in line for line in lines) and (open_lines or not all(map(_whole(width).fullmatch, records))):
+        return _line_by_line(lines, width)
+    return records, open_lines
+
+
+def _by_quotes(lines: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """By RFC 4180."""
+    records: list[bytes] = []
+    group: list[bytes] = []
+    inside = 0
+    for line in lines:
+        group.append(line)
+        inside ^= line.count(b'"') & 1
+        if not inside:
+            records.append(b"\n".join(group))
+            group.clear()
+    return records, group
+
+
+def _line_by_line(lines: Sequence[bytes], width: int) -> tuple[list[bytes], list[bytes]]:
+    """In either dialect."""
+    records: list[bytes] = []
+    group: list[bytes] = []
+    for line in lines:
+        group.append(line)
+        raw = b"\n".join(group)
+        alone = len(group) == 1 and b'\\"' not in line and line.count(b'"') % 2 == 0
+        if alone or parse_record(raw, width) is not None:
+            records.append(raw)
+            group.clear()
+        elif len(group) > LONGEST_RECORD_LINES:
+            break
+    return records, group
+
+
+@functools.cache
+def _whole(width: int) -> re.Pattern[bytes]:
+    """A record by RFC 4180."""
+    cell = rb'(?:[^",\r\n]*+|"[^"]*+(?:""[^"]*+)*+")'
+    return re.compile(b",".join([cell] * width))
 
 
 def parse_record(raw: bytes, width: int) -> list[bytes] | None:

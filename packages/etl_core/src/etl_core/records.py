@@ -14,22 +14,20 @@ Memory: a chunk, its pieces, and eight bytes per key.
 from __future__ import annotations
 
 import hashlib
-import re
 from array import array
 from dataclasses import dataclass, field
-from itertools import compress, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from etl_core.dialect import parse_record, write_fields
+from etl_core.dialect import LONGEST_RECORD_LINES, parse_record, records_of, write_fields
+from etl_core.outline import outline_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _MODULUS = 1 << 256
 # The dictionary's longest record is some 12 kB. A "record" past this is an unbalanced quote.
 LONGEST_RECORD_BYTES = 1 << 20
-# A group of lines that never becomes a record is given up after this many lines.
-LONGEST_RECORD_LINES = 1000
 
 
 class RecordError(Exception):
@@ -125,22 +123,18 @@ class RecordReader:
     """
 
     def __init__(self, layout: Layout) -> None:
-        width = len(layout.header)
+        self._width = len(layout.header)
         column = {name: index for index, name in enumerate(layout.header)}
         self._layout = layout
-        self._width = width
         self._key = column[layout.key]
-        self._equal = [(column[name], value.encode()) for name, value in layout.equal.items()]
+        self._equal = {column[name]: value.encode() for name, value in layout.equal.items()}
         self._between: tuple[int, bytes, bytes] | None = None
         if layout.between is not None:
             name, low, high = layout.between
             self._between = (column[name], low.encode(), high.encode())
         self._volatile = frozenset(column[name] for name in layout.volatile)
-        # The usual case, cut out of the raw line without parsing it.
-        self._volatile_are_outermost = self._volatile == {0, width - 1}
-        wanted = {0, width - 1, self._key, *(index for index, _ in self._equal)}
-        self._seen = sorted(wanted | {self._between[0]} if self._between else wanted)
-        self._outline = _outline_pattern(width, self._seen)
+        bounded = self._between[0] if self._between else None
+        self._outline = outline_of(self._width, self._equal, self._key, bounded, self._volatile)
         self._sha256 = hashlib.sha256()
         self._received = 0
         self._records = 0
@@ -217,92 +211,46 @@ class RecordReader:
 
     def _take_lines(self, lines: bytes) -> bytes:
         """Take whole lines; returns those at the end that do not yet make a record."""
-        pieces = lines.split(b'"')
-        if len(pieces) % 2 == 0:
-            return self._take_slowly(lines)
-        # The outline of a record: its quoted fields reduced to a quote, one more for each doubled quote.
-        outlines = b'"'.join(pieces[::2]).split(b"\n")
-        outlines.pop()
-        matches = list(map(self._outline.fullmatch, outlines))
-        if None in matches and b'\\"' in lines:
-            return self._take_slowly(lines)
+        return b"" if self._take_together(lines) else self._take_singly(lines)
+
+    def _take_together(self, lines: bytes) -> bool:
+        """All records at once, if nothing about them is unusual. Here a download spends its processor time."""
+        cells = self._outline.cells_of(lines) if self._outline else None
+        if cells is None:
+            return False
+        if self._between is not None and cells.between:
+            _, low, high = self._between
+            if min(cells.between) < low or (high and max(cells.between) >= high):
+                return False
         records = lines.split(b"\n")
         records.pop()
-        if len(records) != len(outlines):
+        if len(records) != len(cells.keys):
             records = list(_join_broken_lines(records))
-        if None in matches:
-            raise self._misfit(records, outlines, matches.index(None))
-        cells = [match.groups() for match in matches if match]
-        if b"\\" in lines:
-            # It may be quoted in one dialect and bare in the other: such records are parsed.
-            plain = [b"\\" not in raw for raw in records]
-            self._take_parsed(raw for raw, is_plain in zip(records, plain, strict=True) if not is_plain)
-            records, cells = list(compress(records, plain)), list(compress(cells, plain))
-        if records and not self._take_plainly(records, cells):
-            self._take_parsed(records)
-        return b""
-
-    def _take_plainly(self, records: list[bytes], cells: list[tuple[bytes, ...]]) -> bool:
-        """All records at once, column by column, if nothing about them is unusual.
-
-        This is where a download spends its processor time: one pattern a record and list
-        comprehensions over whole chunks cost half of a loop over fields.
-        """
-        column = dict(zip(self._seen, zip(*cells, strict=True), strict=True))
-        if not self._volatile_are_outermost or any(map(_has_quoted, (column[0], column[self._width - 1]))):
-            return False
-        if any(column[index].count(value) != len(records) for index, value in self._equal):
-            return False
-        if self._between is not None:
-            index, low, high = self._between
-            values = set(column[index])
-            if _has_quoted(values) or min(values) < low or (high and max(values) >= high):
-                return False
-        keys = column[self._key]
-        if _has_quoted(keys):
-            return False
         sha256 = hashlib.sha256
-        steady = [raw[raw.index(b",") + 1 : raw.rindex(b",")] for raw in records]
-        digests = [sha256(body).digest() for body in steady]
+        # The first and the last column are the volatile ones, and not quoted.
+        digests = [sha256(raw[raw.index(b",") + 1 : raw.rindex(b",")]).digest() for raw in records]
         self._content = (self._content + sum(map(int.from_bytes, digests))) % _MODULUS
-        self._keys.add_all(keys)
+        self._keys.add_all(cells.keys)
         self._records += len(records)
         return True
 
-    def _take_slowly(self, lines: bytes) -> bytes:
-        r"""Lines that RFC 4180 alone does not explain: those around a ``\\"`` record by record, in either dialect."""
-        if b'\\"' not in lines and lines.count(b'"') % 2 == 0:
-            raise RecordError(
-                "malformed", f"a quote in the wrong place after record {self._records}: {_excerpt(lines)}"
-            )
-        plain: list[bytes] = []
-        group: list[bytes] = []
-        for line in lines.split(b"\n")[:-1]:
-            if not group and b'\\"' not in line and line.count(b'"') % 2 == 0:
-                plain.append(line)
-                continue
-            group.append(line)
-            raw = b"\n".join(group)
-            if parse_record(raw, self._width) is not None:
-                self._take_one(raw)
-                group.clear()
-            elif len(group) == 1 and b'"' not in raw:
-                raise self._misfit([raw], [raw], 0)
-            elif len(group) > LONGEST_RECORD_LINES:
-                raise RecordError("malformed", f"record {self._records + 1} cannot be read: {_excerpt(raw)}")
-        if plain:
-            self._take_lines(b"".join(line + b"\n" for line in plain))
-        return b"".join(line + b"\n" for line in group)
-
-    def _take_parsed(self, records: Iterable[bytes]) -> None:
+    def _take_singly(self, lines: bytes) -> bytes:
+        """Those that need it record by record, in either dialect; the rest, if that is not all, together."""
+        records, open_lines = records_of(lines.split(b"\n")[:-1], self._width)
+        plain = b"".join(raw + b"\n" for raw in records if b"\\" not in raw)
+        together = len(plain) < len(lines) and self._take_together(plain)
         for raw in records:
-            self._take_one(raw)
+            if not together or b"\\" in raw:
+                self._take_one(raw)
+        if len(open_lines) > LONGEST_RECORD_LINES:
+            raise RecordError("malformed", f"record {self._records + 1} cannot be read: {_excerpt(open_lines[0])}")
+        return b"".join(line + b"\n" for line in open_lines)
 
     def _take_one(self, raw: bytes) -> None:
         fields = parse_record(raw, self._width)
         if fields is None:
-            raise RecordError("malformed", f"record {self._records + 1} cannot be read: {_excerpt(raw)}")
-        for index, value in self._equal:
+            raise self._misfit(raw)
+        for index, value in self._equal.items():
             if fields[index] != value:
                 raise self._foreign(index, fields[index], value.decode())
         if self._between is not None:
@@ -321,29 +269,14 @@ class RecordReader:
             "foreign", f"record {self._records + 1} has {name} {_excerpt(found)}, asked for was {wanted}"
         )
 
-    def _misfit(self, records: list[bytes], outlines: list[bytes], number: int) -> RecordError:
-        at = self._records + number + 1
-        width = outlines[number].count(b",") + 1
+    def _misfit(self, raw: bytes) -> RecordError:
+        at = self._records + 1
+        width = b"".join(raw.split(b'"')[::2]).count(b",") + 1
         if width == 1:
-            return RecordError("error_row", f"the source wrote in place of record {at}: {_excerpt(records[number])}")
+            return RecordError("error_row", f"the source wrote in place of record {at}: {_excerpt(raw)}")
         if width != self._width:
             return RecordError("width", f"record {at} has {width} fields, the header has {self._width}")
-        return RecordError("malformed", f"record {at} cannot be read: {_excerpt(records[number])}")
-
-
-def _outline_pattern(width: int, seen: list[int]) -> re.Pattern[bytes]:
-    """Matches an outline of ``width`` fields, each bare or quotes alone; captures the fields in ``seen``.
-
-    No dialect of ours writes a bare carriage return, or text beside the quotes of a field.
-    """
-    cell = rb'(?:[^",\r]*+|"++)'
-    fields = [b"(" + cell + b")" if index in seen else cell for index in range(width)]
-    return re.compile(b",".join(fields))
-
-
-def _has_quoted(cells: Iterable[bytes]) -> bool:
-    """Whether one of these cells of outlines is that of a quoted field: one quote or, with doubled ones in it, more."""
-    return any(cell[:1] == b'"' for cell in set(cells))
+        return RecordError("malformed", f"record {at} cannot be read: {_excerpt(raw)}")
 
 
 def _join_broken_lines(lines: list[bytes]) -> Iterator[bytes]:

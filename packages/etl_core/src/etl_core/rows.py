@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import re
 from typing import TYPE_CHECKING
 
-from etl_core.dialect import parse_record, write_fields
-from etl_core.records import LONGEST_RECORD_BYTES, LONGEST_RECORD_LINES, RecordError
+from etl_core.dialect import LONGEST_RECORD_LINES, parse_record, records_of, write_fields
+from etl_core.records import LONGEST_RECORD_BYTES, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 Row = tuple[bytes, list[str]]
 # The csv module refuses fields over 131,072 characters, by a limit that the whole process shares.
 _LONGEST_FOR_CSV = 100_000
-_CELL = rb'(?:[^",\r\n]*+|"(?:[^"]++|"")*+")'
 
 
 def verified_rows(chunks: Iterable[bytes], sha256: str) -> Iterator[Row]:
@@ -57,52 +55,20 @@ def verified_rows(chunks: Iterable[bytes], sha256: str) -> Iterator[Row]:
 
 def _rows(chunks: Iterator[bytes]) -> Iterator[Row]:
     r"""As ``records`` decides: a chunk is RFC 4180 if it can be; only if not, ``\\"`` is looked at line by line."""
-    width, tail, rfc4180 = 0, b"", re.compile(b"")
+    width, tail = 0, b""
     for chunk in chunks:
-        whole = tail + chunk
-        *lines, tail = whole.split(b"\n")
+        *lines, tail = (tail + chunk).split(b"\n")
         if not width and lines:
             width = lines[0].count(b",") + 1  # titles hold no comma
-            rfc4180 = re.compile(b",".join([_CELL] * width))
-        records, open_lines = _by_quotes(lines)
-        if b'\\"' in whole and (open_lines or not all(map(rfc4180.fullmatch, records))):
-            records, open_lines = _line_by_line(lines, width)
+        records, open_lines = records_of(lines, width)
+        if len(open_lines) > LONGEST_RECORD_LINES:
+            raise RecordError("malformed", f"{LONGEST_RECORD_LINES} lines and no record")
         yield from _read(records, width)
         tail = b"".join(line + b"\n" for line in open_lines) + tail
         if len(tail) > LONGEST_RECORD_BYTES:
             raise RecordError("malformed", f"a record has no end within {LONGEST_RECORD_BYTES} bytes")
     if tail:
         raise RecordError("truncated", "the part ends inside a record")
-
-
-def _by_quotes(lines: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """Records by RFC 4180, and lines at the end that do not yet make one."""
-    records: list[bytes] = []
-    group: list[bytes] = []
-    inside = 0
-    for line in lines:
-        group.append(line)
-        inside ^= line.count(b'"') & 1
-        if not inside:
-            records.append(b"\n".join(group))
-            group.clear()
-    return records, group
-
-
-def _line_by_line(lines: list[bytes], width: int) -> tuple[list[bytes], list[bytes]]:
-    """Likewise in either dialect."""
-    records: list[bytes] = []
-    group: list[bytes] = []
-    for line in lines:
-        group.append(line)
-        raw = b"\n".join(group)
-        alone = len(group) == 1 and b'\\"' not in line and line.count(b'"') % 2 == 0
-        if alone or parse_record(raw, width) is not None:
-            records.append(raw)
-            group.clear()
-        elif len(group) > LONGEST_RECORD_LINES:
-            raise RecordError("malformed", f"{LONGEST_RECORD_LINES} lines and no record")
-    return records, group
 
 
 def _read(records: list[bytes], width: int) -> Iterator[Row]:

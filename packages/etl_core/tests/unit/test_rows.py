@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl_core import rows as rows_module
-from etl_core.records import LONGEST_RECORD_BYTES, LONGEST_RECORD_LINES, Layout, RecordError, RecordReader
+from etl_core.dialect import LONGEST_RECORD_LINES
+from etl_core.records import LONGEST_RECORD_BYTES, Layout, RecordError, RecordReader
 from etl_core.rows import Row, verified_rows
 from packages.etl_core.tests.support.tables import php_csv, php_line
 
