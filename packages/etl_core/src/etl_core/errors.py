@@ -27,17 +27,22 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class ExitStatus:
-    """One row of the exit-status table: the number, what it means, who acts on it."""
+    """One row of the exit-status table: the number, what it means, who acts on it.
+
+    ``again`` says whether the same command may end better if it is simply run again: Kubernetes
+    is told so in each Job's ``podFailurePolicy``.
+    """
 
     code: int
     meaning: str
     who_acts: str
+    again: bool = True
 
 
 DONE = ExitStatus(0, "done, or already done", "nobody")
 BUG = ExitStatus(1, "a bug: traceback in the log", "the maintainers")
-USAGE = ExitStatus(2, "wrong usage", "the caller")
-PERMANENT = ExitStatus(3, "permanent: fix configuration or data", "a person")
+USAGE = ExitStatus(2, "wrong usage", "the caller", again=False)
+PERMANENT = ExitStatus(3, "permanent: fix configuration or data", "a person", again=False)
 TEMPORARY = ExitStatus(4, "temporary: run again", "the scheduler")
 INTERRUPTED = ExitStatus(130, "interrupted (SIGINT), work kept", "nobody")
 TERMINATED = ExitStatus(143, "terminated (SIGTERM), work kept", "nobody")

@@ -1,0 +1,188 @@
+"""A Kubernetes Job as plain dictionaries: names, bodies, what a failed pod means. Touches no cluster.
+
+Field names and rules: the batch/v1 reference. Needs Kubernetes 1.31 (podFailurePolicy), and for
+indexed Jobs 1.33 (backoffLimitPerIndex), where they are generally available.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from etl_core.errors import EXIT_STATUSES, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The Job's name becomes a label of its pods, and label values end at 63 (kubernetes/kubernetes#50850).
+LONGEST_NAME = 63
+CONTAINER = "job"
+USER = 10001  # of the image; any user but root does
+SPEC_DIGEST = "openpayments.io/spec-sha256"
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What a Job of ours consists of. ``indexes`` makes it an Indexed Job of so many pods at once.
+
+    ``marks`` are labels and ``notes`` annotations that do not change what the Job does: the run it
+    was created for, where its plan lies. They and ``args`` are left out of the digest; ``identity``
+    is in it, and says what the Job is to leave behind.
+    """
+
+    name: str
+    identity: Mapping[str, str]
+    image: str
+    args: tuple[str, ...]
+    service_account: str
+    image_pull_policy: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_from: tuple[str, ...] = ()  # configmap/NAME or secret/NAME
+    labels: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    indexes: int | None = None
+    max_failed_indexes: int | None = None
+    tries: int = 3  # further ones after the first, not counting disruptions
+    cpu: str = "500m"
+    memory: str = "512Mi"
+    scratch: str = "2Gi"
+    grace_seconds: int = 60  # longer than GRACE_SECONDS: what a window takes to finish or be dropped
+    try_seconds: int = 6 * 3600
+    keep_seconds: int = 6 * 3600
+    queue: str = ""
+
+
+def job_name(slug: str, *identity: str) -> str:
+    """A name that the same work always has, and no other: a slug for people, a hash of all of it.
+
+    Two long ids may share a prefix, so the hash is of the whole identity, never of the slug.
+    """
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
+    readable = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[: LONGEST_NAME - len(digest) - 1].rstrip("-")
+    return f"{readable}-{digest}" if readable else f"job-{digest}"
+
+
+def pod_failure_policy(*, indexed: bool) -> dict[str, Any]:
+    """What Kubernetes is to do with a failed pod, from the exit-status table; the first rule that fits counts.
+
+    A disruption is nobody's failure and no try. A status that running again cannot mend ends the
+    Job, or the index, at once. Anything else is a try.
+    """
+    final = sorted(status.code for status in EXIT_STATUSES if not status.again)
+    return {
+        "rules": [
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {"action": "FailIndex" if indexed else "FailJob", "onExitCodes": {"operator": "In", "values": final}},
+        ]
+    }
+
+
+def label_value(text: str) -> str:
+    """``text`` if it can be a label's value.
+
+    Raises:
+        DataError: it cannot. Labels select; a value cut to fit would select what is not meant.
+
+    """
+    if not _LABEL.fullmatch(text):
+        raise DataError(f"{text!r} can be no label of a Kubernetes object.")
+    return text
+
+
+def spec_digest(body: Mapping[str, Any]) -> str:
+    """SHA-256 of what a Job body makes Kubernetes do, without what only says for whom."""
+    return str(body["metadata"]["annotations"][SPEC_DIGEST])
+
+
+def job_body(spec: JobSpec) -> dict[str, Any]:
+    """The body to create: hardened, bounded in tries and time, and removed some hours after its end."""
+    does = _spec_of(spec)
+    digest = hashlib.sha256(json.dumps([dict(spec.identity), does], sort_keys=True).encode()).hexdigest()
+    does["template"]["spec"]["containers"][0]["args"] = list(spec.args)
+    labels = {name: label_value(value) for name, value in {**spec.labels, **spec.marks}.items()}
+    does["template"]["metadata"]["labels"] = labels
+    queue = {"kueue.x-k8s.io/queue-name": label_value(spec.queue)} if spec.queue else {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": spec.name,
+            "labels": labels | queue,
+            "annotations": {**spec.notes, SPEC_DIGEST: digest},
+        },
+        "spec": does,
+    }
+
+
+def _spec_of(spec: JobSpec) -> dict[str, Any]:
+    indexed = spec.indexes is not None
+    tries: dict[str, Any] = {"backoffLimit": spec.tries}
+    if indexed:
+        tries = {
+            "completionMode": "Indexed",
+            "completions": spec.indexes,
+            "parallelism": spec.indexes,
+            "backoffLimitPerIndex": spec.tries,
+            "maxFailedIndexes": spec.indexes if spec.max_failed_indexes is None else spec.max_failed_indexes,
+        }
+    return {
+        **tries,
+        **({"suspend": True} if spec.queue else {}),  # Kueue starts it when there is room
+        "podFailurePolicy": pod_failure_policy(indexed=indexed),
+        "podReplacementPolicy": "Failed",
+        "ttlSecondsAfterFinished": spec.keep_seconds,
+        "template": {
+            "metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}},
+            "spec": {
+                "restartPolicy": "Never",
+                "serviceAccountName": spec.service_account,
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "activeDeadlineSeconds": spec.try_seconds,
+                "terminationGracePeriodSeconds": spec.grace_seconds,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": USER,
+                    "runAsGroup": USER,
+                    "fsGroup": USER,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [_container_of(spec)],
+                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": spec.scratch}}],
+            },
+        },
+    }
+
+
+def _container_of(spec: JobSpec) -> dict[str, Any]:
+    pull = {"imagePullPolicy": spec.image_pull_policy} if spec.image_pull_policy else {}
+    sources = [_source_of(text) for text in spec.env_from]
+    return {
+        "name": CONTAINER,
+        "image": spec.image,
+        **pull,
+        "env": [{"name": name, "value": value} for name, value in sorted(spec.env.items())],
+        **({"envFrom": sources} if sources else {}),
+        # Memory is not shared out again once taken, so its request is its limit; a processor is.
+        "resources": {"requests": {"cpu": spec.cpu, "memory": spec.memory}, "limits": {"memory": spec.memory}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - the container's own
+    }
+
+
+def _source_of(text: str) -> dict[str, Any]:
+    kind, _, name = text.partition("/")
+    fields = {"configmap": "configMapRef", "secret": "secretRef"}
+    if kind not in fields or not name:
+        raise DataError(f"{text!r} is neither configmap/NAME nor secret/NAME.")
+    return {fields[kind]: {"name": name}}
