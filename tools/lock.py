@@ -1,9 +1,10 @@
-"""The lock and its export: ``lock.py make``, ``lock.py check``, ``lock.py prove``.
+"""The lock and its exports: ``lock.py make``, ``lock.py check``, ``lock.py prove``.
 
 poetry.lock is the truth, constraints.txt its export for pip, so that nobody needs Poetry to use or test this.
+docker/requirements/ is what of it goes into the image, with hashes; see ``tools/image_requirements.py``.
 
-make   re-makes both, keeping versions where it can (``--regenerate`` takes the newest)
-check  compares both with the pyproject.toml files without Poetry, in every `make check`
+make   re-makes all, keeping versions where it can (``--regenerate`` takes the newest)
+check  compares all with the pyproject.toml files without Poetry, in every `make check`
 prove  lets Poetry itself compare, in CI; where Poetry cannot be installed it says so and passes
 """
 
@@ -19,6 +20,9 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a file, it sees its own folder only
+from tools import image_requirements
 
 ROOT = Path(__file__).resolve().parent.parent
 POETRY_VENV = ROOT / ".venv-poetry"
@@ -65,7 +69,9 @@ def faults(root: Path) -> list[str]:
         if isinstance(value, dict) and "path" in value:
             found += package_faults(root / value["path"], ours)
     locked = {(package["name"], package["version"]) for package in lock["package"] if not is_ours(package)}
-    return found + constraint_faults((root / "constraints.txt").read_text(), locked)
+    found += constraint_faults((root / "constraints.txt").read_text(), locked)
+    # What the lock is wrong about, the files made of it are, too; its own faults are said alone.
+    return found or image_requirements.faults(root)
 
 
 def is_ours(package: Document) -> bool:
@@ -164,6 +170,7 @@ def make(*, regenerate: bool) -> int:
     install_poetry()
     print(poetry("lock", *(["--regenerate"] if regenerate else [])), end="")
     (ROOT / "constraints.txt").write_text(export())
+    image_requirements.write(ROOT)
     return 0
 
 

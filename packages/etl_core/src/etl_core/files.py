@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from etl_core.errors import AccessError, PermanentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 READ_BYTES = 1024 * 1024
 # A lock file that goes away again and again does so because others come and go, never this often.
 MOST_TRIES = 1000
+# Docker puts the first into a container, Podman the second into most, docker/data-pipeline.Dockerfile the third.
+CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"), Path("/etc/container-image"))
 
 
 def sha256_of(path: Path) -> str:
@@ -135,8 +137,24 @@ def explained(doing: str) -> Iterator[None]:
                 message, advice="Free some space and run the same command again; work done is kept."
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise AccessError(message, advice="Check who owns it, and whether it is mounted read-only.") from error
+            raise AccessError(message, advice=not_ours_advice(contained=in_container())) from error
         raise PermanentError(message) from error
+
+
+def in_container(marks: Iterable[Path] = CONTAINER_MARKS) -> bool:
+    """Whether this process runs in a container, where files are another user's more often than not."""
+    return any(mark.exists() for mark in marks)
+
+
+def not_ours_advice(*, contained: bool) -> str:
+    """What to try where the system forbids us a file."""
+    advice = "Check who owns it, and whether it is mounted read-only."
+    if not contained:
+        return advice
+    return (
+        f"{advice} In a container, mount the folder and run as its owner: "
+        '--user "$(id -u):$(id -g)" -v ./data:/app/data (in Kubernetes, fsGroup).'
+    )
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from etl_core.files import Scratch, sha256_of, sync_directory, write_synced
+from etl_core.files import Scratch, in_container, not_ours_advice, sha256_of, sync_directory, write_synced
 
 
 class FilesCase(unittest.TestCase):
@@ -160,3 +160,18 @@ class ScratchFolders(FilesCase):
             thread.join(60)
         self.assertEqual(failures, [])
         self.assertFalse(self.parent.exists())
+
+
+class WhatToTryWhereAFileIsForbidden(FilesCase):
+    def test_names_the_user_of_the_container_in_a_container_only(self):
+        flag = '--user "$(id -u):$(id -g)"'
+
+        self.assertIn(flag, not_ours_advice(contained=True))
+        self.assertNotIn(flag, not_ours_advice(contained=False))
+
+    def test_a_container_is_known_by_the_marks_in_it(self):
+        mark = self.folder / "mark"
+
+        self.assertFalse(in_container([mark]))
+        mark.touch()
+        self.assertTrue(in_container([self.folder / "other", mark]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from etl_core.files import in_container, not_ours_advice
 from etl_core.lake.directory import DirectoryStore
 from packages.etl_core.tests.integration.lake.conftest import sha256
 from packages.etl_core.tests.support.children import child, line, run, say, start
@@ -273,7 +274,7 @@ ATTEMPTS = (
     store.close()
 """
 )
-ADVICE = "Check who owns it, and whether it is mounted read-only."
+ADVICE = not_ours_advice(contained=in_container())
 
 
 def attempts(root, folder, mode):

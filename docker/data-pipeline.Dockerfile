@@ -1,0 +1,80 @@
+# The one image of all jobs. From the repository's root:
+#
+#     docker build -f docker/data-pipeline.Dockerfile -t etl-data-pipeline .
+#
+# What is slow comes first: a change of our source rebuilds two small layers, in seconds. The `job` stage holds what
+# was installed from wheels and nothing that built them. Why so: docs/decisions/0006-one-image.md.
+
+ARG PYTHON=3.11
+ARG BASE=docker.io/library/python:${PYTHON}-slim
+
+
+FROM ${BASE} AS dependencies
+# Names of further extras of openpayments-data-pipeline, separated by spaces; each has its file in docker/requirements/.
+ARG EXTRAS=""
+ENV PIP_CACHE_DIR=/var/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+COPY docker/requirements /requirements
+RUN --mount=type=cache,target=/var/cache/pip,sharing=locked \
+    set -eu; \
+    python -m venv --without-pip /opt/venv; \
+    set -- --requirement /requirements/runtime.txt; \
+    for extra in ${EXTRAS}; do \
+        [ -f "/requirements/${extra}.txt" ] || { echo "there is no extra ${extra}: see docker/requirements" >&2; exit 1; }; \
+        set -- "$@" --requirement "/requirements/${extra}.txt"; \
+    done; \
+    pip --python /opt/venv/bin/python install --quiet --require-hashes --only-binary :all: "$@"; \
+    # Of the client of Kubernetes we use the connection: its asynchronous twin (68 MB) and the bytecode of 900
+    # generated classes (23 MB) would be most of the image.
+    cd /opt/venv/lib/python3*/site-packages/kubernetes; \
+    rm -r aio; \
+    find client/api client/models -name __pycache__ -prune -exec rm -r {} +
+
+
+FROM dependencies AS wheels
+RUN --mount=type=cache,target=/var/cache/pip,sharing=locked \
+    python -m venv /opt/build \
+    && /opt/build/bin/pip install --quiet --require-hashes --only-binary :all: --requirement /requirements/build.txt
+COPY packages /packages
+# Built where nothing can be fetched: the backend is there already.
+RUN for package in etl_core data_pipeline sandbox; do \
+        /opt/build/bin/pip wheel --quiet --no-index --no-deps --no-build-isolation \
+            --wheel-dir "/wheels/${package}" "/packages/${package}" || exit 1; \
+    done
+
+
+FROM ${BASE} AS runtime
+# A home that any user may write to; Python writes nothing beside the code and holds no line back.
+ENV PATH=/opt/venv/bin:${PATH} HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+COPY --from=dependencies /opt/venv /opt/venv
+# By this an error message knows that --user may help: not every runtime leaves a mark of its own.
+RUN echo etl-data-pipeline > /etc/container-image
+# Relative lakes, such as the default ./data, lie below here. There is no /app/data: a lake inside a container would
+# be gone with it, so one must be mounted.
+WORKDIR /app
+
+
+# The simulated source, for the demo of docker/compose.yaml: `--target sandbox`.
+FROM runtime AS sandbox
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    pip --python /opt/venv/bin/python install --quiet --no-cache-dir --no-index --no-deps /wheels/sandbox/*.whl
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "sandbox"]
+CMD ["serve", "--port", "8000"]
+
+
+FROM runtime AS job
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    pip --python /opt/venv/bin/python install --quiet --no-cache-dir --no-index --no-deps \
+        /wheels/etl_core/*.whl /wheels/data_pipeline/*.whl
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="etl-data-pipeline" \
+      org.opencontainers.image.description="One command, many jobs: a program year of CMS Open Payments as files proved complete" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# A number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+# Words, not a line for a shell: signals reach Python, which is process 1.
+ENTRYPOINT ["data-pipeline"]
+CMD ["list"]
