@@ -1,0 +1,174 @@
+# EKS with two node groups: one small on-demand node that submits and watches, and spot nodes for workers, whose loss
+# costs a window of one slice. Or a cluster that is there already: then nothing is made and its names are passed on.
+
+data "aws_partition" "current" {}
+
+locals {
+  make = var.mode == "create" ? 1 : 0
+
+  node_policies = ["AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryReadOnly"]
+}
+
+resource "aws_iam_role" "cluster" {
+  count = local.make
+
+  name = "${var.name}-cluster"
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "eks.amazonaws.com" } }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "cluster" {
+  count = local.make
+
+  role       = aws_iam_role.cluster[0].name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/AmazonEKSClusterPolicy"
+}
+
+resource "aws_eks_cluster" "this" {
+  # checkov:skip=CKV_AWS_58:EKS encrypts all of etcd with a key of its own since 1.28; there are no Secrets of ours in it.
+  # checkov:skip=CKV_AWS_39:The public endpoint is on only where api_cidrs names blocks.
+  # checkov:skip=CKV_AWS_38:api_cidrs refuses 0.0.0.0/0.
+  count = local.make
+
+  name                      = var.name
+  version                   = var.kubernetes_version
+  role_arn                  = aws_iam_role.cluster[0].arn
+  enabled_cluster_log_types = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+
+  access_config {
+    authentication_mode                         = "API" # no aws-auth ConfigMap, which one typo locks everybody out of
+    bootstrap_cluster_creator_admin_permissions = true
+  }
+
+  vpc_config {
+    subnet_ids              = var.subnet_ids
+    endpoint_private_access = true
+    endpoint_public_access  = length(var.api_cidrs) > 0
+    public_access_cidrs     = length(var.api_cidrs) > 0 ? var.api_cidrs : null
+  }
+
+  depends_on = [aws_iam_role_policy_attachment.cluster]
+}
+
+resource "aws_eks_access_entry" "administrator" {
+  for_each = toset(var.mode == "create" ? var.administrators : [])
+
+  cluster_name  = aws_eks_cluster.this[0].name
+  principal_arn = each.value
+}
+
+resource "aws_eks_access_policy_association" "administrator" {
+  for_each = aws_eks_access_entry.administrator
+
+  cluster_name  = each.value.cluster_name
+  principal_arn = each.value.principal_arn
+  policy_arn    = "arn:${data.aws_partition.current.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+
+  access_scope {
+    type = "cluster"
+  }
+}
+
+# Service accounts get roles through this; see the module identity.
+resource "aws_iam_openid_connect_provider" "this" {
+  count = local.make
+
+  url            = aws_eks_cluster.this[0].identity[0].oidc[0].issuer
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+resource "aws_iam_role" "node" {
+  count = local.make
+
+  name = "${var.name}-node"
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "ec2.amazonaws.com" } }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "node" {
+  for_each = toset(var.mode == "create" ? local.node_policies : [])
+
+  role       = aws_iam_role.node[0].name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/${each.value}"
+}
+
+resource "aws_launch_template" "node" {
+  count = local.make
+
+  name_prefix = "${var.name}-node-"
+
+  metadata_options {
+    http_endpoint = "enabled"
+    http_tokens   = "required"
+    # 1: a pod whose own role fails does not fall back to the node's, and says so.
+    http_put_response_hop_limit = 1
+  }
+
+  block_device_mappings {
+    device_name = "/dev/xvda"
+
+    ebs {
+      volume_size = 40
+      volume_type = "gp3"
+      encrypted   = true
+    }
+  }
+}
+
+resource "aws_eks_node_group" "steady" {
+  count = local.make
+
+  cluster_name    = aws_eks_cluster.this[0].name
+  node_group_name = "steady"
+  node_role_arn   = aws_iam_role.node[0].arn
+  subnet_ids      = var.subnet_ids
+  capacity_type   = "ON_DEMAND"
+  instance_types  = ["t3.medium"]
+  labels          = { capacity = "steady" }
+
+  launch_template {
+    id      = aws_launch_template.node[0].id
+    version = aws_launch_template.node[0].latest_version
+  }
+
+  scaling_config {
+    min_size     = 1
+    desired_size = 1
+    max_size     = 2
+  }
+
+  depends_on = [aws_iam_role_policy_attachment.node]
+}
+
+resource "aws_eks_node_group" "spot" {
+  count = local.make
+
+  cluster_name    = aws_eks_cluster.this[0].name
+  node_group_name = "spot"
+  node_role_arn   = aws_iam_role.node[0].arn
+  subnet_ids      = var.subnet_ids
+  capacity_type   = "SPOT"
+  instance_types  = var.spot_instance_types
+  labels          = { capacity = "spot" }
+
+  launch_template {
+    id      = aws_launch_template.node[0].id
+    version = aws_launch_template.node[0].latest_version
+  }
+
+  scaling_config {
+    min_size     = 0
+    desired_size = 0 # a run sets it, see docs/operations-aws.md; nothing here scales by itself
+    max_size     = var.spot_nodes
+  }
+
+  lifecycle {
+    ignore_changes = [scaling_config[0].desired_size]
+  }
+
+  depends_on = [aws_iam_role_policy_attachment.node]
+}

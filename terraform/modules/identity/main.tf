@@ -1,0 +1,65 @@
+# A role per stage. A policy is a JSON template in policies/, so that the tests evaluate the very document that is
+# applied, against every call the stage's jobs make; a role is a set of policies and somebody who may take it on.
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+locals {
+  bucket_arn = "arn:${data.aws_partition.current.partition}:s3:::${var.bucket}"
+
+  # What each role may do, by the names of policies; tests/infrastructure reads policies/roles.json too.
+  roles = jsondecode(file("${path.module}/policies/roles.json"))
+
+  attached = merge([
+    for role, said in local.roles : { for policy in said.policies : "${role}/${policy}" => { role = role, policy = policy } }
+  ]...)
+
+  people = jsonencode(
+    length(var.people) > 0 ? var.people : ["arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"]
+  )
+  issuer = trimprefix(try(regex("oidc-provider/(.+)$", var.oidc_provider_arn)[0], ""), "/")
+
+  # Without a cluster the roles of service accounts are people's, so that a worker's rights can be tried by hand.
+  trust = {
+    for role, said in local.roles : role => (
+      said.trust == "ec2" ? templatefile("${path.module}/policies/trust_ec2.json.tftpl", {})
+      : said.trust == "people_with_mfa" ? templatefile("${path.module}/policies/trust_people_with_mfa.json.tftpl", { people = local.people })
+      : said.trust == "people" || var.oidc_provider_arn == "" ? templatefile("${path.module}/policies/trust_people.json.tftpl", { people = local.people })
+      : templatefile("${path.module}/policies/trust_service_account.json.tftpl", {
+        oidc_provider_arn = var.oidc_provider_arn
+        oidc_issuer       = local.issuer
+        namespace         = var.namespace
+        service_account   = said.trust
+      })
+    )
+  }
+}
+
+resource "aws_iam_role" "stage" {
+  for_each = local.roles
+
+  name                 = "${var.name}-${replace(each.key, "_", "-")}"
+  description          = each.value.description
+  assume_role_policy   = local.trust[each.key]
+  max_session_duration = var.max_session_hours * 3600
+}
+
+resource "aws_iam_role_policy" "stage" {
+  for_each = local.attached
+
+  name   = each.value.policy
+  role   = aws_iam_role.stage[each.value.role].name
+  policy = templatefile("${path.module}/policies/${each.value.policy}.json.tftpl", { bucket_arn = local.bucket_arn })
+}
+
+# A session without a key, a port or an address: the way in beside SSH.
+resource "aws_iam_role_policy_attachment" "runner_ssm" {
+  role       = aws_iam_role.stage["runner"].name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
+}
+
+resource "aws_iam_instance_profile" "runner" {
+  name = "${var.name}-runner"
+  role = aws_iam_role.stage["runner"].name
+}

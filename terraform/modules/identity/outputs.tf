@@ -1,0 +1,24 @@
+output "role_arns" {
+  description = "ARN of each role, by stage."
+  value       = { for stage, role in aws_iam_role.stage : stage => role.arn }
+}
+
+output "role_names" {
+  description = "Name of each role, by stage, to attach more to it."
+  value       = { for stage, role in aws_iam_role.stage : stage => role.name }
+}
+
+output "service_accounts" {
+  description = "Role of each Kubernetes service account; goes into the eks overlay."
+  value       = { for stage, said in local.roles : said.trust => aws_iam_role.stage[stage].arn if startswith(said.trust, "data-pipeline-") }
+}
+
+output "overwriters" {
+  description = "Roles that may remove raw parts and proofs; the bucket's own policy refuses all others."
+  value       = [aws_iam_role.stage["collect"].arn, aws_iam_role.stage["overwrite"].arn]
+}
+
+output "runner_instance_profile" {
+  description = "Instance profile of the EC2 runner."
+  value       = aws_iam_instance_profile.runner.name
+}

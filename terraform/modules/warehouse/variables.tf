@@ -1,0 +1,71 @@
+variable "name" {
+  description = "Prefix of every name, so that two environments can live in one account."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,30}[a-z0-9]$", var.name))
+    error_message = "A name is 3 to 32 small letters, digits and hyphens, a letter first: it becomes part of names of many kinds."
+  }
+}
+
+variable "vpc_id" {
+  description = "The VPC of the workgroup's security group."
+  type        = string
+
+  validation {
+    condition     = startswith(var.vpc_id, "vpc-")
+    error_message = "A VPC id begins with vpc-."
+  }
+}
+
+variable "vpc_cidr" {
+  description = "Addresses that may connect: the VPC's own."
+  type        = string
+
+  validation {
+    condition     = can(cidrnetmask(var.vpc_cidr)) && var.vpc_cidr != "0.0.0.0/0"
+    error_message = "The VPC's IPv4 block."
+  }
+}
+
+variable "subnet_ids" {
+  description = "Private subnets. Three, over three zones: Redshift Serverless insists, except in us-west-1, where two zones do."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_ids) >= 3
+    error_message = "Redshift Serverless wants three subnets."
+  }
+}
+
+variable "bucket_arn" {
+  description = "The lake: COPY reads its curated zone."
+  type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:s3:::[a-z0-9][a-z0-9-]+$", var.bucket_arn))
+    error_message = "The ARN of a bucket."
+  }
+}
+
+variable "base_capacity" {
+  description = "Redshift Processing Units of a query. 8, the least: a year's curated rows fit in memory of that."
+  type        = number
+  default     = 8
+
+  validation {
+    condition     = var.base_capacity >= 8 && var.base_capacity <= 128 && var.base_capacity % 8 == 0
+    error_message = "8 to 128, in steps of 8."
+  }
+}
+
+variable "rpu_hours_a_month" {
+  description = "Hours times units after which queries are refused until the next month. 60: at most some 22 USD."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.rpu_hours_a_month >= 1
+    error_message = "One at least."
+  }
+}
