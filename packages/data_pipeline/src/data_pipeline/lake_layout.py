@@ -45,18 +45,22 @@ class SliceKeys:
         company_id = checked_company_id(self.company_id)
         return f"{_release_path(self.dataset, self.year, self.release)}/company_id={company_id}"
 
-    def part(self, number: int, of: int) -> str:
+    def part(self, number: int, of: int, generation: int = 1) -> str:
         """The raw part, exactly as the source sent it."""
-        return f"raw/{self._path}/part-{number}-of-{of}.csv"
+        return f"raw/{self._path}/part-{number}-of-{of}{_later(generation)}.csv"
 
-    def part_audit(self, number: int, of: int) -> str:
+    def part_audit(self, number: int, of: int, generation: int = 1) -> str:
         """The proof of a part."""
-        return f"metadata/audits/{self._path}/part-{number}-of-{of}.json"
+        return f"metadata/audits/{self._path}/part-{number}-of-{of}{_later(generation)}.json"
 
     @property
     def slice_audit(self) -> str:
-        """The proof of the whole slice."""
-        return f"metadata/audits/{self._path}/slice.json"
+        """The first proof of the whole slice."""
+        return self.slice_audit_of(1)
+
+    def slice_audit_of(self, generation: int) -> str:
+        """The proof of the whole slice that a count moved under the release has made necessary."""
+        return f"metadata/audits/{self._path}/slice{_later(generation)}.json"
 
     @property
     def audits(self) -> str:
@@ -75,14 +79,20 @@ def release_audits(dataset: str, year: int, release: str) -> str:
 
 
 def company_of_slice_audit(key: str) -> str | None:
-    """The company whose ``slice.json`` lies under ``key``; None for any other key."""
-    match = re.search(r"/company_id=([0-9]+)/slice\.json$", key)
+    """The company whose ``slice.json``, of any generation, lies under ``key``; None for any other key."""
+    match = re.search(r"/company_id=([0-9]+)/slice(?:\.[0-9]+)?\.json$", key)
     return match.group(1) if match else None
+
+
+def generation_of(key: str) -> int:
+    """Which of several proofs of one slice or part under one release lies under ``key``."""
+    match = re.search(r"\.([0-9]+)\.[a-z]+$", key)
+    return int(match[1]) if match else 1
 
 
 def audit_of_part(key: str) -> str | None:
     """Where the proof of the raw part ``key`` belongs; None for any other key."""
-    match = re.fullmatch(r"raw/(dataset=.+/company_id=[0-9]+/part-[0-9]+-of-[0-9]+)\.csv", key)
+    match = re.fullmatch(r"raw/(dataset=.+/company_id=[0-9]+/part-[0-9]+-of-[0-9]+(?:\.[0-9]+)?)\.csv", key)
     return f"metadata/audits/{match[1]}.json" if match else None
 
 
@@ -107,6 +117,26 @@ def run_of(key: str) -> str | None:
 def plan(run_id: str) -> str:
     """What a run set out to do."""
     return f"{_run(run_id)}/plan.json"
+
+
+def fan_out(run_id: str, shape: str) -> str:
+    """Which pod of a run works on what."""
+    return f"{_run(run_id)}/fan_out_{shape}.json"
+
+
+def claims(run_id: str) -> str:
+    """Prefix of what the pods of a packed run have taken in hand."""
+    return f"{_run(run_id)}/claims/"
+
+
+def claim(run_id: str, company_id: str, number: int, of: int) -> str:
+    """One window taken in hand by a pod."""
+    return f"{claims(run_id)}company_id={checked_company_id(company_id)}/part-{number}-of-{of}.json"
+
+
+def not_before(source: str) -> str:
+    """Until when nobody may ask a source, by any pod's experience; ``source`` is its host and port."""
+    return f"metadata/sources/{re.sub(r'[^a-z0-9.]+', '-', source.lower())}/not_before.json"
 
 
 def manifest(run_id: str) -> str:
@@ -158,13 +188,12 @@ def schema(dataset: str, year: int, release: str) -> str:
 def diff(dataset: str, year: int, older: str, newer: str, company_id: str | None = None, number: int = 1) -> str:
     """What changed between two releases, of all companies or of one; ``number`` counts reports that differ."""
     one = "" if company_id is None else f"_company_id={checked_company_id(company_id)}"
-    later = f".{number}" if number > 1 else ""
-    return f"metadata/diffs/dataset={dataset}/year={year}/{older}_to_{newer}{one}{later}.csv"
+    return f"metadata/diffs/dataset={dataset}/year={year}/{older}_to_{newer}{one}{_later(number)}.csv"
 
 
 def log(run_id: str, number: int) -> str:
     """The log of a run; a run that went on after a break has several."""
-    return f"metadata/logs/run_id={checked_run_id(run_id)}{f'.{number}' if number > 1 else ''}.log"
+    return f"metadata/logs/run_id={checked_run_id(run_id)}{_later(number)}.log"
 
 
 def metrics(run_id: str, number: int) -> str:
@@ -180,6 +209,11 @@ def source_report(moment: str) -> str:
 def lake_probe(name: str) -> str:
     """What ``doctor`` writes to try a lake, and deletes again."""
     return f"metadata/doctor/probe-{name}"
+
+
+def _later(number: int) -> str:
+    """What the second and later ones of a name have in it."""
+    return f".{number}" if number > 1 else ""
 
 
 def _run(run_id: str) -> str:

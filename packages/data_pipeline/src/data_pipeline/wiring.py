@@ -32,8 +32,11 @@ from etl_core.telemetry import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from data_pipeline.fan_out.notice import Board
     from data_pipeline.open_payments.pipeline import Pipeline
     from data_pipeline.open_payments.source import Source
+    from etl_core.budget import Budget
+    from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
     from etl_core.retry import Retry
@@ -83,7 +86,9 @@ def _read_dotenv(path: Path) -> dict[str, str]:
 class Context:
     """What a job works with; each client is made when first asked for."""
 
-    def __init__(self, job: str, settings: Settings, stop: Stop, log_file: Path) -> None:
+    def __init__(
+        self, job: str, settings: Settings, stop: Stop, log_file: Path, *, is_one_of_many: bool = False
+    ) -> None:
         self.job = job
         self.settings = settings
         self.stop = stop
@@ -91,6 +96,7 @@ class Context:
         self.started = time.monotonic()
         self.run_id = settings.run_id
         self._log_file = log_file
+        self._is_one_of_many = is_one_of_many
         self._keeps_log = False
         self._emitted = False
 
@@ -120,7 +126,6 @@ class Context:
     def source(self) -> Source:
         """CMS Open Payments, or what ``OPEN_PAYMENTS_URL`` names."""
         from data_pipeline.open_payments.source import Source, is_temporary
-        from etl_core.budget import Budget
         from etl_core.http import HttpClient, HttpSettings, make_session
 
         url = self.settings.open_payments_url
@@ -135,18 +140,39 @@ class Context:
         client = HttpClient(
             values,
             session=make_session(values),
-            budget=Budget(
-                self.settings.source_max_streams,
-                _budget_folder(url),
-                sleep=self.stop.sleep,
-                check_stop=self.stop.check,
-            ),
+            budget=self._budget(url),
             retry=self.retry,
             telemetry=self.telemetry,
             check_stop=self.stop.check,
             is_temporary=is_temporary,
         )
         return Source(client)
+
+    def _budget(self, url: str) -> Budget:
+        """How much of the source this process may use; one of many pods also hears of what others learn."""
+        from etl_core.budget import Budget
+
+        ceiling, folder = self.settings.source_max_streams, _budget_folder(url)
+        sleep, check_stop = self.stop.sleep, self.stop.check
+        if self._is_one_of_many:
+            from data_pipeline.fan_out.notice import SharedBudget
+
+            return SharedBudget(ceiling, folder, self.board, sleep=sleep, check_stop=check_stop)
+        return Budget(ceiling, folder, sleep=sleep, check_stop=check_stop)
+
+    @cached_property
+    def board(self) -> Board:
+        """Where the pods of a fan-out tell each other to wait."""
+        from data_pipeline.fan_out.notice import Board
+
+        return Board(self.store, urlsplit(self.settings.open_payments_url).netloc)
+
+    def cluster(self, namespace: str) -> Cluster:
+        """The Kubernetes cluster of the pod, or of the kubeconfig."""
+        from etl_core.kube.client import connect
+        from etl_core.retry import Retry, RetryPolicy
+
+        return connect(namespace, retry=Retry(RetryPolicy(attempts=8, total_seconds=300.0), sleep=self.stop.sleep))
 
     @cached_property
     def progress(self) -> Progress:
@@ -237,8 +263,17 @@ def _budget_folder(url: str) -> Path:
 
 
 @contextlib.contextmanager
-def job_context(job: str, *, environ: Mapping[str, str] | None = None, **arguments: Any) -> Iterator[Context]:  # noqa: ANN401 - settings of any type
-    """The context of one job. ``arguments`` are settings given on the command line; None means not given."""
+def job_context(
+    job: str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    is_one_of_many: bool = False,
+    **arguments: Any,  # noqa: ANN401 - settings of any type
+) -> Iterator[Context]:
+    """The context of one job. ``arguments`` are settings given on the command line; None means not given.
+
+    ``is_one_of_many`` says that other machines ask the source for the same run.
+    """
     if environ is None:
         environ = os.environ
         # boto3 reads its own settings from the environment and knows nothing of ``.env``.
@@ -258,7 +293,7 @@ def job_context(job: str, *, environ: Mapping[str, str] | None = None, **argumen
         log_file.touch()
         with logs.configured(settings.log_format, settings.log_level, copy=log_file):
             logs.bind(job=job)
-            context = Context(job, settings, stop, log_file)
+            context = Context(job, settings, stop, log_file, is_one_of_many=is_one_of_many)
             watch = threading.Thread(target=_end_after_grace, args=(stop, settings.grace_seconds), daemon=True)
             watch.start()
             try:

@@ -77,6 +77,11 @@ class Budget:
         """Concurrent requests allowed now."""
         return min(self.ceiling, int(self._read().allowed))
 
+    @property
+    def held_until(self) -> float:
+        """The moment before which nothing is asked, in seconds since the epoch."""
+        return self._read().not_before
+
     @contextlib.contextmanager
     def slot(self) -> Iterator[float]:
         """Wait for a slot and hold it; gives the moment it was taken.

@@ -37,6 +37,12 @@ class Stop:
         self._asked = True
         self._wake.put(None)
 
+    def forget(self) -> None:
+        """The request is met; what follows, such as clearing up after it, may sleep again."""
+        self._asked = False
+        with contextlib.suppress(queue.Empty):
+            self._wake.get_nowait()
+
     def check(self) -> None:
         """Raise ``StoppedError`` if somebody asked to stop."""
         if self._asked:

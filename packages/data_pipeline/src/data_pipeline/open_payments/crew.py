@@ -37,15 +37,15 @@ class SliceWork(Protocol):
     """What a crew needs to know of slices."""
 
     def open(self, company: PlannedCompany) -> list[WindowTask]:
-        """The windows of a slice with their expected counts."""
+        """The windows of a slice with their expected counts; none if there is nothing of it to prove here."""
         ...
 
     def prove(self, task: WindowTask) -> Audit:
         """Prove one window."""
         ...
 
-    def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit:
-        """Close a slice all of whose windows are proved."""
+    def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit | None:
+        """Close a slice all of whose windows are proved; None if some are somebody else's to prove."""
         ...
 
 
@@ -60,7 +60,7 @@ class _Slice:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one slice ended in this run. ``error`` is None if it is proved."""
+    """How one slice ended in this run. ``error`` is None if it is proved, or others are still at work on it."""
 
     company: PlannedCompany
     audit: SliceAudit | None
@@ -166,6 +166,9 @@ class Crew:
         except PipelineError as error:
             one.errors.append(error)
             self._failed(error)
+            self._finish(one)
+            return
+        if not one.tasks:
             self._finish(one)
             return
         one.windows_left = len(one.tasks)

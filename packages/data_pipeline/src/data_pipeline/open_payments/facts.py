@@ -17,11 +17,15 @@ CountsFrom = Literal["grouped", "entities", "count"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Value(BaseModel):
+class Value(BaseModel):
+    """A frozen value that takes no field it does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Document(_Value):
+class Document(Value):
+    """An object of the lake."""
+
     schema_version: Literal[1] = 1
 
     def to_bytes(self) -> bytes:
@@ -33,7 +37,7 @@ class _Document(_Value):
         return self.model_dump_json().encode() + b"\n"
 
 
-class Release(_Value):
+class Release(Value):
     """One publication of one program year: what a slice belongs to."""
 
     dataset: str
@@ -51,7 +55,7 @@ class Release(_Value):
         return f"{self.modified}-{self.distribution_id[:8]}"
 
 
-class WindowFact(_Value):
+class WindowFact(Value):
     """Which rows of the slice a part holds: payment dates, as text, in ``[low, high)``; "" is open."""
 
     number: int
@@ -60,12 +64,13 @@ class WindowFact(_Value):
     high: str
 
 
-class Audit(_Document):
+class Audit(Document):
     """The proof of one part. There is none for a part that is not proved."""
 
     release: Release
     company_id: str
     window: WindowFact
+    generation: int = Field(1, description="above 1 where the source's count moved under the release: proved anew")
     key: str = Field(description="of the part, in the lake")
     url: str = Field(description="the request that answered these bytes; the first one of several pages")
     condition: str
@@ -77,7 +82,10 @@ class Audit(_Document):
     content_hash: Sha256 = Field(description="order-free, without Change_Type and Payment_Publication_Date")
     header_hash: Sha256
     count_before: int = Field(description="the source's count for the condition, before the rows were asked for")
-    count_after: int = Field(description="the same, after the last row had come")
+    count_after: int | None = Field(
+        description="the same, after the last row had come; null where the window is one of several, "
+        "all of which were counted at once before the slice was closed: counts_after of the slice"
+    )
     started_at: datetime
     proved_at: datetime
     seconds: float
@@ -86,11 +94,12 @@ class Audit(_Document):
     software: dict[str, str]
 
 
-class SliceAudit(_Document):
+class SliceAudit(Document):
     """Closes a slice: its parts tile it, and their records sum to the source's count."""
 
     release: Release
     company_id: str
+    generation: int = Field(1, description="above 1 where a later proof under the same release stands in its place")
     verdict: Verdict
     records: int
     bytes: int
@@ -98,10 +107,13 @@ class SliceAudit(_Document):
     parts: tuple[Audit, ...]
     count_before: int
     count_after: int
+    counts_after: tuple[int, ...] = Field(
+        (), description="the source's count of each window after the last row of all had come; empty for one window"
+    )
     proved_at: datetime
 
 
-class Attempt(_Document):
+class Attempt(Document):
     """One attempt that proved nothing, and why."""
 
     run_id: str
@@ -120,7 +132,7 @@ class Attempt(_Document):
     at: datetime
 
 
-class Selection(_Value):
+class Selection(Value):
     """What a run was asked for."""
 
     dataset: str
@@ -138,14 +150,14 @@ class Selection(_Value):
         return all(one is None for one in chosen)
 
 
-class PlannedCompany(_Value):
+class PlannedCompany(Value):
     """One slice to do; ``rows`` is None where nobody could say how many."""
 
     company_id: str
     rows: int | None
 
 
-class Plan(_Document):
+class Plan(Document):
     """What a run set out to do; written once, before anything is fetched."""
 
     run_id: str
@@ -157,7 +169,7 @@ class Plan(_Document):
     created_at: datetime
 
 
-class SliceResult(_Value):
+class SliceResult(Value):
     """One line of a manifest."""
 
     company_id: str
@@ -171,7 +183,7 @@ class SliceResult(_Value):
     seconds: float = 0.0
 
 
-class Closure(_Value):
+class Closure(Value):
     """Whether the year adds up."""
 
     closed: bool
@@ -181,7 +193,7 @@ class Closure(_Value):
     note: str
 
 
-class Manifest(_Document):
+class Manifest(Document):
     """What a run did: its commit, written once, last. A run without one does not exist for later stages."""
 
     run_id: str
@@ -206,4 +218,4 @@ class Manifest(_Document):
     software: dict[str, str]
 
 
-PUBLISHED: tuple[type[_Document], ...] = (Audit, SliceAudit, Attempt, Plan, Manifest)
+PUBLISHED: tuple[type[Document], ...] = (Audit, SliceAudit, Attempt, Plan, Manifest)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.open_payments.catalogue import Resolved
     from data_pipeline.open_payments.facts import CountsFrom, Manifest, Selection
+    from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source import Source
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
@@ -131,6 +132,15 @@ class Pipeline:
 
         """
         plan, todo = prepared.plan, prepared.todo
+        slices = self.slices(plan, prepared.resolved.table.columns, strategy)
+        self._progress.start(describe(plan.selection), slices=len(todo), rows=sum(one.rows or 0 for one in todo))
+        try:
+            return Crew(slices, streams=self._streams, on_slice=on_slice).run(todo)
+        finally:
+            self._progress.stop()
+
+    def slices(self, plan: Plan, columns: Columns, strategy: Strategy = "auto") -> Slices:
+        """The slices of a planned run: what a crew works on, in this process or in a pod."""
         audits = Audits(self._store, plan.release)
         fetcher = WindowFetcher(
             self._source,
@@ -142,22 +152,17 @@ class Pipeline:
             strategy=strategy,
             streams=self._streams,
         )
-        slices = Slices(
+        return Slices(
             self._source,
             audits,
             fetcher,
             run_id=plan.run_id,
             release=plan.release,
-            columns=prepared.resolved.table.columns,
+            columns=columns,
             trusted_counts=plan.counts_from != "entities",
             now=self._now,
             progress=self._progress,
         )
-        self._progress.start(describe(plan.selection), slices=len(todo), rows=sum(one.rows or 0 for one in todo))
-        try:
-            return Crew(slices, streams=self._streams, on_slice=on_slice).run(todo)
-        finally:
-            self._progress.stop()
 
     def commit(self, plan: Plan, outcomes: list[Outcome]) -> Manifest:
         """Look at the source once more, then write the manifest.

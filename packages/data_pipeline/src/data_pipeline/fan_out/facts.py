@@ -1,0 +1,35 @@
+"""What a fan-out writes into the lake: which pod works on what."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from data_pipeline.open_payments.facts import Document, Release, Value
+
+Shape = Literal["per-company", "packed"]
+
+
+class Unit(Value):
+    """One window of one slice: what a pod proves at a time."""
+
+    company_id: str
+    number: int
+    of: int
+    rows: int
+
+
+class FanOutPlan(Document):
+    """Written once per run and shape. A worker is told where it lies, its digest, and the number of its bin."""
+
+    run_id: str
+    shape: Shape
+    release: Release
+    streams: tuple[int, ...] = Field(description="concurrent requests of each bin's pod; at most the ceiling in all")
+    bins: tuple[tuple[Unit, ...], ...] = Field(description="heaviest first, in and among the bins")
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """All of them, bin by bin."""
+        return tuple(unit for bin_ in self.bins for unit in bin_)

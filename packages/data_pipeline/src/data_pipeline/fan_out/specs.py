@@ -1,0 +1,100 @@
+"""The Jobs of a fan-out plan: one per company, or one for all bins. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from etl_core.kube.jobs import LONGEST_NAME, JobSpec, job_body, job_name, spec_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from data_pipeline.fan_out.facts import FanOutPlan, Shape
+    from data_pipeline.open_payments.facts import Release
+
+PREFIX = "openpayments.io"
+UNIT = f"{PREFIX}/unit"
+ATTEMPT = f"{PREFIX}/attempt"
+ALL_BINS = "packed"
+
+
+@dataclass(frozen=True)
+class PodOptions:
+    """What every pod of a fan-out has alike."""
+
+    image: str
+    image_pull_policy: str = ""
+    service_account: str = "data-pipeline-worker"
+    queue: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_from: tuple[str, ...] = ()
+    cpu: str = "500m"
+    memory: str = "512Mi"
+    tries: int = 3
+    try_hours: float = 6.0
+
+
+def labels_of(release: Release, shape: Shape) -> dict[str, str]:
+    """What all Jobs of one release and shape are found by, whatever run made them."""
+    return {
+        "app.kubernetes.io/name": "data-pipeline",
+        "app.kubernetes.io/component": "fan-out-worker",
+        f"{PREFIX}/dataset": release.dataset,
+        f"{PREFIX}/year": str(release.year),
+        f"{PREFIX}/release": release.name,
+        f"{PREFIX}/shape": shape,
+    }
+
+
+def selector_of(release: Release, shape: Shape) -> str:
+    """The same as a label selector."""
+    return ",".join(f"{name}={value}" for name, value in labels_of(release, shape).items())
+
+
+def units_in(plan: FanOutPlan) -> tuple[str, ...]:
+    """What there is one Job for each, in the order in which they are begun."""
+    return (ALL_BINS,) if plan.shape == "packed" else tuple(bin_[0].company_id for bin_ in plan.bins)
+
+
+def spec_of(plan: FanOutPlan, digest: str, unit: str, attempt: int, options: PodOptions) -> JobSpec:
+    """The Job of one unit. Its name depends on what it does, not on the run that wants it done."""
+    packed = plan.shape == "packed"
+    index = None if packed else units_in(plan).index(unit)
+    release = plan.release
+    args = ["run", "fan_out_worker", "--", "--plan", plan.run_id, "--shape", plan.shape, "--digest", digest]
+    identity = {
+        "dataset": release.dataset,
+        "distribution": release.distribution_id,
+        "unit": digest if packed else unit,
+    }
+    share = max(plan.streams) if index is None else plan.streams[index]
+    spec = JobSpec(
+        name="",
+        identity=identity,
+        image=options.image,
+        image_pull_policy=options.image_pull_policy,
+        args=tuple(args if index is None else [*args, "--index", str(index)]),
+        service_account=options.service_account,
+        env={"LOG_FORMAT": "json", **options.env, "SOURCE_MAX_STREAMS": str(share)},
+        env_from=options.env_from,
+        labels={**labels_of(release, plan.shape), UNIT: unit},
+        marks={f"{PREFIX}/run-id": _as_label(plan.run_id), ATTEMPT: str(attempt)},
+        notes={f"{PREFIX}/run-id": plan.run_id, f"{PREFIX}/plan-sha256": digest},
+        indexes=len(plan.bins) if packed else None,
+        tries=options.tries,
+        cpu=options.cpu,
+        memory=options.memory,
+        try_seconds=round(options.try_hours * 3600),
+        queue=options.queue,
+    )
+    does = spec_digest(job_body(spec))
+    slug = f"op-{release.year}-{unit}"
+    return replace(spec, name=job_name(slug, *identity.values(), options.image, does, str(attempt)))
+
+
+def _as_label(run_id: str) -> str:
+    """A run id as a label; one too long for it, or that ends oddly, by its hash. The annotation has it whole."""
+    fits = len(run_id) <= LONGEST_NAME and run_id[-1].isalnum()
+    return run_id if fits else hashlib.sha256(run_id.encode()).hexdigest()[:32]

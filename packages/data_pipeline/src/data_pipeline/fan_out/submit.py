@@ -1,0 +1,275 @@
+"""The submitter: launches, looks every few seconds, removes what is done, explains what is not.
+
+It holds nothing that another submitter could not find out: Jobs have names that follow from their
+work, what is proved is in the lake, the plan is written once. Kill it, and the same command goes
+on; run two, and they adopt each other's Jobs.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from data_pipeline.fan_out import specs
+from data_pipeline.fan_out.decide import Decision, Known, Limits, SeenJob, breaker, decide, newest, seen
+from data_pipeline.fan_out.work import failed_attempt
+from data_pipeline.open_payments.audits import Audits, read_attempts, write_attempt
+from etl_core.errors import BlockedError, UnavailableError
+from etl_core.kube.client import QuotaError
+from etl_core.kube.diagnosis import Diagnosis, explain_job
+from etl_core.kube.jobs import job_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from data_pipeline.fan_out.facts import FanOutPlan
+    from data_pipeline.fan_out.notice import Board
+    from data_pipeline.fan_out.specs import PodOptions
+    from etl_core.kube.client import Cluster
+    from etl_core.lake import ObjectStore
+    from etl_core.progress import Progress
+
+# Names in one `in (…)` of a label selector; the URL stays under 8 KiB, which every proxy takes.
+NAMES_IN_SELECTOR = 80
+# An audit may be seen some looks after its pod ended: a listing is not the same instant as a list of Jobs.
+LOOKS_FOR_AN_AUDIT = 3
+SWEEPS = 120
+SWEEP_SECONDS = 1.0
+DOUBTS_AT_A_LOOK = 5
+
+_log = structlog.get_logger()
+
+
+@dataclass
+class Ended:
+    """How a fan-out ended: units that failed and why, and what it cost the cluster."""
+
+    created: int = 0
+    adopted: int = 0
+    looks: int = 0
+    failed: dict[str, Diagnosis] = field(default_factory=dict)
+    stopped: str = ""
+
+
+def sweep(cluster: Cluster, selector: str, sleep: Callable[[float], None]) -> int:
+    """Delete Jobs, then pods, until twice in a row nothing is left: a pod may appear after its Job was listed.
+
+    Gives how many Jobs there were. Raises ``UnavailableError`` if some are there after two minutes.
+    """
+    deleted, empty = 0, 0
+    for _ in range(SWEEPS):
+        jobs, pods = len(list(cluster.jobs(selector))), len(list(cluster.pods(selector)))
+        deleted = max(deleted, jobs)
+        empty = 0 if jobs or pods else empty + 1
+        if empty == 2:
+            return deleted
+        if jobs:
+            cluster.delete_jobs(selector)
+        elif pods:
+            cluster.delete_pods(selector)
+        sleep(SWEEP_SECONDS)
+    raise UnavailableError("Jobs or pods are still there after two minutes of deleting.", advice="Run it again.")
+
+
+class Submitter:
+    """One fan-out plan on one cluster."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: ObjectStore,
+        plan: FanOutPlan,
+        digest: str,
+        options: PodOptions,
+        limits: Limits,
+        *,
+        board: Board,
+        progress: Progress,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._plan = plan
+        self._digest = digest
+        self._options = options
+        self._limits = limits
+        self._board = board
+        self._progress = progress
+        self._now = now
+        self._sleep = sleep
+        self._clock = clock
+        self._audits = Audits(store, plan.release)
+        self._units = specs.units_in(plan)
+        self._companies = {unit.company_id: 0 for unit in plan.units}
+        for unit in plan.units:
+            self._companies[unit.company_id] += unit.rows
+        self._selector = specs.selector_of(plan.release, plan.shape)
+        self._known = Known()
+        self._silent_looks: dict[str, int] = {}
+        self._doubted: dict[str, float] = {}
+        self._shown: set[str] = set()
+        self.ended = Ended()
+
+    def run(self) -> Ended:
+        """Launch and look until every unit is proved or has failed.
+
+        Raises:
+            StoppedError: asked to stop; the Jobs go on.
+
+        """
+        while True:
+            decision = self._look()
+            if decision.finished:
+                break
+            self._sleep(self._limits.look_every)
+        self.ended.failed = dict(self._known.failed)
+        self.ended.stopped = self._known.stopped
+        self._say_why_not()
+        return self.ended
+
+    def bodies(self) -> list[dict[str, Any]]:
+        """Every Job as a manifest, each at its first attempt."""
+        return [self._body(unit, 1) for unit in self._units]
+
+    def _look(self) -> Decision:
+        self.ended.looks += 1
+        companies = self._audits.proved_companies()
+        jobs = newest(map(seen, self._cluster.jobs(self._selector)))
+        proved = self._proved_units(companies)
+        self._show(companies)
+        self._note_endings(proved, jobs)
+        self._heed_a_block()
+        decision = decide(self._units, proved, jobs, self._known, self._limits, self._clock())
+        self._known.looked = True
+        self._launch(decision)
+        self._remove(decision)
+        self._explain(decision)
+        return decision
+
+    def _proved_units(self, companies: set[str]) -> set[str]:
+        if self._plan.shape == "packed":
+            return {specs.ALL_BINS} if companies.issuperset(self._companies) else set()
+        return companies.intersection(self._units)
+
+    def _show(self, companies: set[str]) -> None:
+        fresh = (companies & self._companies.keys()) - self._shown
+        self._shown |= fresh
+        if fresh:
+            self._progress.advance(slices=len(fresh), rows=sum(self._companies[one] for one in fresh))
+
+    def _note_endings(self, proved: set[str], jobs: dict[str, SeenJob]) -> None:
+        for unit in (proved & jobs.keys()) - self._known.ended:
+            self._known.ended.add(unit)
+            self._known.endings.append(True)
+        if not self._known.stopped:
+            self._known.stopped = breaker(self._known, self._limits)
+            if self._known.stopped:
+                _log.error("nothing further is launched", because=self._known.stopped)
+
+    def _heed_a_block(self) -> None:
+        try:
+            self._board.must_not_be_blocked()
+        except BlockedError as error:
+            if not self._known.stopped:
+                self._known.stopped = str(error)
+                _log.error("nothing further is launched", because=str(error))
+
+    def _body(self, unit: str, attempt: int) -> dict[str, Any]:
+        return job_body(specs.spec_of(self._plan, self._digest, unit, attempt, self._options))
+
+    def _launch(self, decision: Decision) -> None:
+        for unit, attempt in decision.create:
+            try:
+                created = self._cluster.create_job(self._body(unit, attempt))
+            except QuotaError as error:
+                _log.info("the namespace is full; waiting until a Job ends", said=str(error))
+                return
+            self.ended.created += created
+            self.ended.adopted += not created
+
+    def _remove(self, decision: Decision) -> None:
+        for start in range(0, len(decision.remove), NAMES_IN_SELECTOR):
+            some = ",".join(decision.remove[start : start + NAMES_IN_SELECTOR])
+            self._cluster.delete_jobs(f"{self._selector},{specs.UNIT} in ({some})")
+
+    def _explain(self, decision: Decision) -> None:
+        for job in decision.silent:
+            looks = self._silent_looks[job.name] = self._silent_looks.get(job.name, 0) + 1
+            if looks >= LOOKS_FOR_AN_AUDIT:
+                self._fail(job.unit, _NO_AUDIT)
+        suspects = [*decision.explain, *self._due(decision.doubt)]
+        pods = self._pods_of(suspects)
+        for job in suspects:
+            events = self._cluster.events(job.name) if not pods[job.name] else ()
+            why = explain_job({"status": job.status}, pods[job.name], events)
+            if job in decision.explain:
+                self._fail(job.unit, self._by_the_lake(job, why))
+                continue
+            waited = self._clock() - self._known.waiting_since[job.name]
+            _log.warning("a Job has not begun", name=job.name, waited=round(waited), because=str(why))
+            if (not why.temporary and not why.started) or waited >= self._limits.start_within:
+                self._cluster.delete_job(job.name)
+                self._fail(job.unit, why)
+
+    def _due(self, jobs: Iterable[SeenJob]) -> list[SeenJob]:
+        """Few at a time, and each now and then: what keeps one waiting keeps most of them."""
+        now = self._clock()
+        due = [job for job in jobs if now - self._doubted.get(job.name, float("-inf")) >= self._limits.doubt_after]
+        self._doubted.update((job.name, now) for job in due[:DOUBTS_AT_A_LOOK])
+        return due[:DOUBTS_AT_A_LOOK]
+
+    def _pods_of(self, jobs: Iterable[SeenJob]) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {job.name: [] for job in jobs}
+        names = list(found)
+        for start in range(0, len(names), NAMES_IN_SELECTOR // 2):
+            some = ",".join(names[start : start + NAMES_IN_SELECTOR // 2])
+            for pod in self._cluster.pods(f"batch.kubernetes.io/job-name in ({some})"):
+                found[pod["metadata"]["labels"]["batch.kubernetes.io/job-name"]].append(pod)
+        return found
+
+    def _by_the_lake(self, job: SeenJob, why: Diagnosis) -> Diagnosis:
+        """A worker that ended by itself has said in the lake what was wrong, better than a status can."""
+        if not why.started or not why.reason.startswith("exit_"):
+            return why
+        for attempt in reversed(read_attempts(self._store, self._plan.run_id)):
+            if attempt.final and job.unit in (attempt.company_id, specs.ALL_BINS):
+                return Diagnosis(attempt.reason, attempt.detail, "", started=True, temporary=attempt.temporary)
+        return why
+
+    def _fail(self, unit: str, why: Diagnosis) -> None:
+        self._known.failed[unit] = why
+        self._known.endings.append(False)
+        _log.warning("a unit failed", unit=unit, because=str(why))
+
+    def _say_why_not(self) -> None:
+        """An attempt in the lake for every slice that is not proved and of which no worker has said why."""
+        if not self._known.failed:
+            return
+        proved = self._audits.proved_companies()
+        told = {one.company_id for one in read_attempts(self._store, self._plan.run_id, leave_out=proved) if one.final}
+        for company_id in self._companies:
+            why = self._known.failed.get(company_id) or self._known.failed.get(specs.ALL_BINS)
+            if why is None or company_id in proved or company_id in told:
+                continue
+            write_attempt(
+                self._store,
+                failed_attempt(
+                    self._plan, company_id, why.reason, f"{why.detail} {why.advice}".strip(), self._now(),
+                    temporary=why.temporary,
+                ),
+            )  # fmt: skip
+
+
+_NO_AUDIT = Diagnosis(
+    "no_audit",
+    "its Job ended well, and the lake has no audit of it.",
+    "Workers must write into the submitter's lake: compare LAKE_URL as they see it.",
+    started=True,
+    temporary=False,
+)

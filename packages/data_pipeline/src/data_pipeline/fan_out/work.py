@@ -1,0 +1,202 @@
+"""What one pod does: its own bin, and in a packed run then what is left of the others', heaviest first.
+
+Windows of one slice may be proved by several pods; whoever finds all of them proved closes it.
+A packed run's pods take a window in hand by a create-only claim, so that no two of them fetch
+it. A claim has its owner's index and never runs out: the pod that replaces a lost one has the
+same index and takes its claims up. A claim proves nothing; that a window is done says its audit.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import structlog
+
+from data_pipeline import lake_layout
+from data_pipeline.open_payments.audits import write_attempt
+from data_pipeline.open_payments.crew import Crew, Outcome
+from data_pipeline.open_payments.download import reason_of
+from data_pipeline.open_payments.facts import Attempt, PlannedCompany, WindowFact
+from etl_core.errors import PipelineError, TemporaryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from data_pipeline.fan_out.facts import FanOutPlan, Unit
+    from data_pipeline.open_payments.audits import Audits
+    from data_pipeline.open_payments.download import WindowTask
+    from data_pipeline.open_payments.facts import Audit, SliceAudit
+    from data_pipeline.open_payments.slices import Slices
+    from etl_core.lake import ObjectStore
+    from etl_core.telemetry import Tally
+
+_log = structlog.get_logger()
+
+
+class Claims:
+    """Windows taken in hand by the pods of one run."""
+
+    def __init__(self, store: ObjectStore, run_id: str, index: int) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._index = index
+
+    def take(self, company_id: str, number: int, of: int) -> bool:
+        """Whether the window is this pod's to prove: nobody's so far, or its own since before it was replaced."""
+        key = lake_layout.claim(self._run_id, company_id, number, of)
+        if self._store.put_new(key, json.dumps({"index": self._index}).encode()).created:
+            return True
+        try:
+            return bool(json.loads(self._store.get(key) or b"{}").get("index") == self._index)
+        except ValueError:
+            return False
+
+    def taken(self) -> set[tuple[str, str]]:
+        """Company and file name of every window in somebody's hand, by one listing."""
+        return {
+            (lake_layout.company_of(entry.key) or "", entry.key.rsplit("/", 1)[-1].removesuffix(".json"))
+            for entry in self._store.list(lake_layout.claims(self._run_id))
+        }
+
+
+class _Part:
+    """Some windows of some slices, as a crew works on them."""
+
+    def __init__(self, units: Sequence[Unit], slices: Slices, audits: Audits, claims: Claims | None) -> None:
+        self._numbers: dict[str, set[int]] = {}
+        for unit in units:
+            self._numbers.setdefault(unit.company_id, set()).add(unit.number)
+        self._of = {unit.company_id: unit.of for unit in units}
+        self._slices = slices
+        self._audits = audits
+        self._claims = claims
+
+    def open(self, company: PlannedCompany) -> list[WindowTask]:
+        """Those of the slice's windows that are this pod's to prove."""
+        tasks = self._slices.open(company)
+        numbers, of = self._numbers[company.company_id], self._of[company.company_id]
+        if len(tasks) != of:
+            # The count is not the planned one, so neither is the cut: whoever has the first window does all.
+            numbers = {task.window.number for task in tasks} if 1 in numbers else set()
+        mine = [task for task in tasks if task.window.number in numbers]
+        if self._claims is None:
+            return mine
+        claims = self._claims
+        return [task for task in mine if claims.take(company.company_id, task.window.number, task.window.of)]
+
+    def prove(self, task: WindowTask) -> Audit:
+        """One window."""
+        return self._slices.prove(task)
+
+    def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit | None:
+        """Close the slice if all its windows are proved, by whomever; None if some are not yet."""
+        of = parts[0].window.of if parts else self._of[company.company_id]
+        found = {part.window.number: part for part in parts}
+        for number in range(1, of + 1):
+            if number not in found:
+                audit = self._audits.part_audit(company.company_id, number, of)
+                if audit is None:
+                    return None
+                found[number] = audit
+        return self._slices.close(company, [found[number] for number in sorted(found)], tally)
+
+
+class Worker:
+    """One pod's work."""
+
+    def __init__(
+        self,
+        plan: FanOutPlan,
+        index: int,
+        slices: Slices,
+        store: ObjectStore,
+        audits: Audits,
+        *,
+        companies: Sequence[PlannedCompany],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._plan = plan
+        self._index = index
+        self._slices = slices
+        self._store = store
+        self._audits = audits
+        self._now = now
+        self._companies = {one.company_id: one for one in companies}
+        self._streams = plan.streams[index]
+        self._claims = Claims(store, plan.run_id, index) if plan.shape == "packed" and len(plan.bins) > 1 else None
+
+    def run(self) -> list[Outcome]:
+        """Prove what is this pod's, then help; failed windows are outcomes, and attempts in the lake.
+
+        Raises:
+            StoppedError: asked to stop.
+
+        """
+        outcomes = self._work(self._left(self._plan.bins[self._index]))
+        while self._claims is not None and not any(outcome.error for outcome in outcomes):
+            units = self._to_help_with()
+            if not units:
+                break
+            _log.info("helping the others", windows=len(units))
+            outcomes += self._work(units)
+        return outcomes
+
+    def _left(self, units: Sequence[Unit]) -> list[Unit]:
+        proved = self._audits.proved_companies()
+        return [unit for unit in units if unit.company_id not in proved]
+
+    def _to_help_with(self) -> list[Unit]:
+        """As many windows as there are streams, heaviest first, that are neither proved nor in anybody's hand."""
+        taken = self._claims.taken() if self._claims else set()
+        left = [
+            unit
+            for unit in self._left(self._plan.units)
+            if (unit.company_id, f"part-{unit.number}-of-{unit.of}") not in taken
+        ]
+        left.sort(key=lambda unit: (-unit.rows, unit.company_id, unit.number))
+        # Several pods come to help at the same moment: each begins at another place.
+        start = self._index * self._streams % max(1, len(left))
+        return (left[start:] + left[:start])[: self._streams]
+
+    def _work(self, units: Sequence[Unit]) -> list[Outcome]:
+        part = _Part(units, self._slices, self._audits, self._claims)
+        chosen = dict.fromkeys(unit.company_id for unit in units)
+        outcomes = Crew(part, streams=self._streams).run([self._companies[company_id] for company_id in chosen])
+        for outcome in outcomes:
+            if outcome.error is not None:
+                self._keep(outcome.company.company_id, outcome.error)
+        return outcomes
+
+    def _keep(self, company_id: str, error: PipelineError) -> None:
+        """Say in the lake why the slice is not proved: the pod's status and log decide nothing."""
+        write_attempt(
+            self._store,
+            failed_attempt(
+                self._plan, company_id, reason_of(error), str(error), self._now(),
+                temporary=isinstance(error, TemporaryError),
+            ),
+        )  # fmt: skip
+
+
+def failed_attempt(
+    plan: FanOutPlan, company_id: str, reason: str, detail: str, now: datetime, *, temporary: bool
+) -> Attempt:
+    """A slice that a fan-out could not prove, for the manifest and everybody who asks."""
+    return Attempt(
+        run_id=plan.run_id,
+        release=plan.release,
+        company_id=company_id,
+        window=WindowFact(number=1, of=1, low="", high=""),
+        attempt=1,
+        reason=reason,
+        detail=detail,
+        temporary=temporary,
+        final=True,
+        condition="",
+        count_before=None,
+        records=0,
+        bytes=0,
+        at=now,
+    )

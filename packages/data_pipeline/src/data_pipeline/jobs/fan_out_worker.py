@@ -1,0 +1,69 @@
+"""One pod's part of a fanned-out run: prove the windows of its bin, then, if packed, help with what is left.
+
+Started by the Jobs that fan_out creates, never by hand: --plan names the run, --digest the very
+plan, --index the bin (an Indexed Job's pods have it from Kubernetes). Started twice, or again, it
+finds what is proved and ends at once.
+
+Reads the plan from the lake, and the source. Writes raw parts, their audits and slice.json, and
+under the run its claims and failed attempts.
+"""
+
+from __future__ import annotations
+
+import click
+
+from data_pipeline.jobs import _options as options
+
+
+@options.job_command(help=__doc__)
+@click.option("--plan", "run_id", required=True, metavar="RUN", help="The run whose fan-out plan to work on.")
+@click.option("--shape", type=click.Choice(("per-company", "packed")), required=True, help="Which of its plans.")
+@click.option("--digest", required=True, help="SHA-256 of that plan: another one is refused.")
+@click.option(
+    "--index", type=click.IntRange(min=0), envvar="JOB_COMPLETION_INDEX", required=True,
+    help="Number of the bin. Default: JOB_COMPLETION_INDEX.",
+)  # fmt: skip
+@options.lake
+def command(run_id: str, shape: str, digest: str, index: int, lake_url: str | None) -> int:
+    from data_pipeline.fan_out.plans import read_plan
+    from data_pipeline.fan_out.work import Worker
+    from data_pipeline.jobs import _running
+    from data_pipeline.lake_layout import checked_run_id
+    from data_pipeline.open_payments import runs
+    from data_pipeline.open_payments.audits import Audits
+    from data_pipeline.wiring import job_context
+    from etl_core import logs
+
+    checked_run_id(run_id)
+    with job_context("fan_out_worker", is_one_of_many=True, lake_url=lake_url) as context:
+        context.run_id = run_id
+        logs.bind(run_id=run_id, index=str(index))
+        fan_out = read_plan(context.store, run_id, shape, digest, index)
+        plan = runs.planned(context.store, run_id)
+        columns = runs.read_schema(context.store, plan.release)
+        worker = Worker(
+            fan_out,
+            index,
+            context.pipeline.slices(plan, columns),
+            context.store,
+            Audits(context.store, plan.release),
+            companies=plan.companies,
+            now=context.now,
+        )
+        outcomes = worker.run()
+        status = _running.status_of_outcomes(outcomes)
+        proved = [outcome.audit for outcome in outcomes if outcome.audit is not None]
+        failed = sum(outcome.error is not None for outcome in outcomes)
+        context.emit(
+            status="failed" if failed else "proved" if outcomes else "already done",
+            index=index,
+            planned=len({unit.company_id for unit in fan_out.bins[index]}),
+            closed=len(proved),
+            failed=failed,
+            rows=sum(audit.records for audit in proved),
+            release=plan.release.name,
+        )
+        return status
+
+
+JOB = (options.entrypoint_of(command, "fan_out_worker"), "One pod's part of a fanned-out run")

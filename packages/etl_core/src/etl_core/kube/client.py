@@ -1,0 +1,280 @@
+"""``Cluster``: the few calls we make of a Kubernetes API server, its answers as plain dictionaries.
+
+The official client finds the server and the credentials (kubeconfig, or the service account of
+the pod) and keeps the connections; building its typed objects costs more than everything else we
+do with a list of thousands of Jobs, so bodies stay JSON. Foreign exceptions end here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import structlog
+import urllib3
+
+from etl_core.errors import (
+    AccessError,
+    ConfigError,
+    ConflictError,
+    DataError,
+    NotFoundError,
+    TemporaryError,
+    UnavailableError,
+    UnreachableError,
+)
+from etl_core.kube.jobs import spec_digest
+from etl_core.retry import Retry, parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+# What the API server's own documentation recommends for large lists.
+PAGE = 500
+# A list whose pages outlive the server's snapshot is begun anew so often.
+LISTS_BEGUN = 5
+SECONDS = (5.0, 60.0)  # to connect, to read
+_WORTH_ANOTHER_TRY = frozenset({401, 408, 429, 500, 502, 503, 504})  # 401: a token EKS does not know yet
+
+_log = structlog.get_logger()
+
+
+class AlreadyThereError(ConflictError):
+    """An object of that name exists."""
+
+
+class QuotaError(TemporaryError):
+    """The namespace has no room for it now: wait until something ends."""
+
+    worth_waiting = False
+
+
+class _ExpiredError(TemporaryError):
+    """410: the snapshot behind a ``continue`` token is gone."""
+
+    worth_waiting = False
+
+
+class Cluster:
+    """One namespace of one cluster. ``calls`` counts requests by verb and resource."""
+
+    def __init__(
+        self,
+        url: str,
+        namespace: str,
+        *,
+        pool: urllib3.PoolManager,
+        retry: Retry,
+        authorization: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.namespace = namespace
+        self.calls: Counter[str] = Counter()
+        self._pool = pool
+        self._retry = retry
+        self._authorization = authorization
+
+    def create_job(self, body: Mapping[str, Any], *, dry_run: bool = False) -> bool:
+        """Create the Job, or adopt the one that is there; False says adopted.
+
+        An answer that is lost is asked after: the second try finds our own Job under the name.
+
+        Raises:
+            ConflictError: a Job of that name does something else. QuotaError: no room now.
+            AccessError: not allowed. DataError: the server refuses the body.
+
+        """
+        name = body["metadata"]["name"]
+        try:
+            self._call("POST", self._jobs, {"fieldValidation": "Strict"} | _dry(on=dry_run), body)
+        except AlreadyThereError:
+            there = self.job(name)
+            if there is None:  # it ended and was removed between the two questions
+                raise UnavailableError(f"Job {name} was there and is gone again.") from None
+            theirs = there["metadata"].get("annotations", {}).get("openpayments.io/spec-sha256", "nothing")
+            if theirs != spec_digest(body):
+                raise ConflictError(
+                    f"Job {name} exists in {self.namespace} and does something else: its spec has digest "
+                    f"{theirs}, this one {spec_digest(body)}.",
+                    advice="Look at it with kubectl; delete it, then run again.",
+                ) from None
+            return False
+        return True
+
+    def job(self, name: str) -> dict[str, Any] | None:
+        """One Job, or None."""
+        with contextlib.suppress(NotFoundError):
+            return self._call("GET", f"{self._jobs}/{name}")
+        return None
+
+    def jobs(self, selector: str) -> Iterator[dict[str, Any]]:
+        """The Jobs with these labels."""
+        return self._list(self._jobs, selector)
+
+    def pods(self, selector: str) -> Iterator[dict[str, Any]]:
+        """The pods with these labels."""
+        return self._list(self._pods, selector)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the cluster said of one object, oldest first."""
+        path = f"/api/v1/namespaces/{self.namespace}/events"
+        found = self._call("GET", path, {"fieldSelector": f"involvedObject.name={name}"})
+        return sorted(found["items"], key=lambda event: str(event.get("lastTimestamp") or ""))
+
+    def delete_jobs(self, selector: str) -> None:
+        """Delete the Jobs with these labels, their pods after them."""
+        self._call("DELETE", self._jobs, {"labelSelector": selector, "propagationPolicy": "Background"})
+
+    def delete_job(self, name: str) -> None:
+        """Delete one Job, its pods after it; nothing happens if it is not there."""
+        with contextlib.suppress(NotFoundError):
+            self._call("DELETE", f"{self._jobs}/{name}", {"propagationPolicy": "Background"})
+
+    def delete_pods(self, selector: str) -> None:
+        """Delete the pods with these labels."""
+        self._call("DELETE", self._pods, {"labelSelector": selector})
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Any other question, such as /version or an access review."""
+        return self._call(method, path, None, body)
+
+    @property
+    def _jobs(self) -> str:
+        return f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
+
+    @property
+    def _pods(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods"
+
+    def _list(self, path: str, selector: str) -> Iterator[dict[str, Any]]:
+        """All pages of one snapshot, or a new list where the server has dropped it."""
+        for _ in range(LISTS_BEGUN):
+            found: list[dict[str, Any]] = []
+            query = {"labelSelector": selector, "limit": str(PAGE)}
+            try:
+                while True:
+                    page = self._call("GET", path, query)
+                    found += page["items"]
+                    token = page.get("metadata", {}).get("continue")
+                    if not token:
+                        return iter(found)
+                    query["continue"] = token
+            except _ExpiredError:
+                continue
+        raise UnavailableError(f"{self.url}{path}: the server dropped the list {LISTS_BEGUN} times before its end.")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        def once(_attempt: int) -> dict[str, Any]:
+            return self._once(method, path, query, body)
+
+        def note(attempt: int, error: TemporaryError, wait: float) -> None:
+            _log.info("asking the cluster again", after_attempt=attempt, wait=round(wait, 1), because=str(error))
+
+        return self._retry.call(once, on_retry=note)
+
+    def _once(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        kind = next((word for word in ("jobs", "pods", "events") if f"/{word}" in path), "other")
+        self.calls[f"{method} {kind}"] += 1
+        url = self.url + path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        token = self._authorization()
+        if token:
+            headers["Authorization"] = token
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                body=None if body is None else json.dumps(body),
+                headers=headers,
+                timeout=urllib3.Timeout(connect=SECONDS[0], read=SECONDS[1]),
+                retries=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise UnreachableError(f"{method} {self.url}{path} failed: {type(error).__name__}: {error}") from error
+        try:
+            said = json.loads(answer.data or b"{}")
+        except ValueError:
+            said = {}
+        if 200 <= answer.status < 300:
+            return said if isinstance(said, dict) else {}
+        raise _error_of(f"{method} {self.url}{path}", answer.status, said, answer.headers.get("Retry-After"))
+
+
+def _dry(*, on: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if on else {}
+
+
+def _error_of(asked: str, status: int, said: Any, retry_after: str | None) -> Exception:  # noqa: ANN401 - JSON
+    said = said if isinstance(said, dict) else {}
+    reason, message = str(said.get("reason", "")), str(said.get("message", ""))[:500]
+    text = f"{asked} answered {status} {reason}: {message}"
+    if status == 403 and "exceeded quota" in message:
+        return QuotaError(text)
+    if status == 403:
+        return AccessError(text, advice="Give the service account or user that right; k8s/base has the role.")
+    if status == 404:
+        return NotFoundError(text)
+    if status == 409 and reason == "AlreadyExists":
+        return AlreadyThereError(text)
+    if status == 410:
+        return _ExpiredError(text)
+    # 409 Conflict is two writers of one quota or object: try again.
+    if status == 409 or status in _WORTH_ANOTHER_TRY:
+        return UnavailableError(text, retry_after=parse_retry_after(retry_after))
+    return DataError(text)
+
+
+def connect(namespace: str, *, retry: Retry) -> Cluster:
+    """The cluster of the pod's service account, else that of the kubeconfig's current context.
+
+    ``namespace`` may be empty: the context's own, else ``data-pipeline``.
+
+    Raises:
+        ConfigError: there is neither.
+
+    """
+    try:
+        from kubernetes import client, config
+        from kubernetes.client.rest import RESTClientObject
+    except ImportError as error:
+        raise ConfigError(
+            "the Kubernetes client is not installed.",
+            advice="pip install 'openpayments-data-pipeline[kubernetes]'",
+        ) from error
+    settings = client.Configuration()
+    chosen = namespace
+    try:
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        try:
+            config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+            _, context = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+        except (config.ConfigException, OSError, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"no cluster is configured: {error}",
+                advice="Set KUBECONFIG to a kubeconfig with a current context, or run inside a cluster.",
+            ) from error
+        chosen = chosen or str((context or {}).get("context", {}).get("namespace") or "")
+
+    def authorization() -> str | None:
+        found = settings.auth_settings().get("BearerToken", {})
+        return found.get("value")
+
+    return Cluster(
+        settings.host,
+        chosen or "data-pipeline",
+        pool=RESTClientObject(settings).pool_manager,
+        retry=retry,
+        authorization=authorization,
+    )
