@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etl_core.kube.jobs import LONGEST_NAME, JobSpec, job_body, job_name, spec_digest
 
@@ -92,6 +92,11 @@ def spec_of(plan: FanOutPlan, digest: str, unit: str, attempt: int, options: Pod
     does = spec_digest(job_body(spec))
     slug = f"op-{release.year}-{unit}"
     return replace(spec, name=job_name(slug, *identity.values(), options.image, does, str(attempt)))
+
+
+def body_of(plan: FanOutPlan, digest: str, unit: str, attempt: int, options: PodOptions) -> dict[str, Any]:
+    """The same as the API server takes it."""
+    return job_body(spec_of(plan, digest, unit, attempt, options))
 
 
 def _as_label(run_id: str) -> str:

@@ -20,7 +20,6 @@ from data_pipeline.open_payments.audits import Audits, read_attempts, write_atte
 from etl_core.errors import BlockedError, UnavailableError
 from etl_core.kube.client import QuotaError
 from etl_core.kube.diagnosis import Diagnosis, explain_job
-from etl_core.kube.jobs import job_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -133,10 +132,6 @@ class Submitter:
         self._say_why_not()
         return self.ended
 
-    def bodies(self) -> list[dict[str, Any]]:
-        """Every Job as a manifest, each at its first attempt."""
-        return [self._body(unit, 1) for unit in self._units]
-
     def _look(self) -> Decision:
         self.ended.looks += 1
         companies = self._audits.proved_companies()
@@ -181,7 +176,7 @@ class Submitter:
                 _log.error("nothing further is launched", because=str(error))
 
     def _body(self, unit: str, attempt: int) -> dict[str, Any]:
-        return job_body(specs.spec_of(self._plan, self._digest, unit, attempt, self._options))
+        return specs.body_of(self._plan, self._digest, unit, attempt, self._options)
 
     def _launch(self, decision: Decision) -> None:
         for unit, attempt in decision.create:

@@ -21,7 +21,7 @@ from etl_core.errors import DONE, StoppedError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from data_pipeline.fan_out.facts import Shape, Unit
+    from data_pipeline.fan_out.facts import FanOutPlan, Shape, Unit
     from data_pipeline.fan_out.shapes import Predicted
     from data_pipeline.open_payments.facts import Selection
     from data_pipeline.open_payments.pipeline import Prepared
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 HANDED_ON = (
     "open_payments_url",
     "open_payments_user_agent",
-    "lake_url",
     "source_timeout_seconds",
     "source_attempts",
     "source_first_wait_seconds",
@@ -96,11 +95,13 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         context.emit(status="cancelled", jobs_deleted=deleted, release=prepared.plan.release.name)
         return DONE.code
     if prepared.manifest is None and units:
-        submitter = _submitter(context, prepared, asked, shape, units, in_flight)
+        plan, digest = _written(context, prepared, asked, shape, units)
+        pods = _pods(context, asked)
         if asked.print_only:
-            items = {"apiVersion": "v1", "kind": "List", "items": submitter.bodies()}
-            sys.stdout.write(json.dumps(items, indent=1) + "\n")
+            items = [specs.body_of(plan, digest, unit, 1, pods) for unit in specs.units_in(plan)]
+            sys.stdout.write(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1) + "\n")
             return DONE.code
+        submitter = _submitter(context, asked, plan, digest, pods, in_flight)
         context.begin(prepared.plan.run_id)
         _submit(context, submitter, prepared, asked)
         cost = {
@@ -118,38 +119,47 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
     return status
 
 
-def _submitter(
-    context: Context, prepared: Prepared, asked: Asked, shape: Shape, units: Sequence[Unit], in_flight: int
-) -> Submitter:
-    """A submitter of the plan that the lake has for this run and shape, ours or an earlier one's."""
-    context.board.must_not_be_blocked()
+def _written(
+    context: Context, prepared: Prepared, asked: Asked, shape: Shape, units: Sequence[Unit]
+) -> tuple[FanOutPlan, str]:
+    """The plan that the lake has for this run and shape, ours or an earlier submitter's."""
     plan = prepared.plan
     ceiling = context.settings.source_max_streams
     made = plan_of(shape, plan.run_id, plan.release, units, ceiling=ceiling, pods=asked.pods)
-    fan_out_plan, digest = write_plan(context.store, made)
-    if fan_out_plan != made:
-        _log.info("going on with the plan that is there", run_id=plan.run_id, pods=len(fan_out_plan.bins))
+    found, digest = write_plan(context.store, made)
+    if found != made:
+        _log.info("going on with the plan that is there", run_id=plan.run_id, pods=len(found.bins))
+    return found, digest
+
+
+def _pods(context: Context, asked: Asked) -> specs.PodOptions:
     if context.store.url.startswith("file:") and "LAKE_URL" not in asked.env:
         _log.warning("the lake is a folder: workers on other machines see another one", lake=context.store.url)
-    pods = specs.PodOptions(
+    return specs.PodOptions(
         image=asked.image,
         image_pull_policy=asked.image_pull_policy or "",
         service_account=asked.service_account,
         queue=asked.queue,
-        env={**_handed_on(context.settings), **asked.env},
+        env={**_handed_on(context.settings), "LAKE_URL": context.store.url, **asked.env},
         env_from=asked.env_from,
         cpu=asked.cpu,
         memory=asked.memory,
         try_hours=asked.try_hours,
     )
+
+
+def _submitter(
+    context: Context, asked: Asked, plan: FanOutPlan, digest: str, pods: specs.PodOptions, in_flight: int
+) -> Submitter:
+    context.board.must_not_be_blocked()
     return Submitter(
         context.cluster(asked.namespace),
         context.store,
-        fan_out_plan,
+        plan,
         digest,
         pods,
         Limits(
-            max_in_flight=min(in_flight, ceiling) if shape == "per-company" else 1,
+            max_in_flight=min(in_flight, context.settings.source_max_streams) if plan.shape == "per-company" else 1,
             max_failure_ratio=asked.max_failure_ratio,
             look_every=asked.look_every,
             start_within=asked.start_within,
