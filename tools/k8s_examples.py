@@ -1,0 +1,180 @@
+"""Manifests that follow from the code: ``k8s_examples.py check`` or ``k8s_examples.py write``.
+
+k8s/examples/ has a Job for every job of the registry, k8s/base/cronjob.yaml the fan-out of the newest year. Their
+bodies come from ``etl_core.kube.jobs``, as those of the fan-out's own workers do: what the exit-status table says
+a failed pod means, and how a pod is hardened, is written down once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from data_pipeline import __version__
+from data_pipeline.registry import Job, Registry
+from etl_core.kube.jobs import SPEC_DIGEST, JobSpec, job_body
+
+ROOT = Path(__file__).resolve().parent.parent
+K8S = Path("k8s")
+NAMESPACE = "data-pipeline"
+SETTINGS = "data-pipeline-settings"
+IMAGE = f"etl-data-pipeline:{__version__}"
+HEADER = "# Made by `tools/k8s_examples.py write`, not by hand.\n"
+
+# Whose rights a job takes; the rest read, or write what describes a run.
+ACCOUNTS = {"fan_out": "data-pipeline-fan-out", "download_company": "data-pipeline-worker"}
+OTHERS = "data-pipeline-metadata"
+# Their Jobs are made by the fan-out, from a plan that only it knows.
+MADE_BY_THE_FAN_OUT = ("fan_out_worker",)
+# The program year that CMS published last. A new one is a new line in the changelog, not a surprise at night.
+NEWEST_YEAR = "2024"
+# A value for each option that some job cannot do without.
+SAMPLES = {
+    "--year": NEWEST_YEAR,
+    "--company-id": "100000000053",
+    "--run-id": "2026-11-21T03-50-27",
+    "--to": "s3://another-lake/prefix",
+}
+# What makes an example sensible that is not required. Kubernetes writes $(IMAGE), the container's own image, in.
+BESIDES = {
+    "fan_out": ["--year", NEWEST_YEAR, "--image", "$(IMAGE)", "--env-from", f"configmap/{SETTINGS}"],
+    "rerun": ["--missing"],
+    "run_pipeline": ["--max-files", "20"],
+}
+
+
+def required_arguments(job: Job) -> list[str]:
+    """The options that the job's command requires, with sample values; a plain-argparse job is asked for none."""
+    command = getattr(job.module, "command", None)
+    words = []
+    for parameter in command.params if isinstance(command, click.Command) else []:
+        if parameter.required:
+            option = next(name for name in parameter.opts if name.startswith("--"))
+            if option not in SAMPLES:
+                raise ValueError(f"{job.name} requires {option}: give it a sample value in {Path(__file__).name}")
+            words += [option, SAMPLES[option]]
+    return words
+
+
+def arguments(job: Job) -> list[str]:
+    words = required_arguments(job) + BESIDES.get(job.name, [])
+    return ["run", job.name, *(["--", *words] if words else [])]
+
+
+def body_of(name: str, component: str, account: str, args: list[str]) -> dict[str, Any]:
+    """A Job as the fan-out would make it, without the digest by which it knows its own."""
+    submits = account == ACCOUNTS["fan_out"]
+    spec = JobSpec(
+        name=name,
+        identity={},
+        image=IMAGE,
+        args=tuple(args),
+        service_account=account,
+        env={"IMAGE": IMAGE} if "$(IMAGE)" in args else {},
+        env_from=(f"configmap/{SETTINGS}",),
+        labels={"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/component": component},
+        # A submitter follows a whole year; its pod may be replaced at any time and goes on.
+        try_seconds=24 * 3600 if submits else 6 * 3600,
+    )
+    body = job_body(spec)
+    del body["metadata"]["annotations"][SPEC_DIGEST]
+    body["metadata"] = {key: value for key, value in body["metadata"].items() if value}
+    body["metadata"]["namespace"] = NAMESPACE
+    pod = body["spec"]["template"]["spec"]
+    if submits:
+        pod["automountServiceAccountToken"] = True
+        pod["priorityClassName"] = "data-pipeline-submitter"
+    return body
+
+
+def cron_job() -> dict[str, Any]:
+    job = body_of("", "fan-out", ACCOUNTS["fan_out"], arguments(Registry().load("fan_out")))
+    labels = job["metadata"]["labels"]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "data-pipeline-newest-year", "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            # Each Monday, before Washington is awake: CMS publishes in June and January, and mends in between.
+            "schedule": "17 6 * * 1",
+            "timeZone": "Etc/UTC",
+            # Applying the base downloads nothing; overlays/eks lets it go.
+            "suspend": True,
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 3600,
+            "successfulJobsHistoryLimit": 3,
+            "failedJobsHistoryLimit": 5,
+            "jobTemplate": {"metadata": {"labels": labels}, "spec": job["spec"]},
+        },
+    }
+
+
+def as_yaml(document: dict[str, Any], *comments: str) -> str:
+    lines = "".join(f"# {comment}\n" for comment in comments)
+    return HEADER + lines + yaml.dump(document, Dumper=_Plain, sort_keys=False, width=120)
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes a value that occurs twice twice."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the base class's
+        return True
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Path below the root, and text."""
+    registry = Registry()
+    jobs = [registry.load(name) for name in registry.names() if name not in MADE_BY_THE_FAN_OUT]
+    names = []
+    for job in jobs:
+        name = job.name.replace("_", "-")
+        names.append(f"{name}.yaml")
+        component = "fan-out" if job.name == "fan_out" else name
+        body = body_of(f"data-pipeline-{name}", component, ACCOUNTS.get(job.name, OTHERS), arguments(job))
+        yield K8S / "examples" / f"{name}.yaml", as_yaml(body, f"{job.description}.")
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": names,
+    }
+    yield K8S / "examples" / "kustomization.yaml", as_yaml(kustomization, "All of them, for checks: apply one file.")
+    yield K8S / "base" / "cronjob.yaml", as_yaml(cron_job(), "The newest program year, fanned out.")
+
+
+def faults(root: Path) -> list[str]:
+    """What is there and should not be so, a sentence each."""
+    wanted = dict(files())
+    there = {path.relative_to(root) for path in (root / K8S / "examples").glob("*")}
+    found = [f"{path} belongs to no job" for path in sorted(there - wanted.keys())]
+    for path, text in wanted.items():
+        if not (root / path).exists() or (root / path).read_text(encoding="utf-8") != text:
+            found.append(f"{path} is not what the code says")
+    return found
+
+
+def write(root: Path) -> None:
+    wanted = dict(files())
+    for path in (root / K8S / "examples").glob("*.yaml"):
+        if path.relative_to(root) not in wanted:
+            path.unlink()
+    for path, text in wanted.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    if sys.argv[1:] == ["write"]:
+        write(ROOT)
+        return
+    found = faults(ROOT)
+    if found:
+        sys.exit("\n".join([*found, "run `.venv/bin/python tools/k8s_examples.py write`"]))
+
+
+if __name__ == "__main__":
+    main()
