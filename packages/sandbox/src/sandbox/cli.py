@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 import click
 
 from sandbox.api import Sandbox
+from sandbox.cluster import Cluster, ClusterSettings, Instant
 from sandbox.faults import STAGES, literal, parse
 from sandbox.settings import Settings
 
@@ -35,6 +39,17 @@ For a demo that must leave nothing behind:
   python -m sandbox serve --parent-pid $$
 
 While it runs, /_sandbox/truth, /ledger, /faults, /settings and /republish inspect and change it.
+"""
+
+_CLUSTER_HELP = """Serve a stand-in for a Kubernetes API server on loopback; its pods are processes of this machine.
+
+Prints {"url": ..., "kubeconfig": ...} as one line of JSON once it listens, and runs until SIGTERM or SIGINT.
+
+\b
+  python -m sandbox cluster --image etl=/path/.venv/bin/data-pipeline --namespace etl --set pods_at_once=4
+\b
+Faults of requests and of pods; each name takes probability, count, match and parameters of its own:
+  python -m sandbox cluster --fault http_429:probability=0.05 --fault disrupted:count=2,seconds=1
 """
 
 
@@ -102,4 +117,42 @@ def serve(faults: tuple[str, ...], others: tuple[str, ...], rows: tuple[str, ...
             while not stop.wait(1.0) and (parent is None or _alive(parent)):
                 pass
     except ValueError as problem:
+        raise click.UsageError(str(problem)) from problem
+
+
+@main.command(help=_CLUSTER_HELP)
+@click.option("--image", "images", multiple=True, metavar="NAME=COMMAND", help="What runs for an image. Repeatable.")
+@click.option("--namespace", "namespaces", multiple=True, default=("default",), show_default=True, help="Repeatable.")
+@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="What every pod finds. Repeatable.")
+@click.option("--instant", type=int, metavar="STATUS", help="No processes: every pod ends at once with this status.")
+@click.option("--port", default=0, show_default=True, help="0 takes a free port.")
+@click.option("--fault", "faults", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="See the README.")
+@click.option("--set", "others", multiple=True, metavar="NAME=VALUE", help="Any other setting, see the README.")
+@click.option("--kubeconfig", type=click.Path(path_type=Path), help="Where to write it; else a temporary file.")
+@click.option("--parent-pid", type=int, help="Exit when this process is gone.")
+def cluster(
+    images: tuple[str, ...],
+    environment: tuple[str, ...],
+    faults: tuple[str, ...],
+    others: tuple[str, ...],
+    **told: Any,
+) -> None:
+    """Serve until a signal."""
+    stop, parent, instant = _signalled(), told.pop("parent_pid"), told.pop("instant")
+    kubeconfig = told.pop("kubeconfig")
+    told["images"] = {name: tuple(shlex.split(command)) for name, _, command in map(_split, images)}
+    told |= {name: literal(value) for name, _, value in map(_split, others)}
+    if environment:
+        told["base_environment"] = {name: value for name, _, value in map(_split, environment)}
+    try:
+        settings = ClusterSettings(**told, instant=None if instant is None else Instant(instant))
+        options = [parse(text) for text in faults]
+        with tempfile.TemporaryDirectory() as folder, Cluster(settings) as running:
+            for option in options:
+                running.fault(**{**option, **option.pop("params")})
+            written = running.kubeconfig(kubeconfig or Path(folder) / "kubeconfig")
+            click.echo(json.dumps({"url": running.url, "kubeconfig": str(written)}))
+            while not stop.wait(1.0) and (parent is None or _alive(parent)):
+                pass
+    except (TypeError, ValueError) as problem:
         raise click.UsageError(str(problem)) from problem

@@ -51,15 +51,16 @@ class Fault:
 class Faults:
     """The faults set now. At most one strikes a request: the first in the order of setting."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, stages: Mapping[str, str] = STAGES) -> None:
         self.random = random.Random(f"faults/{seed}")
+        self._stages = stages
         self._set: list[Fault] = []
         self._lock = threading.Lock()
 
     def add(self, name: str, **options: Any) -> None:
         """Set a fault; ValueError for a name or an option that does not exist."""
-        if name not in STAGES:
-            raise ValueError(f"there is no fault {name!r}; there are: {', '.join(STAGES)}")
+        if name not in self._stages:
+            raise ValueError(f"there is no fault {name!r}; there are: {', '.join(self._stages)}")
         if wrong := set(options) - {"probability", "count", "match", "after", "params"}:
             raise ValueError(f"no option of a fault: {', '.join(sorted(wrong))}; its own ones go into params")
         with self._lock:
@@ -77,7 +78,7 @@ class Faults:
     def draw(self, stage: str, target: str, can_apply: Callable[[Fault], bool]) -> Fault | None:
         """The fault that strikes a request at a stage. One that cannot apply there takes no notice of it."""
         with self._lock:
-            here = (fault for fault in self._set if STAGES[fault.name] == stage and fault.match in target)
+            here = (fault for fault in self._set if self._stages[fault.name] == stage and fault.match in target)
             return next((fault for fault in here if can_apply(fault) and fault.strikes(self.random)), None)
 
 

@@ -1,0 +1,47 @@
+"""Every knob of the stand-in cluster, with its unit and what it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Instant:
+    """How a pod ends that has no process."""
+
+    exit_code: int = 0
+    seconds: float = 0.0  # after its start
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """What the cluster has, and how long things take there."""
+
+    # Image name, without tag and digest, to the local command that stands for its ENTRYPOINT.
+    images: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    # What a process finds besides its own variables; HOME and TMPDIR are its folder unless given.
+    base_environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/bin:/usr/bin:/bin"})
+    # No processes: every pod ends like this, or as the function says of the pod's object.
+    instant: Instant | Callable[[Mapping[str, Any]], Instant] | None = None
+
+    namespaces: tuple[str, ...] = ("default",)  # each has what follows; the first is the kubeconfig's
+    config_maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    service_accounts: tuple[str, ...] = ("default",)
+    denied: tuple[str, ...] = ()  # "create jobs", "get pods/log": 403, and so says an access review
+    quota_jobs: int | None = None  # per namespace: all Jobs; one more is a 403
+    quota_pods: int | None = None  # per namespace: pods that have not ended; one more is a FailedCreate event
+
+    pods_at_once: int = 110  # of the one node; the rest is Unschedulable
+    pod_start_seconds: float = 0.0  # ContainerCreating; an image pull and a start take 2 to 60 in earnest
+    retry_seconds: float = 0.1  # before a failed pod's successor, doubling; 10 in earnest
+    retry_seconds_max: float = 5.0  # 600 in earnest
+    kubelet_retry_seconds: float = 0.2  # ErrImagePull to ImagePullBackOff, and looking again for a missing ConfigMap
+    continue_seconds: float = 300.0  # how long a list's snapshot lives, as with etcd; 0 expires every token
+
+    port: int = 0  # always on loopback
+    seed: int = 7  # of names and faults
+    minor_version: int = 31  # what /version says
