@@ -89,18 +89,48 @@ def run(job: str, arguments: tuple[str, ...]) -> int:
 @cli.command("doctor")
 @click.option("--source", "of_source", is_flag=True, help="Only the source: at most 25 requests and some 10 MB.")
 @click.option("--lake", "of_lake", is_flag=True, help="Only the lake: a probe is written and deleted again.")
+@click.option("--cluster", "of_cluster", is_flag=True, help="The cluster a fan-out would use: one pod is started.")
 @click.option("--year", type=int, help="Program year to ask about. Default: the newest in the catalogue.")
 @click.option("--lake-url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix.")
+@click.option("--image", default="etl-data-pipeline", show_default=True, help="With --cluster: of the workers.")
+@click.option("--namespace", default="", help="With --cluster. Default: that of the kubeconfig's context.")
+@click.option("--service-account", default="data-pipeline-worker", show_default=True, help="With --cluster.")
+@click.option("--env", "envs", multiple=True, metavar="KEY=VALUE", help="With --cluster: for the worker; repeatable.")
+@click.option("--env-from", multiple=True, metavar="KIND/NAME", help="With --cluster: configmap/NAME or secret/NAME.")
 @click.option("--dry-run", is_flag=True, help="Print the questions; ask and write nothing.")
-def doctor(of_source: bool, of_lake: bool, year: int | None, lake_url: str | None, dry_run: bool) -> int:
-    """Ask lake and source whether what runs assume of them holds."""
+def doctor(
+    of_source: bool,
+    of_lake: bool,
+    of_cluster: bool,
+    year: int | None,
+    lake_url: str | None,
+    image: str,
+    namespace: str,
+    service_account: str,
+    envs: tuple[str, ...],
+    env_from: tuple[str, ...],
+    dry_run: bool,
+) -> int:
+    """Ask lake and source, or the cluster, whether what runs assume of them holds."""
     from data_pipeline.open_payments import doctor as doctors
     from data_pipeline.wiring import job_context
 
-    both = of_lake == of_source
+    both = of_lake == of_source and not of_cluster
     with job_context("doctor", lake_url=lake_url, source_attempts=1) as context:
-        if dry_run:
+        if of_cluster:
+            from data_pipeline.fan_out import cluster_doctor, specs
+
+            if not dry_run:
+                env = specs.handed_on(context.settings, context.store.url) | specs.pairs(envs)
+                pods = specs.PodOptions(image=image, service_account=service_account, env=env, env_from=env_from)
+                cluster = context.cluster(namespace)
+                fact, status = cluster_doctor.examine(cluster, pods, sleep=context.stop.sleep, say=_say)
+                context.emit(**fact)
+                return status
+            questions = [f"{one.id}: {one.asks}" for one in cluster_doctor.OF_CLUSTER]
+        elif dry_run:
             questions = doctors.questions(of_lake=of_lake or both, of_source=of_source or both)
+        if dry_run:
             click.echo("\n".join(questions), err=True)
             context.emit(status="planned", questions=len(questions))
             return DONE.code
@@ -110,10 +140,14 @@ def doctor(of_source: bool, of_lake: bool, year: int | None, lake_url: str | Non
             year,
             of_lake=of_lake or both,
             now=context.now,
-            say=lambda line: click.echo(line, err=True),
+            say=_say,
         )
         context.emit(**fact)
         return status
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _run(job: str, arguments: list[str]) -> int:

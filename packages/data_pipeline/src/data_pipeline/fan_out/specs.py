@@ -6,18 +6,46 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from etl_core.errors import UsageError
 from etl_core.kube.jobs import LONGEST_NAME, JobSpec, job_body, job_name, spec_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from data_pipeline.fan_out.facts import FanOutPlan, Shape
     from data_pipeline.open_payments.facts import Release
+    from data_pipeline.settings import Settings
 
 PREFIX = "openpayments.io"
 UNIT = f"{PREFIX}/unit"
 ATTEMPT = f"{PREFIX}/attempt"
 ALL_BINS = "packed"
+
+# The submitter's own settings that its workers need alike. None of them is a secret.
+HANDED_ON = (
+    "open_payments_url",
+    "open_payments_user_agent",
+    "source_timeout_seconds",
+    "source_attempts",
+    "source_first_wait_seconds",
+    "log_level",
+    "grace_seconds",
+)
+
+
+def handed_on(settings: Settings, lake_url: str) -> dict[str, str]:
+    """The environment of a worker, as the submitter has it; ``lake_url`` is absolute."""
+    found = {name.upper(): str(getattr(settings, name)) for name in HANDED_ON if getattr(settings, name) != ""}
+    return found | {"LAKE_URL": lake_url}
+
+
+def pairs(texts: Collection[str]) -> dict[str, str]:
+    """``KEY=VALUE`` of a command line; raises ``UsageError`` for anything else."""
+    found = dict(text.partition("=")[::2] for text in texts)
+    wrong = next((text for text in texts if "=" not in text or text.startswith("=")), None)
+    if wrong is not None:
+        raise UsageError(f"{wrong!r} is not KEY=VALUE.")
+    return found
 
 
 @dataclass(frozen=True)

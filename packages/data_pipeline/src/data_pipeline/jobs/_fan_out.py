@@ -26,19 +26,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.facts import Selection
     from data_pipeline.open_payments.pipeline import Prepared
     from data_pipeline.open_payments.totals import Route
-    from data_pipeline.settings import Settings
     from data_pipeline.wiring import Context
-
-# The submitter's own settings that its workers need alike. None of them is a secret.
-HANDED_ON = (
-    "open_payments_url",
-    "open_payments_user_agent",
-    "source_timeout_seconds",
-    "source_attempts",
-    "source_first_wait_seconds",
-    "log_level",
-    "grace_seconds",
-)
 
 _log = structlog.get_logger()
 
@@ -140,7 +128,7 @@ def _pods(context: Context, asked: Asked) -> specs.PodOptions:
         image_pull_policy=asked.image_pull_policy or "",
         service_account=asked.service_account,
         queue=asked.queue,
-        env={**_handed_on(context.settings), "LAKE_URL": context.store.url, **asked.env},
+        env={**specs.handed_on(context.settings, context.store.url), **asked.env},
         env_from=asked.env_from,
         cpu=asked.cpu,
         memory=asked.memory,
@@ -206,10 +194,6 @@ def _cancel(context: Context, prepared: Prepared, asked: Asked) -> int:
 def _cheaper(predicted: Sequence[Predicted]) -> Shape:
     ways = [one for one in predicted if one.way != "one process"]
     return "per-company" if choice_of(ways).way == "per-company" else "packed"
-
-
-def _handed_on(settings: Settings) -> dict[str, str]:
-    return {name.upper(): str(getattr(settings, name)) for name in HANDED_ON if getattr(settings, name) != ""}
 
 
 def _show_ways(context: Context, prepared: Prepared, units: Sequence[Unit], predicted: Sequence[Predicted]) -> int:

@@ -25,13 +25,9 @@ from data_pipeline.jobs import _options as options
 
 
 def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for text in values:
-        name, found, value = text.partition("=")
-        if not found or not name:
-            raise click.BadParameter(f"{text!r} is not KEY=VALUE.")
-        pairs[name] = value
-    return pairs
+    from data_pipeline.fan_out.specs import pairs
+
+    return pairs(values)
 
 
 def _years(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, ...]:

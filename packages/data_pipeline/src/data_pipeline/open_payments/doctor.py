@@ -7,19 +7,25 @@ run's proof covers which assumption stands in ``assumptions``; nothing here deci
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import uuid
 from dataclasses import dataclass
-from datetime import timedelta
-from shutil import disk_usage
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments import query
-from data_pipeline.open_payments.assumptions import OF_LAKE, OF_SOURCE, Assumption
+from data_pipeline.open_payments.assumptions import OF_LAKE, OF_SOURCE
 from data_pipeline.open_payments.catalogue import Listed, listed_in_catalogue, listed_in_script
+from data_pipeline.open_payments.findings import (
+    Finding,
+    NoError,
+    NotAskedError,
+    either,
+    examine_each,
+    status_of,
+    summary_of,
+)
+from data_pipeline.open_payments.lake_doctor import LakeDoctor
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID, VOLATILE
 from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, cut, rows_of
 from data_pipeline.open_payments.witness import SUMMARY_TITLE, Witness, must_not_contradict
@@ -28,61 +34,25 @@ from etl_core.errors import (
     PERMANENT,
     TEMPORARY,
     DataError,
-    PermanentError,
     PipelineError,
-    TemporaryError,
     UsageError,
 )
-from etl_core.lake import content_of, put_or_agree
-from etl_core.lake.directory import DirectoryStore
+from etl_core.lake import put_or_agree
 from etl_core.records import Layout, RecordError, RecordReader, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
-    from pathlib import Path
 
     from data_pipeline.open_payments.source import Source, Table
     from etl_core.lake import ObjectStore
 
-Verdict = Literal["held", "not_held", "not_asked", "no_answer"]
 # 18 requests and the pages of two groupings; PY2024 has 1,729 payers in 4 pages, a year 366 days in one.
 MOST_PAYERS, MOST_DAYS = 2_500, 1_000
 # 12,000 rows are 7 MB. PY2024 has 274 companies above 5,000 rows.
 SMALL, LONG = range(20, 501), range(5_001, 12_001)
 MOST_BYTES = 9_000_000
-NOBODY, FIRST, BACKSLASH = "0", b"first", b"\\"
-MOST_SKEW = timedelta(minutes=5)
-BYTES_OF_A_YEAR = 9_300_000_000
-
-
-class _NoError(Exception):
-    """The assumption does not hold; says what was found."""
-
-
-class _NotAskedError(Exception):
-    """The question cannot be asked; says why."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What became of one question."""
-
-    assumption: Assumption
-    verdict: Verdict
-    found: str
-
-    def as_json(self) -> dict[str, Any]:
-        """As it stands in the report."""
-        one, broken = self.assumption, self.verdict == "not_held"
-        told = {"id": one.id, "verdict": self.verdict, "required": one.required, "found": self.found}
-        return told | ({"otherwise": one.otherwise} if broken else {})
-
-    def line(self) -> str:
-        """As a person reads it."""
-        said = {"held": "holds", "not_held": "DOES NOT HOLD", "not_asked": "not asked", "no_answer": "no answer"}
-        remedy = f" {self.assumption.otherwise}" if self.verdict == "not_held" else ""
-        return f"{said[self.verdict]:<13}  {self.assumption.id}: {self.found}{remedy}"
+NOBODY, BACKSLASH = "0", b"\\"
 
 
 def questions(*, of_lake: bool, of_source: bool) -> list[str]:
@@ -120,59 +90,6 @@ def examine(
     return fact, status
 
 
-def status_of(findings: list[Finding]) -> int:
-    """3 where something required does not hold, else 4 where nobody answered, else 0."""
-    broken = {one.assumption.required for one in findings if one.verdict == "not_held"}
-    unanswered = any(one.verdict == "no_answer" for one in findings)
-    return PERMANENT.code if True in broken else TEMPORARY.code if unanswered else DONE.code
-
-
-def summary_of(findings: list[Finding]) -> dict[str, Any]:
-    """How many held, and the ids of the others."""
-    ids = {verdict: [one.assumption.id for one in findings if one.verdict == verdict] for verdict in get_args(Verdict)}
-    return ids | {"held": len(ids["held"])}
-
-
-def _say(holds: bool, yes: str, no: str) -> str:
-    if not holds:
-        raise _NoError(no)
-    return yes
-
-
-def _examine(assumptions: Iterable[Assumption], checks: object, say: Callable[[str], None]) -> list[Finding]:
-    """Each assumption has a check of its name, which says what was found or raises what it found instead."""
-    findings: list[Finding] = []
-    unwell = ""
-    for one in assumptions:
-        verdict: Verdict = "held"
-        try:
-            if unwell:
-                raise _NotAskedError(unwell)
-            found = str(getattr(checks, one.id)())
-        except _NotAskedError as why:
-            verdict, found = "no_answer" if unwell else "not_asked", str(why)
-        except (_NoError, PermanentError) as why:
-            verdict, found = "not_held", str(why)
-        except TemporaryError as error:
-            found = str(error)
-            verdict = "not_held" if _is_an_answer(found) else "no_answer"
-            unwell = "nothing more was asked after that." if verdict == "no_answer" else ""
-        findings.append(Finding(one, verdict, found))
-        say(findings[-1].line())
-    return findings
-
-
-def _is_an_answer(message: str) -> bool:
-    """Whether a temporary error is what an answer says: of another form than agreed, or a refused statement (400).
-
-    What did not come, or came with another status, speaks of the source's health and not of its habits.
-    """
-    return " answered 400: " in message or not re.match(r"GET http|cannot ", message)
-
-
-# ------------------------------------------------------------------------------------------ the source
-
-
 @dataclass(frozen=True)
 class _Got:
     headers: Mapping[str, str]
@@ -204,7 +121,7 @@ class SourceDoctor:
 
     def examine(self, say: Callable[[str], None]) -> list[Finding]:
         """All findings, each said when it is there; UsageError if the source has no such year."""
-        return _examine(OF_SOURCE, self, say)
+        return examine_each(OF_SOURCE, self, say)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -221,7 +138,7 @@ class SourceDoctor:
 
     def dataset_resolves(self) -> str:
         if self._year is None or not self._listed:
-            raise _NotAskedError("neither catalogue nor script names a year.")
+            raise NotAskedError("neither catalogue nor script names a year.")
         if self._year not in self._listed:
             raise UsageError(f"the source has no program year {self._year}; it has {_joined(self._listed)}.")
         table = self._source.table(self._listed[self._year].dataset_id)
@@ -235,7 +152,7 @@ class SourceDoctor:
         table, year = self._table, self._year or 0
         dataset_id = next((str(item.get("identifier")) for item in items if item.get("title") == SUMMARY_TITLE), None)
         if dataset_id is None:
-            raise _NotAskedError("the catalogue lists no summary by reporting entity.")
+            raise NotAskedError("the catalogue lists no summary by reporting entity.")
         rows = self._source.summary_rows(dataset_id, year)
         must_not_contradict(year, table.rows, Witness(rows, "the summary by reporting entity"))
         return f"the summary says {rows:,} rows, the table {table.rows:,}."
@@ -243,7 +160,7 @@ class SourceDoctor:
     def rows_500_answered(self) -> str:
         page = self._known["rows_500_answered"] = self._page(500)
         rows = len(page.get("results") or ())
-        return _say(
+        return either(
             rows == min(500, self._table.rows), f"{rows} rows.", f"{rows} rows were answered to a query for 500."
         )
 
@@ -252,16 +169,16 @@ class SourceDoctor:
             answered = self._page(501)
         except DataError:
             return "501 are refused."
-        raise _NoError(f"{len(answered.get('results') or ())} rows were answered to a query for 501.")
+        raise NoError(f"{len(answered.get('results') or ())} rows were answered to a query for 501.")
 
     def count_false_spares(self) -> str:
         page = self._needed("rows_500_answered")
-        return _say("count" not in page, "it is left out.", "an answer to count=false has a count.")
+        return either("count" not in page, "it is left out.", "an answer to count=false has a count.")
 
     def unknown_parameters_ignored(self) -> str:
         params = [*query.count_params(), ("filter[program_year]", "1900")]
         counted, rows = self._source.answer_to(self._table.distribution_id, params).get("count"), self._table.rows
-        return _say(counted == rows, "it answers unfiltered.", f"with one it counts {counted} rows, without {rows}.")
+        return either(counted == rows, "it answers unfiltered.", f"with one it counts {counted} rows, without {rows}.")
 
     def grouped_counts(self) -> str:
         key, payer = self._name(RECORD_ID), self._name(PAYER_ID)
@@ -269,15 +186,17 @@ class SourceDoctor:
         strange = [company_id for company_id in counts if not company_id.isdigit()]
         if counts and not strange:
             self._known["grouped_counts"] = counts
-        return _say(
+        return either(
             bool(counts) and not strange, f"{len(counts):,} payers.", f"no payers, or strange ones: {strange[:3]}."
         )
 
     def grouped_counts_sum(self) -> str:
         if len(self._counts) >= MOST_PAYERS:
-            raise _NotAskedError(f"there are {MOST_PAYERS:,} payers or more, too many pages for this.")
+            raise NotAskedError(f"there are {MOST_PAYERS:,} payers or more, too many pages for this.")
         summed, rows = sum(self._counts.values()), self._table.rows
-        return _say(summed == rows, f"{rows:,} rows both ways.", f"they sum to {summed:,}, the table counts {rows:,}.")
+        return either(
+            summed == rows, f"{rows:,} rows both ways.", f"they sum to {summed:,}, the table has {rows:,}."
+        )
 
     def date_ranges_as_text(self) -> str:
         of_company, edge = self._of(self._large), cut(ROWS_PER_WINDOW + 1)[0].high
@@ -291,7 +210,7 @@ class SourceDoctor:
         summed = rows_of(cut(ROWS_PER_WINDOW + 1), days)[1]
         counted = self._known["date_ranges_as_text"] = self._window_count(0)
         no = f"{counted:,} rows of company {self._large} are below {edge}, by their days {summed:,}."
-        return _say(
+        return either(
             counted == summed, f"company {self._large}: {counted:,} rows are below {edge}, also by their days.", no
         )
 
@@ -299,46 +218,50 @@ class SourceDoctor:
         first: int = self._needed("date_ranges_as_text")
         second, rows = self._window_count(1), self._counts[self._large]
         found = f"company {self._large}: {first:,} and {second:,} rows in two windows, {rows:,} in all."
-        return _say(first + second == rows, found, found)
+        return either(first + second == rows, found, found)
 
     def conditions_honoured(self) -> str:
         company_id = self._chosen(SMALL)
         got = self._known["conditions_honoured"] = self._fetch(company_id)
         records, counted = self._read(got, "foreign", equal={PAYER_ID: company_id}).records, self._counts[company_id]
-        return _say(records == counted, f"company {company_id}, {records} rows.", f"{records} rows came of {counted}.")
+        return either(
+            records == counted, f"company {company_id}, {records} rows.", f"{records} rows came of {counted}."
+        )
 
     def header_is_schema(self) -> str:
         columns, names = self._table.columns, self._small.names
         no = f"it adds {sorted({*names} - {*columns.titles})[:5]}, lacks {sorted({*columns.titles} - {*names})[:5]}."
-        return _say(names in (columns.titles, columns.names), f"{len(names)} columns.", no)
+        return either(names in (columns.titles, columns.names), f"{len(names)} columns.", no)
 
     def header_titles(self) -> str:
         columns, names = self._table.columns, self._small.names
-        return _say(names != columns.names, f"it begins {names[0]}.", f"it begins {names[0]}.")
+        return either(names != columns.names, f"it begins {names[0]}.", f"it begins {names[0]}.")
 
     def line_end(self) -> str:
         body, header = self._small.body, self._small.header
         ends = header[-1:], body[-1:]
-        return _say(ends[0] != b"\r" and ends[1] == b"\n", "a line feed alone.", f"header and answer end in {ends}.")
+        return either(ends[0] != b"\r" and ends[1] == b"\n", "a line feed alone.", f"header and answer end in {ends}.")
 
     def caching_headers(self) -> str:
         said = self._small.headers.get("Cache-Control", "")
         age = re.search(r"max-age=(\d+)", said)
-        return _say(bool(age and int(age[1]) <= 3600), f"{said}.", f"Cache-Control is {said!r}.")
+        return either(bool(age and int(age[1]) <= 3600), f"{said}.", f"Cache-Control is {said!r}.")
 
     def answers_not_kept(self) -> str:
         copies = [got.is_copy() for got in (self._small, self._fetch(self._chosen(SMALL)))]
-        return _say(not any(copies), "neither answer says that it is a copy.", "a cache answered.")
+        return either(not any(copies), "neither answer says that it is a copy.", "a cache answered.")
 
     def fresh_parameter_ignored(self) -> str:
         known, got = self._read(self._small), self._fetch(self._chosen(SMALL), past_caches=True)
         same = self._read(got, "width", "error_row", "repeated_key").content_hash == known.content_hash
-        return _say(same and not got.is_copy(older_than=0), "the same rows, and no copy.", "a copy or other rows came.")
+        return either(
+            same and not got.is_copy(older_than=0), "the same rows, no copy.", "a copy or other rows came."
+        )
 
     def zero_rows_header_only(self) -> str:
         got = self._known["zero_rows_header_only"] = self._fetch(NOBODY)
         lines = got.body.count(b"\n")
-        return _say(lines == 1 and got.body[-1:] == b"\n", "one line.", f"{lines} lines, {len(got.body)} bytes.")
+        return either(lines == 1 and got.body[-1:] == b"\n", "one line.", f"{lines} lines, {len(got.body)} bytes.")
 
     def sorted_pages_disjoint(self) -> str:
         company_id, whole = self._chosen(SMALL), self._read(self._small)
@@ -347,12 +270,12 @@ class SourceDoctor:
         self._known["sorted_pages_disjoint"] = two
         joined = self._read(_Got({}, one.body + two.body.partition(b"\n")[2]), "repeated_key", "error_row", "width")
         same = joined.content_hash == whole.content_hash
-        return _say(same, f"two pages of {limit} rows.", f"{joined.records} rows in two pages, others than in one.")
+        return either(same, f"two pages of {limit} rows.", f"{joined.records} rows in two pages, others than in one.")
 
     def download_header(self) -> str:
         others = [self._needed(name).header for name in ("zero_rows_header_only", "sorted_pages_disjoint")]
         same = {self._small.header} == {*others} and len(self._small.names) > 1
-        return _say(same, "the same line three times.", f"{[one[:40] for one in (self._small.header, *others)]}.")
+        return either(same, "the same line three times.", f"{[one[:40] for one in (self._small.header, *others)]}.")
 
     def long_answers(self) -> str:
         company_id = self._chosen(LONG)
@@ -360,12 +283,14 @@ class SourceDoctor:
         records = self._read(got, "error_row", "truncated", "no_header").records
         if records >= LONG.start:
             self._known["long_answers"] = got
-        return _say(records >= LONG.start, f"company {company_id}, {len(got.body):,} bytes.", f"only {records:,} rows.")
+        return either(
+            records >= LONG.start, f"company {company_id}, {len(got.body):,} bytes.", f"only {records:,} rows."
+        )
 
     def unsorted_answer_complete(self) -> str:
         counted, got = self._counts[self._chosen(LONG)], self._needed("long_answers")
         records = self._read(got, "repeated_key").records
-        return _say(records == counted, f"{records:,} rows, as counted.", f"{records:,} rows came of {counted:,}.")
+        return either(records == counted, f"{records:,} rows, as counted.", f"{records:,} rows came of {counted:,}.")
 
     def dialect(self) -> str:
         for got in self._bodies:
@@ -373,7 +298,7 @@ class SourceDoctor:
             whole = ("truncated",) if got.body.endswith(b"\n") else ()
             try:
                 self._read(got, "width", "malformed", *whole)
-            except _NotAskedError:
+            except NotAskedError:
                 if got is self._small:
                     raise
         return f"read strictly, {sum(got.body.count(BACKSLASH) for got in self._bodies)} backslashes in it."
@@ -382,12 +307,12 @@ class SourceDoctor:
         try:
             texts = [got.body.decode("utf-8") for got in self._bodies]
         except UnicodeDecodeError as error:
-            raise _NoError(f"{error}.") from error
+            raise NoError(f"{error}.") from error
         marked = any(text.startswith("\ufeff") for text in texts)
-        return _say(not marked, f"{sum(map(len, texts)):,} characters.", "it begins with a byte order mark.")
+        return either(not marked, f"{sum(map(len, texts)):,} characters.", "it begins with a byte order mark.")
 
     def retry_after_form(self) -> str:
-        raise _NotAskedError("only an overloaded source shows it; runs understand both forms.")
+        raise NotAskedError("only an overloaded source shows it; runs understand both forms.")
 
     # What the checks share.
 
@@ -422,12 +347,12 @@ class SourceDoctor:
         """The smallest company of such a size."""
         found = [(rows, company_id) for company_id, rows in self._counts.items() if rows in sizes]
         if not found:
-            raise _NotAskedError(f"no company has {sizes.start:,} to {sizes.stop - 1:,} rows.")
+            raise NotAskedError(f"no company has {sizes.start:,} to {sizes.stop - 1:,} rows.")
         return min(found)[1]
 
     def _needed(self, name: str) -> Any:  # noqa: ANN401 - whatever that check found
         if name not in self._known:
-            raise _NotAskedError(f"it needs what {name} would have found.")
+            raise NotAskedError(f"it needs what {name} would have found.")
         return self._known[name]
 
     def _name(self, title: str) -> str:
@@ -436,7 +361,7 @@ class SourceDoctor:
     def _years(self, listed: dict[int, Listed]) -> str:
         self._listed = listed | self._listed
         self._year = self._year or max(listed, default=None)
-        return _say(bool(listed), f"{_joined(listed)}.", "it names no year of General Payments.")
+        return either(bool(listed), f"{_joined(listed)}.", "it names no year of General Payments.")
 
     def _of(self, company_id: str) -> tuple[query.Condition, ...]:
         return query.slice_conditions(self._name(PAYER_ID), company_id)
@@ -452,21 +377,21 @@ class SourceDoctor:
 
     def _fetch(self, company_id: str, **how: Any) -> _Got:  # noqa: ANN401 - as ``download`` takes it
         if self._bytes_left < 0:
-            raise _NotAskedError(f"{MOST_BYTES:,} bytes were read already.")
+            raise NotAskedError(f"{MOST_BYTES:,} bytes were read already.")
         body = bytearray()
         with self._source.download(self._table.distribution_id, self._of(company_id), **how) as answer:
             for chunk in answer.chunks:
                 body += chunk
                 self._bytes_left -= len(chunk)
                 if self._bytes_left < 0:
-                    raise _NoError(f"{len(body):,} bytes of company {company_id} and more; the rest was not read.")
+                    raise NoError(f"{len(body):,} bytes of company {company_id} and more; the rest was not read.")
         return _Got(answer.headers, bytes(body))
 
     def _read(self, got: _Got, *wrong: str, equal: Mapping[str, str] | None = None) -> Summary:
         """The rows as a run would read them, whatever the names in the header; ``wrong`` reasons are what is asked."""
         titles = self._table.columns.titles
         if len(got.names) != len(titles):
-            raise _NotAskedError("the answer's header has another width than the schema.")
+            raise NotAskedError("the answer's header has another width than the schema.")
         layout = Layout(titles, RECORD_ID, equal=equal or {}, volatile=VOLATILE.intersection(titles))
         reader = RecordReader(layout)
         try:
@@ -475,7 +400,7 @@ class SourceDoctor:
         except RecordError as error:
             if error.reason == "repeated_key" not in wrong:
                 return Summary(reader.records, reader.received, "", "", "")
-            kind = _NoError if error.reason in wrong else _NotAskedError
+            kind = NoError if error.reason in wrong else NotAskedError
             raise kind(f"{error.reason}: {error.detail}.") from error
 
 
@@ -489,80 +414,3 @@ def save(store: ObjectStore, findings: Iterable[Finding], now: datetime, about: 
     report = {"schema_version": 1, "at": now.isoformat(), **about, "findings": [one.as_json() for one in findings]}
     put_or_agree(store, key, json.dumps(report, indent=1).encode() + b"\n")
     return key
-
-
-# -------------------------------------------------------------------------------------------- the lake
-
-
-class LakeDoctor:
-    """As ``SourceDoctor``, for a lake."""
-
-    def __init__(
-        self,
-        store: ObjectStore,
-        now: Callable[[], datetime],
-        room: Callable[[Path], int] = lambda root: disk_usage(root).free,
-    ) -> None:
-        self._store = store
-        self._now = now
-        self._room = room
-        self._written = False
-        self.key = lake_layout.lake_probe(uuid.uuid4().hex)
-
-    def examine(self, say: Callable[[str], None]) -> list[Finding]:
-        """All findings; one object is written, as a probe, and deleted again."""
-        try:
-            return _examine(OF_LAKE, self, say)
-        finally:
-            with contextlib.suppress(PipelineError):
-                self._store.delete(self.key)
-
-    def writable(self) -> str:
-        created = self._store.put_new(self.key, FIRST).created
-        self._written = created and self._store.get(self.key) == FIRST
-        return _say(self._written, f"{self._store.url} took {self.key}.", f"{self.key} is not what was written.")
-
-    def create_only_told(self) -> str:
-        told = self._probed.put_new(self.key, b"second")
-        right = not told.created and told.sha256 == content_of(FIRST)[0]
-        return _say(right, "it is told the first one's hash.", "it is told that it created what was there already.")
-
-    def create_only_kept(self) -> str:
-        there = self._probed.get(self.key)
-        return _say(there == FIRST, "it stays.", f"after a second writer the key holds {there!r}.")
-
-    def same_content_agrees(self) -> str:
-        there = self._probed.get(self.key) or b""
-        told = self._probed.put_new(self.key, there)
-        right = not told.created and told.sha256 == content_of(there)[0]
-        return _say(right, "it is told of the same hash.", f"it is told of {told.sha256}, created: {told.created}.")
-
-    def listed(self) -> str:
-        return _say(
-            self.key in [one.key for one in self._probed.list(self.key)], "it does.", "the probe is not listed."
-        )
-
-    def clock(self) -> str:
-        found, now = self._probed.head(self.key), self._now()
-        if found is None:
-            raise _NoError("the probe cannot be looked at.")
-        ahead = (now - found.modified).total_seconds()
-        return _say(
-            abs(ahead) < MOST_SKEW.total_seconds(), f"{ahead:.0f} s.", f"ours is {ahead:+,.0f} s from the lake's."
-        )
-
-    def deletable(self) -> str:
-        self._probed.delete(self.key)
-        return _say(self._store.get(self.key) is None, "it is gone.", f"{self.key} is still there.")
-
-    def free_space(self) -> str:
-        if not isinstance(self._store, DirectoryStore) or not self._written:
-            raise _NotAskedError("only a folder that can be written to has an end.")
-        free = self._room(self._store.root)
-        return _say(free >= BYTES_OF_A_YEAR, f"{free / 1e9:,.1f} GB are free.", f"{free / 1e9:,.1f} GB are free.")
-
-    @property
-    def _probed(self) -> ObjectStore:
-        if not self._written:
-            raise _NotAskedError("it needs a lake that can be written to.")
-        return self._store

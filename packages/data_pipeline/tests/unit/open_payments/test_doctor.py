@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.open_payments.assumptions import OF_LAKE, OF_SOURCE
-from data_pipeline.open_payments.doctor import LakeDoctor, SourceDoctor, examine, questions, status_of
+from data_pipeline.open_payments.doctor import SourceDoctor, examine, questions
+from data_pipeline.open_payments.findings import status_of
+from data_pipeline.open_payments.lake_doctor import LakeDoctor
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID
 from etl_core.errors import AccessError, UnavailableError, UsageError
 from etl_core.lake import Body, ObjectInfo, ObjectStore, PutResult, content_of

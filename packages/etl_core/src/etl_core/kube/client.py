@@ -137,6 +137,13 @@ class Cluster:
         """Delete the pods with these labels."""
         self._call("DELETE", self._pods, {"labelSelector": selector})
 
+    def log(self, pod: str, lines: int = 50) -> str:
+        """The last lines that a pod wrote."""
+        query = {"tailLines": str(lines)}
+        return self._retry.call(lambda _attempt: self._once("GET", f"{self._pods}/{pod}/log", query, None)).decode(
+            "utf-8", "replace"
+        )
+
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Any other question, such as /version or an access review."""
         return self._call(method, path, None, body)
@@ -174,16 +181,14 @@ class Cluster:
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         def once(_attempt: int) -> dict[str, Any]:
-            return self._once(method, path, query, body)
+            return _parsed(self._once(method, path, query, body))
 
         def note(attempt: int, error: TemporaryError, wait: float) -> None:
             _log.info("asking the cluster again", after_attempt=attempt, wait=round(wait, 1), because=str(error))
 
         return self._retry.call(once, on_retry=note)
 
-    def _once(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
+    def _once(self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None) -> bytes:
         kind = next((word for word in ("jobs", "pods", "events") if f"/{word}" in path), "other")
         self.calls[f"{method} {kind}"] += 1
         url = self.url + path + (f"?{urlencode(query)}" if query else "")
@@ -202,21 +207,25 @@ class Cluster:
             )
         except urllib3.exceptions.HTTPError as error:
             raise UnreachableError(f"{method} {self.url}{path} failed: {type(error).__name__}: {error}") from error
-        try:
-            said = json.loads(answer.data or b"{}")
-        except ValueError:
-            said = {}
         if 200 <= answer.status < 300:
-            return said if isinstance(said, dict) else {}
-        raise _error_of(f"{method} {self.url}{path}", answer.status, said, answer.headers.get("Retry-After"))
+            return answer.data
+        wait = parse_retry_after(answer.headers.get("Retry-After"))
+        raise _error_of(f"{method} {self.url}{path}", answer.status, _parsed(answer.data), wait)
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _dry(*, on: bool) -> dict[str, str]:
     return {"dryRun": "All"} if on else {}
 
 
-def _error_of(asked: str, status: int, said: Any, retry_after: str | None) -> Exception:  # noqa: ANN401 - JSON
-    said = said if isinstance(said, dict) else {}
+def _error_of(asked: str, status: int, said: Mapping[str, Any], retry_after: float | None) -> Exception:
     reason, message = str(said.get("reason", "")), str(said.get("message", ""))[:500]
     text = f"{asked} answered {status} {reason}: {message}"
     if status == 403 and "exceeded quota" in message:
@@ -231,7 +240,7 @@ def _error_of(asked: str, status: int, said: Any, retry_after: str | None) -> Ex
         return _ExpiredError(text)
     # 409 Conflict is two writers of one quota or object: try again.
     if status == 409 or status in _WORTH_ANOTHER_TRY:
-        return UnavailableError(text, retry_after=parse_retry_after(retry_after))
+        return UnavailableError(text, retry_after=retry_after)
     return DataError(text)
 
 
