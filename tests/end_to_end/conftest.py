@@ -54,8 +54,9 @@ class World:
         return self.run("run_pipeline", "--", "--year", str(YEAR), *words, **environment)
 
     def slices(self) -> dict[str, dict[str, Any]]:
-        found = (json.loads(path.read_text()) for path in self.lake.glob("metadata/audits/**/slice.json"))
-        return {audit["company_id"]: audit for audit in found}
+        """By company, the newest proof of each."""
+        found = [json.loads(path.read_text()) for path in self.lake.glob("metadata/audits/**/slice*.json")]
+        return {audit["company_id"]: audit for audit in sorted(found, key=lambda audit: audit["generation"])}
 
     def attempts(self) -> list[dict[str, Any]]:
         return [json.loads(path.read_text()) for path in self.lake.glob("metadata/runs/*/failures/*/*.json")]

@@ -90,6 +90,11 @@ def generation_of(key: str) -> int:
     return int(match[1]) if match else 1
 
 
+def first_of(key: str) -> str:
+    """The key of the first generation of the same part or proof."""
+    return re.sub(r"(/(?:part-[0-9]+-of-[0-9]+|slice))\.[0-9]+(\.[a-z]+)$", r"\1\2", key)
+
+
 def audit_of_part(key: str) -> str | None:
     """Where the proof of the raw part ``key`` belongs; None for any other key."""
     match = re.fullmatch(r"raw/(dataset=.+/company_id=[0-9]+/part-[0-9]+-of-[0-9]+(?:\.[0-9]+)?)\.csv", key)

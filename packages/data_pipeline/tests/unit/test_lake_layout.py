@@ -23,6 +23,17 @@ class Keys(unittest.TestCase):
         self.assertEqual(keys.slice_audit, f"metadata/audits/{SLICE}/slice.json")
         self.assertEqual(keys_of(a_release(), "100000000053"), keys)
 
+    def test_of_a_later_generation_say_which(self):
+        keys = SliceKeys(*THIS, "100000000053")
+        for key, found in [
+            (f"raw/{SLICE}/part-2-of-12.2.csv", keys.part(2, 12, 2)),
+            (f"metadata/audits/{SLICE}/part-2-of-12.10.json", keys.part_audit(2, 12, 10)),
+            (f"metadata/audits/{SLICE}/slice.2.json", keys.slice_audit_of(2)),
+            (keys.slice_audit, keys.slice_audit_of(1)),
+        ]:
+            with self.subTest(key=key):
+                self.assertEqual(found, key)
+
     def test_of_a_release(self):
         self.assertEqual(lake_layout.release_audits(*THIS), f"metadata/audits/{RELEASE}/")
         self.assertEqual(lake_layout.release_parts(*THIS), f"raw/{RELEASE}/")
@@ -63,7 +74,9 @@ class Reading(unittest.TestCase):
         keys = SliceKeys(*THIS, "53")
         for key, company_id in [
             (keys.slice_audit, "53"),
+            (keys.slice_audit_of(12), "53"),
             (keys.part_audit(1, 1), None),
+            ("a/company_id=53/slice.x.json", None),
             (keys.part(1, 1), None),
             ("a/company_id=53/slice.json.tmp", None),
             ("a/company_id=x/slice.json", None),
@@ -84,10 +97,22 @@ class Reading(unittest.TestCase):
             with self.subTest(key=key):
                 self.assertEqual(lake_layout.company_of(key), company_id)
 
+    def test_finds_the_generation_of_a_key_and_its_first(self):
+        keys = SliceKeys(*THIS, "53")
+        for generation in (1, 2, 10):
+            for key, first in [
+                (keys.part(2, 12, generation), keys.part(2, 12)),
+                (keys.part_audit(2, 12, generation), keys.part_audit(2, 12)),
+                (keys.slice_audit_of(generation), keys.slice_audit),
+            ]:
+                with self.subTest(key=key):
+                    self.assertEqual((lake_layout.generation_of(key), lake_layout.first_of(key)), (generation, first))
+
     def test_finds_where_the_proof_of_a_part_belongs(self):
         keys = SliceKeys(*THIS, "53")
 
         self.assertEqual(lake_layout.audit_of_part(keys.part(2, 12)), keys.part_audit(2, 12))
+        self.assertEqual(lake_layout.audit_of_part(keys.part(2, 12, 3)), keys.part_audit(2, 12, 3))
         for key in (keys.slice_audit, keys.part_audit(1, 1), keys.part(1, 1) + ".tmp", f"x/{keys.part(1, 1)}"):
             with self.subTest(key=key):
                 self.assertIsNone(lake_layout.audit_of_part(key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import uuid
 from typing import TYPE_CHECKING, TypeVar
 
@@ -47,11 +48,16 @@ class Audits:
         raw = self._store.get(key)
         return None if raw is None else _parsed(SliceAudit, raw, key)
 
-    def part_audit(self, company_id: str, number: int, of: int) -> Audit | None:
+    def part_audit(self, company_id: str, number: int, of: int, generation: int = 1) -> Audit | None:
         """The proof of a part, or None."""
-        key = keys_of(self._release, company_id).part_audit(number, of)
+        key = keys_of(self._release, company_id).part_audit(number, of, generation)
         raw = self._store.get(key)
         return None if raw is None else _parsed(Audit, raw, key)
+
+    def part_audits(self, company_id: str, number: int, of: int) -> list[Audit]:
+        """All proofs of a window under this release, the newest last; hardly ever more than one."""
+        one_by_one = (self.part_audit(company_id, number, of, generation) for generation in itertools.count(1))
+        return [audit for audit in itertools.takewhile(lambda audit: audit is not None, one_by_one) if audit]
 
     def publish_part(self, audit: Audit) -> Audit:
         """Write the proof of a part; if another writer proved the same content first, theirs stands.
@@ -60,16 +66,24 @@ class Audits:
             ConflictError: another writer proved other content.
 
         """
-        key = keys_of(self._release, audit.company_id).part_audit(audit.window.number, audit.window.of)
+        window = audit.window
+        key = keys_of(self._release, audit.company_id).part_audit(window.number, window.of, audit.generation)
         if self._store.put_new(key, audit.to_bytes()).created:
             return audit
         theirs = _parsed(Audit, self._store.get(key) or b"", key)
         _must_agree(key, theirs.content_hash, audit.content_hash)
         return theirs
 
-    def close_slice(self, company_id: str, parts: tuple[Audit, ...], count_after: int, now: datetime) -> SliceAudit:
+    def close_slice(
+        self,
+        company_id: str,
+        parts: tuple[Audit, ...],
+        count_after: int,
+        now: datetime,
+        counts_after: tuple[int, ...] = (),
+    ) -> SliceAudit:
         """Write ``slice.json``: the last word on a slice."""
-        audit = slice_audit_of(self._release, company_id, parts, count_after, now)
+        audit = slice_audit_of(self._release, company_id, parts, count_after, now, counts_after)
         key = keys_of(self._release, company_id).slice_audit
         if self._store.put_new(key, audit.to_bytes()).created:
             return audit
@@ -79,7 +93,12 @@ class Audits:
 
 
 def slice_audit_of(
-    release: Release, company_id: str, parts: tuple[Audit, ...], count_after: int, now: datetime
+    release: Release,
+    company_id: str,
+    parts: tuple[Audit, ...],
+    count_after: int,
+    now: datetime,
+    counts_after: tuple[int, ...] = (),
 ) -> SliceAudit:
     """What the parts of a slice sum to."""
     records = sum(part.records for part in parts)
@@ -93,6 +112,7 @@ def slice_audit_of(
         parts=parts,
         count_before=sum(part.count_before for part in parts),
         count_after=count_after,
+        counts_after=counts_after,
         proved_at=now,
     )
 

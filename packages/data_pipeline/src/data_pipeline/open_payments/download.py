@@ -3,13 +3,13 @@
 The proof (design, "A slice proves itself"): the bytes parse in the source's dialect, the header
 is the table's own, every record has its width, belongs to the payer and the window, and has a
 key of its own; their number equals the source's count for the same condition, before and after.
+The windows of a slice that is cut are counted after all at once, by whoever closes the slice.
 Status 200 proves nothing, and nothing is repaired: what does not fit is fetched again.
 """
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,7 @@ import structlog
 
 from data_pipeline import __version__
 from data_pipeline.open_payments import query
+from data_pipeline.open_payments.answers import Answer, Pages, Shown, write_answer
 from data_pipeline.open_payments.audits import keys_of, write_attempt
 from data_pipeline.open_payments.facts import Attempt, Audit, WindowFact
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID, VOLATILE
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
-    from typing import BinaryIO
 
     from data_pipeline.open_payments.audits import Audits
     from data_pipeline.open_payments.facts import Release
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from etl_core.retry import Retry
 
 Strategy = Literal["auto", "window", "pages"]
-ROWS_PER_PAGE = 5000  # S1.4
 # Reasons that a source which refuses long answers would cause; after two of them, pages are tried.
 CUT_REASONS = frozenset({"error_row", "truncated", "rows_missing", "unavailable"})
 LONG_ANSWERS_TRIED = 2
@@ -74,25 +73,12 @@ class ReleaseGoneError(TemporaryError):
     worth_waiting = False
 
 
-class _Shown:
-    """Rows of one attempt on the progress bar; an attempt that fails takes them back."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._rows = 0
-
-    def up_to(self, rows: int, received: int) -> None:
-        self._progress.advance(rows=rows - self._rows, bytes_read=received)
-        self._rows = rows
-
-    def take_back(self) -> None:
-        self._progress.advance(rows=-self._rows)
-        self._rows = 0
-
-
 @dataclass
 class WindowTask:
-    """One window to prove. ``expected`` is the source's count before, where it is known already."""
+    """One window to prove. ``expected`` is the source's count before, where it is known already.
+
+    A window whose count has moved since it was proved is proved again, as the next ``generation``.
+    """
 
     run_id: str
     release: Release
@@ -100,6 +86,7 @@ class WindowTask:
     company_id: str
     window: Window
     expected: int | None
+    generation: int = 1
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
 
@@ -169,10 +156,10 @@ class WindowFetcher:
         self._progress = progress
         self._now = now
         self._strategy = strategy
-        self._streams = streams
+        self._pages = Pages(source, store, streams)
 
     def prove(self, task: WindowTask) -> Audit:
-        """The audit of the window, proved now or before.
+        """The audit of the window: proved now, or before if the source still counts as many rows.
 
         Raises:
             NotProvedError, UnavailableError: tries used up. BlockedError, ReleaseGoneError, ConflictError,
@@ -180,13 +167,12 @@ class WindowFetcher:
 
         """
         started = time.monotonic()
-        window = task.window
-        done = self._audits.part_audit(task.company_id, window.number, window.of)
-        if done is not None:
-            self._progress.advance(rows=done.records)
-            return done
         reasons: list[str] = []
         try:
+            done = self._proved_before(task)
+            if done is not None:
+                self._progress.advance(rows=done.records)
+                return done
             return self._retry.call(
                 lambda attempt: self._attempt(task, attempt, reasons),
                 on_retry=lambda attempt, error, wait: self._on_retry(task, attempt, error, wait),
@@ -196,6 +182,22 @@ class WindowFetcher:
             raise
         finally:
             task.seconds += time.monotonic() - started
+
+    def _proved_before(self, task: WindowTask) -> Audit | None:
+        """The newest proof that holds as many records as the source counts; of unlike ones the source is asked."""
+        proofs = self._audits.part_audits(task.company_id, task.window.number, task.window.of)
+        task.generation = len(proofs) + 1
+        if not proofs or task.expected is None:
+            return proofs[-1] if proofs else None
+        if proofs[-1].records != task.expected:
+            task.expected = self._count(task)  # it may be the count that is old, and not the proof
+        return next((one for one in reversed(proofs) if one.records == task.expected), None)
+
+    def _count(self, task: WindowTask) -> int:
+        try:
+            return self._source.count(task.release.distribution_id, task.conditions, task.tally)
+        except NotFoundError as error:
+            raise _gone(error) from error
 
     def _on_retry(self, task: WindowTask, attempt: int, error: TemporaryError, wait: float) -> None:
         self._source.count_retry(task.tally)
@@ -209,24 +211,24 @@ class WindowFetcher:
 
     def _attempt(self, task: WindowTask, attempt: int, reasons: list[str]) -> Audit:
         begun = _Begun(self._now(), time.monotonic(), task.tally.requests)
-        shown = _Shown(self._progress)
+        shown = Shown(self._progress)
         reasons.append("")
         try:
             expected = task.expected
             if expected is None:
-                expected = self._source.count(task.release.distribution_id, task.conditions, task.tally)
+                expected = self._count(task)
             pages = self._strategy == "pages" or (
                 self._strategy == "auto" and sum(reason in CUT_REASONS for reason in reasons) >= LONG_ANSWERS_TRIED
             )
             fetched = self._fetch(task, expected, shown, past_caches=attempt > 1, pages=pages)
             try:
-                count_after = self._count_after(task, fetched.summary)
+                count_after = self._count_after(task, fetched.summary) if task.window.is_whole_slice else None
                 return self._publish(task, fetched, expected, count_after, begun)
             finally:
                 fetched.path.unlink(missing_ok=True)
         except NotFoundError as error:
             shown.take_back()
-            raise ReleaseGoneError(f"{error}.", advice="The source published anew; run again.") from error
+            raise _gone(error) from error
         except (NotProvedError, TemporaryError) as error:
             shown.take_back()
             reasons[-1] = reason_of(error)
@@ -239,13 +241,16 @@ class WindowFetcher:
             shown.take_back()
             raise
 
-    def _fetch(self, task: WindowTask, expected: int, shown: _Shown, *, past_caches: bool, pages: bool) -> _Fetched:
+    def _fetch(self, task: WindowTask, expected: int, shown: Shown, *, past_caches: bool, pages: bool) -> _Fetched:
         path = self._store.scratch_file()
         reader = RecordReader(task.layout)
-        fetch = self._write_pages if pages else self._write_answer
         try:
             with explained(f"write {path}"), path.open("wb") as stream:
-                url = fetch(task, expected, stream, reader, shown, past_caches=past_caches)
+                answer = Answer(stream, reader, shown)
+                if pages:
+                    url = self._pages.write(task, expected, answer, past_caches=past_caches)
+                else:
+                    url = write_answer(self._source, task, expected, answer, past_caches=past_caches)
             if reader.records > expected:
                 raise RecordError("rows_extra", f"{reader.records} records and more, the source counts {expected}")
             summary = reader.finish()
@@ -265,90 +270,11 @@ class WindowFetcher:
             raise
         return _Fetched(path, url, summary, "pages" if pages else "window")
 
-    def _write_answer(
-        self,
-        task: WindowTask,
-        expected: int,
-        stream: BinaryIO,
-        reader: RecordReader,
-        shown: _Shown,
-        *,
-        past_caches: bool,
-    ) -> str:
-        """The whole window in one answer."""
-        with self._source.download(
-            task.release.distribution_id, task.conditions, past_caches=past_caches, tally=task.tally
-        ) as answer:
-            for chunk in answer.chunks:
-                reader.feed(chunk)
-                stream.write(chunk)
-                shown.up_to(reader.records, len(chunk))
-                if reader.records > expected:
-                    break  # the conditions were ignored: this could go on for gigabytes
-            return answer.url
-
-    def _write_pages(
-        self,
-        task: WindowTask,
-        expected: int,
-        stream: BinaryIO,
-        reader: RecordReader,
-        shown: _Shown,
-        *,
-        past_caches: bool,
-    ) -> str:
-        """Sorted pages of 5,000: one after another if there is one, else in parallel; joined in order."""
-        offsets = range(0, max(expected, 1), ROWS_PER_PAGE)
-        workers = min(len(offsets), self._streams)
-        paths = [self._store.scratch_file() for _ in offsets]
-        tallies = [Tally() for _ in offsets]
-
-        def fetch(index: int) -> str:
-            with (
-                self._source.download(
-                    task.release.distribution_id,
-                    task.conditions,
-                    sort=task.columns.name_of(RECORD_ID),
-                    limit=ROWS_PER_PAGE,
-                    offset=offsets[index],
-                    past_caches=past_caches,
-                    tally=tallies[index],
-                ) as answer,
-                paths[index].open("wb") as page,
-            ):
-                for chunk in answer.chunks:
-                    page.write(chunk)
-                return answer.url
-
-        try:
-            with ThreadPoolExecutor(workers) as pool:
-                urls = list(pool.map(fetch, range(len(offsets))))
-            for index, path in enumerate(paths):
-                header_seen = index == 0
-                with path.open("rb") as page:
-                    if not header_seen:
-                        header = page.readline()
-                        if header.rstrip(b"\n").replace(b'"', b"").decode("utf-8", "replace").split(",") not in (
-                            list(task.columns.titles),
-                            list(task.columns.names),
-                        ):
-                            raise RecordError("header", f"page {index + 1} begins with another header")
-                    while chunk := page.read(256 * 1024):
-                        reader.feed(chunk)
-                        stream.write(chunk)
-                        shown.up_to(reader.records, len(chunk))
-            return urls[0]
-        finally:
-            for tally in tallies:
-                task.tally.add(tally)
-            for path in paths:
-                path.unlink(missing_ok=True)
-
     def _count_after(self, task: WindowTask, summary: Summary) -> int:
         """The count once the rows are here; asked twice before a good file is thrown away for it."""
-        counted = self._source.count(task.release.distribution_id, task.conditions, task.tally)
+        counted = self._count(task)
         if counted != summary.records:
-            counted = self._source.count(task.release.distribution_id, task.conditions, task.tally)
+            counted = self._count(task)
         if counted != summary.records:
             raise NotProvedError(
                 "count_moved",
@@ -358,16 +284,17 @@ class WindowFetcher:
         return counted
 
     def _publish(
-        self, task: WindowTask, fetched: _Fetched, count_before: int, count_after: int, begun: _Begun
+        self, task: WindowTask, fetched: _Fetched, count_before: int, count_after: int | None, begun: _Begun
     ) -> Audit:
         summary, window = fetched.summary, task.window
-        key = keys_of(task.release, task.company_id).part(window.number, window.of)
+        key = keys_of(task.release, task.company_id).part(window.number, window.of, task.generation)
         put = self._store.put_new(key, fetched.path, sha256=summary.sha256)
         published = summary if put.created or put.sha256 == summary.sha256 else self._same_content(task, key, summary)
         audit = Audit(
             release=task.release,
             company_id=task.company_id,
             window=task.window_fact,
+            generation=task.generation,
             key=key,
             url=fetched.url,
             condition=query.describe(task.conditions),
@@ -393,7 +320,8 @@ class WindowFetcher:
         """What lies under the key already, if it holds the same records in other bytes.
 
         The source has no order of its own, so the same window twice has equal content and
-        different bytes; the first part published stays.
+        different bytes; the first part published stays. One that nobody proved and that holds
+        another number of records is of a time when the source counted another: it is left to ``gc``.
         """
         reader = RecordReader(task.layout)
         try:
@@ -405,6 +333,13 @@ class WindowFetcher:
                 f"{key} already holds bytes that are no proved part ({error.reason}: {error.detail}).",
                 advice="Look at it; once it is moved away, run again.",
             ) from error
+        if theirs.records != ours.records:
+            task.generation += 1
+            raise NotProvedError(
+                "count_moved",
+                f"{key} already holds {theirs.records} records, this answer {ours.records}; it is kept beside it",
+                records=ours.records, received=ours.bytes, expected=ours.records,
+            )  # fmt: skip
         if theirs.content_hash != ours.content_hash:
             raise ConflictError(
                 f"{key} already holds content {theirs.content_hash}, this run found {ours.content_hash}.",
@@ -434,6 +369,10 @@ class WindowFetcher:
             write_attempt(self._store, attempt)
         except (PermanentError, TemporaryError) as unwritten:
             _log.warning("a failed attempt could not be kept", reason=attempt.reason, because=str(unwritten))
+
+
+def _gone(error: NotFoundError) -> ReleaseGoneError:
+    return ReleaseGoneError(f"{error}.", advice="The source published anew; run again.")
 
 
 def reason_of(error: Exception) -> str:

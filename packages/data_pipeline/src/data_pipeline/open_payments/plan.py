@@ -63,13 +63,13 @@ class Forecast:
 def forecast(companies: Iterable[PlannedCompany], proved: set[str], *, streams: int) -> Forecast:
     """Requests, bytes and time that the plan will take at the rates users of the source measured.
 
-    Two requests a window (rows, count after), two more for a slice that is cut (counts by
-    date, count of the whole); a date histogram has more than one page past 500 dates, never.
+    One request a window for its rows and one for the count after; a slice that is cut has two
+    counts by date instead, before and after (more than one page only past 500 dates: never).
     """
     planned = list(companies)
     todo = [company for company in planned if company.company_id not in proved]
     windows = [len(cut(company.rows or 0)) for company in todo]
-    requests = sum(2 * number + (2 if number > 1 else 0) for number in windows)
+    requests = sum(number + (2 if number > 1 else 1) for number in windows)
     rows = sum(company.rows or 0 for company in todo)
     in_all = rows * BYTES_PER_ROW
     busy = in_all / BYTES_PER_SECOND_PER_STREAM + requests * SECONDS_PER_REQUEST

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from data_pipeline.open_payments import query
 from data_pipeline.open_payments.download import WindowFetcher, WindowTask
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID
-from data_pipeline.open_payments.windows import cut, rows_of
-from etl_core.errors import TemporaryError
+from data_pipeline.open_payments.windows import Window, cut, rows_of
+from etl_core.errors import DataError, TemporaryError, UnavailableError, UnreachableError
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.facts import Audit, PlannedCompany, Release, SliceAudit
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source import Source
-    from data_pipeline.open_payments.windows import Window
     from etl_core.progress import Progress
 
-
 COUNTS_TRIED = 3
+
+_log = structlog.get_logger()
 
 
 class SliceMovedError(TemporaryError):
@@ -63,24 +65,15 @@ class Slices:
     def open(self, company: PlannedCompany) -> list[WindowTask]:
         """The windows of the slice and the source's count for each.
 
-        One grouped count by date gives the counts of all windows of a slice that is cut.
+        One grouped count by date gives the counts of all windows of a slice that is cut; where the
+        source answers none, each window is counted when its turn comes.
         """
         tally = Tally()
         rows = company.rows if self._trusted_counts else None
         if rows is None:
             rows = self._source.count(self._release.distribution_id, self._conditions(company), tally)
         windows, expected = self._cut(company, rows, tally)
-        tasks = [
-            WindowTask(
-                self._run_id,
-                self._release,
-                self._columns,
-                company.company_id,
-                window,
-                expected[window.number],
-            )
-            for window in windows
-        ]
+        tasks = [self._task(company, window, expected.get(window.number)) for window in windows]
         tasks[0].tally.add(tally)
         return tasks
 
@@ -89,52 +82,102 @@ class Slices:
         return self._fetcher.prove(task)
 
     def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit:
-        """Close the slice: its windows tile it and sum to the source's count of the whole.
+        """Close the slice: after the last row of all its windows, the source still counts each as it was proved.
 
         Raises:
-            SliceMovedError: they do not; the table changed under the run.
+            SliceMovedError: it does not, and went on changing; the table changes under the run.
 
         """
-        records = sum(part.records for part in parts)
-        if len(parts) == 1:
-            count_after = parts[0].count_after
-        else:
-            count_after = self._source.count(self._release.distribution_id, self._conditions(company), tally)
-            if count_after != records:
-                count_after = self._source.count(self._release.distribution_id, self._conditions(company), tally)
-        if count_after != records:
-            raise SliceMovedError(
-                f"the {len(parts)} proved windows of company {company.company_id} hold {records} records, "
-                f"the source counts {count_after} for the whole slice."
-            )
-        audit = self._audits.close_slice(company.company_id, tuple(parts), count_after, self._now())
+        counts_after: tuple[int, ...] = ()
+        if len(parts) > 1:
+            parts = self._held_against_counts(company, parts, tally)
+            counts_after = tuple(part.records for part in parts)
+        count_after = sum(counts_after) if counts_after else parts[0].count_after
+        if count_after != sum(part.records for part in parts):
+            raise SliceMovedError(f"company {company.company_id} had {count_after} rows after {parts[0].records} came.")
+        audit = self._audits.close_slice(company.company_id, tuple(parts), count_after, self._now(), counts_after)
         self._progress.advance(slices=1)
         return audit
+
+    def _held_against_counts(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> Sequence[Audit]:
+        """The parts, each as large as the source counts it now; one whose count moved is proved anew.
+
+        One count by date stands for the windows' own: it comes after the last row of all of them, it
+        is of one moment, and it costs the source one look at the slice instead of one a window.
+        """
+        windows = tuple(Window(one.window.number, one.window.of, one.window.low, one.window.high) for one in parts)
+        doubted: set[int] = set()
+        for number in range(COUNTS_TRIED):
+            counts = self._counts_of(company, windows, tally)
+            moved = {part.window.number for part in parts if part.records != counts[part.window.number]}
+            if not moved:
+                return parts
+            if number == COUNTS_TRIED - 1:
+                break
+            # A count is asked for twice before a proved part is doubted for it.
+            tasks = {
+                window.number: self._task(company, window, counts[window.number])
+                for window in windows
+                if window.number in moved & doubted
+            }
+            parts = [self.prove(tasks[one.window.number]) if one.window.number in tasks else one for one in parts]
+            for task in tasks.values():
+                _log.info("the count of a proved window moved", company=company.company_id, window=task.window.number)
+                tally.add(task.tally)
+            doubted |= moved
+        held = {part.window.number: part.records for part in parts}
+        raise SliceMovedError(
+            f"the {len(parts)} proved windows of company {company.company_id} hold {sum(held.values())} records, "
+            f"the source counts {sum(counts.values())}; its windows {sorted(moved)} went on changing."
+        )
+
+    def _counts_of(self, company: PlannedCompany, windows: tuple[Window, ...], tally: Tally) -> dict[int, int]:
+        """The source's count of each window now: all at once by date, one by one where it groups nothing."""
+        by_date = self._by_date(company, tally)
+        if by_date is not None:
+            return rows_of(windows, by_date)
+        tasks = [self._task(company, window, None) for window in windows]
+        distribution_id = self._release.distribution_id
+        return {task.window.number: self._source.count(distribution_id, task.conditions, tally) for task in tasks}
 
     @staticmethod
     def conditions_of(columns: Columns, company_id: str) -> tuple[query.Condition, ...]:
         """What the source is asked for to have the whole slice."""
         return query.slice_conditions(columns.name_of(PAYER_ID), company_id)
 
+    def _task(self, company: PlannedCompany, window: Window, expected: int | None) -> WindowTask:
+        return WindowTask(self._run_id, self._release, self._columns, company.company_id, window, expected)
+
     def _conditions(self, company: PlannedCompany) -> tuple[query.Condition, ...]:
         return self.conditions_of(self._columns, company.company_id)
 
     def _cut(self, company: PlannedCompany, rows: int, tally: Tally) -> tuple[tuple[Window, ...], dict[int, int]]:
         """The windows and the count of each; counts that disagree are asked for anew before they are doubted."""
-        date_column, key = self._columns.name_of(DATE_OF_PAYMENT), self._columns.name_of(RECORD_ID)
-        conditions = self._conditions(company)
-        by_date: dict[str, int] = {}
+        counted = 0
         for _ in range(COUNTS_TRIED):
             windows = cut(rows)
             if len(windows) == 1:
                 return windows, {1: rows}
-            by_date = self._source.grouped_counts(
-                self._release.distribution_id, date_column, key, conditions, tally=tally
-            )
-            if sum(by_date.values()) == rows:
+            by_date = self._by_date(company, tally)
+            if by_date is None:
+                return windows, {}
+            counted = sum(by_date.values())
+            if counted == rows:
                 return windows, rows_of(windows, by_date)
-            rows = self._source.count(self._release.distribution_id, conditions, tally)
+            rows = self._source.count(self._release.distribution_id, self._conditions(company), tally)
         raise SliceMovedError(
-            f"company {company.company_id} has {rows} rows and {sum(by_date.values())} by payment date: "
+            f"company {company.company_id} has {rows} rows and {counted} by payment date: "
             "the source contradicts itself."
         )
+
+    def _by_date(self, company: PlannedCompany, tally: Tally) -> dict[str, int] | None:
+        """Rows per payment date; None where the source answers no grouped count."""
+        date_column, key = self._columns.name_of(DATE_OF_PAYMENT), self._columns.name_of(RECORD_ID)
+        distribution_id, conditions = self._release.distribution_id, self._conditions(company)
+        try:
+            return self._source.grouped_counts(distribution_id, date_column, key, conditions, tally=tally)
+        except UnreachableError:
+            raise
+        except (DataError, UnavailableError) as error:
+            _log.warning("no count by date, counting window by window", company=company.company_id, error=str(error))
+            return None

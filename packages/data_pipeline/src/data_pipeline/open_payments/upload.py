@@ -54,7 +54,7 @@ def objects_of(manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
     slices: dict[str, None] = {}
     for audit in audits:
         keys = keys_of(audit.release, audit.company_id)
-        proofs[keys.part_audit(audit.window.number, audit.window.of)] = None
+        proofs[keys.part_audit(audit.window.number, audit.window.of, audit.generation)] = None
         slices[keys.slice_audit] = None
     release, run_id = manifest.release, manifest.run_id
     rest = [

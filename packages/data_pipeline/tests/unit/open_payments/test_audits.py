@@ -66,19 +66,21 @@ class Slices(AuditsCase):
             an_audit(number=2, of=2, records=5, bytes=500, count_before=5, content_hash=f"{2:064x}"),
         )
 
-        closed = self.audits.close_slice(COMPANY, parts, 9, START)
+        closed = self.audits.close_slice(COMPANY, parts, 9, START, (3, 6))
 
         self.assertEqual(
             closed.model_dump(exclude={"parts", "release"}),
             {
                 "schema_version": 1,
                 "company_id": COMPANY,
+                "generation": 1,
                 "verdict": "proved",
                 "records": 8,
                 "bytes": 800,
                 "content_hash": f"{1:064x}",  # the sum modulo 2**256
                 "count_before": 9,
                 "count_after": 9,
+                "counts_after": (3, 6),
                 "proved_at": START,
             },
         )

@@ -110,6 +110,7 @@ class Proved(DownloadCase):
                 "release": self.resolved.release.model_dump(),
                 "company_id": COMPANY,
                 "window": {"number": 1, "of": 1, "low": "", "high": ""},
+                "generation": 1,
                 "key": self.part,
                 "condition": CONDITION,
                 "strategy": "window",
@@ -164,6 +165,7 @@ class Proved(DownloadCase):
                 audit = self.prove(window=window)
                 self.assertEqual((audit.records, audit.key[-15:]), (records, f"part-{window.number}-of-3.csv"))
                 self.assertEqual((audit.window.low, audit.window.high), (window.low, window.high))
+                self.assertIsNone(audit.count_after)
         self.assertEqual(audit.condition, f"{CONDITION} and date_of_payment >= 07/02")
 
     def test_before_is_proved(self):
@@ -176,6 +178,30 @@ class Proved(DownloadCase):
 
         self.assertEqual(self.site.asked, [])
         self.assertEqual(self.world.progress.rows, shown + 3)
+
+    def test_before_is_proved_anew_beside_it_where_the_source_counts_other_rows_by_now(self):
+        first = self.prove()
+        self.table.rows += payments(COMPANY, 1, first=9)
+        self.site.asked.clear()
+
+        second = self.prove(expected=4)
+
+        self.assertEqual(self.site.kinds(), ["count", "download", "count"])
+        self.assertEqual((second.generation, second.records, second.key), (2, 4, self.part.replace(".csv", ".2.csv")))
+        self.assertEqual(self.audits.part_audits(COMPANY, 1, 1), [first, second])
+        self.assertEqual(self.world.parts(), [second.key, self.part])
+        self.assertEqual([self.prove(expected=rows).generation for rows in (4, 3, None)], [2, 2, 2])
+        self.assertEqual(self.site.kinds()[3:], ["count"], "the count may be the one that is old")
+        self.table.rows = self.table.rows[:3]
+        self.assertEqual(self.prove(expected=3), first, "a count that came back finds its proof")
+
+    def test_before_by_a_release_that_is_gone_meanwhile_is_not_counted_anew(self):
+        self.prove()
+        del self.site.tables[self.table.dataset_id]
+
+        with self.assertRaises(ReleaseGoneError):
+            self.prove(expected=4)
+        self.assertEqual(self.reasons(), ["release_gone"])
 
     def test_by_the_machine_names_where_the_header_has_those(self):
         self.site.fault("download", replaces(",".join(TITLES), ",".join(self.table.names)))
@@ -627,6 +653,16 @@ class APartThatIsThere(DownloadCase):
         self.assertEqual(self.reasons(), ["conflict"])
         self.assertIsNone(self.store.get(self.part_audit))
         self.assertEqual(self.world.progress.rows, 0)
+        self.assert_nothing_is_left()
+
+    def test_of_a_time_with_other_rows_is_left_to_gc(self):
+        """Its run was killed before the audit, and the table went on being imported."""
+        orphan = self.there(without_last_row)
+
+        audit = self.prove()
+
+        self.assertEqual((audit.generation, audit.records, self.reasons()), (2, 3, ["count_moved"]))
+        self.assertEqual(self.store.get(self.part), orphan)
         self.assert_nothing_is_left()
 
     def test_that_is_no_part_is_a_conflict(self):

@@ -81,8 +81,8 @@ def companies(*rows: int | None) -> list[PlannedCompany]:
 
 
 class ForecastNumbers(unittest.TestCase):
-    def test_count_two_requests_a_window_and_two_more_where_a_slice_is_cut(self):
-        for rows, windows, requests in [(0, 1, 2), (None, 1, 2), (60_000, 1, 2), (60_001, 2, 6), (180_000, 3, 8)]:
+    def test_count_two_requests_a_slice_and_one_a_window_with_two_counts_where_a_slice_is_cut(self):
+        for rows, windows, requests in [(0, 1, 2), (None, 1, 2), (60_000, 1, 2), (60_001, 2, 4), (180_000, 3, 5)]:
             with self.subTest(rows=rows):
                 found = forecast(companies(rows), set(), streams=1)
                 self.assertEqual((found.windows, found.requests), (windows, requests))

@@ -283,6 +283,8 @@ class APart(RunCase):
         extra = {keys.part(1, 1), keys.part_audit(3, 3), f"{folder}/old/part-1-of-2.csv"}
         for key in extra:
             self.store.put(key, b"x")
+        for later in (keys.part(1, 2, 2), keys.part_audit(1, 2, 2)):
+            self.store.put(later, b"x")  # of a time when the source counted other rows: gc's, too
         of_nobody = keys_of(self.release, "77").part(1, 1)
         self.store.put(of_nobody, b"x")  # it is in no slice of the run: gc's
 
@@ -406,7 +408,9 @@ class AuditsOfARun(RunCase):
     def test_of_a_slice_that_names_another_company_are_found(self):
         self.build()
         self.replace(
-            self.slice_audit, f'"company_id": "{COMPANY}",\n "verdict"'.encode(), b'"company_id": "7",\n "verdict"'
+            self.slice_audit,
+            f'"company_id": "{COMPANY}",\n "generation"'.encode(),
+            b'"company_id": "7",\n "generation"',
         )
 
         self.assertEqual(self.found(), {("misplaced", self.slice_audit)})
@@ -419,6 +423,23 @@ class AuditsOfARun(RunCase):
             with self.subTest(change=change):
                 self.build(lambda audit, change=change: change if audit.window.number == 1 else {})  # type: ignore[misc]
                 self.assertEqual(self.found(), {("contradicts_itself", self.part_audit)})
+
+    def test_of_several_windows_may_leave_the_count_after_to_their_slice(self):
+        def untold(_: Audit) -> dict[str, Any]:
+            return {"count_after": None}
+
+        self.build(untold, in_slice={"counts_after": (4, 3)})
+        self.assertEqual(self.found(), set())
+        for counts_after in ((), (3, 4), (7,)):
+            with self.subTest(counts_after=counts_after):
+                self.build(untold, in_slice={"counts_after": counts_after})
+                self.assertEqual(self.found(), {("contradicts_itself", self.slice_audit)})
+
+    def test_of_one_window_may_not_leave_it_to_anybody(self):
+        self.windows[COMPANY] = [("", "", payments(COMPANY, 7))]
+        self.build(lambda _: {"count_after": None}, in_slice={"counts_after": (7,)})
+
+        self.assertEqual(self.found(), {("contradicts_itself", self.keys().part_audit(1, 1))})
 
     def test_whose_sums_are_wrong_are_found(self):
         changes: list[dict[str, Any]] = [
