@@ -5,7 +5,7 @@ resource "aws_s3_bucket" "lake" {
   # checkov:skip=CKV_AWS_18:Access logs would grow faster than the lake; CloudTrail data events, where wanted, are an account's choice.
   # checkov:skip=CKV_AWS_144:Everything raw can be fetched again from the source or is kept as versions; a second region doubles the bill.
   # checkov:skip=CKV_AWS_145:SSE-S3, not KMS: the data is public, and KMS is asked (and paid) per object, of which a year has some 2,000.
-  # checkov:skip=CKV2_AWS_62:Nobody listens: what is there is found by listing, and a run by its manifest.
+  # checkov:skip=CKV2_AWS_62:Nobody listens to events: what is there is found by listing, and a run by its manifest.
   bucket        = var.bucket
   force_destroy = var.force_destroy
 }
@@ -81,10 +81,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
     status = "Enabled"
 
     filter {
-      and {
-        prefix                   = "raw/"
-        object_size_greater_than = 131072 # smaller ones are not tiered, and moving them is still charged
-      }
+      prefix = "raw/" # S3 itself leaves objects below 128 KB where they are
     }
 
     transition {

@@ -3,6 +3,7 @@
 data "aws_region" "current" {}
 
 data "aws_availability_zones" "usable" {
+  # checkov:skip=CKV_AWS_394:A zone that AWS adds moves no subnet: their zones are ignored once they are made.
   state = "available"
 
   filter { # no Local Zones: they have neither EKS control planes nor all instance types
@@ -50,6 +51,10 @@ resource "aws_subnet" "public" {
     Name                     = "${var.name}-public-${count.index}"
     "kubernetes.io/role/elb" = "1"
   }
+
+  lifecycle {
+    ignore_changes = [availability_zone] # a zone that AWS adds would turn the round, and replace subnets in use
+  }
 }
 
 resource "aws_subnet" "private" {
@@ -62,6 +67,10 @@ resource "aws_subnet" "private" {
   tags = {
     Name                              = "${var.name}-private-${count.index}"
     "kubernetes.io/role/internal-elb" = "1"
+  }
+
+  lifecycle {
+    ignore_changes = [availability_zone] # likewise
   }
 }
 

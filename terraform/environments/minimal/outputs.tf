@@ -1,0 +1,14 @@
+output "lake_url" {
+  description = "LAKE_URL of every job."
+  value       = module.lake.lake_url
+}
+
+output "region" {
+  description = "AWS_REGION of every job."
+  value       = var.region
+}
+
+output "role_arns" {
+  description = "Role of each stage, for AWS profiles of people."
+  value       = module.identity.role_arns
+}

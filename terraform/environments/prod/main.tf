@@ -1,0 +1,21 @@
+# The lake of record: nothing with content is destroyed, nodes live behind NAT once there is a cluster.
+
+module "platform" {
+  source = "../../modules/platform"
+
+  environment   = "prod"
+  region        = var.region
+  suffix        = var.suffix
+  people        = var.people
+  force_destroy = false
+  nat_gateway   = var.cluster.mode == "create"
+  cluster       = var.cluster
+  warehouse     = var.warehouse
+
+  runner = {
+    ssh_cidrs      = var.ssh_cidrs
+    ssh_public_key = var.ssh_public_key
+    repository_url = var.repository_url
+    revision       = var.revision
+  }
+}
