@@ -41,7 +41,8 @@ class Stop:
         """The request is met; what follows, such as clearing up after it, may sleep again."""
         self._asked = False
         with contextlib.suppress(queue.Empty):
-            self._wake.get_nowait()
+            while True:
+                self._wake.get_nowait()
 
     def check(self) -> None:
         """Raise ``StoppedError`` if somebody asked to stop."""

@@ -54,7 +54,8 @@ class Limits:
     look_every: float = 5.0
     # A pod that waits longer than this is looked at; one whose image or settings are at fault is given up.
     doubt_after: float = 60.0
-    # A pod that no node takes is given up after this; nodes may take minutes to come.
+    # A pod that no node takes is given up after this; nodes may take minutes to come. While others
+    # of ours run, it waits for their room instead.
     start_within: float = 1800.0
 
 
@@ -66,8 +67,10 @@ class Known:
     waiting_since: dict[str, float] = field(default_factory=dict)
     endings: deque[bool] = field(default_factory=deque)
     ended: set[str] = field(default_factory=set)
-    silent: set[str] = field(default_factory=set)
+    # Names of Jobs that had ended before this submitter came.
+    earlier: set[str] = field(default_factory=set)
     looked: bool = False
+    ran_at: float = float("-inf")  # when a pod of any Job was last seen at work
     stopped: str = ""
 
 
@@ -100,6 +103,11 @@ def decide(
     units: Sequence[str], proved: set[str], jobs: Mapping[str, SeenJob], known: Known, limits: Limits, now: float
 ) -> Decision:
     """One look's decisions. ``units`` in the order in which they are to begin."""
+    if not known.looked:
+        known.earlier = {job.name for job in jobs.values() if not _is_open(job)}
+        known.looked = True
+    if any(job.began and _is_open(job) for job in jobs.values()):
+        known.ran_at = now
     found: dict[_Next, list[str]] = {word: [] for word in get_args(_Next)}
     for unit in units:
         found[_next_of(unit, jobs.get(unit), known, proved=unit in proved)].append(unit)
@@ -134,7 +142,7 @@ def _next_of(unit: str, job: SeenJob | None, known: Known, *, proved: bool) -> _
     if unit in known.failed:
         return "nothing"
     # One that ended before this submitter came is tried again: for that the command was run again.
-    if job is None or not known.looked:
+    if job is None or job.name in known.earlier:
         return "create"
     return "explain" if job.phase == "failed" else "silent"
 

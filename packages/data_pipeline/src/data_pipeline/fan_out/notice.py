@@ -8,6 +8,7 @@ notice, not a fact: whoever knows of a later moment replaces it, and nothing is 
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -84,10 +85,20 @@ class Board:
 
     def _read(self) -> Notice:
         try:
-            return Notice(**json.loads(self._store.get(self._key) or b"{}"))
-        except (PipelineError, ValueError, TypeError) as error:
+            return _parsed(self._store.get(self._key))
+        except (PipelineError, ValueError, TypeError, KeyError) as error:
             _log.warning("the notice of the source cannot be read", because=str(error))
             return self._known
+
+
+def _parsed(body: bytes | None) -> Notice:
+    if body is None:
+        return Notice()
+    said = json.loads(body)
+    not_before = float(said["not_before"])
+    if not math.isfinite(not_before):
+        raise ValueError(f"{not_before} is no moment")
+    return Notice(not_before, str(said["blocked"]))
 
 
 class SharedBudget(Budget):

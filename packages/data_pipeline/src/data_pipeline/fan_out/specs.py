@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ PREFIX = "openpayments.io"
 UNIT = f"{PREFIX}/unit"
 ATTEMPT = f"{PREFIX}/attempt"
 ALL_BINS = "packed"
+LEAST_GRACE_SECONDS = 60
 
 # The submitter's own settings that its workers need alike. None of them is a secret.
 HANDED_ON = (
@@ -115,6 +117,7 @@ def spec_of(plan: FanOutPlan, digest: str, unit: str, attempt: int, options: Pod
         cpu=options.cpu,
         memory=options.memory,
         try_seconds=round(options.try_hours * 3600),
+        grace_seconds=_grace(options.env),
         queue=options.queue,
     )
     does = spec_digest(job_body(spec))
@@ -125,6 +128,15 @@ def spec_of(plan: FanOutPlan, digest: str, unit: str, attempt: int, options: Pod
 def body_of(plan: FanOutPlan, digest: str, unit: str, attempt: int, options: PodOptions) -> dict[str, Any]:
     """The same as the API server takes it."""
     return job_body(spec_of(plan, digest, unit, attempt, options))
+
+
+def _grace(env: Mapping[str, str]) -> int:
+    """Seconds until Kubernetes kills a pod it ends: longer than the pod gives its windows under way."""
+    try:
+        own = math.ceil(float(env.get("GRACE_SECONDS", "0")))
+    except (ValueError, OverflowError):  # the worker says so better
+        own = 0
+    return max(LEAST_GRACE_SECONDS, own + LEAST_GRACE_SECONDS // 2)
 
 
 def _as_label(run_id: str) -> str:

@@ -141,7 +141,6 @@ class Submitter:
         self._note_endings(proved, jobs)
         self._heed_a_block()
         decision = decide(self._units, proved, jobs, self._known, self._limits, self._clock())
-        self._known.looked = True
         self._launch(decision)
         self._remove(decision)
         self._explain(decision)
@@ -206,9 +205,11 @@ class Submitter:
             if job in decision.explain:
                 self._fail(job.unit, self._by_the_lake(job, why))
                 continue
-            waited = self._clock() - self._known.waiting_since[job.name]
+            since = self._known.waiting_since[job.name]
+            waited = self._clock() - since
             _log.warning("a Job has not begun", name=job.name, waited=round(waited), because=str(why))
-            if (not why.temporary and not why.started) or waited >= self._limits.start_within:
+            stuck = self._clock() - max(since, self._known.ran_at) >= self._limits.start_within
+            if stuck or (not why.temporary and not why.started):
                 self._cluster.delete_job(job.name)
                 self._fail(job.unit, why)
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from data_pipeline.fan_out.facts import FanOutPlan, Unit
     from data_pipeline.open_payments.audits import Audits
+    from data_pipeline.open_payments.crew import SliceWork
     from data_pipeline.open_payments.download import WindowTask
     from data_pipeline.open_payments.facts import Audit, SliceAudit
-    from data_pipeline.open_payments.slices import Slices
     from etl_core.lake import ObjectStore
     from etl_core.telemetry import Tally
 
@@ -46,11 +46,15 @@ class Claims:
     def take(self, company_id: str, number: int, of: int) -> bool:
         """Whether the window is this pod's to prove: nobody's so far, or its own since before it was replaced."""
         key = lake_layout.claim(self._run_id, company_id, number, of)
-        if self._store.put_new(key, json.dumps({"index": self._index}).encode()).created:
-            return True
+        body = json.dumps({"index": self._index}).encode()
+        return self._store.put_new(key, body).created or self.is_ours(company_id, number, of)
+
+    def is_ours(self, company_id: str, number: int, of: int) -> bool:
+        """Whether a pod of this index took the window in hand, this one or one that it replaces."""
+        body = self._store.get(lake_layout.claim(self._run_id, company_id, number, of))
         try:
-            return bool(json.loads(self._store.get(key) or b"{}").get("index") == self._index)
-        except ValueError:
+            return body is not None and bool(json.loads(body)["index"] == self._index)
+        except (ValueError, TypeError, KeyError):
             return False
 
     def taken(self) -> set[tuple[str, str]]:
@@ -64,7 +68,7 @@ class Claims:
 class _Part:
     """Some windows of some slices, as a crew works on them."""
 
-    def __init__(self, units: Sequence[Unit], slices: Slices, audits: Audits, claims: Claims | None) -> None:
+    def __init__(self, units: Sequence[Unit], slices: SliceWork, audits: Audits, claims: Claims | None) -> None:
         self._numbers: dict[str, set[int]] = {}
         for unit in units:
             self._numbers.setdefault(unit.company_id, set()).add(unit.number)
@@ -75,16 +79,17 @@ class _Part:
 
     def open(self, company: PlannedCompany) -> list[WindowTask]:
         """Those of the slice's windows that are this pod's to prove."""
-        tasks = self._slices.open(company)
         numbers, of = self._numbers[company.company_id], self._of[company.company_id]
+        if self._claims is not None:
+            # Claims are of the plan's windows, whatever the slice is cut into now.
+            numbers = {one for one in sorted(numbers) if self._claims.take(company.company_id, one, of)}
+        if not numbers:
+            return []
+        tasks = self._slices.open(company)
         if len(tasks) != of:
             # The count is not the planned one, so neither is the cut: whoever has the first window does all.
-            numbers = {task.window.number for task in tasks} if 1 in numbers else set()
-        mine = [task for task in tasks if task.window.number in numbers]
-        if self._claims is None:
-            return mine
-        claims = self._claims
-        return [task for task in mine if claims.take(company.company_id, task.window.number, task.window.of)]
+            return tasks if 1 in numbers else []
+        return [task for task in tasks if task.window.number in numbers]
 
     def prove(self, task: WindowTask) -> Audit:
         """One window."""
@@ -110,7 +115,7 @@ class Worker:
         self,
         plan: FanOutPlan,
         index: int,
-        slices: Slices,
+        slices: SliceWork,
         store: ObjectStore,
         audits: Audits,
         *,
@@ -125,6 +130,7 @@ class Worker:
         self._now = now
         self._companies = {one.company_id: one for one in companies}
         self._streams = plan.streams[index]
+        self._tried: set[Unit] = set()
         self._claims = Claims(store, plan.run_id, index) if plan.shape == "packed" and len(plan.bins) > 1 else None
 
     def run(self) -> list[Outcome]:
@@ -136,7 +142,7 @@ class Worker:
         """
         outcomes = self._work(self._left(self._plan.bins[self._index]))
         while self._claims is not None and not any(outcome.error for outcome in outcomes):
-            units = self._to_help_with()
+            units = self._to_help_with(self._claims)
             if not units:
                 break
             _log.info("helping the others", windows=len(units))
@@ -147,20 +153,23 @@ class Worker:
         proved = self._audits.proved_companies()
         return [unit for unit in units if unit.company_id not in proved]
 
-    def _to_help_with(self) -> list[Unit]:
-        """As many windows as there are streams, heaviest first, that are neither proved nor in anybody's hand."""
-        taken = self._claims.taken() if self._claims else set()
-        left = [
-            unit
-            for unit in self._left(self._plan.units)
-            if (unit.company_id, f"part-{unit.number}-of-{unit.of}") not in taken
-        ]
-        left.sort(key=lambda unit: (-unit.rows, unit.company_id, unit.number))
+    def _to_help_with(self, claims: Claims) -> list[Unit]:
+        """As many windows as there are streams, heaviest first, that are neither proved nor in anybody's hand.
+
+        Past these, what a pod of this index took in hand when it helped, before this one replaced it.
+        """
+        taken = claims.taken()
+        left = [unit for unit in self._left(self._plan.units) if unit not in self._tried]
+        free = [unit for unit in left if (unit.company_id, f"part-{unit.number}-of-{unit.of}") not in taken]
+        if not free:
+            free = [unit for unit in left if claims.is_ours(unit.company_id, unit.number, unit.of)]
+        free.sort(key=lambda unit: (-unit.rows, unit.company_id, unit.number))
         # Several pods come to help at the same moment: each begins at another place.
-        start = self._index * self._streams % max(1, len(left))
-        return (left[start:] + left[:start])[: self._streams]
+        start = self._index * self._streams % max(1, len(free))
+        return (free[start:] + free[:start])[: self._streams]
 
     def _work(self, units: Sequence[Unit]) -> list[Outcome]:
+        self._tried.update(units)
         part = _Part(units, self._slices, self._audits, self._claims)
         chosen = dict.fromkeys(unit.company_id for unit in units)
         outcomes = Crew(part, streams=self._streams).run([self._companies[company_id] for company_id in chosen])
