@@ -50,6 +50,7 @@ class Asked:
     memory: str
     try_hours: float
     look_every: float
+    doubt_after: float
     start_within: float
     on_interrupt: Literal["ask", "detach", "cancel"]
     cancel: bool
@@ -103,6 +104,8 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
     manifest = prepared.manifest or context.pipeline.commit(prepared.plan, [])
     fact = _running.show_manifest(context, manifest)
     status = _running.status_of_attempts(context, manifest)
+    if prepared.manifest is not None and manifest.status == "completed":
+        fact["status"] = "already done"
     context.emit(**fact, **cost, release=prepared.plan.release.name)
     return status
 
@@ -150,6 +153,7 @@ def _submitter(
             max_in_flight=min(in_flight, context.settings.source_max_streams) if plan.shape == "per-company" else 1,
             max_failure_ratio=asked.max_failure_ratio,
             look_every=asked.look_every,
+            doubt_after=asked.doubt_after,
             start_within=asked.start_within,
         ),
         board=context.board,

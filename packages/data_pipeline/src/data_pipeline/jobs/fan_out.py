@@ -75,6 +75,9 @@ def _years(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @click.option("--try-hours", type=float, default=6.0, show_default=True, help="A pod that runs longer is ended.")
 @click.option("--look-every", type=float, default=5.0, show_default=True, help="Seconds between two looks.")
 @click.option(
+    "--doubt-after", type=float, default=60.0, show_default=True, help="Seconds until a waiting pod is explained."
+)
+@click.option(
     "--start-within", type=float, default=1800.0, show_default=True, help="Seconds a pod may wait for a node."
 )
 @click.option(

@@ -37,7 +37,7 @@ PAGE = 500
 # A list whose pages outlive the server's snapshot is begun anew so often.
 LISTS_BEGUN = 5
 SECONDS = (5.0, 60.0)  # to connect, to read
-_WORTH_ANOTHER_TRY = frozenset({401, 408, 429, 500, 502, 503, 504})  # 401: a token EKS does not know yet
+_WORTH_ANOTHER_TRY = frozenset({401, 408, 410, 429, 500, 502, 503, 504})  # 401: a token EKS does not know yet
 
 _log = structlog.get_logger()
 
@@ -210,7 +210,10 @@ class Cluster:
         if 200 <= answer.status < 300:
             return answer.data
         wait = parse_retry_after(answer.headers.get("Retry-After"))
-        raise _error_of(f"{method} {self.url}{path}", answer.status, _parsed(answer.data), wait)
+        asked = f"{method} {self.url}{path}"
+        if answer.status == 410 and query and "continue" in query:
+            raise _ExpiredError(f"{asked} answered 410: the list is no longer kept")
+        raise _error_of(asked, answer.status, _parsed(answer.data), wait)
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
@@ -236,8 +239,6 @@ def _error_of(asked: str, status: int, said: Mapping[str, Any], retry_after: flo
         return NotFoundError(text)
     if status == 409 and reason == "AlreadyExists":
         return AlreadyThereError(text)
-    if status == 410:
-        return _ExpiredError(text)
     # 409 Conflict is two writers of one quota or object: try again.
     if status == 409 or status in _WORTH_ANOTHER_TRY:
         return UnavailableError(text, retry_after=retry_after)

@@ -1,0 +1,288 @@
+"""A year spread over Jobs whose pods are real processes, on a stand-in API server, with failures in all parts."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.cluster import Cluster, ClusterSettings
+from tests.end_to_end.conftest import World
+
+IMAGE = "etl-data-pipeline"
+FAN_OUT = ("fan_out", "--", "--year", "2024", "--look-every", "0.2")
+PATH = {"PATH": str(Path(sys.executable).parent)}
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A world and a cluster beside it."""
+
+    world: World
+    cluster: Cluster
+
+    def start(self, *words, **environment):
+        return self.world.start(*FAN_OUT, *words, **environment)
+
+    def run(self, *words, **environment):
+        return self.world.run(*FAN_OUT, *words, **environment)
+
+    def reasons(self):
+        (manifest,) = self.world.manifests()
+        return Counter(one["reason"] for one in manifest["slices"] if one["verdict"] in ("failed", "missing"))
+
+    def until(self, condition, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to that"
+            time.sleep(0.02)
+
+    def fetched(self):
+        """How often the rows of each window were asked for, by the question."""
+        asked = (one for one in self.world.source.ledger() if "/download" in one["target"] and one["rows_returned"])
+        return Counter(one["target"].partition("&fresh=")[0] for one in asked)
+
+
+@pytest.fixture
+def fleet(world, tmp_path, request):
+    settings: dict[str, Any] = {"pod_start_seconds": 0.05, "service_accounts": ("default", "data-pipeline-worker")}
+    settings |= getattr(request, "param", {})
+    images = {IMAGE: [sys.executable, "-m", "data_pipeline"]}
+    with Cluster(ClusterSettings(images=images, base_environment=PATH, **settings)) as cluster:
+        environment = {**world.environment, "KUBECONFIG": str(cluster.kubeconfig(tmp_path / "kubeconfig"))}
+        yield Fleet(replace(world, environment=environment), cluster)
+        assert not cluster.bugs
+
+
+SHAPES = [("--shape", "per-company"), ("--shape", "packed", "--pods", "3")]
+pytestmark = pytest.mark.timeout(300)
+# Windows of 60,000 rows: the first of these has two, so that pods share a slice.
+LARGE = {"company_rows": {"100000000053": 61_000, "100000000054": 30, "100000000055": 4_000}, "first_companies": None}
+
+
+@pytest.mark.parametrize("world", [LARGE], indirect=True, ids=["a slice of two windows"])
+@pytest.mark.parametrize("shape", SHAPES, ids=["per company", "packed"])
+def test_either_shape_leaves_what_one_process_leaves(fleet, shape):
+    world = fleet.world
+    alone = replace(world, lake=world.lake.parent / "alone", environment={**world.environment, "LAKE_URL": "alone"})
+    assert alone.pipeline().status == 0
+    ended = fleet.run(*shape)
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    assert ended.fact["year_closed"]
+    world.assert_equals_truth()
+
+    def parts(of):
+        return {
+            company: [(part["key"], part["records"], part["content_hash"]) for part in audit["parts"]]
+            for company, audit in of.slices().items()
+        }
+
+    assert parts(world) == parts(alone)
+    assert not fleet.cluster.jobs(), "a Job whose audit was seen is removed"
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["per company", "packed"])
+def test_run_again_it_creates_nothing(fleet, shape):
+    assert fleet.run(*shape).status == 0
+    files, calls = fleet.world.files(), fleet.cluster.calls
+    again = fleet.run(*shape)
+    assert (again.status, again.fact["status"]) == (0, "already done"), again.stderr
+    assert fleet.world.files() == files
+    assert fleet.cluster.calls == calls
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["per company", "packed"])
+def test_a_submitter_killed_is_followed_by_another_that_goes_on(fleet, shape):
+    for looks in (1, 4):
+        submitter = fleet.start(*shape, "--streams", "4")
+        fleet.until(lambda looks=looks: fleet.cluster.calls["list jobs"] >= looks)
+        submitter.send_signal(signal.SIGKILL)
+        submitter.communicate()
+    ended = fleet.run(*shape, "--streams", "4")
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    fleet.world.assert_equals_truth()
+    assert set(fleet.fetched().values()) == {1}, "a window was fetched twice"
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["per company", "packed"])
+def test_two_submitters_at_once_share_the_work(fleet, shape):
+    both = [fleet.start(*shape) for _ in range(2)]
+    ended = [(process.communicate(timeout=200), process.returncode) for process in both]
+    assert [status for _, status in ended] == [0, 0], ended
+    fleet.world.assert_equals_truth()
+    assert set(fleet.fetched().values()) == {1}
+    assert len({name for name, *_ in fleet.world.slices().items()}) == 12
+
+
+@pytest.mark.parametrize("world", [{"latency_seconds": 0.1}], indirect=True, ids=["slow"])
+def test_the_ceiling_holds_over_all_pods(fleet):
+    ended = fleet.run("--shape", "packed", "--pods", "3", "--streams", "4")
+    assert ended.status == 0, ended.stderr
+    assert fleet.cluster.peak_pods == 3
+    assert fleet.world.source.summary()["max_concurrent"] <= 4
+
+
+def test_a_block_met_by_one_pod_stops_all_of_them(fleet):
+    fleet.world.source.fault("waf_403", after=8, match="/download")
+    ended = fleet.run("--shape", "per-company", "--streams", "4")
+    assert ended.status == 4, ended.stderr
+    asked = fleet.world.source.summary()["requests"]
+    again = fleet.run("--shape", "per-company", "--streams", "4")
+    assert again.status == 4
+    assert "not_before.json" in again.stderr
+    assert fleet.world.source.summary()["requests"] - asked <= 6, "the submitter may plan; no pod may ask"
+    fleet.world.assert_equals_truth()
+
+
+def test_disruptions_are_no_tries(fleet):
+    fleet.cluster.fault("disrupted", count=5)
+    ended = fleet.run("--shape", "packed", "--pods", "1")
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    fleet.world.assert_equals_truth()
+
+
+FAILURES = {
+    "image_pull": (("--image", "no-such-image"), 3),
+    "configuration": (("--env-from", "configmap/no-such-map"), 3),
+    "exit_3": (("--env", "LAKE_URL=another-lake"), 3),
+}
+
+
+@pytest.mark.parametrize(("reason", "asked"), FAILURES.items(), ids=list(FAILURES))
+@pytest.mark.parametrize("world", [{"first_companies": 2}], indirect=True, ids=["2 companies"])
+def test_what_cannot_work_becomes_a_diagnosis_in_manifest_and_report(fleet, reason, asked):
+    words, status = asked
+    ended = fleet.run("--shape", "per-company", "--doubt-after", "0.5", *words)
+    assert ended.status == status, ended.stderr
+    assert fleet.reasons() == {reason: 2}
+    assert reason in ended.stderr
+    shown = fleet.world.run("status", "--", "--run-id", ended.fact["run_id"], "--json")
+    assert shown.fact["failed_by_reason"] == {reason: 2}
+
+
+@pytest.mark.parametrize("world", [{"first_companies": 2}], indirect=True, ids=["2 companies"])
+def test_out_of_memory_is_tried_again_and_named(fleet):
+    fleet.cluster.fault("oom_killed")
+    ended = fleet.run("--shape", "per-company")
+    assert ended.status == 4, ended.stderr
+    assert fleet.reasons() == {"out_of_memory": 2}
+    assert "--memory" in ended.stderr
+    fleet.cluster.clear_faults()
+    ended = fleet.run("--shape", "per-company")
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+
+
+@pytest.mark.parametrize("fleet", [{"quota_jobs": 2}], indirect=True, ids=["room for two Jobs"])
+def test_a_full_namespace_is_waited_out(fleet):
+    ended = fleet.run("--shape", "per-company")
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    assert fleet.cluster.peak_pods <= 2
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["per company", "packed"])
+def test_an_api_server_that_fails_in_every_way_is_waited_out(fleet, shape):
+    for name in ("http_409", "http_410", "http_429", "http_500", "http_503", "reset", "lost_answer"):
+        fleet.cluster.fault(name, probability=0.05)
+    ended = fleet.run(*shape)
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    fleet.world.assert_equals_truth()
+    assert set(fleet.fetched().values()) == {1}
+
+
+@pytest.mark.parametrize("world", [{"latency_seconds": 0.3}], indirect=True, ids=["slow"])
+def test_ctrl_c_leaves_the_jobs_alone_or_sweeps_them_away(fleet):
+    submitter = fleet.start("--shape", "per-company", "--on-interrupt", "detach")
+    fleet.until(lambda: fleet.cluster.calls["create jobs"] >= 4)
+    submitter.send_signal(signal.SIGINT)
+    _, stderr = submitter.communicate(timeout=60)
+    assert submitter.returncode == 130, stderr
+    assert fleet.cluster.jobs()
+    submitter = fleet.start("--shape", "per-company", "--on-interrupt", "cancel")
+    looked = fleet.cluster.calls["list jobs"]
+    fleet.until(lambda: fleet.cluster.calls["list jobs"] > looked + 1)
+    submitter.send_signal(signal.SIGINT)
+    _, stderr = submitter.communicate(timeout=60)
+    assert submitter.returncode == 130, stderr
+    assert (fleet.cluster.jobs(), fleet.cluster.pods()) == ([], [])
+    ended = fleet.run("--shape", "per-company")
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    fleet.world.assert_equals_truth()
+
+
+def test_cancel_removes_every_job_of_the_release_from_any_machine(fleet):
+    submitter = fleet.start("--shape", "per-company")
+    fleet.until(lambda: fleet.cluster.calls["create jobs"] >= 2)
+    submitter.send_signal(signal.SIGKILL)
+    submitter.communicate()
+    ended = fleet.run("--cancel")
+    assert (ended.status, ended.fact["status"]) == (0, "cancelled"), ended.stderr
+    assert (fleet.cluster.jobs(), fleet.cluster.pods()) == ([], [])
+
+
+def test_the_manifests_printed_are_the_jobs_that_are_created(fleet):
+    process = fleet.start("--shape", "per-company", "--print")
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    printed = json.loads(stdout)
+    assert (printed["kind"], len(printed["items"])) == ("List", 12)
+    assert not fleet.cluster.calls, "printing asks no cluster"
+
+
+@pytest.mark.parametrize("fleet", [{"denied": ("create jobs", "list events")}], indirect=True, ids=["few rights"])
+def test_doctor_names_the_rights_that_are_missing(fleet):
+    found = subprocess.run(
+        [sys.executable, "-m", "data_pipeline", "doctor", "--cluster"],
+        env=dict(fleet.world.environment), cwd=fleet.world.lake.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 3, found.stderr
+    assert "create jobs, list events" in found.stderr
+    assert set(json.loads(found.stdout)["of_cluster"]["not_held"]) >= {"allowed", "dry_run", "image"}
+
+
+REAL_SKEW = {"scale": 0.004, "first_companies": 200}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("world", [REAL_SKEW], indirect=True, ids=["200 companies"])
+@pytest.mark.parametrize("shape", [SHAPES[0], ("--shape", "packed", "--pods", "6")], ids=["per company", "packed"])
+def test_a_year_closes_though_submitters_and_pods_die_and_source_and_cluster_fail(fleet, shape):
+    for name in ("http_500", "http_429", "reset", "lost_answer", "http_410"):
+        fleet.cluster.fault(name, probability=0.03)
+    for name in ("http_500", "cut_body", "stall", "error_row"):
+        fleet.world.source.fault(name, probability=0.01)
+    dice, killed = random.Random(7), 0
+    started = 0
+    submitter = fleet.start(*shape, "--streams", "6", SOURCE_FIRST_WAIT_SECONDS="0.05")
+    disrupted: set[str] = set()
+    seen: set[str] = set()
+    while submitter.poll() is None:
+        running = [pod["metadata"]["name"] for pod in fleet.cluster.pods() if pod["status"].get("phase") == "Running"]
+        for name in running:
+            if name not in seen:
+                seen.add(name)
+                started += 1
+                if dice.random() < 1 / 3 and len(disrupted) < 80:
+                    disrupted.add(name)
+                    fleet.cluster.disrupt(name)
+        if killed < 2 and len(fleet.world.slices()) > 40 * (killed + 1):
+            killed += 1
+            submitter.send_signal(signal.SIGKILL)
+            submitter.communicate()
+            submitter = fleet.start(*shape, "--streams", "6", SOURCE_FIRST_WAIT_SECONDS="0.05")
+        time.sleep(0.05)
+    _, stderr = submitter.communicate()
+    assert submitter.returncode == 0, stderr
+    assert (killed, len(fleet.world.slices())) == (2, 200)
+    assert disrupted
+    (manifest,) = fleet.world.manifests()
+    assert manifest["status"] == "completed"
+    assert manifest["closure"]["closed"]
+    fleet.world.assert_equals_truth()
