@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -87,6 +89,17 @@ class Cluster:
             for pod in found:
                 if isinstance(pod, Pod):
                     self._kubelet.disrupt(pod, how)
+
+    def until(self, holds: Callable[[], object], seconds: float = 20.0) -> bool:
+        """Wait until something holds, looking when anything has happened here; False if it does not come to that."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            with self._loop.lock:
+                self._loop.lock.wait(min(left, 0.05))  # what a process writes is no happening
+        return True
 
     def kubeconfig(self, path: Path | str) -> Path:
         """Write a kubeconfig for this server, and say where. JSON is YAML."""

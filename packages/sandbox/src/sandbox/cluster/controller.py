@@ -99,6 +99,9 @@ class Controller:
             heapq.heappush(job.free_indexes, pod.index)
 
     def _count_failure(self, job: Job, pod: Pod) -> None:
+        if job.verdict is not None and pod.deleting:  # ended with its Job: says nothing of its index
+            job.failed += 1
+            return
         index = pod.index
         pod.render()
         rule = matched(job.spec.get("podFailurePolicy"), pod.body)

@@ -29,9 +29,9 @@ def fill_in(body: dict[str, Any], namespace: str) -> None:
     labels = {"batch.kubernetes.io/controller-uid": meta["uid"], "batch.kubernetes.io/job-name": meta["name"]}
     labels |= {"controller-uid": meta["uid"], "job-name": meta["name"]}
     template["metadata"] = template.get("metadata") or {}
-    template["metadata"]["labels"] = (template["metadata"].get("labels") or {}) | labels
     if not meta.get("labels"):
-        meta["labels"] = dict(template["metadata"]["labels"])
+        meta["labels"] = dict(template["metadata"].get("labels") or {})
+    template["metadata"]["labels"] = (template["metadata"].get("labels") or {}) | labels
     pod = template["spec"]
     _default(pod, restartPolicy="Always", terminationGracePeriodSeconds=30, dnsPolicy="ClusterFirst")
     _default(pod, schedulerName="default-scheduler", securityContext={})

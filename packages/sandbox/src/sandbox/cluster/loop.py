@@ -60,6 +60,7 @@ class Loop:
                         self._soon.popleft()()
                     except Exception:  # noqa: BLE001 - one call's bug must not end all others
                         self.note_bug()
+                self.lock.notify_all()
             time.sleep(0)  # a lock given back and taken at once is never seen free
 
     def _due(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
+from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -65,7 +66,8 @@ class Store:
     def __init__(self, seed: int) -> None:
         self.revision = 1
         self._random = random.Random(f"names/{seed}")
-        self._things: dict[str, dict[tuple[str, str], Thing]] = {}
+        self._events: OrderedDict[tuple[str, str], Thing] = OrderedDict()  # forgets its first without a search
+        self._things: dict[str, dict[tuple[str, str], Thing]] = {EVENTS.plural: self._events}
         self._labelled: dict[tuple[str, str, str], dict[tuple[str, str], Thing]] = {}
 
     def suffix(self) -> str:
@@ -111,7 +113,7 @@ class Store:
         """Note an event; one that repeats itself is counted, not kept twice."""
         source = "job-controller" if about.resource.kind == "Job" else "kubelet"
         name = f"{about.name}.{uuid.uuid5(uuid.NAMESPACE_OID, f'{about.uid}/{reason}/{message}').hex[:16]}"
-        events = self._things.setdefault(EVENTS.plural, {})
+        events = self._events
         event = events.get((about.namespace, name))
         if event is None:
             involved = {"kind": about.resource.kind, "apiVersion": about.resource.version, "name": about.name}
@@ -123,7 +125,7 @@ class Store:
             body |= {"type": kind, "reason": reason, "message": message, "firstTimestamp": now(), "count": 0}
             event = Thing(EVENTS, body | {"source": {"component": source}})
             if len(events) >= _EVENTS_KEPT:
-                del events[next(iter(events))]
+                events.popitem(last=False)
             self.add(event)
         event.body |= {"count": event.body["count"] + 1, "lastTimestamp": now()}
         self.touch(event)

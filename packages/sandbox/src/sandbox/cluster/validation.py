@@ -23,6 +23,7 @@ _NOT_NEGATIVE = (
 )
 _ACTIONS = ("FailJob", "FailIndex", "Ignore", "Count")
 _POD = "spec.template.spec"
+_MISSING = "Forbidden: not in this stand-in, which is not Kubernetes"
 
 
 def _invalid(value: Any, why: str) -> str:
@@ -46,6 +47,9 @@ def causes(body: Mapping[str, Any]) -> Iterator[Cause]:
     for member in _NOT_NEGATIVE:
         if (spec.get(member) or 0) < 0:
             yield f"spec.{member}", _invalid(spec[member], "must be greater than or equal to 0")
+    for member in ("successPolicy", "managedBy"):
+        if spec.get(member):
+            yield f"spec.{member}", _MISSING
     yield from _modes(body["metadata"], spec)
     yield from _pod(spec["template"]["spec"])
     yield from _failure_policy(spec)
@@ -56,8 +60,6 @@ def _name(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Cause]:
     if len(name) > 253 or not _SUBDOMAIN.fullmatch(name):
         rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
         yield "metadata.name", _invalid(name, f"{rule}, and must start and end with an alphanumeric character")
-    if len(name) > 63:  # it becomes the value of a label
-        yield "spec.template.labels", _invalid(name, "must be no more than 63 characters")
     if spec["completionMode"] == "Indexed" and spec.get("completions"):
         host = f"{name}-{spec['completions'] - 1}"
         if len(host) > 63 or not _LABEL.fullmatch(host):
@@ -65,11 +67,11 @@ def _name(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Cause]:
 
 
 def _labels(meta: Mapping[str, Any], path: str) -> Iterator[Cause]:
+    rule = "must consist of alphanumerics, '-', '_' or '.', and start and end with an alphanumeric character"
     for key, value in (meta.get("labels") or {}).items():
-        if not _LABEL_NAME.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
-            rule = (
-                "must be no more than 63 characters of alphanumerics, '-', '_' or '.', begun and ended by alphanumerics"
-            )
+        if len(value) > 63:  # so is a Job's name, which becomes a label of its pods
+            yield f"{path}.labels", _invalid(value, "must be no more than 63 characters")
+        elif not _LABEL_NAME.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
             yield f"{path}.labels", _invalid(f"{key}={value}", rule)
     size = sum(len(key) + len(value) for key, value in (meta.get("annotations") or {}).items())
     if size > 256 * 1024:
@@ -113,8 +115,10 @@ def _pod(pod: Mapping[str, Any]) -> Iterator[Cause]:
     containers = pod.get("containers") or []
     if not containers:
         yield f"{_POD}.containers", "Required value"
-    if len(containers) > 1 or pod.get("initContainers"):
-        yield f"{_POD}.containers", "Forbidden: this stand-in, which is not Kubernetes, runs one container a pod"
+    if len(containers) > 1:
+        yield f"{_POD}.containers[1]", _MISSING
+    if pod.get("initContainers"):
+        yield f"{_POD}.initContainers", _MISSING
     for at, container in enumerate(containers):
         yield from _container(container, f"{_POD}.containers[{at}]", volumes)
 
@@ -133,6 +137,8 @@ def _container(container: Mapping[str, Any], path: str, volumes: set[Any]) -> It
         if variable.get("value") and variable.get("valueFrom"):
             where = f"{path}.env[{number}].valueFrom"
             yield where, _invalid("", "may not be specified when `value` is not empty")
+        if "resourceFieldRef" in (variable.get("valueFrom") or {}):
+            yield f"{path}.env[{number}].valueFrom.resourceFieldRef", _MISSING
     for number, mount in enumerate(container.get("volumeMounts") or []):
         if mount.get("name") not in volumes:
             yield f"{path}.volumeMounts[{number}].name", f'Not found: "{mount.get("name")}"'

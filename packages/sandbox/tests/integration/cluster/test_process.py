@@ -1,0 +1,95 @@
+"""The stand-in as a process, asked by kubectl where there is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+
+def serve(*words):
+    command = [sys.executable, "-m", "sandbox", "cluster", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def told(process):
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_and_runs_until_a_signal(number, tmp_path):
+    path = tmp_path / "kubeconfig"
+    with serve("--kubeconfig", str(path), "--namespace", "etl", "--set", "minor_version=34") as process:
+        found = told(process)
+        assert found["kubeconfig"] == str(path)
+        assert json.loads(path.read_text())["clusters"][0]["cluster"]["server"] == found["url"]
+        with urllib.request.urlopen(f"{found['url']}/version", timeout=20) as answer:
+            assert json.load(answer)["minor"] == "34"
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 0
+        assert process.stdout.read() == ""
+
+
+def test_it_ends_when_the_process_it_was_started_for_is_gone():
+    words = [sys.executable, "-c", "input()"]
+    with (
+        subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as parent,
+        serve("--instant", "0", "--parent-pid", str(parent.pid)) as process,
+    ):
+        assert told(process)["url"].startswith("http://127.0.0.1:")
+        parent.communicate("\n")
+        assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("words", [["--fault", "rain"], ["--set", "rain=1"], ["--image", "etl"]])
+def test_a_wrong_option_is_told_and_ends_with_two(words):
+    with serve(*words) as process:
+        _, said = process.communicate(timeout=20)
+        assert process.returncode == 2
+        assert "Error:" in said
+        assert "Traceback" not in said
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_kubectl_can_use_it(tmp_path):
+    manifest = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "hello"},
+        "spec": {
+            "template": {
+                "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{"name": "main", "image": "sh:1", "args": ["echo hello $WHO"]}],
+                }
+            }
+        },
+    }
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(manifest))
+    with serve("--image", "sh=/bin/sh -c", "--env", "WHO=world") as process:
+        environment = {**os.environ, "KUBECONFIG": told(process)["kubeconfig"], "HOME": str(tmp_path)}
+
+        def kubectl(*words):
+            command = ["kubectl", *words]
+            return subprocess.run(command, env=environment, text=True, timeout=60, capture_output=True, check=True)
+
+        kubectl("create", "--validate=false", "-f", str(path))
+        assert "hello" in kubectl("get", "jobs,pods").stdout
+        for _ in range(100):
+            events = kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").stdout
+            if "Completed" in events:
+                break
+        assert kubectl("logs", "job/hello").stdout == "hello world\n"
+        assert "Completed" in kubectl("describe", "job", "hello").stdout
+        assert kubectl("auth", "can-i", "create", "jobs").stdout == "yes\n"
+        kubectl("delete", "job", "hello", "--wait=false")
+        assert kubectl("get", "jobs", "-o", "name").stdout == ""
+        process.terminate()
