@@ -239,6 +239,12 @@ class Throttling(BudgetCase):
         self.cut(budget, 3, 7.0)
         self.assertEqual(budget._read().not_before, self.clock.now + 7.0)
 
+    def test_everybody_can_ask_how_long_it_is_held(self):
+        budget = self.budget()
+        self.assertEqual(budget.held_until, 0.0)
+        budget.throttled(self.clock.now - 1, 9.0)
+        self.assertEqual(self.budget().held_until, self.clock.now + 9.0)
+
     def test_what_one_process_learnt_another_knows(self):
         self.cut(self.budget(), 2, 5.0)
         other = self.budget()

@@ -64,3 +64,25 @@ class Stopping(unittest.TestCase):
         for thread in threads:
             thread.join(WAIT)
         self.assertEqual(sorted(ended), ["sleeper"] * 5 + ["waiter"] * 3)
+
+    def test_a_request_that_is_met_is_forgotten(self):
+        stop = Stop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stop.ask(number)
+        with self.assertRaises(StoppedError):
+            stop.sleep(1000.0)
+
+        stop.forget()
+
+        self.assertFalse(stop.asked)
+        stop.check()
+        self.assertTrue(stop._wake.empty(), "sleeping takes its time again")
+        stop.ask()
+        with self.assertRaisesRegex(StoppedError, "stopped by SIGINT"):
+            stop.sleep(1000.0)
+
+    def test_nothing_is_forgotten_where_nobody_asked(self):
+        stop = Stop()
+        stop.forget()
+        self.assertFalse(stop.asked)
+        stop.sleep(0.0)

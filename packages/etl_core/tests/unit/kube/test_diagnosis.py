@@ -1,0 +1,265 @@
+import unittest
+from typing import Any
+
+from etl_core.errors import EXIT_STATUSES
+from etl_core.kube.diagnosis import Diagnosis, explain_exit, explain_job, explain_pod, phase_of_job
+
+MADE = "2026-07-14T12:00:00Z"
+
+
+def condition(kind: str, status: str = "True", **more: str) -> dict[str, Any]:
+    return {"type": kind, "status": status, **more}
+
+
+def a_pod(*conditions: dict[str, Any], made: str = MADE, **status: Any) -> dict[str, Any]:
+    """A pod as a list shows it."""
+    return {
+        "metadata": {"name": "op-1-abcde", "creationTimestamp": made, "labels": {}},
+        "status": {"phase": "Pending", "conditions": list(conditions), **status},
+    }
+
+
+def container(**state: Any) -> list[dict[str, Any]]:
+    """``containerStatuses`` of one container, as the kubelet writes them."""
+    return [{"name": "job", "ready": False, "restartCount": 0, "state": state, "lastState": {}}]
+
+
+def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
+    state = {"reason": reason, "message": message} if message else {"reason": reason}
+    return a_pod(containerStatuses=container(waiting=state), **more)
+
+
+def ended(code: int, reason: str = "Error", message: str = "", **more: Any) -> dict[str, Any]:
+    state = {"exitCode": code, "reason": reason, "startedAt": MADE, "finishedAt": MADE}
+    return a_pod(
+        phase="Failed" if code else "Succeeded",
+        containerStatuses=container(terminated=state | ({"message": message} if message else {})),
+        **more,
+    )
+
+
+EVICTED = a_pod(
+    condition("DisruptionTarget", reason="TerminationByKubelet", message="The node was low on resource: memory."),
+    phase="Failed",
+    reason="Evicted",
+    message="The node was low on resource: memory.",
+)
+TAINTED = a_pod(
+    condition("DisruptionTarget", reason="DeletionByTaintManager", message="Taint manager: deleting due to NoExecute"),
+    phase="Failed",
+    containerStatuses=container(terminated={"exitCode": 137, "reason": "Error"}),
+)
+UNSCHEDULABLE = a_pod(
+    condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes are available: 3 Insufficient cpu.")
+)
+OVERDUE = a_pod(
+    phase="Failed",
+    reason="DeadlineExceeded",
+    message="Pod was active on the node longer than the specified deadline",
+    containerStatuses=container(terminated={"exitCode": 137, "reason": "Error"}),
+)
+
+
+def a_job(*conditions: dict[str, Any], **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "op-1"}, "status": {"conditions": list(conditions), **status}}
+
+
+class ThePhase(unittest.TestCase):
+    def test_of_a_job_that_was_only_just_made_is_waiting(self):
+        bare: list[dict[str, Any]] = [{}, {"status": {}}]
+        for job in (*bare, a_job(), a_job(ready=0, active=0), a_job(condition("Suspended"))):
+            with self.subTest(job=job):
+                self.assertEqual(phase_of_job(job), "waiting")
+
+    def test_is_running_once_it_has_pods_or_had_some(self):
+        for status in ({"active": 1, "ready": 0}, {"failed": 1}, {"succeeded": 1}):
+            with self.subTest(status=status):
+                self.assertEqual(phase_of_job(a_job(**status)), "running")
+
+    def test_is_its_end_as_soon_as_the_end_is_sure(self):
+        for kind, phase in [
+            ("Complete", "succeeded"),
+            ("SuccessCriteriaMet", "succeeded"),
+            ("Failed", "failed"),
+            ("FailureTarget", "failed"),
+        ]:
+            with self.subTest(kind=kind):
+                self.assertEqual(phase_of_job(a_job(condition(kind), active=1)), phase)
+                self.assertEqual(phase_of_job(a_job(condition(kind, "False"), active=1)), "running")
+
+
+class APod(unittest.TestCase):
+    def explained(self, pod: dict[str, Any]) -> Diagnosis:
+        why = explain_pod(pod)
+        assert why is not None
+        return why
+
+    def test_with_nothing_wrong_needs_no_explanation(self):
+        for pod in (
+            {},
+            a_pod(),
+            a_pod(condition("PodScheduled"), phase="Running", containerStatuses=container(running={"startedAt": MADE})),
+            waiting("ContainerCreating"),
+            ended(0, "Completed"),
+            a_pod(condition("DisruptionTarget", "False")),
+        ):
+            with self.subTest(pod=pod):
+                self.assertIsNone(explain_pod(pod))
+
+    def test_that_was_evicted(self):
+        why = self.explained(EVICTED)
+
+        self.assertEqual((why.reason, why.temporary, why.started), ("evicted", True, True))
+        self.assertIn("(TerminationByKubelet). The node was low on resource: memory.", why.detail)
+
+    def test_that_was_evicted_where_no_condition_says_so(self):
+        why = self.explained(a_pod(phase="Failed", reason="Evicted", message="The node had condition: [DiskPressure]."))
+
+        self.assertEqual(why.reason, "evicted")
+        self.assertIn("(Evicted). The node had condition: [DiskPressure].", why.detail)
+
+    def test_that_was_taken_away_whatever_its_program_then_ended_with(self):
+        for pod in (
+            TAINTED,
+            a_pod(condition("DisruptionTarget", reason="PreemptionByScheduler"), phase="Failed"),
+            a_pod(condition("DisruptionTarget", reason="EvictionByEvictionAPI"), phase="Running"),
+            a_pod(phase="Failed", reason="NodeLost"),
+            a_pod(
+                phase="Failed", reason="Shutdown", message="Pod was terminated in response to imminent node shutdown"
+            ),
+            a_pod(phase="Failed", reason="Preempting"),
+        ):
+            with self.subTest(pod=pod):
+                why = self.explained(pod)
+                self.assertEqual((why.reason, why.temporary), ("disrupted", True))
+
+    def test_that_ran_too_long_is_not_one_that_lacked_memory(self):
+        why = self.explained(OVERDUE)
+
+        self.assertEqual(why.reason, "deadline")
+        self.assertIn("--try-hours", why.advice)
+
+    def test_that_lacked_memory(self):
+        for pod in (ended(137, "OOMKilled"), ended(137), ended(1, "OOMKilled")):
+            with self.subTest(pod=pod):
+                why = self.explained(pod)
+                self.assertEqual((why.reason, why.started, why.temporary), ("out_of_memory", True, True))
+                self.assertIn("--memory", why.advice)
+
+    def test_whose_program_ended_with_one_of_our_statuses(self):
+        why = self.explained(ended(3, message="line\nDataError: no such column\n"))
+
+        self.assertEqual((why.reason, why.temporary, why.started), ("exit_3", False, True))
+        self.assertIn("(permanent: fix configuration or data). DataError: no such column", why.detail)
+
+    def test_whose_image_cannot_be_had(self):
+        for reason in (
+            "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable",
+        ):  # fmt: skip
+            with self.subTest(reason=reason):
+                why = self.explained(waiting(reason, 'Back-off pulling image "nothing:latest"'))
+                self.assertEqual((why.reason, why.started, why.temporary), ("image_pull", False, False))
+                self.assertIn(f'({reason}). Back-off pulling image "nothing:latest"', why.detail)
+
+    def test_whose_container_cannot_be_made(self):
+        for reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
+            with self.subTest(reason=reason):
+                why = self.explained(waiting(reason, 'secret "keys" not found'))
+                self.assertEqual((why.reason, why.started, why.temporary), ("configuration", False, False))
+                self.assertIn('secret "keys" not found', str(why))
+
+    def test_that_no_node_takes(self):
+        why = self.explained(UNSCHEDULABLE)
+
+        self.assertEqual((why.reason, why.started, why.temporary), ("unschedulable", False, True))
+        self.assertIn("3 Insufficient cpu.", why.detail)
+
+    def test_of_a_node_that_went_away_before_its_program_began(self):
+        self.assertEqual(
+            self.explained(a_pod(phase="Failed", reason="NodeLost", containerStatuses=[])).reason, "disrupted"
+        )
+
+
+class AnExitStatus(unittest.TestCase):
+    def test_of_ours_is_as_temporary_as_its_table_says(self):
+        for status in EXIT_STATUSES:
+            with self.subTest(status=status):
+                why = explain_exit(status.code)
+                self.assertEqual((why.reason, why.temporary), (f"exit_{status.code}", status.again))
+                self.assertIn(status.meaning, why.detail)
+                self.assertIn(status.who_acts, why.advice)
+
+    def test_of_nobodys_sends_to_the_log(self):
+        why = explain_exit(139, "core dumped")
+
+        self.assertEqual((why.reason, why.temporary), ("exit_139", True))
+        self.assertEqual(
+            str(why),
+            "exit_139: the container ended with status 139, which is none of ours. core dumped Read the pod's log.",
+        )
+
+    def test_quotes_the_last_line_and_no_more(self):
+        self.assertIn("). last", explain_exit(4, "first\nsecond\nlast\n\n").detail)
+        self.assertNotIn("second", explain_exit(4, "first\nsecond\nlast").detail)
+        self.assertLess(len(explain_exit(4, "x" * 5000).detail), 400)
+        self.assertEqual(explain_exit(4, " \n ").detail, explain_exit(4).detail)
+
+
+QUOTA = {
+    "reason": "FailedCreate",
+    "message": 'Error creating: pods "op-1-x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2',
+}
+ADMISSION = {"reason": "FailedCreate", "message": 'Error creating: serviceaccount "worker" not found'}
+
+
+class AJob(unittest.TestCase):
+    def test_fails_as_its_newest_pod_did(self):
+        pods = [
+            ended(4, made="2026-07-14T12:00:00Z"),
+            ended(3, made="2026-07-14T12:09:00Z"),
+            ended(1, made="2026-07-14T12:05:00Z"),
+        ]
+
+        self.assertEqual(explain_job(a_job(), pods).reason, "exit_3")
+
+    def test_fails_by_its_own_fault_before_a_disruption(self):
+        for taken in (EVICTED, TAINTED):
+            with self.subTest(taken=taken):
+                later = {**taken, "metadata": {**taken["metadata"], "creationTimestamp": "2026-07-15T00:00:00Z"}}
+                self.assertEqual(explain_job(a_job(), [ended(4), later]).reason, "exit_4")
+                self.assertIn(explain_job(a_job(), [ended(0), later]).reason, ("evicted", "disrupted"))
+
+    def test_waits_for_the_quota(self):
+        events = [{"reason": "Normal"}, {"reason": "SuccessfulCreate", "message": "Created pod"}, QUOTA]
+
+        why = explain_job(a_job(), [], events)
+
+        self.assertEqual((why.reason, why.started, why.temporary), ("quota", False, True))
+        self.assertIn("exceeded quota: small", why.detail)
+
+    def test_is_told_by_a_pod_before_an_event(self):
+        self.assertEqual(explain_job(a_job(), [UNSCHEDULABLE], [QUOTA]).reason, "unschedulable")
+
+    def test_whose_pods_are_refused_is_not_configured(self):
+        why = explain_job(a_job(), [], [ADMISSION])
+
+        self.assertEqual((why.reason, why.started), ("configuration", False))
+        self.assertIn('serviceaccount "worker" not found', why.detail)
+
+    def test_says_itself_why_it_failed_where_nobody_else_does(self):
+        for kind in ("Failed", "FailureTarget"):
+            for reason, word in [("BackoffLimitExceeded", "job_failed"), ("DeadlineExceeded", "deadline")]:
+                with self.subTest(kind=kind, reason=reason):
+                    why = explain_job(a_job(condition(kind, reason=reason, message="the message")), [])
+                    self.assertEqual((why.reason, why.started), (word, True))
+                    self.assertIn(f"({reason}). the message", why.detail)
+
+    def test_whose_pods_say_nothing_is_lost(self):
+        why = explain_job(a_job(condition("Failed", "False")), [a_pod()])
+
+        self.assertEqual((why.reason, why.temporary, why.started), ("lost", True, True))
+
+    def test_without_a_pod_never_started(self):
+        why = explain_job(a_job(), [])
+
+        self.assertEqual((why.reason, why.started), ("never_started", False))
