@@ -23,11 +23,12 @@ export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 export no_proxy := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run bench check test test-long lint types contracts unit format lock lock-check lock-prove \
+.PHONY: help demo run bench image k8s-check check test test-long lint types contracts unit format \
+	lock lock-check lock-prove \
 	venv install-runtime install clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: install-runtime ## one run against the sandbox on this machine, explained; ARGS="…"
 	@$(BIN)/python tools/with_args.py $(BIN)/python tools/demo.py
@@ -38,13 +39,19 @@ run: install-runtime ## the real site into ./data: YEAR=2024, and MAX=20, MAX=al
 bench: install ## measure against what a user would use instead; ARGS="…"
 	@$(BIN)/python tools/with_args.py $(BIN)/python -m benchmarks
 
-check: install ## linter, types, import contracts, lock, unit tests, tests of docs and tools
+image: install ## etl-data-pipeline with docker, podman or buildah, and a list of what is in it; ARGS="…"
+	@$(BIN)/python tools/with_args.py $(BIN)/python tools/image.py
+
+k8s-check: install ## the Kubernetes manifests: schemas, kustomize, policy scan
+	@$(BIN)/python tools/k8s_check.py
+
+check: install ## linter, types, import contracts, lock, unit tests, tests of docs, tools and manifests
 	@$(BIN)/python tools/gate.py check
 
 test: install ## everything a clean machine can run: check, wheels, integration, end to end
 	@$(BIN)/python tools/gate.py test
 
-test-long: install ## kill, fuzz and property sweeps
+test-long: install ## kill, fuzz and property sweeps; the image, built and run; k8s-check
 	@$(BIN)/python tools/gate.py test-long
 
 lint: install ## of check, the linter and the formatter alone (others: tools/gate.py NAME)

@@ -39,7 +39,10 @@ COPY packages /packages
 RUN for package in etl_core data_pipeline sandbox; do \
         /opt/build/bin/pip wheel --quiet --no-index --no-deps --no-build-isolation \
             --wheel-dir "/wheels/${package}" "/packages/${package}" || exit 1; \
-    done
+    done; \
+    install="pip --python /opt/venv/bin/python install --quiet --no-cache-dir --no-index --no-deps" \
+    && $install --prefix /opt/job /wheels/etl_core/*.whl /wheels/data_pipeline/*.whl \
+    && $install --prefix /opt/sandbox /wheels/sandbox/*.whl
 
 
 FROM ${BASE} AS runtime
@@ -55,17 +58,14 @@ WORKDIR /app
 
 # The simulated source, for the demo of docker/compose.yaml: `--target sandbox`.
 FROM runtime AS sandbox
-RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    pip --python /opt/venv/bin/python install --quiet --no-cache-dir --no-index --no-deps /wheels/sandbox/*.whl
+COPY --from=wheels /opt/sandbox /opt/venv
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "sandbox"]
 CMD ["serve", "--port", "8000"]
 
 
 FROM runtime AS job
-RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    pip --python /opt/venv/bin/python install --quiet --no-cache-dir --no-index --no-deps \
-        /wheels/etl_core/*.whl /wheels/data_pipeline/*.whl
+COPY --from=wheels /opt/job /opt/venv
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="etl-data-pipeline" \

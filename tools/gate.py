@@ -74,6 +74,7 @@ CHECK = (
     pytest("unit", "packages/*/tests/unit", *FREE),
     pytest("tooling", "tests/tooling*", *FREE),
     pytest("docs", "tests/docs*", *FREE),
+    pytest("manifests", "tests/manifests*", "tests/containers*", *FREE),
 )
 TEST = (
     *CHECK,
@@ -81,7 +82,15 @@ TEST = (
     pytest("integration", "packages/*/tests/integration", *BY_FILE, "--timeout=300"),
     pytest("end-to-end", "tests/end_to_end*", *BY_FILE, "--timeout=300"),
 )
-LONG = (pytest("long", "packages/*/tests", "tests*", "-m", "long", *FREE, "--timeout=1800", limit_seconds=2400),)
+LONG = (
+    # One build for all tests of the image, so they stay in one process.
+    pytest("containers", "tests/containers*", "-m", "long", "--timeout=900", limit_seconds=1800),
+    Part("k8s", ("python", "tools/k8s_check.py")),
+    pytest(
+        "long", "packages/*/tests", "tests*", "--ignore=tests/containers",
+        "-m", "long", *FREE, "--timeout=1800", limit_seconds=2400,
+    ),
+)  # fmt: skip
 GATES = {"check": CHECK, "test": TEST, "test-long": LONG}
 
 

@@ -1,0 +1,156 @@
+"""A real build and real runs, by buildah and podman, on a stand-in for python:3.11-slim.
+
+No registry is asked: the stand-in is made from Debian's packages, with pip left as the official image has it. Pip's
+settings and the certificates of this machine are mounted while building, never written into a layer.
+"""
+
+import configparser
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STORE = ROOT / ".cache" / "containers"
+BASE = "docker.io/library/python:3.11-slim"
+PACKAGES = "ca-certificates,python3,python3-pip,python3-venv"
+# Debian marks its Python as managed by apt, and calls it python3 only.
+LIKE_THE_OFFICIAL_ONE = "rm -f /usr/lib/python3*/EXTERNALLY-MANAGED; ln -sf python3 /usr/bin/python"
+NEEDED = ("buildah", "podman", "runc", "mmdebstrap")
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """buildah and podman with a store of their own below .cache."""
+
+    volumes: tuple[str, ...]
+
+    def command(self, program, *words):
+        return [program, "--root", str(STORE / "storage"), "--runroot", str(STORE / "run"), *map(str, words)]
+
+    def buildah(self, *words, check=True):
+        answer = subprocess.run(self.command("buildah", *words), capture_output=True, text=True, check=False)
+        assert answer.returncode == 0 or not check, answer.stderr[-3000:]
+        return answer
+
+    def build(self, context, tag, *words, check=True):
+        """Build a context; the answer's stdout and stderr show each step, and which were cached."""
+        return self.buildah(
+            "bud", "--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--force-rm",
+            *self.volumes, "-f", context / "docker/data-pipeline.Dockerfile", "-t", tag, *words, context,
+            check=check,
+        )  # fmt: skip
+
+    def run_words(self, image, *words, options=(), network="none", temporary=True):
+        """A run as hard as the cluster's: nothing to write to but /tmp, no rights, no network, little memory."""
+        return self.command(
+            "podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "run", *(["--rm"] if temporary else []),
+            "--pull", "never", "--ulimit", "nofile=20000:20000", "--ulimit", "nproc=20000:20000",
+            "--read-only", "--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-new-privileges",
+            "--memory", "256m", "--network", network, *options, image, *words,
+        )  # fmt: skip
+
+    def run(self, image, *words, **settings):
+        whole = self.run_words(image, *words, **settings)
+        return subprocess.run(whole, capture_output=True, text=True, check=False)
+
+    def podman(self, *words):
+        return subprocess.run(
+            self.command("podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", *words),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def layers(self, image):
+        """Sizes in bytes, of the tar archives as they are, the base's first."""
+        said = json.loads(self.buildah("inspect", "--type", "image", image).stdout)
+        return [layer["size"] for layer in json.loads(said["Manifest"])["layers"]]
+
+    def config(self, image):
+        return json.loads(self.buildah("inspect", "--type", "image", image).stdout)["OCIv1"]["config"]
+
+
+def mounts_of_pip(folder):
+    """What lets pip in a build find what pip finds here: its settings as a file, and the places they name."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    settings = {}
+    for line in listed.stdout.splitlines():
+        name, _, value = line.partition("=")
+        section, _, key = name.rpartition(".")
+        if section in ("global", ":env:"):
+            settings[key] = " ".join(shlex.split(value))
+    settings.setdefault("cert", os.environ.get("SSL_CERT_FILE", ""))
+    written = configparser.RawConfigParser()
+    written["global"] = {key: value for key, value in settings.items() if value}
+    file = folder / "pip.conf"
+    with file.open("w") as stream:
+        written.write(stream)
+    places = {unquote(urlsplit(word).path) for value in settings.values() for word in value.split()}
+    there = sorted(place for place in places if place.startswith("/") and Path(place).exists())
+    named = [f"{place}:{place}:ro" for place in there if not place.startswith("/simple")]
+    return tuple(word for volume in [f"{file}:/etc/pip.conf:ro", *named] for word in ("--volume", volume))
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory):
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"no image is built here: {', '.join(missing)} missing (apt-get install {' '.join(NEEDED)})")
+    if os.geteuid() != 0:
+        pytest.skip("no image is built here: buildah's chroot isolation with a store of its own wants root")
+    STORE.mkdir(parents=True, exist_ok=True)
+    engine = Engine(mounts_of_pip(tmp_path_factory.mktemp("pip")))
+    try:
+        make_base(engine)
+        yield engine
+    finally:
+        # The layers stay, for the next run; what is mounted would keep `make clean` from removing them.
+        engine.buildah("rm", "--all", check=False)
+        subprocess.run(["umount", str(STORE / "storage" / "overlay")], capture_output=True, check=False)
+
+
+def make_base(engine):
+    if engine.buildah("inspect", "--type", "image", BASE, check=False).returncode == 0:
+        return
+    archive = STORE / "base.tar"
+    words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(archive)]
+    answer = subprocess.run(words, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        pytest.skip(f"no image is built here: Debian's packages cannot be had: {answer.stderr.strip()[-300:]}")
+    container = engine.buildah("from", "scratch").stdout.strip()
+    engine.buildah("add", "-q", container, archive, "/")
+    engine.buildah("run", "--isolation", "chroot", container, "sh", "-c", LIKE_THE_OFFICIAL_ONE)
+    engine.buildah("commit", "-q", "--rm", container, BASE)
+    archive.unlink()
+
+
+@pytest.fixture(scope="session")
+def image(engine):
+    engine.build(ROOT, "etl-data-pipeline")
+    return "localhost/etl-data-pipeline"
+
+
+@pytest.fixture(scope="session")
+def sandbox_image(engine, image):
+    engine.build(ROOT, "etl-data-pipeline-sandbox", "--target", "sandbox")
+    return "localhost/etl-data-pipeline-sandbox"
+
+
+@pytest.fixture
+def context(tmp_path):
+    """What a build takes, in a folder that a test may change."""
+    folder = tmp_path / "context"
+    shutil.copytree(ROOT / "docker", folder / "docker")
+    for path in sorted((ROOT / "packages").iterdir()):
+        leave = shutil.ignore_patterns("tests", "__pycache__", "*.egg-info")
+        shutil.copytree(path, folder / "packages" / path.name, ignore=leave)
+    shutil.copy(ROOT / ".dockerignore", folder)
+    return folder

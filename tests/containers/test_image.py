@@ -1,0 +1,236 @@
+"""The image: really built, really run, as a cluster would."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tools import image as image_tool
+from tools import own_env
+
+pytestmark = pytest.mark.long
+ROOT = Path(__file__).resolve().parents[2]
+MEGABYTE = 1_000_000
+OWNER = 12345  # nobody's number here, and not the image's own
+COMPANY = "100000000053"
+
+
+@pytest.fixture
+def lake(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for parent in [folder, *folder.parents]:
+        if parent.stat().st_mode & 0o001 == 0:
+            parent.chmod(0o755)  # pytest's folders are its owner's alone
+    os.chown(folder, OWNER, OWNER)
+    return folder
+
+
+@pytest.fixture
+def source(engine, sandbox_image, request):
+    """A sandbox in a container without a network; gives the name by which others move in with it."""
+    words = [
+        "serve",
+        "--port",
+        "8000",
+        "--year",
+        "2024",
+        "--company",
+        COMPANY,
+        "--warm",
+        *getattr(request, "param", []),
+    ]
+    name = f"sandbox-{os.getpid()}-{time.monotonic_ns()}"
+    process = subprocess.Popen(
+        engine.run_words(sandbox_image, *words, options=["--name", name]), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["url"] == "http://127.0.0.1:8000"
+        yield name
+    finally:
+        engine.podman("kill", "--signal", "TERM", name)
+        process.wait(60)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def job(lake, *, user):
+    options = ["-v", f"{lake}:/app/data", "-e", "OPEN_PAYMENTS_URL=http://127.0.0.1:8000", "-e", "GRACE_SECONDS=2"]
+    return [*options, "--user", user] if user else options
+
+
+ONE_COMPANY = ["run", "download_company", "--", "--year", "2024", "--company-id", COMPANY]
+
+
+def test_what_lies_above_the_base_is_under_120_megabytes(engine, image):
+    _, *ours = engine.layers(image)
+
+    assert sum(ours) < 120 * MEGABYTE, [size / MEGABYTE for size in ours]
+    # What a change of our source makes anew.
+    assert ours[-1] < 5 * MEGABYTE
+
+
+def test_it_says_who_it_is_and_is_nobody_in_particular(engine, image):
+    config = engine.config(image)
+
+    assert config["User"] == "10001:10001"
+    assert config["Entrypoint"] == ["data-pipeline"]
+    assert config["WorkingDir"] == "/app"
+    assert config["Labels"]["org.opencontainers.image.title"] == "etl-data-pipeline"
+    assert {"licenses", "version", "revision", "description"} <= {
+        name.removeprefix("org.opencontainers.image.") for name in config["Labels"]
+    }
+
+
+def test_every_job_is_listed_without_network_rights_or_a_place_to_write(engine, image):
+    answer = engine.run(image, "list")
+
+    assert answer.returncode == 0, answer.stderr
+    names = {line.split()[0] for line in answer.stdout.splitlines()}
+    files = {path.stem for path in ROOT.glob("packages/data_pipeline/src/data_pipeline/jobs/[a-z]*.py")}
+    assert names == files
+    assert "BROKEN" not in answer.stdout
+
+
+def test_what_built_it_is_not_in_it(engine, image):
+    places = ["/packages", "/requirements", "/wheels", "/opt/build", "/opt/job", "/opt/sandbox"]
+    code = f"import os; print([one for one in {places} if os.path.exists(one)])"
+    answer = engine.run(image, "-c", code, options=["--entrypoint", "python"])
+
+    assert answer.stdout == "[]\n"
+
+
+def test_no_setting_of_this_machine_is_in_it(engine, image):
+    answer = engine.run(image, "-c", "cat /etc/pip.conf; env", options=["--entrypoint", "sh"])
+
+    assert "cert" not in answer.stdout
+    assert {line.partition("=")[0] for line in answer.stdout.splitlines()}.isdisjoint({"PIP_CERT", "PIP_INDEX_URL"})
+
+
+def test_a_company_is_proved_for_the_user_who_asks_and_the_same_command_fetches_nothing(engine, image, source, lake):
+    options, network = job(lake, user=f"{OWNER}:{OWNER}"), f"container:{source}"
+
+    first = engine.run(image, *ONE_COMPANY, options=options, network=network)
+    again = engine.run(image, *ONE_COMPANY, options=options, network=network)
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert json.loads(first.stdout)["proved"] == 1
+    assert json.loads(again.stdout)["status"] == "already done"
+    (part,) = lake.glob("raw/**/*.csv")
+    assert (part.stat().st_uid, part.stat().st_gid) == (OWNER, OWNER)
+
+
+def test_a_folder_that_is_another_s_ends_in_status_3_and_the_flag_that_helps(engine, image, source, lake):
+    answer = engine.run(image, *ONE_COMPANY, options=job(lake, user=None), network=f"container:{source}")
+
+    assert answer.returncode == 3, answer.stderr
+    assert '--user "$(id -u):$(id -g)"' in answer.stderr
+
+
+def test_without_a_mounted_lake_nothing_is_fetched_into_the_container(engine, image, source):
+    options = ["-e", "OPEN_PAYMENTS_URL=http://127.0.0.1:8000"]
+    answer = engine.run(image, *ONE_COMPANY, options=options, network=f"container:{source}")
+
+    assert answer.returncode == 3, answer.stderr
+    assert "-v ./data:/app/data" in answer.stderr
+
+
+@pytest.mark.parametrize("source", [["--fault", "stall:match=/download,seconds=600"]], indirect=True)
+def test_sigterm_reaches_the_job_and_ends_it_with_143(engine, image, source, lake):
+    name = f"job-{os.getpid()}-{time.monotonic_ns()}"
+    options = [*job(lake, user=f"{OWNER}:{OWNER}"), "--name", name]
+    words = engine.run_words(image, *ONE_COMPANY, options=options, network=f"container:{source}")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()  # its log has begun: it is at work
+        engine.podman("kill", "--signal", "TERM", name)
+        said = process.stderr.read()
+        assert process.wait(60) == 143, said
+    assert "SIGTERM" in said
+
+
+def test_a_change_of_our_source_installs_no_dependency_again(engine, image, context):
+    # Of the very files, once: their times are part of what a build compares.
+    engine.build(context, "etl-data-pipeline-changed")
+    path = context / "packages/etl_core/src/etl_core/errors.py"
+    path.write_text(path.read_text() + "\nCHANGED = True\n")
+
+    started = time.monotonic()
+    answer = engine.build(context, "etl-data-pipeline-changed")
+    seconds = time.monotonic() - started
+
+    said = answer.stdout + answer.stderr
+    steps = dict(re.findall(r"STEP \d+/\d+: (.*)\n(-->.*)", said))
+    hashed = [outcome for step, outcome in steps.items() if "--require-hashes" in step]
+    assert len(hashed) == 2, said
+    assert all("Using cache" in outcome for outcome in hashed), said
+    assert "Using cache" not in steps["COPY packages /packages"]
+    changed = engine.run("localhost/etl-data-pipeline-changed", "-c", "import etl_core.errors as e; print(e.CHANGED)",
+                         options=["--entrypoint", "python"])  # fmt: skip
+    assert changed.stdout == "True\n"
+    assert seconds < 60
+
+
+def test_an_extra_that_does_not_exist_is_named(engine, image, context):
+    answer = engine.build(
+        context, "etl-data-pipeline-extra", "--target", "dependencies", "--build-arg", "EXTRAS=nonsense", check=False
+    )
+
+    assert answer.returncode != 0
+    assert "there is no extra nonsense: see docker/requirements" in answer.stdout + answer.stderr
+
+
+def test_the_list_of_what_is_in_it_is_what_is_in_it(engine, image, tmp_path):
+    try:
+        image_tool.write_sbom(tmp_path / "sbom.json")
+    except own_env.NotThereError as reason:
+        pytest.skip(str(reason))
+    code = (
+        "import json, re, site; from importlib.metadata import distributions as found\n"
+        "there = found(path=site.getsitepackages())\n"
+        "print(json.dumps({re.sub('[-_.]+', '-', one.name).lower(): one.version for one in there}))"
+    )
+    there = json.loads(engine.run(image, "-c", code, options=["--entrypoint", "python"]).stdout)
+
+    sbom = json.loads((tmp_path / "sbom.json").read_text())
+
+    assert sbom["bomFormat"] == "CycloneDX"
+    listed = {one["name"].lower(): one["version"] for one in sbom["components"]}
+    ours = {name for name in there if name.startswith("openpayments-")}
+    assert ours == {"openpayments-etl-core", "openpayments-data-pipeline"}
+    assert listed == {name: version for name, version in there.items() if name not in ours}
+    assert all(reference["hashes"] for one in sbom["components"] for reference in one["externalReferences"])
+
+
+class TestTheDevelopersEntrypoint:
+    """docker/dev-entrypoint.sh with the checkout mounted."""
+
+    @pytest.mark.parametrize("skip", ["0", "1"])
+    def test_runs_the_sources_that_are_mounted(self, engine, image, context, skip):
+        job_file = context / "packages/data_pipeline/src/data_pipeline/jobs/dropped_in.py"
+        job_file.write_text('JOB = (lambda argv: 0, "A job of mine")\n')
+        for parent in context.parents:
+            if parent.stat().st_mode & 0o001 == 0:
+                parent.chmod(0o755)
+        options = ["-v", f"{context}:/app:ro", "-e", f"SKIP_INSTALL={skip}"]
+        options += ["--entrypoint", "/app/docker/dev-entrypoint.sh"]
+
+        answer = engine.run(image, "list", options=options)
+
+        assert answer.returncode == 0, answer.stderr
+        assert "dropped_in" in answer.stdout
+        # The image has all of it already, so nothing is installed: there is no network to do it with.
+        assert answer.stderr == ""
+
+    def test_says_that_no_sources_are_mounted(self, engine, image, context):
+        options = ["-v", f"{context}/docker:/docker:ro", "--entrypoint", "/docker/dev-entrypoint.sh"]
+
+        answer = engine.run(image, "list", options=options)
+
+        assert answer.returncode == 2
+        assert "mount the checkout" in answer.stderr

@@ -1,0 +1,125 @@
+"""k8s/examples and the CronJob: what the code says, and arguments that the jobs take."""
+
+import click
+import pytest
+import yaml
+
+from data_pipeline.registry import Job, Registry
+from data_pipeline.settings import Settings
+from etl_core.errors import EXIT_STATUSES
+from etl_core.kube.jobs import pod_failure_policy
+from tools import k8s_examples
+from tools.k8s_check import ROOT
+
+BODIES = {path: yaml.safe_load(text) for path, text in k8s_examples.files() if path.name != "kustomization.yaml"}
+JOBS = {path.stem: body.get("spec", {}).get("jobTemplate", body) for path, body in BODIES.items()}
+PODS = {name: job["spec"]["template"]["spec"] for name, job in JOBS.items()}
+LOCAL = yaml.safe_load((ROOT / "k8s/overlays/local/cronjob.yaml").read_text())["spec"]["jobTemplate"]
+ARGS = {
+    name: pod["containers"][0]["args"] for name, pod in {**PODS, "local": LOCAL["spec"]["template"]["spec"]}.items()
+}
+
+
+def test_the_committed_files_are_what_the_code_says():
+    assert k8s_examples.faults(ROOT) == [], "run `.venv/bin/python tools/k8s_examples.py write`"
+
+
+def test_a_file_that_differs_is_gone_or_belongs_to_no_job_is_noticed(tmp_path):
+    k8s_examples.write(tmp_path)
+    assert k8s_examples.faults(tmp_path) == []
+
+    (tmp_path / "k8s/examples/old.yaml").write_text("")
+    (tmp_path / "k8s/examples/verify.yaml").write_text("")
+    (tmp_path / "k8s/base/cronjob.yaml").unlink()
+
+    assert k8s_examples.faults(tmp_path) == [
+        "k8s/examples/old.yaml belongs to no job",
+        "k8s/examples/verify.yaml is not what the code says",
+        "k8s/base/cronjob.yaml is not what the code says",
+    ]
+    k8s_examples.write(tmp_path)
+    assert k8s_examples.faults(tmp_path) == []
+
+
+def test_every_job_has_an_example_but_those_that_the_fan_out_makes():
+    run = {args[1] for args in ARGS.values()}
+
+    assert run == set(Registry().names()) - set(k8s_examples.MADE_BY_THE_FAN_OUT)
+
+
+@pytest.mark.parametrize("args", ARGS.values(), ids=ARGS)
+def test_the_arguments_of_every_example_are_taken_by_its_job(args):
+    run, name, *rest = args
+    command = Registry().load(name).module.command
+
+    assert run == "run"
+    assert rest[:1] in ([], ["--"])
+    with command.make_context(name, rest[1:]):
+        pass
+
+
+def test_a_job_whose_required_option_has_no_sample_is_named():
+    command = click.Command("x", params=[click.Option(["--strange"], required=True)])
+
+    class Module:
+        pass
+
+    Module.command = command  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="my_job requires --strange"):
+        k8s_examples.required_arguments(Job("my_job", lambda argv: 0, "Mine", Module))
+
+
+def test_a_job_without_a_click_command_is_started_without_arguments():
+    assert k8s_examples.arguments(Job("my_job", lambda argv: 0, "Mine", object())) == ["run", "my_job"]
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+def test_every_job_is_bounded_and_ends_as_the_exit_status_table_says(job):
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+
+    assert pod["restartPolicy"] == "Never"
+    assert spec["backoffLimit"] > 0
+    assert spec["ttlSecondsAfterFinished"] > 0
+    assert pod["activeDeadlineSeconds"] > 0
+    assert pod["terminationGracePeriodSeconds"] == 60 > Settings().grace_seconds
+    assert spec["podFailurePolicy"] == pod_failure_policy(indexed=False)
+    assert spec["template"]["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+
+
+def test_what_no_second_try_mends_ends_a_job_and_a_disruption_is_no_try():
+    ignore, fail = pod_failure_policy(indexed=False)["rules"]
+
+    assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert (fail["action"], fail["onExitCodes"]["values"]) == ("FailJob", [2, 3])
+    assert {status.code for status in EXIT_STATUSES} >= {1, 4, 130, 143}
+
+
+@pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
+def test_every_pod_is_hardened(pod):
+    (container,) = pod["containers"]
+
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert [volume["emptyDir"].keys() for volume in pod["volumes"]] == [{"sizeLimit"}]
+    assert container["volumeMounts"][0]["mountPath"] == "/tmp"
+    assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+    assert "memory" in container["resources"]["limits"]
+    assert container["envFrom"] == [{"configMapRef": {"name": "data-pipeline-settings"}}]
+    submits = container["args"][1] == "fan_out"
+    assert pod["automountServiceAccountToken"] is submits
+
+
+def test_the_cron_job_never_runs_twice_at_once_and_has_a_name_that_a_job_s_fits_behind():
+    cron = BODIES[k8s_examples.K8S / "base/cronjob.yaml"]
+
+    assert len(cron["metadata"]["name"]) <= 52
+    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
+    assert cron["spec"]["timeZone"] == "Etc/UTC"
+    assert cron["spec"]["startingDeadlineSeconds"] > 60
+    # Whoever applies the base has not asked for a whole year yet.
+    assert cron["spec"]["suspend"] is True
