@@ -67,7 +67,9 @@ class Tools:
             raise SkippedError("there is no terraform on PATH")
         done = self._start(folder, words, environment or {})
         if done.returncode not in good:
-            raise FailedError(f"terraform {words[0]} in {folder.relative_to(COPY)}:\n{done.stdout[-4000:]}{done.stderr}")
+            raise FailedError(
+                f"terraform {words[0]} in {folder.relative_to(COPY)}:\n{done.stdout[-4000:]}{done.stderr}"
+            )
         return done
 
     def init(self, folder: Path, *words: str, environment: Mapping[str, str] | None = None) -> None:

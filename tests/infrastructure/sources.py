@@ -1,0 +1,42 @@
+"""The policies as Terraform applies them, filled in without Terraform: the templates are the one source."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+TERRAFORM = ROOT / "terraform"
+IDENTITY = TERRAFORM / "modules" / "identity" / "policies"
+ACCOUNT = "123456789012"
+
+
+def filled(template: Path, **values: str) -> Any:
+    """A template as ``templatefile`` fills it, read as JSON; a name without a value fails, as there."""
+    text = re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], template.read_text(encoding="utf-8"))
+    return json.loads(text)
+
+
+def roles() -> dict[str, dict[str, Any]]:
+    """Every role with its policies and who may take it on."""
+    found: dict[str, dict[str, Any]] = json.loads((IDENTITY / "roles.json").read_text(encoding="utf-8"))
+    return found
+
+
+def policy(name: str, bucket: str) -> Any:
+    return filled(IDENTITY / f"{name}.json.tftpl", bucket_arn=f"arn:aws:s3:::{bucket}")
+
+
+def policies_of(role: str, bucket: str) -> dict[str, Any]:
+    return {name: policy(name, bucket) for name in roles()[role]["policies"]}
+
+
+def arn_of(role: str) -> str:
+    """As the module identity names it."""
+    return f"arn:aws:iam::{ACCOUNT}:role/data-pipeline-dev-{role.replace('_', '-')}"
+
+
+def bucket_policy(bucket: str) -> Any:
+    overwriters = json.dumps([arn_of("collect"), arn_of("overwrite")])
+    template = TERRAFORM / "modules" / "lake" / "policies" / "bucket.json.tftpl"
+    return filled(template, bucket_arn=f"arn:aws:s3:::{bucket}", overwriters=overwriters)

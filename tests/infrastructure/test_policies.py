@@ -1,0 +1,368 @@
+"""What each role may do is what its jobs do: they run for real, and every call a policy does not allow is refused."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import boto3
+import botocore.exceptions
+import pytest
+
+from sandbox import Sandbox, Settings
+from sandbox.cluster import Cluster, ClusterSettings
+from tests.end_to_end.conftest import YEAR, Ended, World
+from tests.end_to_end.s3 import SETTINGS, Bucket, s3_server
+from tests.infrastructure import sources
+from tests.infrastructure.gate import Gate
+from tests.infrastructure.iam import Request, applies, is_allowed, listed
+
+pytestmark = pytest.mark.timeout(240)
+
+YEARLY = ("--year", str(YEAR))
+COMPANY, OTHER = "100000000053", "100000000062"
+LAKE, COPY = "lake", "copy"
+PATIENCE = {"retry_after": 2, "form": "seconds"}
+
+
+@dataclass
+class Story:
+    """Every role's jobs, run once, each behind a gate of its own."""
+
+    world: World
+    server: str
+    buckets: dict[str, Bucket]
+    stack: ExitStack
+    gates: dict[tuple[str, str], Gate] = field(default_factory=dict)
+    ended: dict[str, list[tuple[str, Ended]]] = field(default_factory=dict)
+
+    def gate(self, role: str, bucket: str = LAKE) -> Gate:
+        if (role, bucket) not in self.gates:
+            self.gates[role, bucket] = self.stack.enter_context(Gate(self.server, self.buckets[bucket], role))
+        return self.gates[role, bucket]
+
+    def run(self, role: str, *words: str, bucket: str = LAKE, **environment: str) -> Ended:
+        place = {"LAKE_URL": f"s3://{self.buckets[bucket].name}", "AWS_ENDPOINT_URL": self.gate(role, bucket).url}
+        ended = self.world.run(*words, **SETTINGS, **{**place, **environment})
+        self.ended.setdefault(role, []).append((" ".join(words), ended))
+        return ended
+
+    def refused(self, role: str) -> list[Request]:
+        return [one for (name, _), gate in self.gates.items() if name == role for one in gate.refused]
+
+    def asked(self, policy: str) -> list[Request]:
+        """Everything asked by the jobs of all roles that have a policy."""
+        having = {role for role, said in sources.roles().items() if policy in said["policies"]}
+        return [one for (role, _), gate in self.gates.items() if role in having for one in gate.asked]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Iterator[World]:
+    lake = tmp_path_factory.mktemp("world") / "lake"
+    with Sandbox(Settings(years=(YEAR,), scale=0.02, first_companies=6)) as source:
+        environment = os.environ | {
+            "OPEN_PAYMENTS_URL": source.url,
+            "LAKE_URL": str(lake),
+            "SOURCE_FIRST_WAIT_SECONDS": "0.05",
+            "LOG_FORMAT": "json",
+        }
+        yield World(source, lake, environment)
+
+
+@pytest.fixture(scope="module")
+def empty(world) -> Iterator[Story]:
+    with ExitStack() as stack:
+        server = stack.enter_context(s3_server())
+        buckets = {name: Bucket(server, name) for name in (LAKE, COPY)}
+        for bucket in buckets.values():
+            stack.callback(bucket.close)
+        yield Story(world, server, buckets, stack)
+
+
+@pytest.fixture(scope="module")
+def story(empty, tmp_path_factory) -> Story:
+    for tell in (discover, download, commit, runner, fan_out, compare, read, collect, upload):
+        if tell is fan_out:
+            fan_out(empty, tmp_path_factory.mktemp("cluster"))
+        else:
+            tell(empty)
+    return empty
+
+
+def discover(story: Story) -> None:
+    story.run("discover", "resolve_ids", "--", "--run-id", "d")
+    story.run("discover", "build_totals", "--", *YEARLY, "--run-id", "d")  # a second log under one name
+    story.run("discover", "build_totals", "--", *YEARLY)
+
+
+def download(story: Story) -> None:
+    one = ("download_company", "--", *YEARLY, "--company-id", COMPANY, "--run-id", "w1")
+    story.world.source.fault("short_rows", count=1, match="/download")
+    story.run("download", *one)
+    lake = story.buckets[LAKE]
+    for key in lake.listed("metadata/audits/"):
+        lake.client.delete_object(Bucket=lake.name, Key=key)
+    # The part is there and unproved, as a worker that was killed leaves it.
+    story.run("download", *one)
+    story.run("download", *one)
+
+
+def commit(story: Story) -> None:
+    story.buckets[LAKE].client.delete_object(
+        Bucket=LAKE, Key="metadata/dataset_ids_cache.json"
+    )  # as if it had grown old
+    story.run("commit", "write_manifest", "--", "--run-id", "w1")
+    story.run("commit", "write_manifest", "--", "--run-id", "w1")
+
+
+def runner(story: Story) -> None:
+    world = story.world
+    world.source.fault("short_rows", match=OTHER)
+    world_ended = story.run("runner", "run_pipeline", "--", *YEARLY, "--run-id", "r1", SOURCE_ATTEMPTS="2")
+    assert (world_ended.status, world_ended.fact["failed"]) == (4, 1), world_ended.stderr
+    story.ended["runner"].pop()  # it failed as it was meant to; what follows must not
+    world.source.clear_faults()
+    story.run("runner", "rerun", "--", "--run-id", "r1", "--failed")
+    story.run("runner", "verify", "--", "--run-id", "r1")
+    story.ended["runner"].append(("doctor", doctor(story)))
+
+
+def doctor(story: Story) -> Ended:
+    """``doctor`` is a command beside ``run``."""
+    place = {"LAKE_URL": f"s3://{LAKE}", "AWS_ENDPOINT_URL": story.gate("runner").url}
+    done = subprocess.run(
+        [sys.executable, "-m", "data_pipeline", "doctor"],
+        env={**story.world.environment, **SETTINGS, **place},
+        cwd=story.world.lake.parent,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return Ended(done.returncode, json.loads(done.stdout), done.stderr)
+
+
+def fan_out(story: Story, folder: Path) -> None:
+    """Submitter and workers as the eks overlay has them: two service accounts, two roles, two gates."""
+    story.world.source.republish(YEAR)
+    images = {"etl-data-pipeline": [sys.executable, "-m", "data_pipeline"]}
+    base = {"PATH": str(Path(sys.executable).parent), **SETTINGS}
+    workers = ("--env", f"AWS_ENDPOINT_URL={story.gate('download').url}")
+    accounts = ("default", "data-pipeline-worker")
+    settings = ClusterSettings(images=images, base_environment=base, pod_start_seconds=0.05, service_accounts=accounts)
+    with Cluster(settings) as cluster:
+        kubeconfig = str(cluster.kubeconfig(folder / "kubeconfig"))
+        for shape in (("--shape", "per-company", "--max-files", "2"), ("--shape", "packed", "--pods", "2")):
+            words = ("fan_out", "--", *YEARLY, "--look-every", "0.2", *shape, *workers)
+            # A pod that is told to wait tells the others.
+            story.world.source.fault(
+                "http_429", count=1, match="/download", params={"retry_after": 2, "form": "seconds"}
+            )
+            place = {"LAKE_URL": f"s3://{LAKE}", "AWS_ENDPOINT_URL": story.gate("fan_out").url}
+            # The plan of a submitter that got no further is what the next one goes on with.
+            with story.world.start(*words, "--print", **SETTINGS, **place) as printing:
+                assert json.loads(printing.communicate()[0])["items"]
+            for _ in range(2):
+                story.run("fan_out", *words, KUBECONFIG=kubeconfig)
+        assert not cluster.bugs
+
+
+def compare(story: Story) -> None:
+    story.run("compare", "diff_releases", "--", *YEARLY)
+    story.run("compare", "diff_releases", "--", *YEARLY)
+
+
+def read(story: Story) -> None:
+    story.run("reader", "status")
+    story.run("reader", "verify", "--", "--run-id", "w1")
+    story.run("reader", "gc", "--", "--older-than-hours", "0")
+
+
+def collect(story: Story) -> None:
+    lake = story.buckets[LAKE]
+    lake.write(unnamed(story), b"what a killed run left")
+    closed = next(key for key in lake.listed("metadata/audits/") if COMPANY in key and key.endswith("slice.json"))
+    lake.write(closed.replace("slice.json", "part-1-of-99.json"), b"a proof of another cut")
+    story.run("collect", "gc", "--", "--older-than-hours", "0", "--delete")
+
+
+def upload(story: Story) -> None:
+    """From a folder of this machine, as on a runner that works on its own disk."""
+    here = {"LAKE_URL": str(story.world.lake)}
+    made = story.world.pipeline("--company-id", COMPANY, "--run-id", "l1")
+    assert made.status == 0, made.stderr
+    words = ("upload_raw", "--", "--run-id", "l1", "--to", f"s3://{COPY}")
+    story.run("upload", *words, bucket=COPY, **here)
+    story.run("upload", *words, bucket=COPY, **here)
+    copy = story.buckets[COPY]
+    copy.client.delete_object(Bucket=COPY, Key="metadata/runs/run_id=l1/manifest.json")
+    # As after a copy that was cut short: everything is met again, and compared.
+    story.run("upload", *words, bucket=COPY, **here)
+    story.run("overwrite", *words, "--overwrite", bucket=COPY, **here)
+
+
+@pytest.mark.parametrize("role", sorted(sources.roles()))
+def test_every_job_of_a_role_does_its_work_under_its_policies(story, role):
+    assert story.refused(role) == []
+    jobs = story.ended[role]
+    assert jobs
+    assert [(words, ended.status) for words, ended in jobs if ended.status != 0] == [], [one for _, one in jobs]
+
+
+def grants():
+    """Every action on every resource that any policy of a stage allows."""
+    for path in sorted(sources.IDENTITY.glob("*.json.tftpl")):
+        name = path.name.removesuffix(".json.tftpl")
+        if name.startswith("trust_"):
+            continue
+        for bucket in (LAKE, COPY):
+            for statement in sources.policy(name, bucket)["Statement"]:
+                for action in listed(statement["Action"]):
+                    for resource in listed(statement["Resource"]):
+                        alone = {**statement, "Action": action, "Resource": resource}
+                        prefixes = statement.get("Condition", {}).get("StringLikeIfExists", {}).get("s3:prefix")
+                        if prefixes is None:
+                            yield name, bucket, alone
+                        for prefix in prefixes or ():
+                            yield name, bucket, {**alone, "Condition": {"StringLike": {"s3:prefix": [prefix]}}}
+
+
+def shown(statement):
+    what = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", [statement["Resource"]])[0]
+    return f"{statement['Action']} {what.partition('/')[2] if what.startswith('arn') else what}"
+
+
+def test_no_policy_allows_what_no_job_of_its_roles_needs(story):
+    used: dict[tuple[str, str], bool] = {}
+    for name, _, statement in grants():
+        is_used = any(applies(statement, request) for request in story.asked(name))
+        used[name, shown(statement)] = used.get((name, shown(statement)), False) or is_used
+    assert len(used) > 50
+    assert [grant for grant, is_used in used.items() if not is_used] == []
+
+
+def before_and_after(story, bucket, role, *words, **environment):
+    """A job that oversteps: how it ended, and whether it left a trace."""
+    keys = set(story.buckets[bucket].listed())
+    refused = len(story.gate(role, bucket).refused)
+    ended = story.run(role, *words, bucket=bucket, **environment)
+    story.ended[role].pop()
+    new = story.gate(role, bucket).refused[refused:]
+    del story.gate(role, bucket).refused[refused:]
+    gone_or_new = {key for key in keys ^ set(story.buckets[bucket].listed()) if "/logs/" not in key}
+    return ended, {request.action for request in new}, gone_or_new
+
+
+FRESH = "100000000064"
+OVERSTEPS = {
+    "a reader that ingests": (
+        LAKE, "reader", ("run_pipeline", "--", *YEARLY, "--run-id", "x1"), {"s3:PutObject"}, "metadata/none",
+    ),
+    "discovery that downloads": (
+        LAKE, "discover", ("download_company", "--", *YEARLY, "--company-id", COMPANY, "--run-id", "x2"),
+        {"s3:GetObject", "s3:ListBucket", "s3:PutObject"}, "metadata/none",
+    ),
+    "a submitter that writes raw parts": (
+        LAKE, "fan_out", ("download_company", "--", *YEARLY, "--company-id", FRESH, "--run-id", "x3"),
+        {"s3:PutObject"}, "metadata/runs/run_id=x3/plan.json",
+    ),
+    "a worker that commits": (
+        LAKE, "download", ("run_pipeline", "--", *YEARLY, "--company-id", COMPANY, "--run-id", "x4"),
+        {"s3:PutObject"}, "metadata/runs/run_id=x4/plan.json",
+    ),
+    "an upload that overwrites": (
+        COPY, "upload", ("upload_raw", "--", "--run-id", "l1", "--to", f"s3://{COPY}", "--overwrite"),
+        {"s3:DeleteObject"}, "metadata/none",
+    ),
+    "a comparison that collects": (
+        LAKE, "compare", ("gc", "--", "--older-than-hours", "0", "--delete"), {"s3:DeleteObject"}, "metadata/none",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", OVERSTEPS)
+def test_a_job_that_oversteps_ends_with_a_refusal_and_leaves_nothing_else(story, what):
+    bucket, role, words, actions, leaves = OVERSTEPS[what]
+    environment = {"LAKE_URL": str(story.world.lake)} if bucket == COPY else {}
+    if role == "compare":
+        story.buckets[LAKE].write(unnamed(story), b"what a killed run left")
+    ended, refused, changed = before_and_after(story, bucket, role, *words, **environment)
+    assert ended.status == 3, ended.stderr
+    assert "AccessDenied" in ended.stderr
+    assert refused
+    assert refused <= actions
+    assert changed <= {leaves}
+
+
+def unnamed(story):
+    key = next(key for key in story.buckets[LAKE].listed("raw/") if COMPANY in key)
+    return key.replace(COMPANY, "100000009998")
+
+
+ADMINISTRATOR = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+
+
+@pytest.fixture
+def as_administrator(empty) -> Iterator[Callable[..., object]]:
+    """A client of somebody whose own policy allows everything: only the bucket's stands between."""
+    with Gate(empty.server, empty.buckets[COPY], "administrator", {"all": ADMINISTRATOR}) as gate:
+        client = boto3.client("s3", endpoint_url=gate.url, region_name="us-east-1", aws_access_key_id="test",
+                              aws_secret_access_key="test")  # fmt: skip
+        yield lambda method, **words: getattr(client, method)(Bucket=COPY, **words)
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "raw/a.csv",
+        "metadata/audits/a.json",
+        "metadata/schemas/a.json",
+        "metadata/runs/run_id=a/plan.json",
+        "metadata/runs/run_id=a/manifest.json",
+    ],
+)
+def test_the_bucket_refuses_a_plain_write_of_a_fact_even_to_an_administrator(as_administrator, key):
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        as_administrator("put_object", Key=key, Body=b"x")
+    as_administrator("put_object", Key=key, Body=b"x", IfNoneMatch="*")
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        as_administrator("delete_object", Key=key)
+
+
+def test_the_bucket_lets_caches_be_replaced(as_administrator):
+    for _ in range(2):
+        as_administrator("put_object", Key="metadata/dataset_ids_cache.json", Body=b"x")
+
+
+def allowed(role, action, key, **context):
+    gate_less = {"aws:SecureTransport": "true", "aws:PrincipalArn": sources.arn_of(role), **context}
+    request = Request(action, f"arn:aws:s3:::{LAKE}{key and '/'}{key}", gate_less)
+    return is_allowed(request, sources.policies_of(role, LAKE).values(), [sources.bucket_policy(LAKE)])
+
+
+def test_nobody_removes_versions_and_two_roles_alone_remove_raw_parts():
+    for role in sources.roles():
+        assert not allowed(role, "s3:DeleteObjectVersion", "raw/a.csv")
+    removers = {role for role in sources.roles() if allowed(role, "s3:DeleteObject", "raw/a.csv")}
+    assert removers == {"collect", "overwrite"}
+    # Removed and put anew, never put over: even the role that overwrites creates.
+    assert not allowed("overwrite", "s3:PutObject", "raw/a.csv", **{"s3:ObjectCreationOperation": "true"})
+
+
+def test_plain_http_is_refused_to_everybody():
+    for role in sources.roles():
+        for action, key in (("s3:GetObject", "raw/a.csv"), ("s3:ListBucket", "")):
+            assert not allowed(role, action, key, **{"aws:SecureTransport": "false"})
+
+
+def test_no_role_reaches_another_bucket_or_the_zones_to_come():
+    for role in sources.roles():
+        for key in ("staging/a", "curated/a", "elsewhere"):
+            assert not allowed(role, "s3:PutObject", key, **{"s3:if-none-match": "*"})
+        policies = sources.policies_of(role, "another")
+        assert all("arn:aws:s3:::another" in json.dumps(policy) for policy in policies.values())
