@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("startup", "download", "memory", "windows", "upload")
+NAMES = ("startup", "download", "memory", "windows", "upload", "fan_out")
 
 
 def main() -> None:
