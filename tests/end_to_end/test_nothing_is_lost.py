@@ -53,3 +53,62 @@ def test_windows_proved_before_the_table_grew_are_proved_anew_and_the_others_sta
     assert [part["generation"] for part in world.slices()[LARGE]["parts"]] == [1, 1, 2]
     assert len(asked_for(world, "/download")) == 2
     assert world.run("verify", "--", "--run-id", second.fact["run_id"]).status == 0
+
+
+def grow_after_the_first_slice(world):
+    """A run under which the table's import is finished once some slice is closed."""
+    process = world.start("run_pipeline", "--", "--year", "2024", SOURCE_MAX_STREAMS="1")
+    while not world.slices() and process.poll() is None:
+        world.source.ledger()  # asks the sandbox, which takes its time
+    assert process.poll() is None, "it was over before the table grew"
+    closed = set(world.slices())
+    world.source.finish_import(2024)
+    _, stderr = process.communicate(timeout=120)
+    return process.returncode, stderr, closed
+
+
+@pytest.mark.parametrize("world", [{"scale": 0.1, "bytes_per_second": 3e6}], indirect=True, ids=["paced"])
+def test_an_import_that_ends_under_the_run_leaves_the_year_open_and_the_same_command_closes_it(world):
+    world.source.republish(2024, imported_share=0.985)
+    status, stderr, closed = grow_after_the_first_slice(world)
+    assert status == 4, stderr
+    (first,) = world.manifests()
+    moved = {one["company_id"]: one for one in first["closure"]["moved"]}
+    assert (first["status"], first["closure"]["closed"]) == ("partial", False)
+    assert set(moved) <= closed | set(world.slices())
+    assert moved, "the slice closed before the table grew is short"
+    truth = world.source.truth(2024)["companies"]
+    for company_id, one in moved.items():
+        assert one["rows"] < one["source_rows"] == truth[company_id]["rows"]
+        assert f"{company_id} has {one['source_rows']:,} rows at the source, {one['rows']:,} here" in stderr
+    assert {one["reason"] for one in first["slices"] if one["verdict"] == "failed"} == {"grew"}
+    before = {key: changed for key, changed in world.files().items() if key.startswith(("raw/", "metadata/audits/"))}
+    world.source.clear_ledger()
+    world.source.switch(bytes_per_second=None)
+    ended = world.pipeline()
+    assert (ended.status, ended.fact["year_closed"]) == (0, True), ended.stderr
+    assert len(asked_for(world, "/download")) == len(moved), "only what moved is fetched again"
+    assert all(any(one in asked["target"] for one in moved) for asked in asked_for(world, "/download"))
+    assert before.items() <= world.files().items(), "what was there before is as it was"
+    world.assert_equals_truth()
+    second = world.manifests()[-1]
+    assert {one["company_id"] for one in second["slices"] if one["generation"] == 2} == set(moved)
+    for manifest in (first, second):
+        found = world.run("verify", "--", "--run-id", manifest["run_id"])
+        assert found.status == 0, found.stderr
+    assert world.run("verify", "--", "--run-id", second["run_id"], "--against-source").status == 0
+    assert world.run("gc", "--", "--older-than-hours", "0").fact["status"] == "nothing to remove"
+    other = world.lake.parent / "other"
+    assert world.run("upload_raw", "--", "--run-id", second["run_id"], "--to", str(other)).status == 0
+    assert world.run("verify", "--", "--run-id", second["run_id"], LAKE_URL=str(other)).status == 0
+
+
+def test_a_table_that_grows_after_a_completed_run_is_noticed_by_the_same_command(world):
+    world.source.republish(2024, imported_share=0.985)
+    assert world.pipeline().fact["status"] == "completed"
+    world.source.finish_import(2024)
+    ended = world.pipeline()
+    assert (ended.status, ended.fact["status"], ended.fact["year_closed"]) == (0, "completed", True), ended.stderr
+    assert ended.fact["rows"] == world.source.truth(2024)["rows"]
+    world.assert_equals_truth()
+    assert world.pipeline().fact["status"] == "already done"

@@ -15,7 +15,7 @@ from data_pipeline.open_payments.facts import Attempt, Audit, Release, SliceAudi
 from etl_core.errors import ConflictError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from etl_core.lake import ObjectStore
@@ -36,17 +36,28 @@ class Audits:
         self._store = store
         self._release = release
 
-    def proved_companies(self) -> set[str]:
-        """Companies whose slice is closed, by one listing."""
+    def closed(self) -> dict[str, int]:
+        """Companies whose slice is closed, and the newest generation of its proof, by one listing."""
         prefix = lake_layout.release_audits(self._release.dataset, self._release.year, self._release.name)
-        found = (lake_layout.company_of_slice_audit(entry.key) for entry in self._store.list(prefix))
-        return {company_id for company_id in found if company_id is not None}
+        return closed_in(entry.key for entry in self._store.list(prefix))
 
-    def slice_audit(self, company_id: str) -> SliceAudit | None:
-        """The proof of a slice, or None."""
-        key = keys_of(self._release, company_id).slice_audit
-        raw = self._store.get(key)
-        return None if raw is None else _parsed(SliceAudit, raw, key)
+    def proved_companies(self) -> set[str]:
+        """Companies whose slice is closed, at whatever count."""
+        return set(self.closed())
+
+    def slice_audit(self, company_id: str, generation: int | None = None) -> SliceAudit | None:
+        """The proof of a slice, or None; the newest of them unless one is named."""
+        if generation is not None:
+            key = keys_of(self._release, company_id).slice_audit_of(generation)
+            raw = self._store.get(key)
+            return None if raw is None else _parsed(SliceAudit, raw, key)
+        newest = None
+        for number in itertools.count(1):
+            found = self.slice_audit(company_id, number)
+            if found is None:
+                return newest
+            newest = found
+        raise AssertionError
 
     def part_audit(self, company_id: str, number: int, of: int, generation: int = 1) -> Audit | None:
         """The proof of a part, or None."""
@@ -82,14 +93,31 @@ class Audits:
         now: datetime,
         counts_after: tuple[int, ...] = (),
     ) -> SliceAudit:
-        """Write ``slice.json``: the last word on a slice."""
+        """Write ``slice.json``: the last word on a slice, until the source counts other rows of it.
+
+        Raises:
+            ConflictError: another writer proved other content of as many records.
+
+        """
         audit = slice_audit_of(self._release, company_id, parts, count_after, now, counts_after)
-        key = keys_of(self._release, company_id).slice_audit
-        if self._store.put_new(key, audit.to_bytes()).created:
-            return audit
-        theirs = _parsed(SliceAudit, self._store.get(key) or b"", key)
-        _must_agree(key, theirs.content_hash, audit.content_hash)
-        return theirs
+        keys = keys_of(self._release, company_id)
+        while not self._store.put_new(keys.slice_audit_of(audit.generation), audit.to_bytes()).created:
+            newest = self.slice_audit(company_id)
+            if newest is not None and newest.records == audit.records:
+                _must_agree(keys.slice_audit_of(newest.generation), newest.content_hash, audit.content_hash)
+                return newest
+            audit = audit.model_copy(update={"generation": 1 if newest is None else newest.generation + 1})
+        return audit
+
+
+def closed_in(keys: Iterable[str]) -> dict[str, int]:
+    """Companies whose slice one of the keys closes, and the newest generation of its proof."""
+    newest: dict[str, int] = {}
+    for key in keys:
+        company_id = lake_layout.company_of_slice_audit(key)
+        if company_id is not None:
+            newest[company_id] = max(newest.get(company_id, 1), lake_layout.generation_of(key))
+    return newest
 
 
 def slice_audit_of(

@@ -89,6 +89,7 @@ class Outcome:
             company_id=self.company.company_id,
             verdict=self.audit.verdict,
             rows_expected=self.company.rows,
+            generation=self.audit.generation,
             rows=self.audit.records,
             bytes=self.audit.bytes,
             **cost,

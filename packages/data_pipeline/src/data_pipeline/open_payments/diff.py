@@ -40,10 +40,11 @@ REPORT_COLUMNS = ("company_id", "added", "removed", "changed", "unchanged", "cha
 
 
 class Named(NamedTuple):
-    """A release that committed runs name, and the rows of each company they have proved in it."""
+    """A release that committed runs name; of each company they have proved in it the rows, and which proof."""
 
     release: Release
     rows: dict[str, int]
+    generations: dict[str, int]
 
 
 def named_releases(store: ObjectStore, dataset: str, year: int) -> list[Named]:
@@ -53,9 +54,11 @@ def named_releases(store: ObjectStore, dataset: str, year: int) -> list[Named]:
     releases: dict[str, Named] = {}
     # Published twice on a day, as happened: then the one planned first came first.
     for one in sorted(filter(None, found), key=lambda one: (one.release.modified, one.created_at)):
-        proved = {slice_.company_id: slice_.rows for slice_ in one.slices if slice_.verdict in ("proved", "empty")}
+        proved = [slice_ for slice_ in one.slices if slice_.verdict in ("proved", "empty")]
         if (one.dataset, one.year) == (dataset, year) and proved:
-            releases.setdefault(one.release.name, Named(one.release, {})).rows.update(proved)
+            named = releases.setdefault(one.release.name, Named(one.release, {}, {}))
+            named.rows.update((slice_.company_id, slice_.rows) for slice_ in proved)
+            named.generations.update((slice_.company_id, slice_.generation) for slice_ in proved)
     return list(releases.values())
 
 
@@ -267,12 +270,12 @@ class Comparison:
             self._progress.stop()
 
     def _audits(self, company_id: str) -> list[SliceAudit | None]:
-        return [self._audit(named.release, company_id) if company_id in named.rows else None for named in self._pair]
+        return [self._audit(named, company_id) if company_id in named.rows else None for named in self._pair]
 
-    def _audit(self, release: Release, company_id: str) -> SliceAudit:
-        audit = Audits(self._store, release).slice_audit(company_id)
+    def _audit(self, named: Named, company_id: str) -> SliceAudit:
+        audit = Audits(self._store, named.release).slice_audit(company_id, named.generations[company_id])
         if audit is None:
-            raise DataError(f"a manifest names company {company_id} of {release.name}, its slice.json is gone.")
+            raise DataError(f"a manifest names company {company_id} of {named.release.name}, its slice.json is gone.")
         return audit
 
     def _compared(self, company_id: str, audits: list[SliceAudit | None], *, check_change_type: bool) -> Difference:

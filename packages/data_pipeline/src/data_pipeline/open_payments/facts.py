@@ -175,12 +175,21 @@ class SliceResult(Value):
     company_id: str
     verdict: Literal["proved", "empty", "failed", "missing"]
     reason: str = ""
+    generation: int = Field(1, description="of the slice's proof")
     rows_expected: int | None
     rows: int = 0
     bytes: int = 0
     requests: int = 0
     retries: int = 0
     seconds: float = 0.0
+
+
+class PayerCount(Value):
+    """A payer of whom the source counts other rows, at the end of a run, than the run has of it."""
+
+    company_id: str
+    rows: int
+    source_rows: int
 
 
 class Closure(Value):
@@ -190,6 +199,8 @@ class Closure(Value):
     source_rows: int
     proved_rows: int
     companies_proved: int
+    compared: bool = Field(default=False, description="with the source's count by payer at the end of the run")
+    moved: tuple[PayerCount, ...] = Field((), description="payers whose slice was proved at another count")
     note: str
 
 

@@ -45,7 +45,8 @@ def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
     if not loose:
         return []
     closed = {_slice_of(entry.key) for entry in loose} & there
-    named = {key for slice_audit in closed for key in _named_by_slice(store, slice_audit)}
+    proofs = (key for key in there if lake_layout.company_of_slice_audit(key) and _slice_of(key) in closed)
+    named = {key for slice_audit in proofs for key in _named_by_slice(store, slice_audit)}
     left_alone: set[str] = set()
     for run_id in {lake_layout.run_of(entry.key) for entry in store.list(lake_layout.RUNS)} - {None}:
         manifest = runs.read_manifest(store, str(run_id))
@@ -74,7 +75,7 @@ def remove(store: ObjectStore, entry: ObjectInfo) -> bool:
 
 
 def _slice_of(key: str) -> str:
-    """The ``slice.json`` of a part or an audit."""
+    """The first ``slice.json`` of a part or an audit."""
     return (lake_layout.audit_of_part(key) or key).rpartition("/")[0] + "/slice.json"
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from data_pipeline import __version__
-from data_pipeline.open_payments.facts import Closure, Manifest, SliceResult
+from data_pipeline.open_payments.facts import Closure, Manifest, PayerCount, SliceResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.open_payments.facts import Attempt, Plan, Release, RunStatus, SliceAudit
 
+MOST_PAYERS_NAMED = 5
 REPORT_COLUMNS = (
     "company_id", "verdict", "reason", "rows_expected", "rows", "bytes", "sha256", "requests", "retries", "seconds",
 )  # fmt: skip
@@ -34,12 +35,14 @@ def results_from_lake(
     for company in plan.companies:
         company_id, audit = company.company_id, audits.get(company.company_id)
         if company_id in known:
-            lines.append(known[company_id])
+            # Whoever worked on it may have known of a newer count; what was planned is the plan's to say.
+            lines.append(known[company_id].model_copy(update={"rows_expected": company.rows}))
         elif audit is not None:
             lines.append(
                 SliceResult(
                     company_id=company_id,
                     verdict=audit.verdict,
+                    generation=audit.generation,
                     rows_expected=company.rows,
                     rows=audit.records,
                     bytes=audit.bytes,
@@ -60,8 +63,38 @@ def results_from_lake(
     return tuple(lines)
 
 
-def closure_of(plan: Plan, results: Sequence[SliceResult], source_rows: int) -> Closure:
-    """Whether the year is closed: its slices sum to the source's count without a condition."""
+def moved_of(results: Iterable[SliceResult], by_payer: Mapping[str, int]) -> tuple[PayerCount, ...]:
+    """Proved slices of which the source counts other rows by now: the table changed under its release."""
+    return tuple(
+        PayerCount(company_id=one.company_id, rows=one.rows, source_rows=by_payer.get(one.company_id, 0))
+        for one in results
+        if one.verdict in ("proved", "empty") and one.rows != by_payer.get(one.company_id, 0)
+    )
+
+
+def without_moved(results: Iterable[SliceResult], moved: Iterable[PayerCount]) -> tuple[SliceResult, ...]:
+    """The lines of a manifest in which a slice that the source counts otherwise by now is not proved any more."""
+    word = {one.company_id: "grew" if one.source_rows > one.rows else "shrank" for one in moved}
+    return tuple(
+        one.model_copy(update={"verdict": "failed", "reason": word[one.company_id], "rows": 0, "bytes": 0})
+        if one.company_id in word
+        else one
+        for one in results
+    )
+
+
+def closure_of(
+    plan: Plan,
+    results: Sequence[SliceResult],
+    source_rows: int,
+    *,
+    compared: bool = False,
+    moved: tuple[PayerCount, ...] = (),
+) -> Closure:
+    """Whether the year is closed: its slices sum to the source's count without a condition.
+
+    ``compared`` says that each was held against the source's count by payer, too.
+    """
     proved = [result for result in results if result.verdict in ("proved", "empty")]
     rows = sum(result.rows for result in proved)
     year = plan.release.year
@@ -69,17 +102,23 @@ def closure_of(plan: Plan, results: Sequence[SliceResult], source_rows: int) -> 
         note = f"{rows:,} of the year's {source_rows:,} rows; the selection is a part of the year"
     elif rows == source_rows:
         note = f"the {len(proved):,} slices sum to the source's {source_rows:,} rows of {year}"
+        note += ", each as many as it counts of that payer" if compared else ""
+        note += "; that no record id is there twice, verify proves"
     else:
         failed = len(results) - len(proved)
         note = f"the {len(proved):,} proved slices sum to {rows:,} rows, the source counts {source_rows:,}"
         note += (
             f"; {failed:,} slices are not proved" if failed else "; payers are missing from the plan, or counted twice"
         )
+    if moved:
+        note += f"; counts moved under the release: {_named(moved)}"
     return Closure(
         closed=rows == source_rows and len(proved) == len(results),
         source_rows=source_rows,
         proved_rows=rows,
         companies_proved=len(proved),
+        compared=compared,
+        moved=moved,
         note=note,
     )
 
@@ -91,7 +130,7 @@ def status_of(plan: Plan, results: Sequence[SliceResult], closure: Closure, rele
     proved = sum(result.verdict in ("proved", "empty") for result in results)
     if proved == len(results) and (closure.closed or not plan.selection.is_whole_year):
         return "completed"
-    return "partial" if proved else "failed"
+    return "partial" if proved or closure.moved else "failed"
 
 
 def file_audits_of(audits: Iterable[SliceAudit]) -> bytes:
@@ -146,6 +185,14 @@ def manifest_of(
         finished_at=now,
         software={"data_pipeline": __version__},
     )
+
+
+def _named(counts: Sequence[PayerCount]) -> str:
+    """The payers with both their counts, the largest difference first."""
+    ordered = sorted(counts, key=lambda one: -abs(one.source_rows - one.rows))
+    named = [f"{one.company_id} has {one.source_rows:,} rows at the source, {one.rows:,} here" for one in ordered]
+    more = len(named) - MOST_PAYERS_NAMED
+    return ", ".join(named[:MOST_PAYERS_NAMED]) + (f", and {more:,} payers more" if more > 0 else "")
 
 
 def _sha256_of(audit: SliceAudit) -> str:

@@ -51,11 +51,13 @@ class Prepared:
     resolved: Resolved
     proved: set[str] = field(default_factory=set)
     manifest: Manifest | None = None
+    counted_now: tuple[PlannedCompany, ...] | None = None
 
     @property
     def todo(self) -> list[PlannedCompany]:
-        """Planned slices that nobody has proved yet."""
-        return [company for company in self.plan.companies if company.company_id not in self.proved]
+        """Planned slices that nobody has proved yet, or not at the source's count of now."""
+        companies = self.plan.companies if self.counted_now is None else self.counted_now
+        return [company for company in companies if company.company_id not in self.proved]
 
 
 class Pipeline:
@@ -104,8 +106,10 @@ class Pipeline:
         runs.must_be_provable(resolved)
         found = self._existing(selection, run_id, resolved)
         if found is not None:
-            proved = Audits(self._store, found.plan.release).proved_companies()
-            return Prepared(found.plan, resolved, proved, found.manifest)
+            counted_now = self._counted_now(found.plan, resolved)
+            as_of_now = found.plan.model_copy(update={"companies": counted_now or found.plan.companies})
+            proved = runs.proved_slices(self._store, as_of_now)
+            return Prepared(found.plan, resolved, proved, found.manifest, counted_now)
         if not trust_count:
             self._hold_against_a_witness(resolved)
         plan = self._plan(selection, run_id, resolved, totals)
@@ -113,7 +117,7 @@ class Pipeline:
             runs.write_schema(self._store, resolved)
             write = runs.write_plan if run_id else runs.write_plan_under_new_id
             plan = write(self._store, plan)
-        return Prepared(plan, resolved, Audits(self._store, plan.release).proved_companies())
+        return Prepared(plan, resolved, runs.proved_slices(self._store, plan))
 
     def forecast(self, prepared: Prepared) -> Forecast:
         """What is left to do, and what it will cost."""
@@ -167,13 +171,19 @@ class Pipeline:
     def commit(self, plan: Plan, outcomes: list[Outcome]) -> Manifest:
         """Look at the source once more, then write the manifest.
 
-        A source that cannot be asked at the end leaves the plan's own view of it: what is proved
-        stays proved, and the next run of the selection asks again.
+        A run of the whole year is held against the source's count of every payer, as is one under
+        which the table's count moved. A source that cannot be asked at the end leaves the plan's own
+        view of it: what is proved stays proved, and the next run of the selection asks again.
         """
         release, source_rows = plan.release, plan.source_rows
+        by_payer: dict[str, int] | None = None
         try:
             resolved = self.catalogue.resolve(plan.release.year)
             release, source_rows = resolved.release, resolved.table.rows
+            same = release.distribution_id == plan.release.distribution_id
+            if same and (plan.selection.is_whole_year or source_rows != plan.source_rows):
+                by_payer = self._by_payer(resolved)
+                source_rows = source_rows if by_payer is None else sum(by_payer.values())
         except (TemporaryError, NotFoundError, DataError, UsageError) as error:
             _log.warning("the source could not be asked again at the end", error=str(error))
         return runs.commit(
@@ -183,7 +193,15 @@ class Pipeline:
             source_rows=source_rows,
             release_at_end=release,
             now=self._now(),
+            by_payer=by_payer,
         )
+
+    def _by_payer(self, resolved: Resolved) -> dict[str, int] | None:
+        try:
+            return self.totals.by_payer(resolved)
+        except (TemporaryError, DataError) as error:
+            _log.warning("the slices could not be compared with a count by payer at the end", error=str(error))
+            return None
 
     def _hold_against_a_witness(self, resolved: Resolved) -> None:
         """Before a release is planned for the first time in this lake, its count needs a second opinion."""
@@ -194,12 +212,30 @@ class Pipeline:
 
     def _existing(self, selection: Selection, run_id: str, resolved: Resolved) -> runs.KnownRun | None:
         if not run_id:
-            return runs.find_run(self._store, selection, resolved.release)
+            found = runs.find_run(self._store, selection, resolved.release)
+            if found is None or found.manifest is None or not self._moved_since(found.manifest, resolved):
+                return found
+            return None  # the table went on changing after that run was completed: a new one looks what moved
         plan = runs.read_plan(self._store, run_id)
         if plan is None:
             return None
         runs.must_be(plan, selection, resolved.release)
         return runs.KnownRun(plan, runs.read_manifest(self._store, run_id))
+
+    def _moved_since(self, manifest: Manifest, resolved: Resolved) -> bool:
+        """Whether the table has another count than when the run ended; asked twice before it is believed."""
+        then = manifest.closure.source_rows
+        return resolved.table.rows != then and self._source.count(resolved.release.distribution_id) != then
+
+    def _counted_now(self, plan: Plan, resolved: Resolved) -> tuple[PlannedCompany, ...] | None:
+        """The one company of an open run, if the table moved since its plan: nobody compares it at the end."""
+        company_id = plan.selection.company_id
+        if company_id is None or resolved.table.rows == plan.source_rows:
+            return None
+        rows = self._source.count(
+            resolved.release.distribution_id, Slices.conditions_of(resolved.table.columns, company_id)
+        )
+        return (PlannedCompany(company_id=company_id, rows=rows),)
 
     def _plan(self, selection: Selection, run_id: str, resolved: Resolved, choice: TotalsChoice) -> Plan:
         counts_from: CountsFrom
@@ -223,7 +259,10 @@ class Pipeline:
                 # Every N-th of all companies needs all; the first N do not.
                 at_most=selection.max_files if selection.slice_of is None else None,
             )
-            companies, counts_from = select(found.rows, selection), found.route
+            # Totals may be older than the end of a run that counted payers otherwise.
+            by_company = found.rows | runs.counted_at_end(self._store, resolved.release, since=found.built_at)
+            companies = select({one: count for one, count in by_company.items() if count != 0}, selection)
+            counts_from = found.route
         return Plan(
             run_id=run_id or runs.default_run_id(self._now()),
             selection=selection,

@@ -208,12 +208,34 @@ def left_of(
     store: ObjectStore, run_id: str, what: Literal["failed", "missing"]
 ) -> tuple[Plan, tuple[PlannedCompany, ...]]:
     """A run's plan, and its companies without a proved slice: ``failed`` where the run's last attempt did."""
-    plan = planned(store, run_id)
-    proved = Audits(store, plan.release).proved_companies()
-    wanted = {company.company_id for company in plan.companies} - proved
+    plan, manifest = planned(store, run_id), read_manifest(store, run_id)
+    moved = {} if manifest is None else {one.company_id: one.source_rows for one in manifest.closure.moved}
+    companies = tuple(
+        company.model_copy(update={"rows": moved.get(company.company_id, company.rows)}) for company in plan.companies
+    )
+    proved = proved_slices(store, plan.model_copy(update={"companies": companies}))
+    wanted = {company.company_id for company in companies} - proved
     if what == "failed":
-        wanted &= {attempt.company_id for attempt in read_attempts(store, run_id, leave_out=proved) if attempt.final}
-    return plan, tuple(company for company in plan.companies if company.company_id in wanted)
+        attempts = read_attempts(store, run_id, leave_out=proved)
+        wanted &= {attempt.company_id for attempt in attempts if attempt.final} | moved.keys()
+    return plan, tuple(company for company in companies if company.company_id in wanted)
+
+
+def proved_slices(store: ObjectStore, plan: Plan) -> set[str]:
+    """Companies of the plan whose slice is closed, at the plan's count if that is one of this very release.
+
+    One that is closed at another count moved under its release, before the plan or since: it is
+    looked at again, and fetched again only if the source still says so.
+    """
+    audits = Audits(store, plan.release)
+    closed = audits.closed()
+    rows = {company.company_id: company.rows for company in plan.companies if company.company_id in closed}
+    if plan.counts_from == "entities":
+        counted = counted_at_end(store, plan.release)
+        rows = {company_id: counted.get(company_id) for company_id in rows}
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(audits.slice_audit, rows, [closed[company_id] for company_id in rows])
+        return {one.company_id for one in found if one is not None and rows[one.company_id] in (None, one.records)}
 
 
 def read_schema(store: ObjectStore, release: Release) -> Columns:
@@ -229,12 +251,31 @@ def read_schema(store: ObjectStore, release: Release) -> Columns:
     return columns
 
 
+def counted_at_end(store: ObjectStore, release: Release, since: datetime | None = None) -> dict[str, int]:
+    """What the source counted of payers at the end of runs that had other rows of them, by the newest such run."""
+    found = [read_manifest(store, name) for name in _run_ids(store)]
+    ended = [
+        one
+        for one in found
+        if one is not None
+        and one.release.distribution_id == release.distribution_id
+        and (since is None or one.finished_at >= since)
+    ]
+    in_order = sorted(ended, key=lambda one: one.finished_at)
+    return {payer.company_id: payer.source_rows for one in in_order for payer in one.closure.moved}
+
+
 def read_slices(store: ObjectStore, plan: Plan) -> dict[str, SliceAudit]:
-    """The closed slices of a plan, by company."""
-    audits = Audits(store, plan.release)
-    wanted = sorted(audits.proved_companies() & {company.company_id for company in plan.companies})
+    """The closed slices of a plan, by company, each by its newest proof."""
+    closed = Audits(store, plan.release).closed()
+    planned_ids = {company.company_id for company in plan.companies}
+    return _read_slices(store, plan.release, {one: closed[one] for one in sorted(closed.keys() & planned_ids)})
+
+
+def _read_slices(store: ObjectStore, release: Release, generations: Mapping[str, int]) -> dict[str, SliceAudit]:
+    audits = Audits(store, release)
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(audits.slice_audit, wanted)
+        found = pool.map(audits.slice_audit, generations.keys(), generations.values())
         return {audit.company_id: audit for audit in found if audit is not None}
 
 
@@ -246,8 +287,12 @@ def commit(
     source_rows: int,
     release_at_end: Release,
     now: datetime,
+    by_payer: Mapping[str, int] | None = None,
 ) -> Manifest:
     """Write report, ``file_audits.jsonl`` and, last, the manifest; or find the one that is there.
+
+    ``by_payer`` is what the source counts of each payer at the end. A slice proved at another
+    count is not proved by this run any more; the next one proves it at that count.
 
     Raises:
         NotFoundError: nothing was planned under this run id.
@@ -260,11 +305,16 @@ def commit(
     known = {
         company_id: result
         for company_id, result in known.items()
-        if result.verdict != "failed" or company_id not in audits
+        # What another process proved since, or proved at a newer count, is what the lake says it is.
+        if company_id not in audits
+        or (result.verdict != "failed" and result.generation == audits[company_id].generation)
     }
     results = manifests.results_from_lake(plan, audits, read_attempts(store, plan.run_id), known)
+    moved = () if by_payer is None else manifests.moved_of(results, by_payer)
+    results = manifests.without_moved(results, moved)
+    audits = {one.company_id: audits[one.company_id] for one in results if one.verdict in ("proved", "empty")}
     lines = manifests.file_audits_of(audits.values())
-    closure = manifests.closure_of(plan, results, source_rows)
+    closure = manifests.closure_of(plan, results, source_rows, compared=by_payer is not None, moved=moved)
     manifest = manifests.manifest_of(plan, results, closure, release_at_end=release_at_end, file_audits=lines, now=now)
     # These two follow from the audits and become facts when the manifest, which is create-only,
     # names their digest. A run that died between these writes left other ones; they are replaced.
@@ -273,15 +323,14 @@ def commit(
         return manifest
     theirs = read_manifest(store, plan.run_id) or manifest
     if theirs.file_audits_sha256 != manifest.file_audits_sha256:
-        _write_derived(store, theirs, audits)
+        named = {one.company_id: one.generation for one in theirs.slices if one.verdict in ("proved", "empty")}
+        _write_derived(store, theirs, _read_slices(store, theirs.release, named))
     return theirs
 
 
 def _write_derived(store: ObjectStore, manifest: Manifest, audits: Mapping[str, SliceAudit]) -> None:
-    vouched = {result.company_id for result in manifest.slices if result.verdict in ("proved", "empty")}
-    named = {company_id: audit for company_id, audit in audits.items() if company_id in vouched}
-    store.put(lake_layout.file_audits(manifest.run_id), manifests.file_audits_of(named.values()))
-    store.put(lake_layout.report(manifest.run_id, manifest.year), manifests.report_of(manifest.slices, named))
+    store.put(lake_layout.file_audits(manifest.run_id), manifests.file_audits_of(audits.values()))
+    store.put(lake_layout.report(manifest.run_id, manifest.year), manifests.report_of(manifest.slices, audits))
 
 
 def planned(store: ObjectStore, run_id: str) -> Plan:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments import runs
-from data_pipeline.open_payments.audits import Audits, read_attempts
+from data_pipeline.open_payments.audits import Audits, closed_in, read_attempts
 from data_pipeline.open_payments.facts import SliceResult
 from data_pipeline.open_payments.manifest import results_from_lake
 from data_pipeline.open_payments.plan import BYTES_PER_ROW
 from etl_core.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from data_pipeline.open_payments.facts import Plan
@@ -45,11 +45,13 @@ def status_of(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
     if manifest is not None:
         results, proved_bytes = manifest.slices, manifest.bytes
     else:
-        closed = set(filter(None, (lake_layout.company_of_slice_audit(entry.key) for entry in audits)))
+        closed = closed_in(entry.key for entry in audits)
         attempts = read_attempts(store, run_id, leave_out=closed)
         results = results_from_lake(plan, {}, attempts, _closed_results(store, plan, closed))
         parts = store.list(lake_layout.release_parts(*where))
-        proved_bytes = sum(entry.size for entry in parts if lake_layout.company_of(entry.key) in closed)
+        # Of a slice proved more than once only the newest proof counts, which says how many bytes it has.
+        proved_bytes = sum(entry.size for entry in parts if closed.get(lake_layout.company_of(entry.key) or "") == 1)
+        proved_bytes += sum(result.bytes for result in results if result.generation > 1)
     verdicts = Counter(result.verdict for result in results)
     not_proved = ("failed",) if manifest is None else ("failed", "missing")
     reasons = Counter(result.reason for result in results if result.verdict in not_proved)
@@ -89,15 +91,21 @@ def table_of(run_id: str, fact: Mapping[str, Any], lake: str) -> str:
     return "\n".join(lines)
 
 
-def _closed_results(store: ObjectStore, plan: Plan, closed: Iterable[str]) -> dict[str, SliceResult]:
+def _closed_results(store: ObjectStore, plan: Plan, closed: Mapping[str, int]) -> dict[str, SliceResult]:
     rows = {company.company_id: company.rows for company in plan.companies}
-    unknown = [one for one in closed if rows[one] is None or plan.counts_from == "entities"]
+    unknown = [one for one in closed if rows[one] is None or closed[one] > 1 or plan.counts_from == "entities"]
     with ThreadPoolExecutor(runs.READERS) as pool:
-        read = pool.map(Audits(store, plan.release).slice_audit, unknown)
-        rows |= {one: audit.records for one, audit in zip(unknown, read, strict=True) if audit is not None}
+        read = pool.map(Audits(store, plan.release).slice_audit, unknown, [closed[one] for one in unknown])
+        audits = {one: audit for one, audit in zip(unknown, read, strict=True) if audit is not None}
+    rows |= {one: audit.records for one, audit in audits.items()}
     return {
         one: SliceResult(
-            company_id=one, verdict="proved" if rows[one] else "empty", rows_expected=rows[one], rows=rows[one] or 0
+            company_id=one,
+            verdict="proved" if rows[one] else "empty",
+            generation=closed[one],
+            rows_expected=rows[one],
+            rows=rows[one] or 0,
+            bytes=audits[one].bytes if one in audits else 0,
         )
         for one in closed
     }

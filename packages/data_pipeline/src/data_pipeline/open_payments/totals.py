@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -112,6 +112,7 @@ class Found:
     rows: dict[str, int | None]
     route: Route
     how: Literal["cached", "year added", "built"]
+    built_at: datetime | None = field(default=None, compare=False)
 
 
 class TotalsBuilder:
@@ -135,7 +136,7 @@ class TotalsBuilder:
         """Totals of the release's year: from the cache where its three rules allow, else from the source.
 
         The newest file is reused if it is at most ten days old and holds the year *of this very
-        release*; if it is fresh without the year, the year is added; else totals are built anew.
+        release* and of its count; if it is fresh without the year, the year is added; else totals are built anew.
         With ``at_most`` companies asked for and nothing cached, only those are counted and
         nothing is kept.
 
@@ -147,8 +148,11 @@ class TotalsBuilder:
         key, cached = (None, None) if rescrape else self._newest(release.dataset)
         have = cached.years.get(release.year) if cached is not None else None
         usable = have is not None and have.distribution_id == release.distribution_id and route in (None, have.route)
+        if cached is not None and have is not None and have.route == "grouped":
+            # A table may go on growing under its release.
+            usable = usable and sum(rows or 0 for rows in cached.of(release.year).values()) == resolved.table.rows
         if cached is not None and have is not None and usable:
-            return Found(cached.of(release.year), have.route, "cached")
+            return Found(cached.of(release.year), have.route, "cached", have.built_at)
         if cached is not None and have is None and not add_year:
             raise UsageError(
                 f"the totals of {lake_layout.day_of_totals(key or '')} are fresh and lack {release.year}.",
@@ -163,7 +167,8 @@ class TotalsBuilder:
                 totals.model_dump_json(indent=1).encode() + b"\n",
             )
         fresh = Totals().with_year(release.year, source, rows, errors)
-        return Found(fresh.of(release.year), source.route, "built" if cached is None else "year added")
+        how: Literal["year added", "built"] = "built" if cached is None else "year added"
+        return Found(fresh.of(release.year), source.route, how, source.built_at)
 
     def _count(
         self, resolved: Resolved, route: Route | None, at_most: int | None
@@ -173,7 +178,7 @@ class TotalsBuilder:
         rows: dict[str, int] = {}
         if used == "grouped":
             try:
-                rows = self._by_group(resolved, at_most)
+                rows = self.by_payer(resolved, at_most)
             except (DataError, UnavailableError) as error:
                 if route == "grouped" or isinstance(error, UnreachableError):
                     raise
@@ -184,7 +189,13 @@ class TotalsBuilder:
         source = YearSource(distribution_id=resolved.release.distribution_id, route=used, built_at=self._now())
         return source, rows, errors
 
-    def _by_group(self, resolved: Resolved, at_most: int | None) -> dict[str, int]:
+    def by_payer(self, resolved: Resolved, at_most: int | None = None) -> dict[str, int]:
+        """Rows of every payer of the table, by one grouped count, held against the table's own.
+
+        Raises:
+            UnavailableError, DataError: the source answers none. TemporaryError: it contradicts itself.
+
+        """
         table = resolved.table
         payer, record = table.columns.name_of(PAYER_ID), table.columns.name_of(RECORD_ID)
         rows = self._source.grouped_counts(table.distribution_id, payer, record, at_least=at_most)

@@ -52,10 +52,11 @@ def objects_of(manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
     parts = [ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits]
     proofs: dict[str, None] = {}
     slices: dict[str, None] = {}
+    generations = {one.company_id: one.generation for one in manifest.slices}
     for audit in audits:
         keys = keys_of(audit.release, audit.company_id)
         proofs[keys.part_audit(audit.window.number, audit.window.of, audit.generation)] = None
-        slices[keys.slice_audit] = None
+        slices[keys.slice_audit_of(generations.get(audit.company_id, 1))] = None
     release, run_id = manifest.release, manifest.run_id
     rest = [
         lake_layout.schema(release.dataset, release.year, release.name),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.facts import Release, SliceResult
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source import Source
-    from etl_core.lake import ObjectStore
+    from etl_core.lake import ObjectInfo, ObjectStore
     from etl_core.progress import Progress
 
 # Reading is bound by the processor; each further thread holds another chunk and its pieces.
@@ -131,7 +131,8 @@ def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Find
         counted = counts.get(one.company_id, 0)
         if one.rows != counted:
             detail = f"the manifest says {one.rows} rows, the source counts {counted}"
-            found.append(Finding("slice_count_differs", keys_of(release, one.company_id).slice_audit, detail))
+            slice_key = keys_of(release, one.company_id).slice_audit_of(one.generation)
+            found.append(Finding("slice_count_differs", slice_key, detail))
     if manifest.selection.is_whole_year:
         unplanned = sorted(counts.keys() - {one.company_id for one in manifest.slices})
         found += [
@@ -222,23 +223,25 @@ class _Reading:
 
     def _slice(self, result: SliceResult) -> None:
         keys = keys_of(self._release, result.company_id)
+        key = keys.slice_audit_of(result.generation)
         parts = lines = tuple(self._lines.get(result.company_id, ()))
-        audit = self._read(SliceAudit, keys.slice_audit)
+        audit = self._read(SliceAudit, key)
         if audit is not None:
             parts, self._audits[result.company_id] = audit.parts, audit
             self._hold_slice(keys, audit, result)
             if parts != lines:
-                self._note("audits_disagree", keys.slice_audit, "file_audits.jsonl has other audits of its parts")
+                self._note("audits_disagree", key, "file_audits.jsonl has other audits of its parts")
         for number, part in enumerate(parts, 1):
             self._part(keys, part, Window(number, len(parts), part.window.low, part.window.high))
         self._progress.advance(slices=1)
 
     def _hold_slice(self, keys: SliceKeys, audit: SliceAudit, result: SliceResult) -> None:
         """Against its own parts, and the manifest's line."""
-        key, parts = keys.slice_audit, audit.parts
-        self._must_be_of(keys, key, audit)
+        key, parts = keys.slice_audit_of(result.generation), audit.parts
+        self._must_be_of(keys, key, audit, fits=audit.generation == result.generation)
         counts = audit.count_after, audit.proved_at, audit.counts_after
         summed = slice_audit_of(audit.release, audit.company_id, parts, *counts)
+        summed = summed.model_copy(update={"generation": audit.generation})
         if summed != audit or audit.count_after != audit.records:
             self._note("sums_differ", key, "it is not what its parts sum to")
         is_counted_here = audit.counts_after or any(part.count_after is None for part in parts)
@@ -315,11 +318,27 @@ class _Reading:
     def _find_extra(self, companies: set[str]) -> None:
         """Another generation of what is named is of a time when the source counted other rows: ``gc`` lists it."""
         where = self._release.dataset, self._release.year, self._release.name
-        named = {lake_layout.first_of(key) for key in self._named}
-        for prefix in (lake_layout.release_parts(*where), lake_layout.release_audits(*where)):
-            for entry in self._store.list(prefix):
-                if lake_layout.first_of(entry.key) not in named and lake_layout.company_of(entry.key) in companies:
-                    self._note("extra", entry.key, f"{entry.size} bytes in a slice of the run that nothing names")
+        prefixes = lake_layout.release_parts(*where), lake_layout.release_audits(*where)
+        there = [one for prefix in prefixes for one in self._store.list(prefix)]
+        there = [one for one in there if lake_layout.company_of(one.key) in companies]
+        named = {lake_layout.first_of(key) for key in self._named | self._named_by_other_generations(there)}
+        for entry in there:
+            if lake_layout.first_of(entry.key) not in named:
+                self._note("extra", entry.key, f"{entry.size} bytes in a slice of the run that nothing names")
+
+    def _named_by_other_generations(self, there: Iterable[ObjectInfo]) -> set[str]:
+        """Parts and proofs of slices proved at another count, which may be cut otherwise."""
+        others = (
+            one.key for one in there if lake_layout.company_of_slice_audit(one.key) and one.key not in self._named
+        )
+        named: set[str] = set()
+        for key in others:
+            try:
+                parts = SliceAudit.model_validate_json(self._store.get(key) or b"").parts
+            except ValidationError:
+                continue  # it names nothing, and is of another run
+            named |= {one for part in parts for one in (part.key, lake_layout.audit_of_part(part.key)) if one}
+        return named
 
     def _hold_against_plan(self, lines: bytes) -> None:
         """The manifest follows from plan, slices, the source's count and the time; so it is made once more."""
@@ -332,7 +351,8 @@ class _Reading:
         planned = [(company.company_id, company.rows) for company in plan.companies]
         if planned != [(result.company_id, result.rows_expected) for result in found.slices]:
             self._note("plan_differs", key, "its slices are not those of the plan")
-        closure = manifests.closure_of(plan, found.slices, found.closure.source_rows)
+        said = found.closure
+        closure = manifests.closure_of(plan, found.slices, said.source_rows, compared=said.compared, moved=said.moved)
         made = manifests.manifest_of(
             plan,
             found.slices,

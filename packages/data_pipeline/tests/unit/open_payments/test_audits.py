@@ -99,6 +99,23 @@ class Slices(AuditsCase):
 
         self.assertEqual(ours, theirs)
 
+    def test_closed_at_another_count_are_closed_again_beside_it(self):
+        """The table grew under its release; and however two writers race, the source's count decides."""
+        first = self.audits.close_slice(COMPANY, (an_audit(),), 3, START)
+        grown = an_audit(records=4, content_hash="2" * 64, generation=2)
+
+        second = self.audits.close_slice(COMPANY, (grown,), 4, START)
+        again = self.audits.close_slice(COMPANY, (grown,), 4, START + timedelta(days=1))
+        third = self.audits.close_slice(COMPANY, (an_audit(),), 3, START)
+
+        self.assertEqual([one.generation for one in (first, second, third)], [1, 2, 3])
+        self.assertEqual((again, third.parts), (second, first.parts))
+        self.assertEqual(self.store.writes, [KEYS.slice_audit_of(number) for number in (1, 2, 3)])
+        self.assertEqual([self.audits.slice_audit(COMPANY, number) for number in (1, 2, None, 4)],
+                         [first, second, third, None])  # fmt: skip
+        self.assertEqual(self.audits.closed(), {COMPANY: 3})
+        self.assertEqual(self.audits.proved_companies(), {COMPANY})
+
     def test_closed_by_another_with_other_content_are_a_conflict(self):
         self.audits.close_slice(COMPANY, (an_audit(content_hash="1" * 64),), 3, START)
 

@@ -36,7 +36,7 @@ DAYS = ("2025-06-30", "2026-01-23", "2026-06-30")
 
 
 def named(*days: str) -> list[Named]:
-    return [Named(a_release(modified=day), {COMPANY: 3}) for day in days]
+    return [Named(a_release(modified=day), {COMPANY: 3}, {COMPANY: 1}) for day in days]
 
 
 def records(*ids: str, change_type: str | None = "UNCHANGED", digest: int = 1) -> list[Record]:

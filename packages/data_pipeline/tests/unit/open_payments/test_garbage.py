@@ -112,6 +112,18 @@ class Garbage(LakeCase):
         self.store.delete(self.mine.part_audit(1, 1))
         self.assertEqual(self.found(), [self.mine.part(1, 1)])
 
+    def test_is_not_what_an_older_or_newer_proof_of_a_slice_names(self):
+        (grown,) = a_slice(COMPANY, records=9, content_hash="9" * 64).parts
+        self.prove(grown, close=True)
+        self.is_kept()
+
+        (superseded,) = a_slice(COMPANY, records=8, content_hash="8" * 64).parts
+        superseded = superseded.model_copy(
+            update={"generation": 2, "key": self.mine.part(1, 1, 2), "content_hash": "8" * 64}
+        )
+        self.prove(superseded)
+        self.assertEqual(self.found(), [self.mine.part_audit(1, 1, 2)], "its count moved before the slice was closed")
+
     def test_is_no_proof_of_a_slice_that_is_still_open(self):
         self.prove(*a_slice(OTHER, parts=2).parts[:1], *a_slice(OTHER, parts=3).parts[:1])
 

@@ -3,14 +3,16 @@ import json
 import unittest
 
 from data_pipeline import __version__
-from data_pipeline.open_payments.facts import Closure, Plan, Release, RunStatus, SliceResult
+from data_pipeline.open_payments.facts import Closure, PayerCount, Plan, Release, RunStatus, SliceResult
 from data_pipeline.open_payments.manifest import (
     closure_of,
     file_audits_of,
     manifest_of,
+    moved_of,
     report_of,
     results_from_lake,
     status_of,
+    without_moved,
 )
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
@@ -101,7 +103,7 @@ class ClosureOf(unittest.TestCase):
             found,
             Closure(
                 closed=True, source_rows=3, proved_rows=3, companies_proved=2,
-                note="the 2 slices sum to the source's 3 rows of 2024",
+                note="the 2 slices sum to the source's 3 rows of 2024; that no record id is there twice, verify proves",
             ),
         )  # fmt: skip
 
@@ -115,7 +117,8 @@ class ClosureOf(unittest.TestCase):
             (a_plan(), [PROVED], 4,
              "the 1 proved slices sum to 3 rows, the source counts 4; "  # noqa: ISC004
              "payers are missing from the plan, or counted twice"),
-            (a_plan(slice_of="1/2"), [PROVED, FAILED], 3, "the 1 slices sum to the source's 3 rows of 2024"),
+            (a_plan(slice_of="1/2"), [PROVED, FAILED], 3,
+             "the 1 slices sum to the source's 3 rows of 2024; that no record id is there twice, verify proves"),
             (a_plan(slice_of="1/2"), [a_result(rows=1200)], 15_498_687,
              "1,200 of the year's 15,498,687 rows; the selection is a part of the year"),
         ]  # fmt: skip
@@ -123,6 +126,44 @@ class ClosureOf(unittest.TestCase):
             with self.subTest(note=note):
                 found = closure_of(plan, results, source_rows)
                 self.assertEqual((found.closed, found.note), (False, note))
+
+    def test_says_whether_each_payer_was_compared(self):
+        found = closure_of(a_plan(), [PROVED], 3, compared=True)
+
+        self.assertTrue(found.compared)
+        self.assertIn("rows of 2024, each as many as it counts of that payer; that no", found.note)
+
+    def test_names_in_numbers_the_payers_whose_counts_moved(self):
+        results = [a_result(str(number), rows=10) for number in range(7)] + [a_result("7", rows=1200)]
+        by_payer = {str(number): 10 + number for number in range(1, 7)} | {"7": 100}
+
+        moved = moved_of([*results, a_result("8", "failed"), a_result("9", "empty")], by_payer)
+        found = closure_of(a_plan(), without_moved(results, moved), 131, compared=True, moved=moved)
+
+        self.assertEqual(moved[0], PayerCount(company_id="0", rows=10, source_rows=0))
+        self.assertEqual([one.company_id for one in moved], list("01234567"))
+        self.assertEqual((found.closed, found.moved, found.proved_rows), (False, moved, 0))
+        self.assertIn(
+            "8 slices are not proved; counts moved under the release: 7 has 100 rows at the source, 1,200 here, "
+            "0 has 0 rows at the source, 10 here, 6 has 16 rows at the source, 10 here, ", found.note,
+        )  # fmt: skip
+        self.assertTrue(found.note.endswith(", and 3 payers more"), found.note)
+
+    def test_counts_a_slice_that_moved_as_failed(self):
+        results = [
+            a_result(rows=3, bytes=300, requests=2),
+            a_result(OTHER, rows=3, generation=2),
+            a_result("7", "empty"),
+        ]
+        moved = moved_of(results, {COMPANY: 4, OTHER: 2})
+
+        found = without_moved(results, moved)
+
+        self.assertEqual([(one.verdict, one.reason, one.requests) for one in found],
+                         [("failed", "grew", 2), ("failed", "shrank", 0), ("empty", "", 0)])  # fmt: skip
+        self.assertEqual({(one.rows, one.bytes) for one in found}, {(0, 0)})
+        closed = closure_of(a_plan(), found, 6, moved=moved)
+        self.assertEqual(status_of(a_plan(), found[:2], closed, a_release()), "partial", "both are in the lake")
 
     def test_is_open_while_a_slice_is_not_proved_even_if_the_rows_sum(self):
         found = closure_of(a_plan(), [PROVED, FAILED], 3)

@@ -120,6 +120,14 @@ class ARunUnderWay(StatusCase):
                 status = self.status(run_id)
                 self.assertEqual((status["proved"], status["rows"]), (1, 2))
 
+    def test_counts_a_slice_that_was_proved_anew_once_and_as_it_is_now(self):
+        self.close()
+        (grown,) = a_slice(COMPANY, records=4, bytes=400, generation=2).parts
+        self.store.put_new(keys_of(a_release(), COMPANY).part(1, 1, 2), b"x" * 400)
+        Audits(self.store, a_release()).close_slice(COMPANY, (grown,), 4, START)
+
+        self.has(proved=1, rows=4, bytes=400)
+
     def test_must_be_planned(self):
         with self.assertRaises(NotFoundError):
             self.status("r9")

@@ -155,12 +155,19 @@ class Cache(TotalsCase):
 
     def test_is_the_newest_file(self):
         """By the day in its name, not by the alphabet: 14-07 is after 30-06."""
-        for day, rows in [("30-06-2026", 1), ("14-07-2026", 2), ("13-07-2026", 3), ("29-12-2025", 4)]:
+        for day, rows in [("30-06-2026", 1), ("14-07-2026", 5), ("13-07-2026", 3), ("29-12-2025", 4)]:
             source = YearSource(distribution_id=self.table.distribution_id, route="grouped", built_at=START)
             body = Totals().with_year(2024, source, {COMPANY: rows}, {}).model_dump_json().encode()
             self.store.put(key_of(day), body)
 
-        self.assertEqual(self.ensure(), Found({COMPANY: 2}, "grouped", "cached"))
+        self.assertEqual(self.ensure(), Found({COMPANY: 5}, "grouped", "cached"))
+
+    def test_is_counted_anew_once_the_table_has_other_rows_under_its_release(self):
+        self.ensure()
+        self.table.rows += payments(OTHER, 1, first=9)
+
+        self.assertEqual(self.ensure().rows, {COMPANY: 3, OTHER: 3})
+        self.assertEqual(self.ensure().how, "cached")
 
     def test_that_cannot_be_read_is_passed_by(self):
         self.ensure()

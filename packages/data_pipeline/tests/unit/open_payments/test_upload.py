@@ -5,6 +5,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.audits import keys_of
 from data_pipeline.open_payments.facts import Manifest
 from data_pipeline.open_payments.pipeline import TotalsChoice
 from data_pipeline.open_payments.upload import ToCopy, Uploaded, missing, objects_of, upload_run
@@ -16,6 +17,8 @@ from packages.data_pipeline.tests.unit.fakes import (
     OTHER,
     WorldCase,
     a_manifest,
+    a_release,
+    a_result,
     a_selection,
     an_audit,
     payments,
@@ -74,6 +77,14 @@ class ObjectsOf(WorldCase):
                 ToCopy("metadata/runs/run_id=r1/manifest.json"),
             ],
         )
+
+    def test_are_those_of_the_generation_that_the_manifest_names(self):
+        manifest = a_manifest(a_result(rows=3, generation=3))
+
+        found = [one.key for one in objects_of(manifest, [an_audit(generation=2, key="x.2.csv")])]
+
+        keys = keys_of(a_release(), COMPANY)
+        self.assertEqual(found[:3], ["x.2.csv", keys.part_audit(1, 1, 2), keys.slice_audit_of(3)])
 
 
 class Missing(WorldCase):

@@ -441,6 +441,44 @@ class AuditsOfARun(RunCase):
 
         self.assertEqual(self.found(), {("contradicts_itself", self.keys().part_audit(1, 1))})
 
+    def test_of_a_later_generation_are_read_where_the_manifest_names_them(self):
+        audits = Audits(self.store, self.release)
+        (part,) = audits.part_audits(OTHER, 1, 1)
+        rows = payments(OTHER, 3)
+        body = b"".join(map(_csv_line, [self.published.titles, *rows]))
+        keys = self.keys(OTHER)
+        self.publish(OTHER, Window(1, 1), rows)
+        shown = self.publish(OTHER, Window(1, 1), rows).model_copy(update={"generation": 2, "key": keys.part(1, 1, 2)})
+        self.publish(OTHER, Window(1, 1), self.windows[OTHER][0][2])
+        self.store.put(keys.part(1, 1, 2), body)
+        audits.publish_part(shown)
+        audits.close_slice(OTHER, (shown,), 3, START)
+
+        self.assertEqual(self.found(), set(), "a run committed before names the first")
+        (result,) = [one for one in self.commit(source_rows=10).slices if one.company_id == OTHER]
+        self.assertEqual((result.generation, result.rows, part.records), (2, 3, 2))
+        self.assertEqual(self.found(), set())
+        self.store.delete(keys.slice_audit_of(2))
+        self.assertEqual(self.found(), {("missing", keys.slice_audit_of(2))})
+        self.store.put(keys.slice_audit_of(2), self.store.get(keys.slice_audit) or b"")
+        self.assertLess(
+            {("misplaced", keys.slice_audit_of(2)), ("slice_differs", keys.slice_audit_of(2))}, self.found()
+        )
+
+    def test_of_another_cut_under_the_same_release_are_no_finding(self):
+        """The slice grew past a window's size, so its parts have other names."""
+        audits = Audits(self.store, self.release)
+        parts = [self.publish(OTHER, Window(number, 2, low, high), payments(OTHER, rows, days=(day,), first=first))
+                 for number, low, high, rows, day, first in ((1, "", "07/02", 2, JANUARY, 1),
+                                                             (2, "07/02", "", 1, AUGUST, 3))]  # fmt: skip
+        for part in parts:
+            audits.publish_part(part)
+        audits.close_slice(OTHER, tuple(parts), 3, START)
+
+        self.assertEqual(self.found(), set())
+        self.store.put(self.keys(OTHER).slice_audit_of(2), b"{}")
+        self.assertEqual({finding for finding, _ in self.found()}, {"extra"})
+
     def test_whose_sums_are_wrong_are_found(self):
         changes: list[dict[str, Any]] = [
             {"records": 8, "count_after": 8}, {"bytes": 1}, {"content_hash": "a" * 64}, {"count_before": 1},
