@@ -149,7 +149,7 @@ def cluster(
         options = [parse(text) for text in faults]
         with tempfile.TemporaryDirectory() as folder, Cluster(settings) as running:
             for option in options:
-                running.fault(**{**option, **option.pop("params")})
+                running.fault(**option.pop("params"), **option)
             written = running.kubeconfig(kubeconfig or Path(folder) / "kubeconfig")
             click.echo(json.dumps({"url": running.url, "kubeconfig": str(written)}))
             while not stop.wait(1.0) and (parent is None or _alive(parent)):

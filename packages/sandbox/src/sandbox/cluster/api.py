@@ -73,10 +73,16 @@ class Cluster:
         return self._snapshot(JOBS)
 
     def fault(
-        self, name: str, probability: float = 1.0, count: int | None = None, match: str = "", **params: Any
+        self,
+        name: str,
+        probability: float = 1.0,
+        count: int | None = None,
+        match: str = "",
+        after: int = 0,
+        **params: Any,
     ) -> None:
         """Set a fault, of requests or of pods; ValueError for a name that there is not."""
-        self._faults.add(name, probability=probability, count=count, match=match, params=params)
+        self._faults.add(name, probability=probability, count=count, match=match, after=after, params=params)
 
     def disrupt(self, pod_name: str, how: str = "disrupted") -> None:
         """End a pod as the cluster does: disrupted, preempted, evicted, oom_killed. LookupError if it is not there."""

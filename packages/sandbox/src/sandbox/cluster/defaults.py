@@ -17,9 +17,7 @@ def fill_in(body: dict[str, Any], namespace: str) -> None:
     body.pop("status", None)
     if spec.get("completions") is None and spec.get("parallelism") is None:
         spec["completions"] = 1
-    _default(spec, parallelism=1, completionMode="NonIndexed", suspend=False)
-    _default(spec, backoffLimit=6 if spec.get("backoffLimitPerIndex") is None else _NO_LIMIT)
-    _default(spec, podReplacementPolicy="Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed")
+    fill_in_spec(spec)
     for rule in (spec.get("podFailurePolicy") or {}).get("rules") or []:
         for pattern in rule.get("onPodConditions") or []:
             _default(pattern, status="True")
@@ -40,6 +38,13 @@ def fill_in(body: dict[str, Any], namespace: str) -> None:
         latest = "@" not in image and (":" not in image.rpartition("/")[2] or image.endswith(":latest"))
         _default(container, imagePullPolicy="Always" if latest else "IfNotPresent", resources={})
         _default(container, terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File")
+
+
+def fill_in_spec(spec: dict[str, Any]) -> None:
+    """The defaults of a Job's own members, which a change may have taken away."""
+    _default(spec, parallelism=1, completionMode="NonIndexed", suspend=False)
+    _default(spec, backoffLimit=6 if spec.get("backoffLimitPerIndex") is None else _NO_LIMIT)
+    _default(spec, podReplacementPolicy="Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed")
 
 
 def _default(mapping: dict[str, Any], **values: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.cluster import validation
 from sandbox.cluster.controller import Controller
-from sandbox.cluster.defaults import fill_in
+from sandbox.cluster.defaults import fill_in, fill_in_spec
 from sandbox.cluster.job import Job
 from sandbox.cluster.kubelet import Kubelet
 from sandbox.cluster.lists import Pages, select
@@ -239,9 +239,11 @@ class Handlers:
     def _patch(self, call: Call) -> Answer:
         """A merge of what can be changed in a Job: its labels, its annotations, and five members of its spec."""
         job = self._there(call)
-        changes = call.body
+        changes = {member: call.body[member] or {} for member in ("metadata", "spec") if member in call.body}
+        list(take_unknown(changes))  # for the types
         may = {"parallelism", "suspend", "activeDeadlineSeconds", "ttlSecondsAfterFinished", "backoffLimit"}
-        wrong = sorted(set(changes.get("spec") or {}) - may)
+        wanted = changes.get("spec", {})
+        wrong = sorted(set(wanted) - may)
         if wrong or not isinstance(job, Job):
             raise invalid(
                 call.resource, call.name, [(f"spec.{name}", "Invalid value: field is immutable") for name in wrong]
@@ -250,9 +252,10 @@ class Handlers:
             return Answer(job.whole())
         self._store.remove(job)  # its labels lead to it
         for member in ("labels", "annotations"):
-            merged = (job.meta.get(member) or {}) | ((changes.get("metadata") or {}).get(member) or {})
+            merged = (job.meta.get(member) or {}) | (changes.get("metadata", {}).get(member) or {})
             job.meta[member] = {key: value for key, value in merged.items() if value is not None}
-        job.spec.update(changes.get("spec") or {})
+        job.spec.update(wanted)
+        fill_in_spec(job.spec)
         job.meta["generation"] += 1
         self._controller.add(job)
         return Answer(job.whole())

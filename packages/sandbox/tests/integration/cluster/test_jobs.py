@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
+import urllib3
+from kubernetes.client.exceptions import ApiException
 
 from sandbox.cluster import Instant
 
@@ -258,3 +263,56 @@ def test_many_jobs_are_listed_in_pages_while_they_end(instant):
         if not token:
             break
     assert len(found) == 300
+
+
+def test_only_some_members_of_a_job_can_be_changed(endless):
+    endless.create("a", suspend=True)
+    change = endless.batch.patch_namespaced_job
+    for body, code in (
+        ({"spec": {"completions": 3}}, 422),
+        ({"spec": {"parallelism": "3"}}, 400),
+        ({"spec": {"parallelism": 0}, "metadata": {"labels": {"run": "2", "app.kubernetes.io/name": None}}}, 200),
+    ):
+        if code == 200:
+            change("a", NAMESPACE, body)
+        else:
+            with pytest.raises(ApiException) as caught:
+                change("a", NAMESPACE, body)
+            assert caught.value.status == code
+    assert endless.job("a")["spec"]["parallelism"] == 0
+    assert endless.job("a")["metadata"]["labels"] == {"run": "2"}
+    assert endless.batch.list_namespaced_job(NAMESPACE, label_selector="run=2").items
+    assert endless.batch.list_namespaced_job(NAMESPACE, label_selector="app.kubernetes.io/name=py").items == []
+
+
+def test_a_change_that_takes_a_member_away_brings_its_default_back(endless):
+    endless.create("a", suspend=True, parallelism=0)
+    endless.batch.patch_namespaced_job("a", NAMESPACE, {"spec": {"parallelism": None, "suspend": None}})
+    endless.until(lambda: endless.status("a").get("ready") == 1)
+
+
+@pytest.mark.long
+def test_ten_thousand_jobs_take_a_time_that_grows_with_their_number_only(instant):
+    def seconds(first, last):
+        begun = time.monotonic()
+        for number in range(first, last):
+            body = json.dumps(instant.body(f"j{number:05}", ttlSecondsAfterFinished=3600))
+            answer = pool.request("POST", f"{instant.cluster.url}/apis/batch/v1/namespaces/{NAMESPACE}/jobs", body=body)
+            assert answer.status == 201
+        return time.monotonic() - begun
+
+    pool = urllib3.PoolManager()
+    early = seconds(0, 2_500)
+    seconds(2_500, 7_500)
+    late = seconds(7_500, 10_000)
+    assert late < 4 * early
+    instant.until(lambda: not any(pod["status"]["phase"] == "Pending" for pod in instant.cluster.pods()))
+    query = f"{instant.cluster.url}/apis/batch/v1/jobs?limit=500"
+    found, token = 0, ""
+    for _ in range(21):
+        page = pool.request("GET", f"{query}&continue={token}").json()
+        found += sum("completionTime" in job["status"] for job in page["items"])
+        token = page["metadata"].get("continue", "")
+        if not token:
+            break
+    assert found == 10_000

@@ -11,6 +11,7 @@ import sys
 import urllib.request
 
 import pytest
+import urllib3
 
 
 def serve(*words):
@@ -46,6 +47,15 @@ def test_it_ends_when_the_process_it_was_started_for_is_gone():
         assert told(process)["url"].startswith("http://127.0.0.1:")
         parent.communicate("\n")
         assert process.wait(timeout=20) == 0
+
+
+def test_options_become_faults():
+    words = ["--instant", "0", "--fault", "http_503:count=1,after=1,match=list jobs"]
+    with serve(*words) as process:
+        url = f"{told(process)['url']}/apis/batch/v1/jobs"
+        for code in (200, 503, 200):
+            assert urllib3.request("GET", url, retries=False).status == code
+        process.terminate()
 
 
 @pytest.mark.parametrize("words", [["--fault", "rain"], ["--set", "rain=1"], ["--image", "etl"]])
