@@ -112,3 +112,42 @@ def test_a_table_that_grows_after_a_completed_run_is_noticed_by_the_same_command
     assert ended.fact["rows"] == world.source.truth(2024)["rows"]
     world.assert_equals_truth()
     assert world.pipeline().fact["status"] == "already done"
+
+
+EXTRA = {"scale": 0.001, "first_companies": 40, "extra_payers": True}
+
+
+@pytest.mark.parametrize("world", [EXTRA], indirect=True, ids=["unlisted payers"])
+def test_payers_nobody_planned_are_named_and_the_same_command_fetches_them(world):
+    by_pages = ("--totals-from", "entities")  # the company list lacks some payers
+    first = world.pipeline(*by_pages)
+    assert (first.status, first.fact["status"], first.fact["failed"]) == (4, "partial", 0), first.stderr
+    (manifest,) = world.manifests()
+    unplanned = {one["company_id"]: one["source_rows"] for one in manifest["closure"]["unplanned"]}
+    truth = world.source.truth(2024)
+    assert unplanned
+    assert unplanned == {one: truth["companies"][one]["rows"] for one in truth["companies"].keys() - world.slices()}
+    assert f"{len(unplanned):,} payers are not in the plan: " in first.stderr
+    world.source.clear_ledger()
+    second = world.pipeline(*by_pages)
+    assert (second.status, second.fact["year_closed"], second.fact["rows"]) == (0, True, truth["rows"]), second.stderr
+    assert len(asked_for(world, "/download")) == len(unplanned)
+    world.assert_equals_truth()
+    for run_id in (first.fact["run_id"], second.fact["run_id"]):
+        assert world.run("verify", "--", "--run-id", run_id).status == 0
+
+
+@pytest.mark.parametrize("world", [{"scale": 0.00001, "first_companies": 200}], indirect=True, ids=["tiny payers"])
+def test_payers_that_came_since_the_totals_were_cached_are_planned_by_the_next_run(world):
+    world.source.republish(2024, imported_share=0.985)
+    first = world.pipeline()
+    assert (first.status, first.fact["planned"] < 200) == (0, True), first.stderr
+    world.source.finish_import(2024)
+    world.source.clear_ledger()
+    second = world.pipeline()
+    assert (second.status, second.fact["planned"], second.fact["year_closed"]) == (0, 200, True), second.stderr
+    truth = world.source.truth(2024)["companies"]
+    grew = sum(one["generation"] == 2 for one in world.manifests()[-1]["slices"])
+    assert len(asked_for(world, "/download")) == 200 - first.fact["planned"] + grew
+    assert len(truth) == 200
+    world.assert_equals_truth()

@@ -201,6 +201,7 @@ class Closure(Value):
     companies_proved: int
     compared: bool = Field(default=False, description="with the source's count by payer at the end of the run")
     moved: tuple[PayerCount, ...] = Field((), description="payers whose slice was proved at another count")
+    unplanned: tuple[PayerCount, ...] = Field((), description="payers of the year that the plan does not have")
     note: str
 
 

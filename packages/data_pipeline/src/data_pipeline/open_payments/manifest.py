@@ -72,6 +72,16 @@ def moved_of(results: Iterable[SliceResult], by_payer: Mapping[str, int]) -> tup
     )
 
 
+def unplanned_of(plan: Plan, by_payer: Mapping[str, int]) -> tuple[PayerCount, ...]:
+    """Payers in the table that a plan of the whole year lacks: unlisted, or there only since it was made."""
+    lacks = by_payer.keys() - {company.company_id for company in plan.companies} if plan.selection.is_whole_year else ()
+    return tuple(
+        PayerCount(company_id=one, rows=0, source_rows=by_payer[one])
+        for one in sorted(lacks, key=lambda one: (len(one), one))
+        if by_payer[one]
+    )
+
+
 def without_moved(results: Iterable[SliceResult], moved: Iterable[PayerCount]) -> tuple[SliceResult, ...]:
     """The lines of a manifest in which a slice that the source counts otherwise by now is not proved any more."""
     word = {one.company_id: "grew" if one.source_rows > one.rows else "shrank" for one in moved}
@@ -90,6 +100,7 @@ def closure_of(
     *,
     compared: bool = False,
     moved: tuple[PayerCount, ...] = (),
+    unplanned: tuple[PayerCount, ...] = (),
 ) -> Closure:
     """Whether the year is closed: its slices sum to the source's count without a condition.
 
@@ -107,18 +118,22 @@ def closure_of(
     else:
         failed = len(results) - len(proved)
         note = f"the {len(proved):,} proved slices sum to {rows:,} rows, the source counts {source_rows:,}"
-        note += (
-            f"; {failed:,} slices are not proved" if failed else "; payers are missing from the plan, or counted twice"
-        )
+        if failed:
+            note += f"; {failed:,} slices are not proved"
+        elif not unplanned:
+            note += "; payers are missing from the plan, or counted twice"
     if moved:
         note += f"; counts moved under the release: {_named(moved)}"
+    if unplanned:
+        note += f"; {len(unplanned):,} payers are not in the plan: {_named(unplanned)}"
     return Closure(
-        closed=rows == source_rows and len(proved) == len(results),
+        closed=rows == source_rows and len(proved) == len(results) and not unplanned,
         source_rows=source_rows,
         proved_rows=rows,
         companies_proved=len(proved),
         compared=compared,
         moved=moved,
+        unplanned=unplanned,
         note=note,
     )
 

@@ -207,12 +207,19 @@ def write_schema(store: ObjectStore, resolved: Resolved) -> None:
 def left_of(
     store: ObjectStore, run_id: str, what: Literal["failed", "missing"]
 ) -> tuple[Plan, tuple[PlannedCompany, ...]]:
-    """A run's plan, and its companies without a proved slice: ``failed`` where the run's last attempt did."""
+    """A run's plan, and its companies without a proved slice: ``failed`` where the run's last attempt did.
+
+    Payers that the end of the run found at another count are among both, those it had not planned
+    among what is ``missing``.
+    """
     plan, manifest = planned(store, run_id), read_manifest(store, run_id)
     moved = {} if manifest is None else {one.company_id: one.source_rows for one in manifest.closure.moved}
     companies = tuple(
         company.model_copy(update={"rows": moved.get(company.company_id, company.rows)}) for company in plan.companies
     )
+    if what == "missing" and manifest is not None:
+        unplanned = manifest.closure.unplanned
+        companies += tuple(PlannedCompany(company_id=one.company_id, rows=one.source_rows) for one in unplanned)
     proved = proved_slices(store, plan.model_copy(update={"companies": companies}))
     wanted = {company.company_id for company in companies} - proved
     if what == "failed":
@@ -262,7 +269,11 @@ def counted_at_end(store: ObjectStore, release: Release, since: datetime | None 
         and (since is None or one.finished_at >= since)
     ]
     in_order = sorted(ended, key=lambda one: one.finished_at)
-    return {payer.company_id: payer.source_rows for one in in_order for payer in one.closure.moved}
+    return {
+        payer.company_id: payer.source_rows
+        for one in in_order
+        for payer in (*one.closure.moved, *one.closure.unplanned)
+    }
 
 
 def read_slices(store: ObjectStore, plan: Plan) -> dict[str, SliceAudit]:
@@ -311,10 +322,13 @@ def commit(
     }
     results = manifests.results_from_lake(plan, audits, read_attempts(store, plan.run_id), known)
     moved = () if by_payer is None else manifests.moved_of(results, by_payer)
+    unplanned = () if by_payer is None else manifests.unplanned_of(plan, by_payer)
     results = manifests.without_moved(results, moved)
     audits = {one.company_id: audits[one.company_id] for one in results if one.verdict in ("proved", "empty")}
     lines = manifests.file_audits_of(audits.values())
-    closure = manifests.closure_of(plan, results, source_rows, compared=by_payer is not None, moved=moved)
+    closure = manifests.closure_of(
+        plan, results, source_rows, compared=by_payer is not None, moved=moved, unplanned=unplanned
+    )
     manifest = manifests.manifest_of(plan, results, closure, release_at_end=release_at_end, file_audits=lines, now=now)
     # These two follow from the audits and become facts when the manifest, which is create-only,
     # names their digest. A run that died between these writes left other ones; they are replaced.

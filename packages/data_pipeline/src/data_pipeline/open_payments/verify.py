@@ -352,7 +352,9 @@ class _Reading:
         if planned != [(result.company_id, result.rows_expected) for result in found.slices]:
             self._note("plan_differs", key, "its slices are not those of the plan")
         said = found.closure
-        closure = manifests.closure_of(plan, found.slices, said.source_rows, compared=said.compared, moved=said.moved)
+        closure = manifests.closure_of(
+            plan, found.slices, said.source_rows, compared=said.compared, moved=said.moved, unplanned=said.unplanned
+        )
         made = manifests.manifest_of(
             plan,
             found.slices,

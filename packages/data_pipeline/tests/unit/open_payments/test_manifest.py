@@ -12,6 +12,7 @@ from data_pipeline.open_payments.manifest import (
     report_of,
     results_from_lake,
     status_of,
+    unplanned_of,
     without_moved,
 )
 from packages.data_pipeline.tests.unit.fakes import (
@@ -148,6 +149,23 @@ class ClosureOf(unittest.TestCase):
             "0 has 0 rows at the source, 10 here, 6 has 16 rows at the source, 10 here, ", found.note,
         )  # fmt: skip
         self.assertTrue(found.note.endswith(", and 3 payers more"), found.note)
+
+    def test_names_the_payers_whom_the_plan_of_a_year_lacks(self):
+        by_payer = {COMPANY: 3, "20": 1, "7": 4000, "8": 0}
+
+        unplanned = unplanned_of(a_plan(), by_payer)
+        found = closure_of(a_plan(), [PROVED], 4004, compared=True, unplanned=unplanned)
+
+        self.assertEqual([(one.company_id, one.rows, one.source_rows) for one in unplanned],
+                         [("7", 0, 4000), ("20", 0, 1)])  # fmt: skip
+        self.assertEqual(
+            found.note,
+            "the 1 proved slices sum to 3 rows, the source counts 4,004; 2 payers are not in the plan: "
+            "7 has 4,000 rows at the source, 0 here, 20 has 1 rows at the source, 0 here",
+        )
+        self.assertEqual((found.closed, found.unplanned), (False, unplanned))
+        self.assertFalse(closure_of(a_plan(), [PROVED], 3, unplanned=unplanned).closed, "whatever the sums say")
+        self.assertEqual(unplanned_of(a_plan(max_files=1), by_payer), ())
 
     def test_counts_a_slice_that_moved_as_failed(self):
         results = [

@@ -428,6 +428,40 @@ class ATableThatMoves(PipelineCase):
         self.assertEqual((outcome.error, outcome.result.rows, outcome.result.generation), (None, 3, 2))
         self.assertEqual(self.prepare(company_id=OTHER).todo, [])
 
+    def test_brings_a_payer_nobody_planned_who_is_named_and_then_fetched(self):
+        prepared = self.prepare()
+        outcomes = self.world.pipeline.work(prepared)
+        self.table.rows += payments("7", 2)
+        first = self.world.pipeline.commit(prepared.plan, outcomes)
+        self.site.asked.clear()
+
+        second, outcomes = self.run_all()
+
+        self.assertEqual((first.status, first.closure.closed, first.files_failed), ("partial", False, 0))
+        self.assertEqual(first.closure.unplanned, (PayerCount(company_id="7", rows=0, source_rows=2),))
+        self.assertEqual([outcome.company.company_id for outcome in outcomes], ["7"])
+        self.assertEqual(len(self.site.of_kind("download")), 1)
+        self.assertEqual((second.status, second.closure.closed, second.rows), ("completed", True, 8))
+        self.assertEqual([self.verify(one.run_id) for one in (first, second)], [[], []])
+
+    def test_has_payers_whom_the_company_list_lacks_and_the_same_command_fetches_them(self):
+        """By the same route, which cannot know of them: the run before says who they are."""
+        self.site.list_companies([COMPANY, OTHER])
+        self.site.profiles = {one: {2024: 99} for one in (COMPANY, OTHER)}
+        choice = TotalsChoice(route="entities")
+        first, _ = self.run_all_by(choice)
+
+        second, outcomes = self.run_all_by(choice)
+
+        self.assertEqual([one.company_id for one in first.closure.unplanned], [THIRD])
+        self.assertEqual([outcome.company.company_id for outcome in outcomes], [THIRD])
+        self.assertEqual((first.status, second.status, second.closure.closed), ("partial", "completed", True))
+
+    def run_all_by(self, choice: TotalsChoice) -> tuple[Manifest, list[Outcome]]:
+        prepared = self.prepare(totals=choice)
+        outcomes = self.world.pipeline.work(prepared)
+        return self.world.pipeline.commit(prepared.plan, outcomes), outcomes
+
     def test_is_what_a_rerun_takes_up_too(self):
         first = self.grown_run()
 
@@ -435,6 +469,16 @@ class ATableThatMoves(PipelineCase):
             with self.subTest(what=what):
                 _, left = runs.left_of(self.store, first.run_id, what)
                 self.assertEqual(left, (PlannedCompany(company_id=OTHER, rows=3),))
+
+    def test_and_brings_new_payers_leaves_them_missing_to_a_rerun(self):
+        prepared = self.prepare()
+        outcomes = self.world.pipeline.work(prepared)
+        self.table.rows += payments("7", 2)
+        first = self.world.pipeline.commit(prepared.plan, outcomes)
+
+        self.assertEqual(runs.left_of(self.store, first.run_id, "missing")[1],
+                         (PlannedCompany(company_id="7", rows=2),))  # fmt: skip
+        self.assertEqual(runs.left_of(self.store, first.run_id, "failed")[1], ())
 
 
 class Prepare(PipelineCase):
