@@ -93,9 +93,14 @@ def mounts_of_pip(folder):
     file = folder / "pip.conf"
     with file.open("w") as stream:
         written.write(stream)
-    places = {unquote(urlsplit(word).path) for value in settings.values() for word in value.split()}
-    there = sorted(place for place in places if place.startswith("/") and Path(place).exists())
-    named = [f"{place}:{place}:ro" for place in there if not place.startswith("/simple")]
+    places = set()
+    for word in [word for value in settings.values() for word in value.split()]:
+        if word.startswith("/"):
+            places.add(Path(word))
+        elif word.startswith("file:"):
+            # An index in a folder may name files beside it.
+            places.add(Path(unquote(urlsplit(word).path)).parent)
+    named = [f"{place}:{place}:ro" for place in sorted(places) if place.exists() and place.parent != place]
     return tuple(word for volume in [f"{file}:/etc/pip.conf:ro", *named] for word in ("--volume", volume))
 
 
