@@ -246,6 +246,27 @@ def test_doctor_names_the_rights_that_are_missing(fleet):
     assert set(json.loads(found.stdout)["of_cluster"]["not_held"]) >= {"allowed", "dry_run", "image"}
 
 
+HALF_IMPORTED = {"first_companies": 4, "scale": 0.02}
+
+
+@pytest.mark.parametrize("world", [HALF_IMPORTED], indirect=True, ids=["4 companies"])
+@pytest.mark.parametrize("shape", SHAPES, ids=["per company", "packed"])
+def test_a_slice_that_grew_under_its_release_is_proved_anew_by_the_pods(fleet, shape):
+    world = fleet.world
+    world.source.republish(2024, imported_share=0.985)
+    first = fleet.run(*shape, "--trust-count")
+    assert first.status in (0, 4), first.stderr
+    before = {company: audit["records"] for company, audit in world.slices().items()}
+    world.source.finish_import(2024)
+    for _ in range(2):
+        ended = fleet.run(*shape, "--trust-count")
+        if ended.fact.get("year_closed"):
+            break
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    world.assert_equals_truth()
+    assert {company: audit["records"] for company, audit in world.slices().items()} != before
+
+
 REAL_SKEW = {"scale": 0.004, "first_companies": 200}
 
 

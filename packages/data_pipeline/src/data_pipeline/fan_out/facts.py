@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -27,7 +28,15 @@ class FanOutPlan(Document):
     shape: Shape
     release: Release
     streams: tuple[int, ...] = Field(description="concurrent requests of each bin's pod; at most the ceiling in all")
+    closed_before: dict[str, int] = Field(
+        default_factory=dict,
+        description="newest generation of slices that are proved anew, since the source counts other rows of them",
+    )
     bins: tuple[tuple[Unit, ...], ...] = Field(description="heaviest first, in and among the bins")
+
+    def proved_of(self, closed: Mapping[str, int]) -> set[str]:
+        """Companies proved since the plan was made; ``closed`` as ``Audits.closed`` gives it."""
+        return {one for one, generation in closed.items() if generation > self.closed_before.get(one, 0)}
 
     @property
     def units(self) -> tuple[Unit, ...]:

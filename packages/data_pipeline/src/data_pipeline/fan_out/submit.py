@@ -134,7 +134,7 @@ class Submitter:
 
     def _look(self) -> Decision:
         self.ended.looks += 1
-        companies = self._audits.proved_companies()
+        companies = self._plan.proved_of(self._audits.closed())
         jobs = newest(map(seen, self._cluster.jobs(self._selector)))
         proved = self._proved_units(companies)
         self._show(companies)
@@ -247,7 +247,7 @@ class Submitter:
         """An attempt in the lake for every slice that is not proved and of which no worker has said why."""
         if not self._known.failed:
             return
-        proved = self._audits.proved_companies()
+        proved = self._plan.proved_of(self._audits.closed())
         told = {one.company_id for one in read_attempts(self._store, self._plan.run_id, leave_out=proved) if one.final}
         for company_id in self._companies:
             why = self._known.failed.get(company_id) or self._known.failed.get(specs.ALL_BINS)

@@ -101,10 +101,10 @@ class _Part:
         found = {part.window.number: part for part in parts}
         for number in range(1, of + 1):
             if number not in found:
-                audit = self._audits.part_audit(company.company_id, number, of)
-                if audit is None:
+                proofs = self._audits.part_audits(company.company_id, number, of)
+                if not proofs:
                     return None
-                found[number] = audit
+                found[number] = proofs[-1]
         return self._slices.close(company, [found[number] for number in sorted(found)], tally)
 
 
@@ -150,7 +150,7 @@ class Worker:
         return outcomes
 
     def _left(self, units: Sequence[Unit]) -> list[Unit]:
-        proved = self._audits.proved_companies()
+        proved = self._plan.proved_of(self._audits.closed())
         return [unit for unit in units if unit.company_id not in proved]
 
     def _to_help_with(self, claims: Claims) -> list[Unit]:

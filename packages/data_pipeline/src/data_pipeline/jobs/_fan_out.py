@@ -16,6 +16,7 @@ from data_pipeline.fan_out.plans import write_plan
 from data_pipeline.fan_out.shapes import Rates, choice_of, plan_of, predict, units_of
 from data_pipeline.fan_out.submit import Submitter, sweep
 from data_pipeline.jobs import _running
+from data_pipeline.open_payments.audits import Audits
 from etl_core.errors import DONE, StoppedError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         dry_run=asked.dry_run or asked.cancel,
     )
     context.run_id = prepared.plan.run_id
-    units = units_of(prepared.plan.companies, prepared.proved)
+    units = units_of(prepared.todo, set())
     in_flight = asked.max_in_flight or ceiling
     predicted = predict(units, ceiling=ceiling, max_in_flight=in_flight, pods=asked.pods, rates=Rates())
     if asked.dry_run:
@@ -117,6 +118,9 @@ def _written(
     plan = prepared.plan
     ceiling = context.settings.source_max_streams
     made = plan_of(shape, plan.run_id, plan.release, units, ceiling=ceiling, pods=asked.pods)
+    todo = {one.company_id for one in prepared.todo}
+    closed = Audits(context.store, plan.release).closed()
+    made = made.model_copy(update={"closed_before": {one: closed[one] for one in sorted(todo & closed.keys())}})
     found, digest = write_plan(context.store, made)
     if found != made:
         _log.info("going on with the plan that is there", run_id=plan.run_id, pods=len(found.bins))
