@@ -151,3 +151,34 @@ def test_payers_that_came_since_the_totals_were_cached_are_planned_by_the_next_r
     assert len(asked_for(world, "/download")) == 200 - first.fact["planned"] + grew
     assert len(truth) == 200
     world.assert_equals_truth()
+
+
+@pytest.mark.parametrize("keep_old", [False, True], ids=["the old table is gone", "the old table still answers"])
+def test_what_was_proved_of_a_release_stays_there_when_another_comes_mid_run(world, keep_old):
+    params = {"keep_old": keep_old, "changed": 0.01, "added": 0.01}
+    world.source.fault("republish", count=1, after=3, match="/download", params=params)
+    first = world.pipeline(SOURCE_MAX_STREAMS="1")
+    assert (first.status, first.fact["status"]) == (4, "torn"), first.stderr
+    (torn,) = world.manifests()
+    proved = {one["company_id"] for one in torn["slices"] if one["verdict"] == "proved"}
+    assert proved == set(world.slices())
+    assert len(proved) == (12 if keep_old else 3)
+    assert torn["release_at_end"]["distribution_id"] == world.source.truth(2024)["distribution_id"]
+    old, before = torn["release"]["distribution_id"], world.files()
+    facts = {key: changed for key, changed in before.items() if "/release=" in key or key.endswith("manifest.json")}
+    assert all(old[:8] in key for key in facts if "/release=" in key)
+    world.source.clear_ledger()
+    second = world.pipeline()
+    assert (second.status, second.fact["year_closed"]) == (0, True), second.stderr
+    assert len(asked_for(world, "/download")) == 12, "each slice of the new release, once: unseen rows prove nothing"
+    assert not asked_for(world, old)
+    assert facts.items() <= world.files().items()
+    fresh = {one["company_id"]: one for one in world.manifests()[-1]["slices"]}
+    assert {one["generation"] for one in fresh.values()} == {1}
+    for run_id in (first.fact["run_id"], second.fact["run_id"]):
+        assert world.run("verify", "--", "--run-id", run_id).status == 0
+    compared = world.run("diff_releases", "--", "--year", "2024")
+    assert (compared.status, compared.fact["in_one_only"]) == (0, 12 - len(proved)), compared.stderr
+    world.source.clear_ledger()
+    assert world.pipeline().fact["status"] == "already done"
+    assert world.source.summary()["requests"] <= 2
