@@ -19,7 +19,9 @@ NAMESPACE = "data-pipeline"
 SETTINGS = "data-pipeline-settings"
 CRON_JOB = "data-pipeline-newest-year"
 ACCOUNTS = ("data-pipeline-fan-out", "data-pipeline-worker")
-HEADER = "# Made by `terraform output -json | python tools/overlay.py write k8s/overlays/eks --digest sha256:…`, not by hand.\n"
+HEADER = """# Made by tools/overlay.py, not by hand:
+# terraform output -json | python tools/overlay.py write k8s/overlays/eks --digest sha256:…
+"""
 # Until an image is pushed there is none to name; a pod with this one says ErrImagePull, and which digest it misses.
 NO_DIGEST = "sha256:" + "0" * 64
 

@@ -91,7 +91,7 @@ class Tools:
         return subprocess.run(
             [str(self.terraform), *words],
             cwd=folder,
-            env=neutral(os.environ) | environment,
+            env={**neutral(os.environ), **environment},
             capture_output=True,
             text=True,
             timeout=LIMIT_SECONDS,
@@ -197,8 +197,16 @@ provider "aws" {
   skip_credentials_validation = true
 }
 """
-STATE = ("-backend-config=bucket=state", "-backend-config=region=us-west-1", "-backend-config=use_path_style=true",
-         "-backend-config=skip_credentials_validation=true", "-backend-config=skip_requesting_account_id=true")  # fmt: skip
+STATE = [
+    f"-backend-config={one}"
+    for one in (
+        "bucket=state",
+        "region=us-west-1",
+        "use_path_style=true",
+        "skip_credentials_validation=true",
+        "skip_requesting_account_id=true",
+    )
+]
 
 
 @contextlib.contextmanager
@@ -317,10 +325,10 @@ PARTS: dict[str, Callable[[Tools], str]] = {
 }
 
 
-def run(name: str, tools: Tools) -> tuple[str, str]:
+def run(part: Callable[[Tools], str], tools: Tools) -> tuple[str, str]:
     """One part: its verdict and its words."""
     try:
-        return "ok", PARTS[name](tools)
+        return "ok", part(tools)
     except SkippedError as reason:
         return "SKIPPED", str(reason)
     except FailedError as found:
@@ -329,18 +337,19 @@ def run(name: str, tools: Tools) -> tuple[str, str]:
         return "FAILED", f"stopped after {error.timeout:g} s"
 
 
-def run_all(names: Sequence[str], tools: Tools) -> int:
+def run_all(parts: Mapping[str, Callable[[Tools], str]], tools: Tools) -> int:
+    """Every part, whatever the others said; the number that failed."""
     lines, verdicts = [], []
-    for name in names:
+    for name, part in parts.items():
         started = time.monotonic()
-        verdict, words = run(name, tools)
+        verdict, words = run(part, tools)
         if verdict == "FAILED":
             print(f"\n── {name}\n{words}", flush=True)
         first = words.splitlines()[0] if words else ""
         lines.append(f"{name:<10}{time.monotonic() - started:6.1f} s  {verdict:<8} {first}")
         print(lines[-1], flush=True)
         verdicts.append(verdict)
-    skipped = [name for name, verdict in zip(names, verdicts, strict=True) if verdict == "SKIPPED"]
+    skipped = [name for name, verdict in zip(parts, verdicts, strict=True) if verdict == "SKIPPED"]
     print(f"\n{verdicts.count('ok')} passed, {verdicts.count('FAILED')} failed, {len(skipped)} skipped", flush=True)
     if skipped:
         print(f"NOT PROVED HERE: {', '.join(skipped)}")
@@ -361,7 +370,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
     copy_source(SOURCE)
-    return 1 if run_all(names, find_tools()) else 0
+    return 1 if run_all({name: PARTS[name] for name in names}, find_tools()) else 0
 
 
 if __name__ == "__main__":

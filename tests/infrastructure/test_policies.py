@@ -84,12 +84,12 @@ def empty(world) -> Iterator[Story]:
 
 
 @pytest.fixture(scope="module")
-def story(empty, tmp_path_factory) -> Story:
-    for tell in (discover, download, commit, runner, fan_out, compare, read, collect, upload):
-        if tell is fan_out:
-            fan_out(empty, tmp_path_factory.mktemp("cluster"))
-        else:
-            tell(empty)
+def story(empty: Story, tmp_path_factory) -> Story:
+    for tell in (discover, download, commit, runner):
+        tell(empty)
+    fan_out(empty, tmp_path_factory.mktemp("cluster"))
+    for tell in (compare, read, collect, upload):
+        tell(empty)
     return empty
 
 

@@ -92,7 +92,7 @@ variable "spot_nodes" {
 
   validation {
     condition     = var.spot_nodes >= 1 && var.spot_nodes <= 50
-    error_message = "1 to 50."
+    error_message = "1 to 50 nodes."
   }
 }
 
