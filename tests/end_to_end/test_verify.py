@@ -87,7 +87,10 @@ def drop_a_record(world, folder, *, list_too: bool):
     if list_too:
         run = world.lake / "metadata/runs/run_id=r1"
         (run / "manifest.json").unlink()
-        assert world.run("write_manifest", "--", *RUN).status == 4  # the year is not closed any more
+        world.source.switch(grouped_counts=False)  # else the end of the run finds that this payer is short
+        committed = world.run("write_manifest", "--", *RUN, SOURCE_ATTEMPTS="1")
+        assert committed.status == 4, "the year is not closed any more"
+        world.source.switch(grouped_counts=True)
 
 
 @pytest.mark.parametrize("kind", ["on_directory", "on_s3"])

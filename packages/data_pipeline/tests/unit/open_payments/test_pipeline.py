@@ -1,3 +1,4 @@
+import contextlib
 import json
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,8 @@ from etl_core.errors import (
     UnreachableError,
     UsageError,
 )
+from etl_core.lake import Body, PutResult
+from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
     NEVER,
@@ -302,6 +305,30 @@ class ARunAgain(PipelineCase):
             self.prepare("mine", max_files=1)
 
 
+class Killed(Exception):
+    """The process is gone, and all it held."""
+
+
+class MortalStore(MemoryStore):
+    """A lake whose writer is killed right after so many writes more."""
+
+    left = NEVER
+
+    def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
+        done = super().put_new(key, body, sha256=sha256)
+        self.die()
+        return done
+
+    def put(self, key: str, body: bytes) -> None:
+        super().put(key, body)
+        self.die()
+
+    def die(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
 class ATableThatMoves(PipelineCase):
     """Under its release, as while it is imported to its end: every answer of the source is consistent."""
 
@@ -479,6 +506,30 @@ class ATableThatMoves(PipelineCase):
         self.assertEqual(runs.left_of(self.store, first.run_id, "missing")[1],
                          (PlannedCompany(company_id="7", rows=2),))  # fmt: skip
         self.assertEqual(runs.left_of(self.store, first.run_id, "failed")[1], ())
+
+    def test_may_be_proved_anew_by_a_run_that_is_killed_after_any_write(self):
+        for writes in range(1, 13):
+            with self.subTest(writes=writes):
+                self.setUp()
+                self.world.streams = 1
+                store = self.world.store = MortalStore()
+                first = self.grown_run()
+                self.world.later(minutes=5)
+                store.left = writes
+                with contextlib.suppress(Killed):
+                    self.run_all()
+                finished = store.left > 0
+                store.left = NEVER
+                self.world.later(minutes=5)
+
+                last, _ = self.run_all()
+
+                self.assertEqual((last.status, last.rows, last.slices[1].generation), ("completed", 7, 2))
+                self.assertEqual([len([key for key in self.world.parts() if one in key]) for one in
+                                  (COMPANY, OTHER, THIRD)], [1, 2, 1])  # fmt: skip
+                for run_id in (first.run_id, last.run_id):
+                    self.assertEqual(self.verify(run_id), [])
+        self.assertTrue(finished, "the last case was not killed any more")
 
 
 class Prepare(PipelineCase):
