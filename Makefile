@@ -23,7 +23,7 @@ export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 export no_proxy := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run bench image k8s-check check test test-long lint types contracts unit format \
+.PHONY: help demo run bench image k8s-check terraform-check check test test-long lint types contracts unit format \
 	lock lock-check lock-prove \
 	venv install-runtime install clean
 
@@ -44,6 +44,9 @@ image: install ## etl-data-pipeline with docker, podman or buildah, and a list o
 
 k8s-check: install ## the Kubernetes manifests: schemas, kustomize, policy scan
 	@$(BIN)/python tools/k8s_check.py
+
+terraform-check: install ## prove terraform/ without an account: tests, apply against an emulator, scan; ARGS=part
+	@$(BIN)/python tools/with_args.py $(BIN)/python tools/terraform_check.py
 
 check: install ## linter, types, import contracts, lock, unit tests, tests of docs, tools and manifests
 	@$(BIN)/python tools/gate.py check

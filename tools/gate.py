@@ -80,12 +80,14 @@ TEST = (
     *CHECK,
     pytest("packaging", "tests/packaging*", "--timeout=300"),
     pytest("integration", "packages/*/tests/integration", *BY_FILE, "--timeout=300"),
+    pytest("infrastructure", "tests/infrastructure*", *BY_FILE, "--timeout=300"),
     pytest("end-to-end", "tests/end_to_end*", *BY_FILE, "--timeout=300"),
 )
 LONG = (
     # One build for all tests of the image, so they stay in one process.
     pytest("containers", "tests/containers*", "-m", "long", "--timeout=900", limit_seconds=1800),
     Part("k8s", ("python", "tools/k8s_check.py")),
+    Part("terraform", ("python", "tools/terraform_check.py"), limit_seconds=1800),
     pytest(
         "long", "packages/*/tests", "tests*", "--ignore=tests/containers",
         "-m", "long", *FREE, "--timeout=1800", limit_seconds=2400,
