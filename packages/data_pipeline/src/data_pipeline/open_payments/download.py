@@ -9,6 +9,7 @@ Status 200 proves nothing, and nothing is repaired: what does not fit is fetched
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -27,7 +28,7 @@ from etl_core.records import Layout, RecordError, RecordReader, Summary
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -194,10 +195,8 @@ class WindowFetcher:
         return next((one for one in reversed(proofs) if one.records == task.expected), None)
 
     def _count(self, task: WindowTask) -> int:
-        try:
+        with release_still_there():
             return self._source.count(task.release.distribution_id, task.conditions, task.tally)
-        except NotFoundError as error:
-            raise _gone(error) from error
 
     def _on_retry(self, task: WindowTask, attempt: int, error: TemporaryError, wait: float) -> None:
         self._source.count_retry(task.tally)
@@ -220,15 +219,13 @@ class WindowFetcher:
             pages = self._strategy == "pages" or (
                 self._strategy == "auto" and sum(reason in CUT_REASONS for reason in reasons) >= LONG_ANSWERS_TRIED
             )
-            fetched = self._fetch(task, expected, shown, past_caches=attempt > 1, pages=pages)
+            with release_still_there():
+                fetched = self._fetch(task, expected, shown, past_caches=attempt > 1, pages=pages)
             try:
                 count_after = self._count_after(task, fetched.summary) if task.window.is_whole_slice else None
                 return self._publish(task, fetched, expected, count_after, begun)
             finally:
                 fetched.path.unlink(missing_ok=True)
-        except NotFoundError as error:
-            shown.take_back()
-            raise _gone(error) from error
         except (NotProvedError, TemporaryError) as error:
             shown.take_back()
             reasons[-1] = reason_of(error)
@@ -371,8 +368,13 @@ class WindowFetcher:
             _log.warning("a failed attempt could not be kept", reason=attempt.reason, because=str(unwritten))
 
 
-def _gone(error: NotFoundError) -> ReleaseGoneError:
-    return ReleaseGoneError(f"{error}.", advice="The source published anew; run again.")
+@contextlib.contextmanager
+def release_still_there() -> Iterator[None]:
+    """Asking the source about a release that may be withdrawn meanwhile: 404 is then no fault of the question."""
+    try:
+        yield
+    except NotFoundError as error:
+        raise ReleaseGoneError(f"{error}.", advice="The source published anew; run again.") from error
 
 
 def reason_of(error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from data_pipeline.open_payments import query
-from data_pipeline.open_payments.download import WindowFetcher, WindowTask
+from data_pipeline.open_payments.download import WindowFetcher, WindowTask, release_still_there
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID
 from data_pipeline.open_payments.windows import Window, cut, rows_of
 from etl_core.errors import DataError, TemporaryError, UnavailableError, UnreachableError
@@ -70,9 +70,10 @@ class Slices:
         """
         tally = Tally()
         rows = company.rows if self._trusted_counts else None
-        if rows is None:
-            rows = self._source.count(self._release.distribution_id, self._conditions(company), tally)
-        windows, expected = self._cut(company, rows, tally)
+        with release_still_there():
+            if rows is None:
+                rows = self._source.count(self._release.distribution_id, self._conditions(company), tally)
+            windows, expected = self._cut(company, rows, tally)
         tasks = [self._task(company, window, expected.get(window.number)) for window in windows]
         tasks[0].tally.add(tally)
         return tasks
@@ -108,7 +109,8 @@ class Slices:
         windows = tuple(Window(one.window.number, one.window.of, one.window.low, one.window.high) for one in parts)
         doubted: set[int] = set()
         for number in range(COUNTS_TRIED):
-            counts = self._counts_of(company, windows, tally)
+            with release_still_there():
+                counts = self._counts_of(company, windows, tally)
             moved = {part.window.number for part in parts if part.records != counts[part.window.number]}
             if not moved:
                 return parts

@@ -2,7 +2,7 @@ import functools
 from typing import Any
 
 from data_pipeline.open_payments.audits import Audits, keys_of
-from data_pipeline.open_payments.download import WindowFetcher, WindowTask
+from data_pipeline.open_payments.download import ReleaseGoneError, WindowFetcher, WindowTask
 from data_pipeline.open_payments.facts import Audit, PlannedCompany, SliceAudit
 from data_pipeline.open_payments.query import Condition
 from data_pipeline.open_payments.schema import PAYER_ID
@@ -241,6 +241,14 @@ class CloseLarge(SlicesCase):
         self.assertEqual(self.world.progress.slices, 0)
         closed = self.close([self.work.prove(a_task(self.resolved, window=window)) for window in cut(60_001)])
         self.assertEqual([part.generation for part in closed.parts], [1, 3])
+
+    def test_is_left_to_the_next_run_where_the_release_is_gone_meanwhile(self):
+        parts = self.parts()
+        del self.site.tables[self.table.dataset_id]
+
+        for ask in (lambda: self.close(parts), lambda: self.opened(60_001), lambda: self.opened(None)):
+            with self.subTest(), self.assertRaisesRegex(ReleaseGoneError, "The source published anew; run again"):
+                ask()
 
     def test_counts_window_by_window_where_the_source_groups_nothing(self):
         parts = self.parts()
