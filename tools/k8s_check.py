@@ -12,6 +12,7 @@ a real API server does.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -119,14 +120,15 @@ def _kubectl_of_debian() -> Path:
     if shutil.which("mmdebstrap") is None:
         raise SkippedError("there is no kubectl of 1.22 or newer, and no mmdebstrap to get Debian's")
     CACHE.mkdir(parents=True, exist_ok=True)
-    archive, (suite, package) = CACHE / "kubectl.tar", DEBIAN
+    suite, package = DEBIAN
+    # Two processes may come at once, as tests do.
+    archive, beside = (CACHE / f"{os.getpid()}.{end}" for end in ("tar", "new"))
     words = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={package}", suite, str(archive)]
     answer = subprocess.run(words, capture_output=True, text=True, check=False)
     if answer.returncode:
         raise SkippedError(f"Debian's kubectl cannot be had: {(answer.stderr.strip().splitlines() or ['?'])[-1]}")
     with tarfile.open(archive) as tar:
         stream = tar.extractfile("./usr/bin/kubectl")
-        beside = CACHE / "kubectl.new"
         beside.write_bytes(b"" if stream is None else stream.read())
     beside.chmod(0o755)
     beside.replace(program)

@@ -123,8 +123,18 @@ def engine(tmp_path_factory):
 
 
 def make_base(engine):
-    if engine.buildah("inspect", "--type", "image", BASE, check=False).returncode == 0:
-        return
+    """The stand-in; skips where this machine cannot make one or run it, which says nothing of our image."""
+    try:
+        if engine.buildah("inspect", "--type", "image", BASE, check=False).returncode != 0:
+            make_base_anew(engine)
+    except AssertionError as error:
+        pytest.skip(f"no image is built here: buildah cannot work: {error}")
+    answer = engine.run(BASE, "true")
+    if answer.returncode:
+        pytest.skip(f"no image is built here: podman cannot run one: {answer.stderr.strip()[-300:]}")
+
+
+def make_base_anew(engine):
     archive = STORE / "base.tar"
     words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(archive)]
     answer = subprocess.run(words, capture_output=True, text=True, check=False)
