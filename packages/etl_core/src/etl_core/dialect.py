@@ -37,7 +37,12 @@ def records_of(lines: Sequence[bytes], width: int) -> tuple[list[bytes], list[by
     line, in either dialect. More than ``LONGEST_RECORD_LINES`` left over never become a record.
     """
     records, open_lines = _by_quotes(lines)
-    if any(b'\\"' in line for line in lines) and (open_lines or not all(map(_whole(width).fullmatch, records))):
+    if not any(b'\\"' in line for line in lines):
+        return records, open_lines
+    fits = _whole(width).fullmatch
+    # Those with the sign first: where RFC 4180 fails, it fails there.
+    doubtful = [raw for raw in records if b'\\"' in raw]
+    if open_lines or not all(map(fits, doubtful)) or not all(map(fits, records)):
         return _line_by_line(lines, width)
     return records, open_lines
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 import hashlib
 from array import array
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice
+from operator import not_
 from typing import TYPE_CHECKING
 
 from etl_core.dialect import LONGEST_RECORD_LINES, parse_record, records_of, write_fields
@@ -226,11 +227,18 @@ class RecordReader:
         records.pop()
         if len(records) != len(cells.keys):
             records = list(_join_broken_lines(records))
+        keys = cells.keys
+        if b"\\" in lines:
+            # RFC 4180 explains it; but it may be quoted in one dialect and bare in the other: such records are parsed.
+            plain = [b"\\" not in raw for raw in records]
+            for raw in compress(records, map(not_, plain)):
+                self._take_one(raw)
+            records, keys = list(compress(records, plain)), list(compress(keys, plain))
         sha256 = hashlib.sha256
         # The first and the last column are the volatile ones, and not quoted.
         digests = [sha256(raw[raw.index(b",") + 1 : raw.rindex(b",")]).digest() for raw in records]
         self._content = (self._content + sum(map(int.from_bytes, digests))) % _MODULUS
-        self._keys.add_all(cells.keys)
+        self._keys.add_all(keys)
         self._records += len(records)
         return True
 
