@@ -71,6 +71,16 @@ resource "aws_eks_access_policy_association" "administrator" {
   }
 }
 
+# The base's NetworkPolicies are words until the plugin's own agent enforces them, which it does not by default.
+resource "aws_eks_addon" "network" {
+  count = local.make
+
+  cluster_name                = aws_eks_cluster.this[0].name
+  addon_name                  = "vpc-cni"
+  configuration_values        = jsonencode({ enableNetworkPolicy = "true" })
+  resolve_conflicts_on_create = "OVERWRITE"
+}
+
 # Service accounts get roles through this; see the module identity.
 resource "aws_iam_openid_connect_provider" "this" {
   count = local.make

@@ -71,6 +71,7 @@ resource "aws_instance" "this" {
   key_name                    = one(aws_key_pair.this[*].key_name)
   associate_public_ip_address = true
   user_data                   = local.user_data
+  user_data_replace_on_change = true # else it is stopped, changed and started, and the new words are never run
 
   metadata_options {
     http_endpoint               = "enabled"

@@ -62,6 +62,10 @@ run "a_cluster_with_steady_and_spot_nodes" {
     error_message = "A pod may fall back to the node's role."
   }
   assert {
+    condition     = jsondecode(aws_eks_addon.network[0].configuration_values).enableNetworkPolicy == "true"
+    error_message = "Network policies are written and not enforced."
+  }
+  assert {
     condition     = aws_iam_openid_connect_provider.this[0].url == "https://oidc.eks.us-west-1.amazonaws.com/id/0123456789ABCDEF"
     error_message = "Service accounts get no roles."
   }
