@@ -31,11 +31,12 @@ from sandbox.cluster import Cluster, ClusterSettings, Instant
 from sandbox.companies import directory
 
 STREAMS = 8
-SCALE = 0.1  # 1.5 million rows in all 1,735 companies
+SCALE = 0.05  # 0.8 million rows in all 1,735 companies
 # 2 MB/s a stream and 0.15 s a request: the source as users meet it, at a tenth of its size.
 PACED = {"bytes_per_second_per_stream": 2e6, "latency_seconds": 0.15}
 UNITS = (2_000, 10_000)
 IMAGE = "etl-data-pipeline"
+ACCOUNTS = ("data-pipeline-worker",)
 # The ceiling lifted: 50 streams of 1,000 rows a second (572 bytes each), pods that take 15 s to start.
 LIFTED = Rates(bytes_per_second=572_000, seconds_per_request=0.5, pod_start_seconds=15.0)
 MANY = 50
@@ -120,7 +121,10 @@ def under_a_ceiling(folder: Path) -> list[dict[str, object]]:
             ("packed, 1 pod", packed),
             ("packed, 2 pods", [*packed, "--pods", "2"]),
         ):
-            with Cluster(ClusterSettings(images=images, pod_start_seconds=1.0)) as cluster, PodClock(cluster) as clock:
+            with (
+                Cluster(ClusterSettings(images=images, pod_start_seconds=1.0, service_accounts=ACCOUNTS)) as cluster,
+                PodClock(cluster) as clock,
+            ):
                 environment = base | {
                     "LAKE_URL": str(folder / way.replace(" ", "-")),
                     "KUBECONFIG": str(cluster.kubeconfig(folder / "kubeconfig")),
@@ -198,7 +202,7 @@ def at_many_units(folder: Path, count: int) -> dict[str, object]:
 
     with (
         sandbox(years=[int(YEAR)], company_rows=dict.fromkeys(companies, 1)) as url,
-        Cluster(ClusterSettings(instant=end, pods_at_once=1000)) as cluster,
+        Cluster(ClusterSettings(instant=end, pods_at_once=1000, service_accounts=ACCOUNTS)) as cluster,
     ):
         environment = {
             "OPEN_PAYMENTS_URL": url,

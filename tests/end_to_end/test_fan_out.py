@@ -307,3 +307,12 @@ def test_a_year_closes_though_submitters_and_pods_die_and_source_and_cluster_fai
     assert manifest["status"] == "completed"
     assert manifest["closure"]["closed"]
     fleet.world.assert_equals_truth()
+
+
+@pytest.mark.parametrize("world", [{"first_companies": 2}], indirect=True, ids=["2 companies"])
+@pytest.mark.parametrize("fleet", [{"service_accounts": ("default",)}], indirect=True, ids=["no account"])
+def test_a_service_account_that_is_not_there_is_no_reason_to_wait(fleet):
+    ended = fleet.run("--shape", "packed", "--doubt-after", "0.5")
+    assert ended.status == 3, ended.stderr
+    assert fleet.reasons() == {"configuration": 2}
+    assert "data-pipeline-worker" in ended.stderr

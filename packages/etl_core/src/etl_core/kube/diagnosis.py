@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Phase = Literal["waiting", "running", "succeeded", "failed"]
 
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
+_STAYS = ("serviceaccount", "service account", "violates", "invalid")
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
 
@@ -141,7 +142,14 @@ def explain_job(
                     "Wait for others to end, lower --max-in-flight, or raise the quota.",
                     started=False,
                 )
-            return Diagnosis("configuration", f"its pods cannot be made. {message}", "See the message.", started=False)
+            # A missing account or a refused pod stays so; a webhook that does not answer may come back.
+            stays = any(
+                word in message.lower() for word in ("serviceaccount", "service account", "violates", "invalid")
+            )
+            return Diagnosis(
+                "configuration", f"its pods cannot be made. {message}", "See the message.", started=False,
+                temporary=not stays,
+            )  # fmt: skip
     for one in job.get("status", {}).get("conditions", []):
         if one.get("type") in ("Failed", "FailureTarget") and one.get("status") == "True":
             reason = str(one.get("reason", ""))
