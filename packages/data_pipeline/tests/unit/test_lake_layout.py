@@ -47,12 +47,24 @@ class Keys(unittest.TestCase):
             ("manifest.json", lake_layout.manifest(run_id)),
             ("file_audits.jsonl", lake_layout.file_audits(run_id)),
             ("download_report_2024.csv", lake_layout.report(run_id, 2024)),
+            ("fan_out_packed.json", lake_layout.fan_out(run_id, "packed")),
+            ("claims/", lake_layout.claims(run_id)),
+            ("claims/company_id=53/part-2-of-3.json", lake_layout.claim(run_id, "53", 2, 3)),
             ("failures/", lake_layout.failures(run_id)),
             ("failures/company_id=53/attempt-0f.json", lake_layout.failure(run_id, "53", "0f")),
         ]:
             with self.subTest(key=key):
                 self.assertEqual(found, f"{run}/{key}")
         self.assertTrue(run.startswith(lake_layout.RUNS))
+
+    def test_of_a_source_say_which_by_host_and_port(self):
+        for source, name in [
+            ("openpaymentsdata.cms.gov", "openpaymentsdata.cms.gov"),
+            ("127.0.0.1:8080", "127.0.0.1-8080"),
+            ("Host:1", "host-1"),
+        ]:
+            with self.subTest(source=source):
+                self.assertEqual(lake_layout.not_before(source), f"metadata/sources/{name}/not_before.json")
 
     def test_of_logs_and_metrics_of_a_run_and_its_later_legs(self):
         for number, name in [(1, "r1"), (2, "r1.2"), (10, "r1.10")]:
