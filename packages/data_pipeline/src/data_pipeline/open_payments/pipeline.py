@@ -105,11 +105,14 @@ class Pipeline:
         resolved = self.catalogue.resolve(selection.year)
         runs.must_be_provable(resolved)
         found = self._existing(selection, run_id, resolved)
+        if found is not None and found.manifest is not None:
+            proved = Audits(self._store, found.plan.release).proved_companies()
+            return Prepared(found.plan, resolved, proved, found.manifest)
         if found is not None:
             counted_now = self._counted_now(found.plan, resolved)
             as_of_now = found.plan.model_copy(update={"companies": counted_now or found.plan.companies})
             proved = runs.proved_slices(self._store, as_of_now)
-            return Prepared(found.plan, resolved, proved, found.manifest, counted_now)
+            return Prepared(found.plan, resolved, proved, counted_now=counted_now)
         if not trust_count:
             self._hold_against_a_witness(resolved)
         plan = self._plan(selection, run_id, resolved, totals)
