@@ -52,6 +52,9 @@ class Settings:
     run_id: str = _setting(
         "", "name of the run; by default its start in UTC, or the unfinished run of the same selection"
     )
+    job_completion_index: int = _setting(
+        -1, "which pod of an Indexed Job this is; Kubernetes sets it, and fan_out_worker reads it", low=-1
+    )
     log_format: str = _setting(
         "auto", "how logs look: auto is console on a terminal, else json", choices=("auto", "console", "json")
     )

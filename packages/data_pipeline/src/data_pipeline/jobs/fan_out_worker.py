@@ -19,12 +19,9 @@ from data_pipeline.jobs import _options as options
 @click.option("--plan", "run_id", required=True, metavar="RUN", help="The run whose fan-out plan to work on.")
 @click.option("--shape", type=click.Choice(("per-company", "packed")), required=True, help="Which of its plans.")
 @click.option("--digest", required=True, help="SHA-256 of that plan: another one is refused.")
-@click.option(
-    "--index", type=click.IntRange(min=0), envvar="JOB_COMPLETION_INDEX", required=True,
-    help="Number of the bin. Default: JOB_COMPLETION_INDEX.",
-)  # fmt: skip
+@click.option("--index", type=click.IntRange(min=0), help="Number of the bin. Default: JOB_COMPLETION_INDEX.")
 @options.lake
-def command(run_id: str, shape: str, digest: str, index: int, lake_url: str | None) -> int:
+def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: str | None) -> int:
     from data_pipeline.fan_out.plans import read_plan
     from data_pipeline.fan_out.work import Worker
     from data_pipeline.jobs import _running
@@ -33,17 +30,21 @@ def command(run_id: str, shape: str, digest: str, index: int, lake_url: str | No
     from data_pipeline.open_payments.audits import Audits
     from data_pipeline.wiring import job_context
     from etl_core import logs
+    from etl_core.errors import UsageError
 
     checked_run_id(run_id)
     with job_context("fan_out_worker", is_one_of_many=True, lake_url=lake_url) as context:
+        number = context.settings.job_completion_index if index is None else index
+        if number < 0:
+            raise UsageError("say which --index; only the pods of an Indexed Job have JOB_COMPLETION_INDEX.")
         context.run_id = run_id
-        logs.bind(run_id=run_id, index=str(index))
-        fan_out = read_plan(context.store, run_id, shape, digest, index)
+        logs.bind(run_id=run_id, index=str(number))
+        fan_out = read_plan(context.store, run_id, shape, digest, number)
         plan = runs.planned(context.store, run_id)
         columns = runs.read_schema(context.store, plan.release)
         worker = Worker(
             fan_out,
-            index,
+            number,
             context.pipeline.slices(plan, columns),
             context.store,
             Audits(context.store, plan.release),
@@ -56,8 +57,8 @@ def command(run_id: str, shape: str, digest: str, index: int, lake_url: str | No
         failed = sum(outcome.error is not None for outcome in outcomes)
         context.emit(
             status="failed" if failed else "proved" if outcomes else "already done",
-            index=index,
-            planned=len({unit.company_id for unit in fan_out.bins[index]}),
+            index=number,
+            planned=len({unit.company_id for unit in fan_out.bins[number]}),
             closed=len(proved),
             failed=failed,
             rows=sum(audit.records for audit in proved),
