@@ -23,7 +23,7 @@ export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 export no_proxy := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run bench image k8s-check terraform-check check test test-long lint types contracts unit format \
+.PHONY: help demo run bench image k8s-check terraform-check check test test-long test-kubernetes lint types contracts unit format \
 	lock lock-check lock-prove \
 	venv install-runtime install clean
 
@@ -56,6 +56,11 @@ test: install ## everything a clean machine can run: check, wheels, integration,
 
 test-long: install ## kill, fuzz and property sweeps; the image, built and run; k8s-check
 	@$(BIN)/python tools/gate.py test-long
+
+test-kubernetes: install ## fan-out on a real cluster: KUBECONFIG, IMAGE, NAMESPACE, LAKE_URL, OPEN_PAYMENTS_URL
+	@$(BIN)/python -c 'import os; print("on the cluster of", os.environ["KUBECONFIG"]) if os.getenv("KUBECONFIG") and \
+		os.getenv("IMAGE") else print("KUBECONFIG or IMAGE is not set: the stand-in, not a real cluster")'
+	@$(BIN)/python -m pytest -q -rA tests/kubernetes
 
 lint: install ## of check, the linter and the formatter alone (others: tools/gate.py NAME)
 	@$(BIN)/python tools/gate.py lint format

@@ -81,7 +81,7 @@ TEST = (
     pytest("packaging", "tests/packaging*", "--timeout=300"),
     pytest("integration", "packages/*/tests/integration", *BY_FILE, "--timeout=300"),
     pytest("infrastructure", "tests/infrastructure*", *BY_FILE, "--timeout=300"),
-    pytest("end-to-end", "tests/end_to_end*", *BY_FILE, "--timeout=300"),
+    pytest("end-to-end", "tests/end_to_end*", "tests/kubernetes*", *BY_FILE, "--timeout=300", limit_seconds=900),
 )
 LONG = (
     # One build for all tests of the image, so they stay in one process.

@@ -55,8 +55,8 @@ def place(tmp_path: Path):
     prefix = f"test-{uuid.uuid4().hex[:8]}"
     if REAL:
         options = ["--image", os.environ["IMAGE"], "--namespace", os.environ.get("NAMESPACE", "data-pipeline")]
-        for source in filter(None, os.environ.get("ENV_FROM", "").split(",")):
-            options += ["--env-from", source]
+        for name in filter(None, os.environ.get("ENV_FROM", "").split(",")):
+            options += ["--env-from", name]
         lake = f"{os.environ['LAKE_URL'].rstrip('/')}/{prefix}"
         yield Place({**os.environ, "LAKE_URL": lake, "LOG_FORMAT": "json"}, tuple(options))
         return

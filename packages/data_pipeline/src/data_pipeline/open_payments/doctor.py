@@ -194,9 +194,7 @@ class SourceDoctor:
         if len(self._counts) >= MOST_PAYERS:
             raise NotAskedError(f"there are {MOST_PAYERS:,} payers or more, too many pages for this.")
         summed, rows = sum(self._counts.values()), self._table.rows
-        return either(
-            summed == rows, f"{rows:,} rows both ways.", f"they sum to {summed:,}, the table has {rows:,}."
-        )
+        return either(summed == rows, f"{rows:,} rows both ways.", f"they sum to {summed:,}, the table has {rows:,}.")
 
     def date_ranges_as_text(self) -> str:
         of_company, edge = self._of(self._large), cut(ROWS_PER_WINDOW + 1)[0].high
@@ -254,9 +252,7 @@ class SourceDoctor:
     def fresh_parameter_ignored(self) -> str:
         known, got = self._read(self._small), self._fetch(self._chosen(SMALL), past_caches=True)
         same = self._read(got, "width", "error_row", "repeated_key").content_hash == known.content_hash
-        return either(
-            same and not got.is_copy(older_than=0), "the same rows, no copy.", "a copy or other rows came."
-        )
+        return either(same and not got.is_copy(older_than=0), "the same rows, no copy.", "a copy or other rows came.")
 
     def zero_rows_header_only(self) -> str:
         got = self._known["zero_rows_header_only"] = self._fetch(NOBODY)
