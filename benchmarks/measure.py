@@ -70,14 +70,15 @@ def sandbox(**settings: object) -> Iterator[str]:
     code = (
         "import json,sys\n"
         "from sandbox import Sandbox, Settings\n"
-        "with Sandbox(Settings(**json.loads(sys.argv[1]))) as s:\n"
+        "with Sandbox(Settings(**json.loads(sys.stdin.readline()))) as s:\n"
         "    print(s.url, flush=True)\n"
         "    sys.stdin.read()\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(settings)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
+        if process.stdin is not None:  # ten thousand companies are too long for an argument
+            process.stdin.write(json.dumps(settings) + "\n")
+            process.stdin.flush()
         yield (process.stdout.readline() if process.stdout else "").strip()
     finally:
         if process.stdin is not None:

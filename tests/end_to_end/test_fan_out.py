@@ -141,6 +141,19 @@ def test_a_block_met_by_one_pod_stops_all_of_them(fleet):
     fleet.world.assert_equals_truth()
 
 
+@pytest.mark.parametrize("world", [{"latency_seconds": 0.2, "first_companies": 40}], indirect=True, ids=["slow"])
+def test_a_storm_met_by_one_pod_holds_all_of_them_within_seconds(fleet):
+    fleet.world.source.fault("http_429", count=1, after=30, match="/download", params={"retry_after": 8})
+    ended = fleet.run("--shape", "packed", "--pods", "4", "--streams", "4", "--trust-count")
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    ledger = fleet.world.source.ledger()
+    (storm,) = (one for one in ledger if one["status"] == 429)
+    # Each pod reads the notice every 2 s; what it then has under way may end.
+    early = [one for one in ledger if storm["ended"] + 3 < one["started"] < storm["ended"] + 7.5]
+    assert not early, "a pod asked before the moment that another was told"
+    fleet.world.assert_equals_truth()
+
+
 def test_disruptions_are_no_tries(fleet):
     fleet.cluster.fault("disrupted", count=5)
     ended = fleet.run("--shape", "packed", "--pods", "1")
