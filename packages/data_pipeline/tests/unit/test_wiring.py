@@ -16,9 +16,10 @@ from typing import Any
 import structlog
 
 from data_pipeline import lake_layout
+from data_pipeline.fan_out.notice import Notice, SharedBudget
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import MOST_LOGS, Context, job_context, settings_from
-from etl_core.errors import AccessError, ConfigError, DataError, StoppedError, UsageError
+from etl_core.errors import AccessError, BlockedError, ConfigError, DataError, StoppedError, UsageError
 from etl_core.http import HttpSettings
 from etl_core.lake import Body, PutResult
 from etl_core.lake.directory import DirectoryStore
@@ -165,6 +166,26 @@ class Clients(ContextCase):
         self.assertTrue(client._is_temporary(400, "Database internal error."))
         self.assertEqual(context.retry._policy, RetryPolicy(attempts=3, first_wait_seconds=0.25))
         self.assertEqual(context.pipeline._streams, 5)
+
+    def test_of_one_of_many_pods_hear_of_what_the_others_learn(self):
+        log = self.folder / "log.jsonl"
+        log.touch()
+        settings = Settings(lake_url=str(self.folder / "lake"), open_payments_url="http://127.0.0.1:1")
+        context = Context("a_job", settings, Stop(), log, is_one_of_many=True)
+        self.addCleanup(context.close)
+
+        budget = context.source._http._budget
+
+        assert isinstance(budget, SharedBudget)
+        self.assertIs(budget._board, context.board)
+        self.assertEqual(budget.ceiling, settings.source_max_streams)
+        context.board.tell(Notice(10**12, "403 by the edge"))
+        with self.assertRaises(BlockedError), budget.slot():
+            pass
+        self.assertTrue((self.folder / "lake" / "metadata/sources/127.0.0.1-1/not_before.json").exists())
+
+    def test_of_one_process_ask_the_lake_nothing_of_the_kind(self):
+        self.assertNotIsInstance(self.context().source._http._budget, SharedBudget)
 
     def test_share_what_they_stand_on(self):
         context = self.context()

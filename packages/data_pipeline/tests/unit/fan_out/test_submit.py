@@ -197,7 +197,8 @@ class ASubmitter(FleetCase):
         self.assertEqual((fleet.run().created, fleet.reasons()), (1, {A: "exit_3"}))
 
     def test_removes_what_is_done_by_label_in_few_calls(self):
-        fleet = self.fleet(many(200))
+        longest = [str(10**37 + number) for number in range(200)]
+        fleet = self.fleet(a_fan_out(*((a_unit(one),) for one in longest)))
 
         fleet.run(max_in_flight=500)
 

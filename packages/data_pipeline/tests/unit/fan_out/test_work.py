@@ -335,8 +335,9 @@ class ASliceOverTwoPods(WorkCase):
                     self.setUp()
                     self.slices.of[A] = of
                     for index in order:
-                        for outcome in self.run_pod(self.PLAN, index):
-                            self.assertIsNone(outcome.error)
+                        fetched = len(self.slices.fetched)
+                        self.assertFalse([one for one in self.run_pod(self.PLAN, index) if one.error])
+                        self.assertEqual(len(self.slices.fetched) - fetched, 0 if index else of)
                     self.assertEqual(self.slices.fetched, [f"{A} {number}" for number in range(1, of + 1)])
                     self.assertEqual(self.audits.proved_companies(), {A})
 

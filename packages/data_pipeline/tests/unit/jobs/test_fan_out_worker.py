@@ -1,7 +1,6 @@
-from click.testing import CliRunner
+from pathlib import Path
 
 from data_pipeline.fan_out.plans import write_plan
-from data_pipeline.jobs import fan_out_worker
 from data_pipeline.open_payments import runs
 from data_pipeline.open_payments.audits import Audits
 from data_pipeline.open_payments.catalogue import Resolved
@@ -41,12 +40,11 @@ class AWorker(CalledCase):
         self.assertEqual(self.files(), files, "and writes nothing, no log either: there may be thousands of them")
 
     def test_is_told_its_number_by_kubernetes(self):
-        words = ["--plan", "r1", "--digest", self.digest, "--shape", "packed"]
+        self.prove(A, B)
+        Path(".env").write_text("JOB_COMPLETION_INDEX=1\n")
 
-        with CliRunner().isolation(env={"JOB_COMPLETION_INDEX": "1"}):
-            given = fan_out_worker.command.make_context("x", words).params
-
-        self.assertEqual(given["index"], 1)
+        self.assertEqual(self.work()[1]["index"], 1)
+        self.assertEqual(self.work("--index", "0")[1]["index"], 0, "unless a Job of one company says it")
 
     def test_without_a_number_is_a_wrong_call(self):
         status, _, err = self.work()

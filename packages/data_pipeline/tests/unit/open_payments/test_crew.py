@@ -58,7 +58,7 @@ class Work:
         self.do(f"prove {task.company_id} {task.window.number}")
         return an_audit(task.company_id, number=task.window.number, of=task.window.of)
 
-    def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit:
+    def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit | None:
         tally.requests += 1
         self.do(f"close {company.company_id} {[part.window.number for part in parts]}")
         return a_slice(company.company_id, parts=len(parts))
@@ -137,6 +137,31 @@ class OneStream(CrewCase):
         outcome = self.run_crew(Work({A: [1, 1, 1]}), companies(A=3))[A]
 
         self.assertEqual((outcome.tally.requests, outcome.seconds), (7, 4.5))
+
+
+class WorkSharedWithOthers(CrewCase):
+    """Some windows of a slice are somebody else's to prove."""
+
+    def test_may_leave_nothing_to_prove_of_a_slice(self):
+        work = Work({A: []})
+
+        outcomes = self.run_crew(work, companies(A=9, B=1))
+
+        self.assertEqual(work.done[:2], [f"open {A}", f"close {A} []"])
+        self.assertEqual(outcomes[A].error, None)
+        self.assertIsNotNone(outcomes[B].audit)
+
+    def test_may_leave_a_slice_open_and_that_is_no_failure(self):
+        class Shared(Work):
+            def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit | None:
+                self.do(f"close {company.company_id} {[part.window.number for part in parts]}")
+                return None
+
+        work = Shared({A: [1, 1]})
+        outcomes = Crew(work, streams=1).run(companies(A=2))
+
+        self.assertEqual([(one.audit, one.error) for one in outcomes], [(None, None)])
+        self.assertEqual((work.done[-1], outcomes[0].result.reason), (f"close {A} [1, 2]", "missing"))
 
 
 class ManyStreams(CrewCase):

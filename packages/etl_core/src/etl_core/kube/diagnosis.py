@@ -143,9 +143,7 @@ def explain_job(
                     started=False,
                 )
             # A missing account or a refused pod stays so; a webhook that does not answer may come back.
-            stays = any(
-                word in message.lower() for word in ("serviceaccount", "service account", "violates", "invalid")
-            )
+            stays = any(word in message.lower() for word in _STAYS)
             return Diagnosis(
                 "configuration", f"its pods cannot be made. {message}", "See the message.", started=False,
                 temporary=not stays,

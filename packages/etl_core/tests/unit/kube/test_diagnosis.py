@@ -243,8 +243,19 @@ class AJob(unittest.TestCase):
     def test_whose_pods_are_refused_is_not_configured(self):
         why = explain_job(a_job(), [], [ADMISSION])
 
-        self.assertEqual((why.reason, why.started), ("configuration", False))
+        self.assertEqual((why.reason, why.started, why.temporary), ("configuration", False, False))
         self.assertIn('serviceaccount "worker" not found', why.detail)
+
+    def test_whose_pods_are_refused_for_now_may_be_made_later(self):
+        for message, temporary in [
+            ("Error creating: Internal error occurred: failed calling webhook: context deadline exceeded", True),
+            ('Error creating: pods "op-1" is forbidden: violates PodSecurity "restricted:latest"', False),
+            ('Error creating: Pod "op-1" is invalid: spec.containers: Required value', False),
+            ('Error creating: error looking up service account team/worker: serviceaccount "worker" not found', False),
+        ]:
+            with self.subTest(message=message):
+                why = explain_job(a_job(), [], [{"reason": "FailedCreate", "message": message}])
+                self.assertEqual((why.reason, why.temporary), ("configuration", temporary))
 
     def test_says_itself_why_it_failed_where_nobody_else_does(self):
         for kind in ("Failed", "FailureTarget"):
