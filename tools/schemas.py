@@ -6,8 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-from data_pipeline.open_payments.facts import PUBLISHED
+from data_pipeline.fan_out.facts import FanOutPlan
+from data_pipeline.open_payments.facts import PUBLISHED, Document
 
+MODELS: tuple[type[Document], ...] = (*PUBLISHED, FanOutPlan)
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schemas"
 
 
@@ -15,7 +17,7 @@ def published() -> dict[str, str]:
     """File name to text."""
     return {
         f"{model.__name__.lower()}.v1.json": json.dumps(model.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
-        for model in PUBLISHED
+        for model in MODELS
     }
 
 
