@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import structlog
@@ -84,12 +84,16 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         deleted = _cancel(context, prepared, asked)
         context.emit(status="cancelled", jobs_deleted=deleted, release=prepared.plan.release.name)
         return DONE.code
-    if prepared.manifest is None and units:
+    is_open = prepared.manifest is None and bool(units)
+    if asked.print_only and not is_open:
+        click.echo(f"nothing is left to do for run {prepared.plan.run_id}", err=True)
+        _print_list([])
+        return DONE.code
+    if is_open:
         plan, digest = _written(context, prepared, asked, shape, units)
         pods = _pods(context, asked)
         if asked.print_only:
-            items = [specs.body_of(plan, digest, unit, 1, pods) for unit in specs.units_in(plan)]
-            sys.stdout.write(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1) + "\n")
+            _print_list([specs.body_of(plan, digest, unit, 1, pods) for unit in specs.units_in(plan)])
             return DONE.code
         submitter = _submitter(context, asked, plan, digest, pods, in_flight)
         context.begin(prepared.plan.run_id)
@@ -109,6 +113,10 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         fact["status"] = "already done"
     context.emit(**fact, **cost, release=prepared.plan.release.name)
     return status
+
+
+def _print_list(items: list[dict[str, Any]]) -> None:
+    sys.stdout.write(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1) + "\n")
 
 
 def _written(

@@ -212,6 +212,21 @@ class Printed(FanOutCase):
                     kubernetes_validate.validate(item, "1.33", strict=True)
                     self.assertIn('"--digest"', json.dumps(item))
 
+    def test_are_none_where_nothing_is_left_to_do_and_nothing_is_committed_for_it(self):
+        self.run_job(with_manifest=False, company_id=COMPANY)
+        self.run_job(with_manifest=False, company_id=OTHER)
+        for committed in (False, True):
+            with self.subTest(committed=committed):
+                if committed:
+                    self.fan_out(*PER_COMPANY)
+                self.stdout.truncate(0)
+                self.stdout.seek(0)
+                manifests = [key for key in self.store.writes if key.endswith("/manifest.json")]
+                self.assertEqual(self.fan_out(*PER_COMPANY, "--print"), 0)
+                self.assertEqual(json.loads(self.stdout.getvalue())["items"], [])
+                self.assertIn("nothing is left to do", self.said())
+                self.assertEqual([key for key in self.store.writes if key.endswith("/manifest.json")], manifests)
+
     def test_do_the_work_when_they_are_created(self):
         self.fan_out(*PER_COMPANY, "--print", run_id="r1")
         printed = json.loads(self.stdout.getvalue())
