@@ -102,11 +102,15 @@ def test_run_again_it_creates_nothing(fleet, shape):
 def test_a_submitter_killed_is_followed_by_another_that_goes_on(fleet, shape):
     for looks in (1, 4):
         submitter = fleet.start(*shape, "--streams", "4")
-        fleet.until(lambda looks=looks: fleet.cluster.calls["list jobs"] >= looks)
+        # The Jobs go on without it: the second may find nothing left to look at.
+        fleet.until(
+            lambda looks=looks, one=submitter: fleet.cluster.calls["list jobs"] >= looks or one.poll() is not None
+        )
         submitter.send_signal(signal.SIGKILL)
         submitter.communicate()
     ended = fleet.run(*shape, "--streams", "4")
-    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    assert ended.status == 0, ended.stderr
+    assert ended.fact["status"] in ("completed", "already done")
     fleet.world.assert_equals_truth()
     assert set(fleet.fetched().values()) == {1}, "a window was fetched twice"
 
