@@ -132,6 +132,8 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
         }
     return {
         **tries,
+        # Disruptions are no tries, so tries do not end a Job whose pods are taken away for ever; this does.
+        "activeDeadlineSeconds": (spec.tries + 1) * spec.try_seconds,
         **({"suspend": True} if spec.queue else {}),  # Kueue starts it when there is room
         "podFailurePolicy": pod_failure_policy(indexed=indexed),
         "podReplacementPolicy": "Failed",
