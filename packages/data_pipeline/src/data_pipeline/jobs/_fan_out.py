@@ -184,11 +184,11 @@ def _submit(context: Context, submitter: Submitter, prepared: Prepared, asked: A
         submitter.run()
     except StoppedError:
         context.progress.stop()
+        context.stop.forget()  # an answer may take longer than the grace period; a second Ctrl-C ends it all
         what = asked.on_interrupt
         if what == "ask":
             what = "cancel" if sys.stdin.isatty() and click.confirm("Delete the Jobs too?", err=True) else "detach"
         if what == "cancel":
-            context.stop.forget()
             _cancel(context, prepared, asked)
         else:
             click.echo("the Jobs go on; the same command attaches to them again, from any machine", err=True)
