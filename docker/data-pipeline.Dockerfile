@@ -3,7 +3,7 @@
 #     docker build -f docker/data-pipeline.Dockerfile -t etl-data-pipeline .
 #
 # What is slow comes first: a change of our source rebuilds two small layers, in seconds. The `job` stage holds what
-# was installed from wheels and nothing that built them. Why so: docs/decisions/0020-one-image.md.
+# was installed from wheels and nothing that built them. Why so: docs/decisions/0009-one-image.md.
 
 ARG PYTHON=3.11
 ARG BASE=docker.io/library/python:${PYTHON}-slim
