@@ -44,7 +44,7 @@ class Outline:
         width, the anchor's value in its column and nowhere else outside quotes, and neither its
         first, its last nor one of the cells returned is quoted.
         """
-        if lines[:1] == b'"':
+        if lines[:1] == b'"' or _ANCHOR in lines:
             return None
         pieces = lines.split(b'"')
         if len(pieces) % 2 == 0:
