@@ -1,7 +1,10 @@
+import itertools
 import unittest
 from typing import ClassVar
 
 from etl_core.outline import Cells, outline_of
+from etl_core.records import Layout, RecordError, RecordReader, Summary
+from packages.etl_core.tests.support.tables import php_csv
 
 # volatile, name, payer, text, day, key, amount, volatile
 WIDTH, PAYER, DAY, KEY = 8, 2, 4, 5
@@ -38,6 +41,7 @@ class WhatItLeavesToTheOther(unittest.TestCase):
         "a later record's first cell in quotes": GOOD + '\n"NE,W",Ann,77,x,01/02/2024,6,1.0,2025',
         "a last cell in quotes": 'NEW,Ann,77,x,01/02/2024,5,1.0,"20,25"',
         "a quote that does not end": 'NEW,"Ann,77,x,01/02/2024,5,1.0,2025',
+        "a quote that does not end, from the start of a line": GOOD + '\n"Ann,77,x,01/02/2024,5,1.0,2025',
         "text before a quoted cell": 'NEW,A"nn",77,x,01/02/2024,5,1.0,2025',
         "text after a quoted cell": 'NEW,"Ann"x,77,x,01/02/2024,5,1.0,2025',
         "quotes within a bare cell": 'NEW,A"n,n"n,77,x,01/02/2024,5,1.0,2025',
@@ -75,3 +79,52 @@ class WhatItLeavesToTheOther(unittest.TestCase):
         }.items():
             with self.subTest(what):
                 self.assertIsNone(outline)
+
+
+HEADER = ("type", "name", "company", "text", "date", "id", "amount", "country", "published")
+BOUNDS = ("date", "01/01/2024", "02/01/2024")
+ENDS = frozenset({"type", "published"})
+TOGETHER = Layout(HEADER, "id", equal={"company": "77"}, between=BOUNDS, volatile=ENDS)
+# Two fixed values have no outline: every record is parsed.
+SINGLY = Layout(HEADER, "id", equal={"company": "77", "country": "US"}, between=BOUNDS, volatile=ENDS)
+PLAIN = ("x", "", 'say "y"', "a, b", "two\nlines", '"', "\n\n", "\u00e9\u2028")
+TEXTS = (*PLAIN, "back\\slash", 'ends in \\"', "C:\\", 'both \\" and, "')
+
+
+def body_of(backslash: bool, days: tuple[str, ...] = ("01/02/2024",)) -> bytes:
+    rows = [
+        ("NEW", name, "77", text, days[number % len(days)], str(number + 1), "1.0", "US", "2025")
+        for number, (name, text) in enumerate((name, text) for name in ("Ann", "B, C") for text in TEXTS)
+    ]
+    return php_csv(HEADER, rows, backslash=backslash)
+
+
+def read(layout: Layout, body: bytes, *cuts: int) -> Summary | str:
+    reader = RecordReader(layout)
+    try:
+        for start, end in itertools.pairwise([0, *cuts, len(body)]):
+            reader.feed(body[start:end])
+        return reader.finish()
+    except RecordError as error:
+        return error.reason
+
+
+class Together(unittest.TestCase):
+    def test_finds_what_record_by_record_finds_in_either_dialect_however_cut(self):
+        for backslash in (False, True):
+            body = body_of(backslash)
+            for cut in range(len(body) + 1):
+                self.assertEqual(read(TOGETHER, body, cut), read(SINGLY, body, cut), (backslash, cut))
+            self.assertIsInstance(read(TOGETHER, body_of(backslash=False)), Summary)
+
+    def test_refuses_a_day_out_of_bounds(self):
+        for day in ("12/31/2023", "02/01/2024", "00"):
+            self.assertEqual(read(TOGETHER, body_of(False, ("01/02/2024", day))), "foreign", day)
+
+    def test_refuses_what_only_looks_right_by_rfc_4180(self):
+        # One record whole by RFC 4180, another that is so in neither dialect, in one chunk with a sign of the other.
+        good = 'NEW,Ann,77,"a\\""b",01/02/2024,1,1.0,US,2025\n'
+        wrong = "NEW,Ann,77,x,01/02/2024,2,1.0,US\n"
+        head = ",".join(HEADER) + "\n"
+        self.assertEqual(read(TOGETHER, (head + good + wrong).encode()), read(SINGLY, (head + good + wrong).encode()))
+        self.assertEqual(read(TOGETHER, (head + good + wrong).encode()), "width")
