@@ -25,7 +25,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -307,7 +306,8 @@ def install_checkov() -> Path:
     program, stamp = CHECKOV / "bin" / "checkov", CHECKOV / ".version"
     if stamp.exists() and stamp.read_text() == CHECKOV_VERSION and program.exists():
         return program
-    venv.create(CHECKOV, clear=True, with_pip=True)
+    # Not `import venv`: run as a script, this folder comes first, and it has a venv.py of its own.
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(CHECKOV)], cwd=ROOT, check=True)
     words = [str(CHECKOV / "bin" / "python"), "-m", "pip", "install", "-qq", f"checkov=={CHECKOV_VERSION}"]
     if subprocess.run(words, check=False).returncode:
         raise SkippedError("checkov cannot be installed from the package index here")
