@@ -7,6 +7,7 @@ the three companies with the lowest ids are asked for), and ENV_FROM where worke
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from sandbox import Sandbox, Settings
 from sandbox.cluster import Cluster, ClusterSettings
 
 REAL = bool(os.environ.get("KUBECONFIG") and os.environ.get("IMAGE"))
+ROOT = Path(__file__).parent.parent.parent
 YEAR = os.environ.get("YEAR") or "2024"
 # A real pod may wait for a node and an image.
 SECONDS = 1800 if REAL else 120
@@ -118,3 +120,13 @@ def test_cancel_leaves_nothing(place):
     assert (status, fact.get("status")) == (0, "cancelled"), stderr
     status, fact, stderr = place.run(*place.fan_out("--cancel"))
     assert (status, fact.get("jobs_deleted")) == (0, 0), stderr
+
+
+@pytest.mark.parametrize("folder", ["k8s/base", "k8s/overlays/local"])
+def test_the_manifests_would_be_taken(folder):
+    kubectl = shutil.which("kubectl")
+    if not REAL or kubectl is None:
+        pytest.skip("a server-side dry run needs kubectl and a real cluster: set KUBECONFIG and IMAGE")
+    words = [kubectl, "apply", "--dry-run=server", "--validate=strict", "-k", str(ROOT / folder)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
