@@ -75,7 +75,10 @@ def metadata(wheel):
 def test_a_wheel_asks_for_what_the_project_names_and_for_no_path(wheels, path):
     needs = [Requirement(need) for need in metadata(wheels[path]).get_all("Requires-Dist", [])]
 
-    assert {str(need) for need in needs} == {str(Requirement(need)) for need in project(path)["dependencies"]}
+    said = project(path)
+    extras = said.get("optional-dependencies", {}).items()
+    optional = {str(Requirement(f'{need}; extra == "{name}"')) for name, needed in extras for need in needed}
+    assert {str(need) for need in needs} == {str(Requirement(need)) for need in said["dependencies"]} | optional
     assert [str(need) for need in needs if need.url] == []
 
 

@@ -20,6 +20,7 @@ class FromMapping(unittest.TestCase):
                 "source_attempts": 6,
                 "source_first_wait_seconds": 0.5,
                 "run_id": "",
+                "job_completion_index": -1,
                 "log_format": "auto",
                 "log_level": "info",
                 "grace_seconds": 25.0,
