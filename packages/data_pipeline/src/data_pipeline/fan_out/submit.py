@@ -141,9 +141,10 @@ class Submitter:
         self._note_endings(proved, jobs)
         self._heed_a_block()
         decision = decide(self._units, proved, jobs, self._known, self._limits, self._clock())
+        self._explain(decision)
+        self._heed_the_failures()
         self._launch(decision)
         self._remove(decision)
-        self._explain(decision)
         return decision
 
     def _proved_units(self, companies: set[str]) -> set[str]:
@@ -161,6 +162,8 @@ class Submitter:
         for unit in (proved & jobs.keys()) - self._known.ended:
             self._known.ended.add(unit)
             self._known.endings.append(True)
+
+    def _heed_the_failures(self) -> None:
         if not self._known.stopped:
             self._known.stopped = breaker(self._known, self._limits)
             if self._known.stopped:
@@ -178,7 +181,7 @@ class Submitter:
         return specs.body_of(self._plan, self._digest, unit, attempt, self._options)
 
     def _launch(self, decision: Decision) -> None:
-        for unit, attempt in decision.create:
+        for unit, attempt in () if self._known.stopped else decision.create:
             try:
                 created = self._cluster.create_job(self._body(unit, attempt))
             except QuotaError as error:
