@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Self
+from typing import Self
 
-from sandbox.control import released
 from sandbox.server import Server
 from sandbox.settings import Settings
 from sandbox.source import Source
@@ -15,17 +14,17 @@ class Sandbox:
     """A source that listens from its making until `close`, or for the length of a `with` block."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self._source = Source(settings or Settings())
-        self._server = Server(self._source)
+        self._source = source = Source(settings or Settings())
+        self._server = Server(source)
         self.url = self._server.url  # "http://127.0.0.1:43210"
-        # Methods that are the source's own.
-        self.switch = self._source.switch  # run-time settings: switch(dialect="A", bytes_per_second=30e6)
-        self.fault = self._source.faults.add  # fault("http_500", probability=0.05 or count=3, match=, after=, params=)
-        self.faults, self.clear_faults = self._source.faults.listed, self._source.faults.clear
-        self.ledger, self.clear_ledger = self._source.ledger.listed, self._source.ledger.clear
-        self.summary = self._source.ledger.summary
-        self.truth = self._source.world.truth  # truth(2024) or truth(2024, "100000000053", ids=True)
-        self.warm = self._source.world.warm
+        self.switch = source.switch  # run-time settings: switch(dialect="A", bytes_per_second=30e6)
+        self.fault = source.faults.add  # fault("http_500", probability=0.05 or count=3, match=, after=, params=)
+        self.faults, self.clear_faults = source.faults.listed, source.faults.clear
+        self.ledger, self.clear_ledger, self.summary = source.ledger.listed, source.ledger.clear, source.ledger.summary
+        self.truth = source.world.truth  # truth(2024) or truth(2024, "100000000053", ids=True)
+        self.warm = source.world.warm
+        self.republish = source.world.republish  # removed=, added=, changed=, keep_old=, imported_share=
+        self.finish_import = source.world.finish_import
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="sandbox")
         self._thread.start()
 
@@ -44,11 +43,3 @@ class Sandbox:
         """Stop serving and release the port."""
         self._server.stop()
         self._thread.join()
-
-    def republish(self, year: int, **changes: Any) -> dict[str, Any]:
-        """Publish a year again: `removed`, `added`, `changed`, `keep_old`, `imported_share`, `modified`."""
-        return released(self._source.world.republish(year, **changes))
-
-    def finish_import(self, year: int) -> dict[str, Any]:
-        """Complete the table of a release that was published with an `imported_share` below 1."""
-        return released(self._source.world.finish_import(year))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def load_text(name: str) -> str:
@@ -21,8 +20,7 @@ def load_json(name: str) -> Any:
     return json.loads(load_text(name))
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column: `name` as the API uses it, `title` as the CSV header prints it."""
 
     name: str
@@ -32,16 +30,13 @@ class Column:
 def machine_name(title: str) -> str:
     """The database name DKAN derives from a header title (facts 1.10); MySQL allows 64 characters."""
     name = re.sub(r"[^A-Za-z0-9_]", "", re.sub(r"\s", "_", title)).strip("_").lower()
-    if name.isdigit():
-        name = f"_{name}"
-    return (
-        name if len(name) <= 64 else f"{name[:59]}_{hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:4]}"
-    )
+    digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    return name if len(name) <= 64 else f"{name[:59]}_{digest[:4]}"
 
 
 @cache
 def columns(table: str) -> tuple[Column, ...]:
-    """Columns in file order of `general` (91), `research` (252), `ownership`, `companies`, `summary`."""
+    """Columns in file order of `general` (91), `companies` (9) or `summary` (20)."""
     return tuple(Column(machine_name(title), title) for title in load_json("columns.json")[table])
 
 

@@ -5,61 +5,38 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-if TYPE_CHECKING:
-    from sandbox.releases import Release
-    from sandbox.source import Request, Source
+from sandbox.source import Source
 
 
-def control(source: Source, request: Request) -> tuple[int, Any]:
+def control(source: Source, method: str, target: str, body: bytes) -> tuple[int, Any]:
     """Carry out a control request: status and JSON body. What cannot be done is a 400 with the reason."""
-    action = _ACTIONS.get((request.method, "/".join(request.path[1:])))
+    address = urlsplit(target)
+    action = _ACTIONS.get(f"{method} {address.path.removeprefix('/_sandbox/')}")
     if action is None:
-        return 404, {"error": f"no such control; there are: {', '.join(map(' '.join, _ACTIONS))}"}
+        return 404, {"error": f"no such control; there are: {', '.join(_ACTIONS)}"}
     try:
-        return 200, action(source, **dict(parse_qsl(request.query_string)), **json.loads(request.body or b"{}"))
+        return 200, action(source, **dict(parse_qsl(address.query)), **json.loads(body or b"{}"))
     except (KeyError, TypeError, ValueError) as problem:
         return 400, {"error": f"{type(problem).__name__}: {problem}"}
 
 
-def released(release: Release) -> dict[str, Any]:
-    """A publication in short."""
-    return {
-        "year": release.year,
-        "release": release.number,
-        "distribution_id": release.distribution.id,
-        "modified": release.modified.isoformat(),
-        "rows": sum(release.rows.values()),
-        "rows_in_table": sum(release.visible.values()),
-    }
-
-
 def _truth(source: Source, year: str, company_id: str | None = None, ids: str = "false") -> Any:
-    return source.world.truth(int(year), company_id, ids=ids.lower() == "true")
+    return source.world.truth(int(year), company_id, ids=ids == "true")
 
 
-def _add_fault(source: Source, **options: Any) -> Any:
-    source.faults.add(**options)
-    return source.faults.listed()
-
-
-def _settings(source: Source, **changes: Any) -> Any:
-    source.switch(**changes)
-    return asdict(source.settings)
-
-
-_ACTIONS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("GET", "truth"): _truth,
-    ("GET", "ledger"): lambda source: source.ledger.listed(),
-    ("DELETE", "ledger"): lambda source: source.ledger.clear(),
-    ("GET", "ledger/summary"): lambda source: source.ledger.summary(),
-    ("GET", "faults"): lambda source: source.faults.listed(),
-    ("POST", "faults"): _add_fault,
-    ("DELETE", "faults"): lambda source: source.faults.clear(),
-    ("POST", "republish"): lambda source, **options: released(source.world.republish(**options)),
-    ("POST", "finish-import"): lambda source, year: released(source.world.finish_import(int(year))),
-    ("GET", "settings"): lambda source: asdict(source.settings),
-    ("POST", "settings"): _settings,
+_ACTIONS: dict[str, Callable[..., Any]] = {
+    "GET truth": _truth,
+    "GET ledger": lambda source: source.ledger.listed(),
+    "DELETE ledger": lambda source: source.ledger.clear(),
+    "GET ledger/summary": lambda source: source.ledger.summary(),
+    "GET faults": lambda source: source.faults.listed(),
+    "POST faults": lambda source, **options: source.faults.add(**options),
+    "DELETE faults": lambda source: source.faults.clear(),
+    "POST republish": lambda source, **options: source.world.republish(**options),
+    "POST finish-import": lambda source, year: source.world.finish_import(year),
+    "GET settings": lambda source: asdict(source.settings),
+    "POST settings": lambda source, **changes: source.switch(**changes),
 }

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+
+from sandbox.reply import Headers
 
 COLUMN_NOT_FOUND = "Column not found."
 DATABASE_ERROR = "Database internal error."
@@ -11,19 +15,9 @@ MIXED = (
     "includes an expression with a sum, count, avg, min or max operator, remove other properties from your query "
     "and try again."
 )
-NO_FULLTEXT = "You have attempted a fulltext match against a column that is not indexed for fulltext searching."
 INVALID_SORT = "Invalid sort."
 NOT_STREAMING = "Streaming not currently available for JSON responses"
 NO_HEADER = "Could not generate header for CSV."
-ROW_IDS = "The rowIds property cannot be set to true if you are requesting specific properties."
-RECORD_NUMBER = (
-    "The record_number property is for internal use and cannot be requested directly. Set rowIds to true and remove "
-    "properties from your query to see the full table with row IDs."
-)
-NO_JOINS = (
-    "Joins are not available and resources should not be explicitly passed when using the resource query endpoint. "
-    "Try /api/1/datastore/query."
-)
 DEGRADED_QUERY = (
     "Datastore queries are temporarily limited due to high server load. Remove conditions, joins, groupings, sorts, "
     "and offsets to retry."
@@ -34,24 +28,22 @@ DEGRADED_DOWNLOAD = (
 )
 
 
-Headers = tuple[tuple[str, str], ...]
-
-
 class ApiError(Exception):
-    """An error answer: `{"message", "status", "timestamp"[, "data"]}`."""
+    """An error answer: `{"message", "status", "timestamp"}`, and what `data` adds."""
 
     def __init__(
-        self, message: str, status: int = 400, data: dict[str, str] | None = None, headers: Headers = ()
+        self, message: str, status: int = 400, data: Mapping[str, Any] = MappingProxyType({}), headers: Headers = ()
     ) -> None:
         super().__init__(message)
-        self.message, self.status, self.data, self.headers = message, status, data, headers
-
-    def body(self, timestamp: str) -> dict[str, Any]:
-        """The JSON body; `timestamp` is ISO 8601."""
-        body = {"message": self.message, "status": self.status, "timestamp": timestamp}
-        return body | {"data": self.data} if self.data else body
+        self.status, self.data, self.headers = status, data, headers
 
 
 def violation(keyword: str, pointer: str, message: str) -> ApiError:
     """A query that breaks the schema of queries."""
-    return ApiError("JSON Schema validation failed.", 400, {"keyword": keyword, "pointer": pointer, "message": message})
+    data = {"keyword": keyword, "pointer": pointer, "message": message}
+    return ApiError("JSON Schema validation failed.", data={"data": data})
+
+
+def not_simulated(what: str) -> ApiError:
+    """What the source has and this simulator lacks: a status of its own, so that nobody takes it for the source's."""
+    return ApiError(f"The sandbox does not simulate {what}.", 501)

@@ -18,6 +18,7 @@ _BY_STAGE = {
     "header": "header_drift",
     "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad stall reset json_garbage",
 }
+_OPTIONS = ("probability", "count", "match", "after")
 STAGES = {name: stage for stage, names in _BY_STAGE.items() for name in names.split()}
 
 
@@ -61,7 +62,7 @@ class Faults:
         """Set a fault; ValueError for a name or an option that does not exist."""
         if name not in self._stages:
             raise ValueError(f"there is no fault {name!r}; there are: {', '.join(self._stages)}")
-        if wrong := set(options) - {"probability", "count", "match", "after", "params"}:
+        if wrong := options.keys() - {*_OPTIONS, "params"}:
             raise ValueError(f"no option of a fault: {', '.join(sorted(wrong))}; its own ones go into params")
         with self._lock:
             self._set.append(Fault(name, **options))
@@ -114,6 +115,5 @@ def parse(text: str) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"a fault's option is written key=value, not {pair!r}")
-        known = key in {"probability", "count", "match", "after"}
-        (options if known else options["params"])[key] = value if key == "match" else literal(value)
+        (options if key in _OPTIONS else options["params"])[key] = value if key == "match" else literal(value)
     return options

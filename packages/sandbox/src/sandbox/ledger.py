@@ -8,17 +8,20 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sandbox.faults import Fault
+from sandbox.reply import Reply
+
 
 @dataclass
 class Entry:
     """One request. Times are seconds since the epoch; `bytes` counts the body without the framing of chunks."""
 
-    n: int
-    started: float
-    method: str
-    target: str
-    user_agent: str
-    concurrent: int  # requests under way when this one began, itself included
+    n: int = 0
+    started: float = 0.0
+    method: str = ""
+    target: str = ""
+    user_agent: str = ""
+    concurrent: int = 0  # requests under way when this one began, itself included
     ended: float | None = None
     status: int = 0
     fault: str | None = None
@@ -28,6 +31,11 @@ class Entry:
     rows_skipped: int = 0  # by an offset
     rows_scanned: int = 0  # by filters on columns without an index, beyond those that matched
     rows_sorted: int = 0
+
+    def note(self, reply: Reply, fault: Fault | None) -> None:
+        """What is known before the body is sent."""
+        self.status, self.cached, self.fault = reply.status, reply.cached, fault.name if fault else None
+        vars(self).update(reply.cost)
 
 
 class Ledger:
@@ -48,7 +56,7 @@ class Ledger:
         return entry
 
     def end(self, entry: Entry) -> None:
-        """The answer is complete. Called before its last bytes go out, so that a client can rely on it."""
+        """The answer is complete, or will never be."""
         with self._lock:
             if entry.ended is None:
                 self._under_way -= 1

@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
-from sandbox.generate import Edit, first_added_id
+from sandbox.generate import Edit
 
-_DICTIONARY = "https://openpaymentsdata.cms.gov/api/1/metastore/schemas/data-dictionary/items/"
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """A file in the catalogue, and the ids that follow from it."""
-
-    title: str
-    folder: str
-    stem: str
-    modified: date
-    number: int = 0  # of the publication: two on one day differ in the data-as-of date of the file's name
-    dictionary: str = ""
-
-    @cached_property
-    def data(self) -> dict[str, str]:
-        """The distribution's JSON (facts 1.8); the address holds publication and data-as-of date (facts 2.5)."""
-        cycle = f"P{self.modified:%m%d%Y}_{self.modified - timedelta(days=14 + self.number):%m%d%Y}"
-        url = f"https://download.cms.gov/openpayments/{self.folder}_{cycle}/{self.stem}_{cycle}.csv"
-        data = {"title": self.title, "mediaType": "text/csv", "format": "csv", "downloadURL": url}
-        if self.dictionary:
-            data |= {
-                "describedBy": _DICTIONARY + self.dictionary,
-                "describedByType": "application/vnd.tableschema+json",
-            }
-        return data
-
-    @cached_property
-    def id(self) -> str:
-        """UUID version 5 of the JSON: a republication changes it (facts 1.8)."""
-        return reference_id("distribution", self.data)
-
-    @cached_property
-    def resource(self) -> tuple[str, str]:
-        """Identifier (MD5 of the address) and version (a time stamp) of the imported file."""
-        version = int(datetime.combine(self.modified, time(12), UTC).timestamp())
-        return hashlib.md5(self.data["downloadURL"].encode(), usedforsecurity=False).hexdigest(), str(version)
+# Ids of a year's first publication fill a range of 60 million, later ones follow. 2019 really spans 134 million; this
+# keeps the years apart. 2023 crosses 1,000,000,000, where the order of texts is not the order of numbers.
+_FIRST_ID_OF_2018, _IDS_OF_A_YEAR, _IDS_BETWEEN_YEARS = 480_000_000, 60_000_000, 99_000_000
 
 
-def reference_id(schema: str, data: Any) -> str:
-    """The id DKAN gives to a referenced part of a dataset (facts 1.8)."""
-    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{schema}:{json.dumps(data, separators=(',', ':'))}"))
+def file_of(title: str, folder: str, stem: str, modified: date, number: int = 0) -> dict[str, str]:
+    """A distribution's JSON (facts 1.8); the address holds publication and data-as-of date (facts 2.5).
+
+    Two publications on one day differ in their number, and so in the data-as-of date.
+    """
+    cycle = f"P{modified:%m%d%Y}_{modified - timedelta(days=14 + number):%m%d%Y}"
+    url = f"https://download.cms.gov/openpayments/{folder}_{cycle}/{stem}_{cycle}.csv"
+    return {"title": title, "mediaType": "text/csv", "format": "csv", "downloadURL": url}
+
+
+def distribution_id(file: Mapping[str, str]) -> str:
+    """UUID version 5 of the JSON: a republication changes it (facts 1.8)."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, "distribution:" + json.dumps(file, separators=(",", ":"))))
 
 
 @dataclass
@@ -66,27 +41,37 @@ class Release:
     number: int
     modified: date
     rows: Mapping[str, int]
-    next_id: int
-    edits: Mapping[str, Edit] = field(default_factory=dict)
+    edits: Mapping[str, Edit]
+    free_ids: range  # for rows added later
     imported_share: float = 1.0
     withdrawn: bool = False
-    _visible: dict[float, Mapping[str, int]] = field(default_factory=dict)
+
+    def file(self, title: str = "General Payment", part: str = "GNRL") -> dict[str, str]:
+        """The file of the payments, or of another kind published with them."""
+        stem = f"OP_DTL_{part}_PGYR{self.year}"
+        return file_of(f"{title} Data {self.year}", f"PGYR{self.year}", stem, self.modified, self.number)
 
     @cached_property
-    def distribution(self) -> Distribution:
-        title = f"General Payment Data - Detailed Dataset {self.year} Reporting Year"
-        stem = f"OP_DTL_GNRL_PGYR{self.year}"
-        dictionary = "71ec19df-f5ef-5b99-b43b-e566e22670b7"
-        return Distribution(title, f"PGYR{self.year}", stem, self.modified, self.number, dictionary)
+    def distribution_id(self) -> str:
+        return distribution_id(self.file())
 
     @property
-    def visible(self) -> Mapping[str, int]:
+    def visible(self) -> dict[str, int]:
         """Rows per payer in the table, which an unfinished import holds in part; payers without rows left out."""
         share = self.imported_share
-        if share not in self._visible:
-            shown = self.rows if share >= 1 else apportioned(self.rows, round(sum(self.rows.values()) * share))
-            self._visible[share] = {company: count for company, count in shown.items() if count}
-        return self._visible[share]
+        shown = self.rows if share >= 1 else apportioned(self.rows, round(sum(self.rows.values()) * share))
+        return {company: count for company, count in shown.items() if count}
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """A publication in short."""
+        return {
+            "year": self.year,
+            "distribution_id": self.distribution_id,
+            "modified": self.modified.isoformat(),
+            "rows": sum(self.rows.values()),
+            "rows_in_table": sum(self.visible.values()),
+        }
 
 
 def apportioned(rows: Mapping[str, int], total: int) -> dict[str, int]:
@@ -96,9 +81,20 @@ def apportioned(rows: Mapping[str, int], total: int) -> dict[str, int]:
     return {company: high - low for company, (low, high) in zip(rows, pairwise(bounds), strict=True)}
 
 
+def _shared_out(ids: range, counts: Mapping[str, int]) -> tuple[dict[str, range], range]:
+    """Ids for each payer, and those left over."""
+    bounds = list(accumulate(counts.values(), initial=0))
+    given = {company: ids[low:high] for company, (low, high) in zip(counts, pairwise(bounds), strict=True)}
+    return given, ids[bounds[-1] :]
+
+
 def first_release(year: int, rows: Mapping[str, int]) -> Release:
     """Published on 30 June of the following year."""
-    return Release(year, 0, date(year + 1, 6, 30), rows, first_added_id(year))
+    first = _FIRST_ID_OF_2018 + (year - 2018) * _IDS_BETWEEN_YEARS
+    step = max(1, _IDS_OF_A_YEAR // max(1, sum(rows.values())))
+    ids, free = _shared_out(range(first, 10**12, step), rows)
+    edits = {company: Edit(0, 0, 0, given) for company, given in ids.items()}
+    return Release(year, 0, date(year + 1, 6, 30), rows, edits, free)
 
 
 def next_release(
@@ -107,7 +103,6 @@ def next_release(
     removed: float = 0,
     added: float = 0,
     changed: float = 0,
-    modified: date | str | None = None,
     imported_share: float = 1.0,
 ) -> Release:
     """The year published again. A float is a share of the year's rows, an int a number of rows."""
@@ -116,16 +111,10 @@ def next_release(
     removals = apportioned(before.rows, min(gone, total))
     kept = {company: count - removals[company] for company, count in before.rows.items()}
     changes = apportioned(kept, min(other, sum(kept.values())))
-    additions = apportioned(before.rows, new)
-    number = before.number + 1
-    ids = accumulate(additions.values(), initial=before.next_id)
-    edits = {
-        company: Edit(number, removals[company], additions[company], changes[company], next(ids))
-        for company in before.rows
-    }
+    ids, free = _shared_out(before.free_ids, apportioned(before.rows, new))
+    number, old = before.number + 1, before.modified
+    edits = {company: Edit(number, removals[company], changes[company], ids[company]) for company in kept}
     # About 30 June, and a refresh in January.
-    old = before.modified
     cycle = date(old.year + 1, 1, 23) if old.month >= 6 else date(old.year, 6, 30)
-    when = date.fromisoformat(modified) if isinstance(modified, str) else modified or cycle
-    rows = {company: count + additions[company] for company, count in kept.items()}
-    return Release(before.year, number, when, rows, before.next_id + sum(additions.values()), edits, imported_share)
+    rows = {company: count + len(ids[company]) for company, count in kept.items()}
+    return Release(before.year, number, cycle, rows, edits, free, imported_share)

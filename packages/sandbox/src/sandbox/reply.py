@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.errors import Headers
-from sandbox.result import Chunk, Data
-from sandbox.statement import Cost
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Bytes to send, and how many rows they hold."""
+
+    body: bytes | memoryview
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Send nothing for a while, in seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class End:
+    """Drop the connection here: closed, or reset by a TCP RST."""
+
+    reset: bool = False
+
+
+Chunk = Data | Pause | End
 
 
 @dataclass
@@ -20,9 +43,9 @@ class Reply:
     headers: Headers
     chunks: Iterable[Chunk]
     length: int | None = None
-    cost: Cost = field(default_factory=Cost)
-    delay: float = 0.0  # seconds before the first byte, beyond what the settings charge
-    cache_for: float = 0.0  # seconds the CDN keeps a copy, beyond what the settings say
+    cost: Mapping[str, int] = field(default_factory=dict)  # what the ledger notes of rows skipped, scanned and sorted
+    delay: float = 0.0  # seconds before the first byte
+    keep_seconds: float = 0.0  # how long the CDN repeats it, beyond what the settings say
     cached: bool = False
 
 
@@ -32,10 +55,6 @@ def body_reply(body: bytes, content_type: str, status: int = 200, *, rows: int =
 
 
 def json_reply(data: Any, status: int = 200, *, rows: int = 0, headers: Headers = ()) -> Reply:
-    """A JSON answer."""
-    return body_reply(to_json(data), "application/json", status, rows=rows, headers=headers)
-
-
-def to_json(data: Any) -> bytes:
-    """Compact JSON; like PHP's `json_encode`, with everything beyond ASCII escaped."""
-    return json.dumps(data, separators=(",", ":")).encode()
+    """A JSON answer; like PHP's `json_encode`, with everything beyond ASCII escaped."""
+    body = json.dumps(data, separators=(",", ":")).encode()
+    return body_reply(body, "application/json", status, rows=rows, headers=headers)

@@ -21,13 +21,8 @@ class Settings:
     companies: tuple[str, ...] | None = None  # only these payer ids
     company_rows: Mapping[str, int] | None = None  # exact rows per payer id and year; `scale` is not applied
     extra_payers: bool | None = None  # foreign and unlisted payers; by default only in an unrestricted world
-    listed_years: tuple[int, ...] = (2025,)  # in the site's script before they are published (facts 2.1)
-    memory_bytes: int = 2 << 30  # rows kept in memory; the least recently used go first
-
-    # The socket. Fixed, too.
-    host: str = "127.0.0.1"
+    rows_in_memory: int = 2_000_000  # some 1.5 GB; the slices read longest ago go first
     port: int = 0
-    max_connections: int = 256  # further ones wait to be accepted
 
     # The interface.
     dialect: Dialect = "B"  # A = DKAN 2.x, B = DKAN 3 and later: CSV, `format` and `limit` rules (facts 1)
@@ -37,7 +32,6 @@ class Settings:
     rows_limit: int = 500  # largest `limit` outside /download
     grouped_counts: bool = True  # False: a query with groupings answers 400
     long_answers: bool = True  # False: /download breaks off with an exception row after 5,000 rows
-    blocked_agents: tuple[str, ...] = ("python-urllib", "curl-blocked")
 
     # The load. Zero and None switch a cost off.
     latency_seconds: float = 0.0  # of every request
@@ -46,7 +40,6 @@ class Settings:
     seconds_per_million_sorted: float = 0.0
     bytes_per_second: float | None = None  # all streams together; 15-39 MB/s seen
     bytes_per_second_per_stream: float | None = None  # about 2 MB/s seen
-    rows_per_second_per_stream: float | None = None
     cache_seconds: float = 0.0  # the CDN's copy of an answer; 3600 according to Cache-Control
     degraded: bool = False
     retry_after_seconds: float = 120
@@ -63,5 +56,4 @@ class Settings:
         switchable = names[names.index("dialect") :]
         if wrong := [name for name in changes if name not in switchable]:
             raise ValueError(f"not a run-time setting: {', '.join(wrong)}; there are: {', '.join(switchable)}")
-        changed: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
-        return replace(self, **changed)
+        return replace(self, **changes)

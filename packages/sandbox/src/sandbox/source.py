@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 from sandbox.catalogue import script
-from sandbox.columns import load_json
 from sandbox.datastore import Datastore
-from sandbox.edge import ANSWERS, Copies, denied
+from sandbox.edge import BLOCKED_AGENTS, answer_to, denied
 from sandbox.errors import ApiError
 from sandbox.faults import Faults, Luck
 from sandbox.ledger import Ledger
-from sandbox.payload import php_arrays, read_json
-from sandbox.reply import Reply, body_reply, json_reply
+from sandbox.payload import php_arrays
+from sandbox.reply import Data, End, Reply, body_reply, json_reply
 from sandbox.settings import Settings
 from sandbox.world import World
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request as it was read; `target` is the path with its query, byte for byte."""
-
-    method: str
-    target: str
-    body: bytes
-    user_agent: str
-
-    @property
-    def path(self) -> list[str]:
-        """The path's segments."""
-        return [part for part in self.target.partition("?")[0].split("/") if part]
-
-    @property
-    def query_string(self) -> str:
-        return self.target.partition("?")[2]
 
 
 class Source:
@@ -47,7 +29,7 @@ class Source:
         self.world = World(settings)
         self.faults = Faults(settings.seed)
         self.ledger = Ledger()
-        self.copies = Copies()
+        self._copies: dict[str, tuple[Reply, float, float]] = {}  # the CDN's, by URL: stored at, kept until
         self._datastore = Datastore(self.world)
         self._lock = threading.Lock()
 
@@ -56,61 +38,62 @@ class Source:
         with self._lock:
             self.settings = self.settings.switched(changes)
 
-    def answer(self, request: Request, luck: Luck) -> Reply:
-        """The answer to a request, up to its body's first byte."""
+    def answer(self, method: str, target: str, user_agent: str, luck: Luck) -> Reply:
+        """The answer to a request, up to its body's first byte; `target` is the path with its query as it came."""
         settings = self.settings
-        if any(word.lower() in request.user_agent.lower() for word in settings.blocked_agents):
+        if any(word in user_agent.lower() for word in BLOCKED_AGENTS):
             return denied()
-        if request.method == "GET" and (copy := self.copies.find(request.target)):
-            return copy
+        copy, stored, until = self._copies.get(target, (None, 0.0, 0.0))
+        if copy is not None and monotonic() < until:
+            return replace(copy, headers=(*copy.headers, ("Age", f"{monotonic() - stored:.0f}")))
         delay = settings.latency_seconds
         if fault := luck.meet("edge"):
-            if fault.name in ANSWERS:
-                return ANSWERS[fault.name](fault)
             if fault.name == "slow_start":
                 delay += fault.param("seconds", 1.0)
-            else:
+            elif fault.name == "republish":
                 self.world.republish(**{"year": max(self.world.releases), **fault.params})
+            else:
+                return answer_to(fault)
         try:
-            reply = self._route(settings, request, luck)
+            reply = self._route(settings, method, target, luck)
         except ApiError as problem:
-            body = problem.body(datetime.now(UTC).isoformat(timespec="seconds"))
-            reply = json_reply(body, problem.status, headers=problem.headers)
-        paid = reply.cost.skipped * settings.seconds_per_million_skipped
-        paid += reply.cost.scanned * settings.seconds_per_million_scanned
-        paid += reply.cost.sorted * settings.seconds_per_million_sorted
-        reply.delay = delay + paid / 1e6
+            told = {"message": str(problem), "status": problem.status}
+            told |= {"timestamp": datetime.now(UTC).isoformat(timespec="seconds"), **problem.data}
+            reply = json_reply(told, problem.status, headers=problem.headers)
+        for name, rows in reply.cost.items():
+            delay += getattr(settings, name.replace("rows", "seconds_per_million")) * rows / 1e6
+        reply.delay = delay
+        seconds = reply.keep_seconds or settings.cache_seconds
+        if seconds and reply.status == 200:
+            self._keep(target, reply, seconds)
         return reply
 
-    def _route(self, settings: Settings, request: Request, luck: Luck) -> Reply:
-        get = request.method == "GET"
-        match request.path:
-            case ["api", "1", "datastore", "query", *target] if len(target) <= 3:
-                download = target[-1:] == ["download"]
-                payload = php_arrays(request.query_string) if get else read_json(request.body)
-                target = target[: len(target) - download]
-                return self._datastore.answer(settings, target, payload, luck, download=download)
-            case ["api", "1", "metastore", "schemas", schema, "items", *identifier] if get:
-                return self._metastore(schema, identifier, request.query_string)
-            case ["api", "1", "entities", "companies", company] if get:
-                return self._company(company)
-            case ["frontend", "build", "static", "js", "index.js"] if get:
-                return body_reply(script(settings).encode(), "application/javascript")
-        raise ApiError(f'No route found for "{request.method} /{"/".join(request.path)}"', 404)
+    def _keep(self, target: str, reply: Reply, seconds: float) -> None:
+        """Store a copy of an answer, unless it will be broken off; it is made as a whole for that."""
+        reply.chunks = chunks = list(reply.chunks)
+        parts = [chunk for chunk in chunks if isinstance(chunk, Data)]
+        whole = Data(b"".join(part.body for part in parts), sum(part.rows for part in parts))
+        if not any(isinstance(chunk, End) for chunk in chunks):
+            copy = Reply(reply.status, reply.headers, [whole], reply.length, cached=True)
+            self._copies[target] = copy, monotonic(), monotonic() + seconds
 
-    def _metastore(self, schema: str, identifier: list[str], query_string: str) -> Reply:
-        dictionary = load_json("dictionary.json")
-        if schema == "data-dictionary" and identifier == [dictionary["identifier"]]:
-            data = {"title": dictionary["title"], "fields": dictionary["fields"]}
-            return json_reply({"identifier": dictionary["identifier"], "data": data})
-        # Any value switches the reference ids on, even "false" (facts 1.8).
-        with_ids = bool({"show-reference-ids", "show_reference_ids"} & php_arrays(query_string).keys())
-        entries = self.world.entries() if schema == "dataset" else []
-        chosen = [entry for entry in entries if identifier in ([], [entry.dataset_id])]
-        if identifier and not chosen:
-            raise ApiError(f"Error retrieving metadata: {schema} {identifier[0]} not found.", 404)
-        items = [entry.item(self.settings, reference_ids=with_ids) for entry in chosen]
-        return json_reply(items[0] if identifier else items)
+    def _route(self, settings: Settings, method: str, target: str, luck: Luck) -> Reply:
+        address = urlsplit(target)
+        match [method, *filter(None, address.path.split("/"))]:
+            case ["GET", "api", "1", "datastore", "query", identifier, *rest]:
+                return self._datastore.answer(settings, identifier, rest, php_arrays(address.query), luck)
+            case ["GET", "api", "1", "metastore", "schemas", "dataset", "items"]:
+                return json_reply([entry.item(settings) for entry in self.world.entries()])
+            case ["GET", "api", "1", "metastore", "schemas", "dataset", "items", identifier]:
+                items = [entry.item(settings) for entry in self.world.entries() if entry.dataset_id == identifier]
+                if not items:
+                    raise ApiError(f"Error retrieving metadata: dataset {identifier} not found.", 404)
+                return json_reply(items[0])
+            case ["GET", "api", "1", "entities", "companies", company]:
+                return self._company(company)
+            case ["GET", "frontend", "build", "static", "js", "index.js"]:
+                return body_reply(script(settings).encode(), "application/javascript")
+        raise ApiError(f'No route found for "{method} {address.path}"', 404)
 
     def _company(self, company: str) -> Reply:
         """The company page's numbers; only two of its members are known (facts 2.4)."""

@@ -6,8 +6,6 @@ import json
 import re
 import uuid
 
-import pytest
-
 ITEMS = "/api/1/metastore/schemas/dataset/items"
 DATASET = "e6b17c6a-2534-4207-a4a1-6746a14911ff"
 COMPANIES = "1cf0c6c0-c377-466e-b78f-037b442559f8"
@@ -32,18 +30,11 @@ def test_the_catalogue_is_an_array_with_the_members_of_a_real_item(site):
     }
 
 
-@pytest.mark.parametrize("parameter", ["show-reference-ids", "show-reference-ids=false", "show_reference_ids=1"])
-def test_any_value_of_the_parameter_shows_reference_ids(site, parameter):
-    """Facts 1.8: the code only tests that the parameter is there; the id is the UUIDv5 of the distribution's JSON."""
-    plain = next(item for item in site.get(ITEMS).json if item["identifier"] == DATASET)
-    item = next(item for item in site.get(f"{ITEMS}?{parameter}").json if item["identifier"] == DATASET)
-    shown = item["distribution"][0]
-    text = "distribution:" + json.dumps(plain["distribution"][0], separators=(",", ":"))
-    assert shown["identifier"] == str(uuid.uuid5(uuid.NAMESPACE_DNS, text)) == site.distribution
-    assert shown["data"]["downloadURL"] == plain["distribution"][0]["downloadURL"]
-    assert item["theme"][0]["data"] == "General Payments"
-    assert item["publisher"]["data"] == {"name": "openpaymentsdata.cms.gov"}
-    assert "%modified" in item
+def test_the_distribution_id_follows_from_the_distribution(site):
+    """Facts 1.8: a UUIDv5 of its JSON."""
+    item = site.get(f"{ITEMS}/{DATASET}").json
+    text = "distribution:" + json.dumps(item["distribution"][0], separators=(",", ":"))
+    assert site.distribution == str(uuid.uuid5(uuid.NAMESPACE_DNS, text))
 
 
 def test_a_world_of_seven_years_has_the_seventy_four_datasets_of_the_real_catalogue(start):
@@ -72,19 +63,11 @@ def test_an_unknown_dataset_is_a_404_with_the_metastore_s_text(site):
     assert answer.json["status"] == 404
 
 
-def test_the_dictionary_describes_the_ninety_one_columns(site):
-    """Facts 1.8."""
-    described_by = site.get(f"{ITEMS}/{DATASET}").json["distribution"][0]["describedBy"]
-    answer = site.get(described_by.removeprefix("https://openpaymentsdata.cms.gov"))
-    assert len(answer.json["data"]["fields"]) == 91
-
-
 def test_the_script_lists_a_year_before_it_is_published(site):
     """Facts 2.1: the id is the dataset's; 2025 is listed and does not resolve."""
     script = site.get("/frontend/build/static/js/index.js").body.decode()
     found = dict(re.findall(r'PGYR(\d{4})\s*:\s*\[\s*\{\s*type:"generalPayments",\s*id:"([^"]+)"', script))
     assert found == {"2024": DATASET, "2025": "fb0b1734-1410-429d-92f6-3f4b35218e5e"}
-    assert len(script) > 10_000
     assert site.get(f"{QUERY}/{found['2024']}/0", results=False).status == 200
     assert site.get(f"{QUERY}/{found['2025']}/0", results=False).status == 404
 
@@ -110,22 +93,6 @@ def test_the_company_list_is_paged_filtered_and_sorted(start):
     everybody = site.get(f"{QUERY}/{COMPANIES}/0", results=False).json
     assert everybody["count"] == 3_000
     assert len(next(iter(everybody["schema"].values()))["fields"]) == 9
-
-
-def test_the_name_search_matches_words_and_other_columns_have_no_index_for_it(site):
-    """Facts 2.3, 1.6."""
-    everybody = site.get(f"{QUERY}/{COMPANIES}/0").json["results"]
-    name = everybody[0]["amgpo_making_payment_name"]
-    word = name.split()[0][:4].lower()
-    condition = {"property": "amgpo_making_payment_name", "operator": "match", "value": f"{word}*"}
-    found = site.get(f"{QUERY}/{COMPANIES}/0", conditions=[condition]).json["results"]
-    assert name in [row["amgpo_making_payment_name"] for row in found]
-    assert all(re.search(rf"\b{word}", row["amgpo_making_payment_name"], re.IGNORECASE) for row in found)
-    refused = site.query(conditions=[{"property": "recipient_city", "operator": "match", "value": "x"}])
-    assert refused.status == 400
-    assert refused.json["message"] == (
-        "You have attempted a fulltext match against a column that is not indexed for fulltext searching."
-    )
 
 
 def test_the_whole_world_has_foreign_payers_and_payers_that_the_list_lacks(start):
@@ -164,17 +131,6 @@ def test_the_company_page_leaves_out_years_without_rows(start):
     both = site.get("/api/1/entities/companies/100000000053").json["summaryByAvailableYear"]
     assert [year["programYear"] for year in both] == ["2022", "2024"]
     assert site.get("/api/1/entities/companies/1").status == 404
-
-
-@pytest.mark.parametrize(
-    ("dataset", "columns"),
-    [("2f15cb85-8887-4dcc-a318-1f8ec1d815b3", 252), ("9ac4f7f8-b6e4-4d80-8410-4aba7e71dd02", 30)],
-)
-def test_research_and_ownership_answer_in_their_own_columns(site, dataset, columns):
-    """Facts 3.4, 3.5."""
-    answer = site.get(f"{QUERY}/{dataset}/0/download", format="csv")
-    assert {len(row) for row in answer.table} == {columns}
-    assert len(answer.rows) == site.get(f"{QUERY}/{dataset}/0", results=False).json["count"] > 0
 
 
 def test_a_dataset_that_is_only_in_the_catalogue_has_no_storage(site):

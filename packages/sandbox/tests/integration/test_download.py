@@ -167,18 +167,6 @@ def test_the_older_line_streams_csv_only(start):
         assert answer.json["message"] == "Streaming not currently available for JSON responses"
 
 
-def test_the_newer_line_streams_json_too(site):
-    """Facts 1.7: data.json; members that are empty are dropped."""
-    query = {"conditions": [{"property": PAYER, "value": SMALL}]}
-    answer = site.get(f"{QUERY}/{site.distribution}/download", **query)
-    assert answer.headers["Content-Disposition"] == "attachment; filename=data.json"
-    assert answer.headers["Transfer-Encoding"] == "chunked"
-    assert list(answer.json) == ["results", "count", "schema", "query"]
-    assert len(answer.json["results"]) == answer.json["count"] == 300
-    without = site.get(f"{QUERY}/{site.distribution}/download", schema=False, count=False, **query)
-    assert list(without.json) == ["results", "query"]
-
-
 def test_without_a_schema_there_is_no_header_to_generate(site):
     """Facts 1.7: 200 all the same."""
     answer = site.download(TINY, schema=False)

@@ -139,32 +139,26 @@ def test_a_bad_answer_is_cached_under_its_url_alone(start):
     assert again.headers["Age"] == "0"
     assert len(site.download(LARGE, limit=1000).rows) == 400
     assert [entry["cached"] for entry in site.sandbox.ledger()] == [False, True, False]
-    site.sandbox.fault("cached_bad", count=1, params={"kind": "error_row"}, match="limit=999")
-    assert [site.download(LARGE, limit=999).rows[-1][0][:8] for _ in range(2)] == ["SQLSTATE"] * 2
 
 
 @pytest.mark.parametrize(
-    ("params", "changed", "width"),
+    ("change", "strange", "width"),
     [
-        ({"change": "rename", "column": "Record_ID", "to": "Record_Identifier"}, "Record_Identifier", 91),
-        ({"change": "add", "to": "Physician_NPI"}, "Physician_NPI", 92),
-        ({"change": "remove", "column": "Record_ID"}, None, 90),
+        ("rename", 1, 91),
+        ("add", 1, 92),
+        ("remove", 0, 90),
     ],
 )
-def test_a_drifted_header_has_rows_that_fit_it(start, params, changed, width):
+def test_a_drifted_header_has_rows_that_fit_it(start, change, strange, width):
     """Facts 3.2: the header depends on the publication."""
     site = start(company_rows=ROWS)
-    site.sandbox.fault("header_drift", params=params)
+    header = site.download(LARGE).table[0]
+    site.sandbox.fault("header_drift", params={"change": change})
     table = site.download(LARGE).table
     assert {len(row) for row in table} == {width}
-    assert changed is None or changed in table[0]
-    assert ("Record_ID" in table[0]) == (params["change"] == "add")
-    fields = site.query(results=False).json["schema"][site.distribution]["fields"]
-    assert len(fields) == 91
-    site.sandbox.clear_faults()
-    site.sandbox.fault("header_drift", params={**params, "schema": True})
-    fields = site.query(results=False).json["schema"][site.distribution]["fields"]
-    assert [field["description"] for field in fields.values()] == table[0]
+    assert len({*table[0]} - {*header}) == strange
+    assert len({*header} - {*table[0]}) == (0 if change == "add" else 1)
+    assert len(site.query(results=False).json["schema"][site.distribution]["fields"]) == 91
 
 
 def test_a_wrong_count_is_off_by_one(start):
@@ -212,14 +206,6 @@ def test_a_page_can_be_dropped_too(start, name):
         site.query()
 
 
-@pytest.mark.parametrize(("name", "rows", "ids"), [("short_rows", 39, 39), ("repeated_row", 40, 39)])
-def test_a_page_can_lose_or_repeat_rows(start, name, rows, ids):
-    site = start(company_rows={SMALL: 40})
-    site.sandbox.fault(name, params={"rows": 1})
-    results = site.query().json["results"]
-    assert (len(results), len({row["record_id"] for row in results})) == (rows, ids)
-
-
 def test_a_republication_can_come_between_two_requests(start):
     site = start()
     old = site.distribution
@@ -255,13 +241,6 @@ def test_a_match_need_not_know_how_the_client_encodes(start):
     site.sandbox.fault("http_500", match="conditions[0][property]")
     assert site.download(LARGE).status == 500
     assert site.download().status == 200
-
-
-def test_a_cached_bad_page_is_repeated_too(start):
-    site = start(company_rows={SMALL: 40})
-    site.sandbox.fault("cached_bad", count=1, params={"rows": 3})
-    assert [len(site.query(limit=100).json["results"]) for _ in range(2)] == [37, 37]
-    assert len(site.query(limit=101).json["results"]) == 40
 
 
 def test_probabilities_repeat_themselves_with_the_seed(start):

@@ -12,7 +12,7 @@ PAYER = "applicable_manufacturer_or_applicable_gpo_making_payment_id"
 LARGE, SMALL, TINY = "100000000053", "100000000066", "100000000144"
 QUERY = "/api/1/datastore/query"
 ITEMS = "/api/1/metastore/schemas/dataset/items"
-JANUARY = {"property": "date_of_payment", "operator": "between", "value": ["01/00/2024", "01/99/2024"]}
+JANUARY = {"property": "date_of_payment", "operator": "<", "value": "02"}
 
 
 def last(site):
@@ -97,7 +97,6 @@ def test_costs_delay_the_first_byte(start):
     [
         ("bytes_per_second_per_stream", 1e6, 0.12),
         ("bytes_per_second", 1e6, 0.12),
-        ("rows_per_second_per_stream", 2_000, 0.1),
     ],
 )
 def test_a_paced_stream_takes_its_time_and_loses_nothing(start, setting, rate, least):
@@ -143,14 +142,6 @@ def test_a_request_after_a_finished_one_is_alone(start):
     for _ in range(20):
         site.download(TINY)
         assert last(site)["concurrent"] == 1
-
-
-def test_connections_beyond_the_bound_wait_for_a_slot(start):
-    """They are served all the same, one after the other."""
-    site = start(max_connections=1)
-    with ThreadPoolExecutor(4) as pool:
-        assert [answer.status for answer in pool.map(site.download, [LARGE] * 4)] == [200] * 4
-    assert site.sandbox.summary()["max_concurrent"] == 1
 
 
 def test_the_summary_adds_the_ledger_up(start):
@@ -200,14 +191,15 @@ def test_what_the_methods_do_http_does_too(start):
     truth = site.get(f"/_sandbox/truth?year=2024&company_id={LARGE}&ids=true").json
     assert truth == site.sandbox.truth(2024, LARGE, ids=True)
     assert "ids" not in site.get("/_sandbox/truth?year=2024").json["companies"][LARGE]
-    set_now = site.post("/_sandbox/faults", {"name": "http_500", "count": 1, "match": "items"}).json
-    assert set_now == site.get("/_sandbox/faults").json == site.sandbox.faults()
+    assert site.post("/_sandbox/faults", {"name": "http_500", "count": 1, "match": "items"}).status == 200
+    (fault,) = site.get("/_sandbox/faults").json
+    assert [fault] == site.sandbox.faults()
     assert site.get(ITEMS).status == 500
     assert site.request("DELETE", "/_sandbox/faults").status == 200
     assert site.get("/_sandbox/faults").json == []
     assert site.request("DELETE", "/_sandbox/ledger").status == 200
-    assert site.post("/_sandbox/settings", {"dialect": "A", "blocked_agents": ["tests"]}).json["dialect"] == "A"
-    assert site.get(ITEMS).status == 403
+    assert site.post("/_sandbox/settings", {"dialect": "A", "degraded": True}).status == 200
+    assert site.get("/_sandbox/settings").json["dialect"] == site.sandbox.settings.dialect == "A"
     told = site.post("/_sandbox/republish", {"year": 2024, "changed": 0.1, "imported_share": 0.5}).json
     assert told["rows_in_table"] < told["rows"]
     assert site.post("/_sandbox/finish-import", {"year": 2024}).json["rows_in_table"] == told["rows"]
@@ -239,7 +231,7 @@ def test_other_paths_are_not_found(start):
 
 def test_memory_is_bounded_and_rows_come_back_the_same(start):
     """The least recently read rows are forgotten and made anew."""
-    site = start(memory_bytes=100_000)
+    site = start(rows_in_memory=410)
     first = sorted(site.download(LARGE).body.split(b"\n"))
     assert len(site.download().rows) == 441
     assert sorted(site.download(LARGE).body.split(b"\n")) == first

@@ -26,7 +26,7 @@ def ask(url: str, path: str) -> Any:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_prints_its_url_and_ends_with_zero_on_a_signal(number):
-    with serve("--rows", f"{LARGE}=50", "--seed", "3", "--warm") as process:
+    with serve("--set", f"company_rows={{'{LARGE}': 50}}", "--set", "seed=3", "--warm") as process:
         assert process.stdout is not None
         url = json.loads(process.stdout.readline())["url"]
         truth = ask(url, "/_sandbox/truth?year=2024")
@@ -37,8 +37,8 @@ def test_it_prints_its_url_and_ends_with_zero_on_a_signal(number):
 
 
 def test_options_become_settings_and_faults():
-    words = ["--year", "2023", "--year", "2024", "--scale", "0.0001", "--first-companies", "3", "--dialect", "A"]
-    words += ["--set", "bytes_per_second=2e6", "--set", "retry_after_form=date"]
+    words = ["--year", "2023", "--year", "2024", "--scale", "0.0001", "--first-companies", "3"]
+    words += ["--set", "dialect=A", "--set", "bytes_per_second=2e6", "--set", "retry_after_form=date"]
     words += ["--fault", "http_500:probability=0.05,match=/download", "--fault", "stall:count=1,seconds=0.5"]
     with serve(*words) as process:
         assert process.stdout is not None
@@ -58,7 +58,7 @@ def test_it_ends_when_the_process_it_was_started_for_is_gone():
     words = [sys.executable, "-c", "input()"]
     with (
         subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as parent,
-        serve("--rows", f"{LARGE}=1", "--parent-pid", str(parent.pid)) as process,
+        serve("--company", LARGE, "--parent-pid", str(parent.pid)) as process,
     ):
         assert process.stdout is not None
         assert process.stdout.readline()
@@ -67,7 +67,7 @@ def test_it_ends_when_the_process_it_was_started_for_is_gone():
 
 
 @pytest.mark.parametrize(
-    "words", [["--fault", "rain"], ["--fault", "stall:seconds"], ["--set", "scale=1"], ["--rows", "1"]]
+    "words", [["--fault", "rain"], ["--fault", "stall:seconds"], ["--set", "colour=red"], ["--set", "seed"]]
 )
 def test_a_wrong_option_is_told_and_ends_with_two(words):
     with serve(*words) as process:
@@ -81,6 +81,6 @@ def test_the_help_teaches_by_example():
     with serve("--help") as process:
         told, _ = process.communicate(timeout=20)
     assert process.returncode == 0
-    for line in ("--first-companies 20", "--rows 100000000053=300000 --warm", "--dialect A --set", "--parent-pid $$"):
+    for line in ("--first-companies 20", "--set dialect=A", "--fault stall:count=1,seconds=5", "--parent-pid $$"):
         assert "python -m sandbox serve" in told
         assert line in told

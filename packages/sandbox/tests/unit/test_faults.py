@@ -19,7 +19,7 @@ class ParseTest(TestCase):
                 "stall:count=3,after=2,seconds=1.5",
                 {"name": "stall", "count": 3, "after": 2, "params": {"seconds": 1.5}},
             ),
-            ("header_drift:schema=true,to=New", {"name": "header_drift", "params": {"schema": True, "to": "New"}}),
+            ("header_drift:change=add,now=true", {"name": "header_drift", "params": {"change": "add", "now": True}}),
             ("cut_body:match=2024", {"name": "cut_body", "match": "2024", "params": {}}),
         ]
         for text, expected in cases:

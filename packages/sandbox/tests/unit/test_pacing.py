@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from unittest import TestCase
 
-from sandbox.pacing import Bucket, Pace
-from sandbox.result import Data
-from sandbox.settings import Settings
+from sandbox.pacing import Bucket, portions
 
 
 class BucketTest(TestCase):
@@ -20,25 +18,19 @@ class BucketTest(TestCase):
         self.assertAlmostEqual(bucket.wait(100), 2.0, delta=0.05)
 
 
-class PaceTest(TestCase):
-    def test_unpaced_data_stays_whole(self):
-        data = Data(b"x" * 10**6, 1_000)
-        self.assertEqual(list(Pace(Bucket(None), Settings()).portions(data)), [(0.0, data)])
+class PortionsTest(TestCase):
+    def test_an_unpaced_body_stays_whole(self):
+        body = b"x" * 10**6
+        for buckets in ([], [Bucket(None), Bucket(None)]):
+            with self.subTest(buckets=len(buckets)):
+                self.assertEqual([(wait, bytes(part)) for wait, part in portions(body, buckets)], [(0.0, body)])
 
-    def test_portions_add_up_to_the_data(self):
+    def test_portions_add_up_to_the_body(self):
         body = bytes(range(256)) * 4_000
-        for settings in (
-            Settings(bytes_per_second_per_stream=1e9),
-            Settings(rows_per_second_per_stream=1e7),
-            Settings(bytes_per_second_per_stream=1e9, rows_per_second_per_stream=1e7),
-        ):
-            with self.subTest(settings=settings):
-                portions = [part for _, part in Pace(Bucket(2e9), settings).portions(Data(body, 1_777))]
-                self.assertEqual(b"".join(bytes(part.body) for part in portions), body)
-                self.assertEqual(sum(part.rows for part in portions), 1_777)
-                self.assertGreater(len(portions), 1)
+        parts = [bytes(part) for _, part in portions(body, [Bucket(2e6), Bucket(None)])]
+        self.assertEqual(b"".join(parts), body)
+        self.assertGreater(len(parts), 1)
 
     def test_the_slowest_bucket_decides(self):
-        settings = Settings(bytes_per_second_per_stream=1e6, rows_per_second_per_stream=10)
-        waits = [wait for wait, _ in Pace(Bucket(1e9), settings).portions(Data(b"x" * 100_000, 100))]
+        waits = [wait for wait, _ in portions(b"x" * 100_000, [Bucket(1e9), Bucket(1e4)])]
         self.assertAlmostEqual(max(waits), 10.0, delta=0.2)

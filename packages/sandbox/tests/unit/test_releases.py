@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from unittest import TestCase
 
@@ -40,14 +41,12 @@ class NextReleaseTest(TestCase):
     def test_every_publication_has_a_distribution_id_of_its_own(self):
         """UUID version 5; also where two fall on one day."""
         first = first_release(2024, {"a": 1})
-        second = next_release(first, modified="2026-01-23")
-        third = next_release(second, modified=date(2026, 1, 23))
-        ids = [release.distribution.id for release in (first, second, third)]
+        second = next_release(first)
+        third = replace(second, number=2)
+        ids = [release.distribution_id for release in (first, second, third)]
         self.assertEqual(len(set(ids)), 3)
         self.assertTrue(all(identifier[14] == "5" for identifier in ids))
-        self.assertRegex(
-            first.distribution.data["downloadURL"], r"PGYR2024_P06302025_\d{8}/OP_DTL_GNRL_PGYR2024_P06302025"
-        )
+        self.assertRegex(first.file()["downloadURL"], r"PGYR2024_P06302025_\d{8}/OP_DTL_GNRL_PGYR2024_P06302025")
 
     def test_new_ids_are_never_given_twice(self):
         release = first_release(2024, {"a": 1_000, "b": 1_000})
@@ -55,7 +54,7 @@ class NextReleaseTest(TestCase):
         for _ in range(3):
             release = next_release(release, added=0.1)
             for edit in release.edits.values():
-                given += range(edit.first_new_id, edit.first_new_id + edit.added)
+                given += edit.new_ids
         self.assertEqual(len(given), len(set(given)))
         self.assertEqual(len(given), 200 + 220 + 242)
 
@@ -64,3 +63,8 @@ class NextReleaseTest(TestCase):
         self.assertEqual(release.visible, {"a": 450, "b": 50})
         release.imported_share = 1.0
         self.assertEqual(release.visible, {"a": 900, "b": 100})
+
+    def test_ids_of_neighbours_and_years_never_meet(self):
+        rows = {"a": 40_000, "b": 40_000}
+        given = [edit.new_ids for year in (2023, 2024) for edit in first_release(year, rows).edits.values()]
+        self.assertEqual(len({number for ids in given for number in ids}), 160_000)

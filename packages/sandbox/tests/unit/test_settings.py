@@ -14,8 +14,8 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 class SettingsTest(TestCase):
     def test_run_time_settings_can_be_switched(self):
-        changed = Settings().switched({"dialect": "A", "blocked_agents": ["x"]})
-        self.assertEqual((changed.dialect, changed.blocked_agents), ("A", ("x",)))
+        changed = Settings().switched({"dialect": "A", "rows_limit": 9})
+        self.assertEqual((changed.dialect, changed.rows_limit), ("A", 9))
         self.assertEqual(Settings().dialect, "B")
 
     def test_what_makes_the_world_cannot(self):

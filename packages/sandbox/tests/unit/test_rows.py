@@ -7,7 +7,7 @@ from unittest import TestCase
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.runs import Run, cut, rotated, total
+from sandbox.rows import Run, cut, rotated, total
 
 RUNS = st.lists(
     st.one_of(
