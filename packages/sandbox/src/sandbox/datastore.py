@@ -19,7 +19,7 @@ from sandbox.payload import checked
 from sandbox.reply import Data, Headers, Reply, json_reply
 from sandbox.rows import total
 from sandbox.settings import Settings
-from sandbox.statement import Orders, Statement
+from sandbox.statement import Statement
 from sandbox.tables import Table
 from sandbox.world import STRANGER, World
 
@@ -31,7 +31,7 @@ class Datastore:
     """Answers to queries on the world's tables."""
 
     def __init__(self, world: World) -> None:
-        self._world, self._orders, self._turns = world, Orders(), count(1)
+        self._world, self._turns = world, count(1)
 
     def answer(
         self, settings: Settings, identifier: str, rest: list[str], payload: Mapping[str, Any], luck: Luck
@@ -51,7 +51,7 @@ class Datastore:
         table, scopes = self._open(identifier), ("download" if download else "count", "both")
         if luck.meet("conditions", lambda f: bool(query.get("conditions")) and f.param("scope", "download") in scopes):
             query["conditions"] = []
-        statement = Statement(table, query, self._orders, next(self._turns))
+        statement = Statement(table, query, next(self._turns))
         reply = _download(settings, statement, luck) if download else _page(statement, luck)
         reply.cost = statement.cost
         if luck.fault is not None and luck.fault.name in OF_BYTES:

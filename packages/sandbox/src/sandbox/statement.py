@@ -6,7 +6,7 @@ All columns are text under a collation that ignores case; order is the order of 
 from __future__ import annotations
 
 import operator
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
@@ -22,18 +22,14 @@ from sandbox.tables import Table
 _COMPARISONS = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
 _COMPARE: dict[str, Callable[[str, str], bool]] = dict(zip(OPERATORS, _COMPARISONS, strict=True))
 
-# An order by the record id is kept, so that the pages of one table are not sorted anew each time.
-_ORDERS_KEPT = 8
-Orders = OrderedDict[object, list[Run]]
-
 
 class Statement:
     """A checked query on a table. What the source finds when it builds the SQL is raised here already."""
 
-    def __init__(self, table: Table, query: dict[str, Any], orders: Orders, turn: int) -> None:
+    def __init__(self, table: Table, query: dict[str, Any], turn: int) -> None:
         """`turn` numbers the statements: it decides the order of rows that no sort decides."""
         self.table, self.query, self.cost = table, query, Counter(rows_skipped=0, rows_scanned=0, rows_sorted=0)
-        self._orders, self._turn = orders, turn
+        self._turn = turn
         self.miscounted = 0  # a fault adds this to the count, or to the count of one group
         self._conditions: list[Mapping[str, str]] = query.get("conditions", [])
         self._properties: list[Any] = query.get("properties") or list(table.titles)
@@ -111,20 +107,12 @@ class Statement:
 
     def _sorted(self, sorts: Sequence[tuple[int, bool]]) -> list[Run]:
         self.cost["rows_sorted"] += total(self._matching)
-        key = (self.table.version, str(self._conditions), tuple(sorts))
-        if key in self._orders:
-            return self._orders[key]
         # Rows that are equal under the sort stay in the order that the turn gives them.
         placed = [(run.part, row) for run in rotated(self._matching, self._turn) for row in run.rows]
         for column, descending in reversed(sorts):
             texts = {run.part: self.table.texts(run.part, column) for run in self._matching}
             placed.sort(key=lambda at: texts[at[0]][at[1]].lower(), reverse=descending)
-        runs = [Run(part, [row for _, row in rows]) for part, rows in groupby(placed, operator.itemgetter(0))]
-        if any(self.table.columns[column].name == "record_id" for column, _ in sorts):
-            self._orders[key] = runs
-            while len(self._orders) > _ORDERS_KEPT:
-                self._orders.popitem(last=False)
-        return runs
+        return [Run(part, [row for _, row in rows]) for part, rows in groupby(placed, operator.itemgetter(0))]
 
     def _page(self, runs: Sequence[Run]) -> list[Run]:
         offset, limit = self.query["offset"], self.query["limit"]

@@ -30,11 +30,6 @@ class Table:
     indexed: frozenset[int] = frozenset()  # columns a filter finds rows by, without examining others
     known: Callable[[str], Mapping[int, str]] = lambda _: {}  # columns with one text in all rows of a part
 
-    @property
-    def version(self) -> object:
-        """Changes whenever the rows do."""
-        return self.distribution_id, sum(self.parts.values())
-
     @cached_property
     def titles(self) -> dict[str, str]:
         """Header titles by machine name."""

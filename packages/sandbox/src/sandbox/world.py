@@ -137,14 +137,12 @@ class World:
         """What a complete and faithful copy of the current release must add up to."""
         release = self.releases[year][-1]
         chosen = [key for key, count in release.rows.items() if (count if company_id is None else key == company_id)]
-        shown = release.visible
         companies = {}
         for company in chosen:
             part = self.read(release, company)
             numbers = sorted(part.texts(position("general", "Record_ID")))
             companies[company] = {
                 "rows": release.rows[company],
-                "rows_in_table": shown.get(company, 0),
                 "ids_sha256": hashlib.sha256("\n".join(numbers).encode()).hexdigest(),
                 "content_hash": part.content_hash,
                 **({"ids": numbers} if ids else {}),

@@ -117,7 +117,7 @@ def test_a_half_imported_table_is_consistently_half(start):
 
     assert counts() == {LARGE: 1_600, SMALL: 360, TINY: 40}
     half = truth(site)
-    assert (half["rows"], half["rows_in_table"]) == (4_000, 1_600)
+    assert half["rows"] == 4_000
     site.sandbox.finish_import(2024)
     assert counts() == ROWS
     assert truth(site)["content_hash"] == half["content_hash"]
