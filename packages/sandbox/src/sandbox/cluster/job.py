@@ -1,14 +1,25 @@
-"""A Job: what its controller knows of it, and its status as the controller writes that."""
+"""A Job: what its controller knows of it, the pods it asks for, and its status as the controller writes that."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
+from sandbox.cluster.objects import JOBS, Thing, now, suffix
 from sandbox.cluster.pod import Pod
-from sandbox.cluster.policy import index_text
-from sandbox.cluster.resources import JOBS
-from sandbox.cluster.store import Thing, now
+
+_INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+def index_text(indexes: Iterable[int]) -> str:
+    """Indexes as Kubernetes writes them: 0, 1, 2, 3, 7 is "0-3,7"; two neighbours are "4,5"."""
+    runs: list[list[int]] = []
+    for index in sorted(indexes):
+        if not runs or runs[-1][-1] != index - 1:
+            runs.append([])
+        runs[-1].append(index)
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs)
 
 
 class Job(Thing):
@@ -16,76 +27,74 @@ class Job(Thing):
 
     def __init__(self, body: dict[str, Any]) -> None:
         super().__init__(JOBS, body)
+        self.spec: dict[str, Any] = body["spec"]
+        self.completions: int = self.spec["completions"]
+        self.indexed = self.spec["completionMode"] == "Indexed"
+        self.per_index: int | None = self.spec.get("backoffLimitPerIndex")
         self.pods: dict[str, Pod] = {}  # that exist, by name
-        self.active: dict[str, Pod] = {}  # neither ended nor being deleted
-        self.terminating: dict[str, Pod] = {}  # being deleted, not ended
-        self.succeeded = self.failed = 0
-        self.done: set[int] = set()
+        self.done: set[Any] = set()  # indexes, or names of pods
+        self.failed = 0
         self.failed_indexes: set[int] = set()
         self.index_failures: Counter[int] = Counter()
-        self.index_back_offs: Counter[int] = Counter()  # failures that count and those that are ignored
-        # A heap: the lowest first.
-        self.free_indexes = list(range(self.completions or 0)) if self.indexed else []
-        self.failures_in_row = 0  # since the last success
-        self.not_before = 0.0
-        self.quota_refusals = 0
+        # Back-offs, each by an index, by None for the whole Job, or by "create" for pods that are refused.
+        self.tries: Counter[int | str | None] = Counter()
+        self.backs_off: set[int | str | None] = set()
         self.verdict: tuple[str, str, str] | None = None  # Complete or Failed, reason, message
         self.conditions: list[dict[str, str]] = []
         self.started_at = self.completed_at = ""
-        self.starts = 0  # with each resumption; a deadline of an earlier one is void
-        self.queued = self.gone = False
-        self.finished_at = 0.0
+        self.gone = False
 
     @property
-    def spec(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.body["spec"]
-        return found
+    def alive(self) -> list[Pod]:
+        return [pod for pod in self.pods.values() if not pod.ended]
 
-    @property
-    def indexed(self) -> bool:
-        return bool(self.spec["completionMode"] == "Indexed")
+    def free_index(self) -> int | None:
+        """The lowest index that wants a pod now; none has a successor before it has ended."""
+        taken = self.done | self.failed_indexes | self.backs_off | {pod.index for pod in self.alive}
+        return next((index for index in range(self.completions) if index not in taken), None)
 
-    @property
-    def completions(self) -> int | None:
-        found: int | None = self.spec.get("completions")
-        return found
+    def new_pod(self, index: int | None) -> Pod:
+        """A pod as the Job controller asks for it."""
+        template = self.spec["template"]
+        stem = self.name if index is None else f"{self.name}-{index}"
+        own = {} if index is None else {_INDEX: str(index)}
+        owner = {**JOBS.head, "name": self.name, "uid": self.uid, "controller": True}
+        meta: dict[str, Any] = {"name": f"{stem}-{suffix()}", "namespace": self.namespace, "ownerReferences": [owner]}
+        for member in ("labels", "annotations"):
+            meta[member] = (template["metadata"].get(member) or {}) | own
+        pod = Pod({"metadata": meta, "spec": template["spec"]}, self, index)
+        self.pods[pod.name] = pod
+        return pod
 
-    @property
-    def per_index(self) -> int | None:
-        found: int | None = self.spec.get("backoffLimitPerIndex")
-        return found
+    def rule_for(self, pod: Pod) -> tuple[str, str]:
+        """Action and message of the first rule that fits a failed pod; empty ones leave it to the count of retries."""
+        code, where = (pod.terminated or {}).get("exitCode", 0), f"pod {pod.namespace}/{pod.name}"
+        for at, rule in enumerate(self.spec.get("podFailurePolicy", {}).get("rules", [])):
+            action, tail = rule["action"], f"matching {rule['action']} rule at index {at}"
+            codes, patterns = rule.get("onExitCodes"), rule.get("onPodConditions") or []
+            if codes and code and (code in codes["values"]) == (codes["operator"] == "In"):
+                return action, f"Container {pod.container['name']} for {where} failed with exit code {code} {tail}"
+            if pod.disruption and any(pattern["type"] == pod.disruption["type"] for pattern in patterns):
+                return action, f"P{where[1:]} has condition {pod.disruption['type']} {tail}"
+        return "", ""
 
-    @property
-    def replaces_terminating(self) -> bool:
-        return bool(self.spec["podReplacementPolicy"] == "TerminatingOrFailed")
+    def holds(self, *kinds: str) -> bool:
+        return any(condition["type"] in kinds for condition in self.conditions)
 
-    @property
-    def finished(self) -> bool:
-        return self.holds("Complete") or self.holds("Failed")
+    def condition(self, kind: str, reason: str, message: str) -> None:
+        """Write a condition, once."""
+        if not self.holds(kind):
+            told = {"type": kind, "status": "True", "reason": reason, "message": message}
+            self.conditions.append(told | {"lastTransitionTime": now()})
 
-    def holds(self, kind: str) -> bool:
-        return any(condition["type"] == kind and condition["status"] == "True" for condition in self.conditions)
-
-    def condition(self, kind: str, reason: str, message: str, *, status: str = "True") -> None:
-        """Write a condition, over the one of its kind if there is one."""
-        told = {"type": kind, "status": status, "reason": reason, "message": message}
-        times = {"lastProbeTime": now(), "lastTransitionTime": now()}
-        kept = [condition for condition in self.conditions if condition["type"] != kind]
-        self.conditions = [*kept, {key: value for key, value in told.items() if value} | times]
-
-    def render(self) -> None:
-        counts: dict[str, int] = {
-            "active": len(self.active),
-            "succeeded": self.succeeded,
-            "failed": self.failed,
-        }
-        status: dict[str, Any] = {key: count for key, count in counts.items() if count}
-        status |= {"ready": sum(pod.running for pod in self.active.values()), "terminating": len(self.terminating)}
-        status |= {"startTime": self.started_at} if self.started_at else {}
-        status |= {"completionTime": self.completed_at} if self.completed_at else {}
-        status |= {"conditions": self.conditions} if self.conditions else {}
-        if self.done:
-            status["completedIndexes"] = index_text(self.done)
+    def shown(self) -> dict[str, Any]:
+        active = [pod for pod in self.alive if not pod.deleting]
+        status: dict[str, Any] = {"active": len(active), "succeeded": len(self.done), "failed": self.failed}
+        status |= {"startTime": self.started_at, "completionTime": self.completed_at, "conditions": self.conditions}
+        status["completedIndexes"] = index_text(self.done) if self.indexed else ""
+        status = {key: value for key, value in status.items() if value}
+        status["ready"] = sum(pod.phase == "Running" for pod in active)
+        status["terminating"] = len(self.alive) - len(active)
         if self.per_index is not None:
             status["failedIndexes"] = index_text(self.failed_indexes)
-        self.body["status"] = status | {"uncountedTerminatedPods": {}}
+        return self.body | {"status": status}

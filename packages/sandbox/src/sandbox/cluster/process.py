@@ -1,81 +1,58 @@
-"""A container as a local process: started, signalled, waited for, the end of its output kept."""
+"""A container as a local process: started, signalled, waited for, its output kept in a file."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, cast
+from pathlib import Path
 
 _LOG_BYTES = 64 * 1024
-_LAST_WORDS_SECONDS = 5.0  # for a pipe that somebody outside the group holds open
 
 
 class Process:
     """A program in a folder and a process group of its own; `on_exit` is called once with its status."""
 
     def __init__(
-        self,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        folder: tempfile.TemporaryDirectory[str],
-        on_exit: Callable[[int], None],
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path, on_exit: Callable[[int], None]
     ) -> None:
-        self._log = bytearray()
-        self._lock = threading.Lock()
-        self._ended = False
-        self._folder, self._on_exit = folder, on_exit
-        self._popen = subprocess.Popen(
-            command,
-            env=dict(environment),
-            cwd=folder.name,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True, name=f"log-of-{self._popen.pid}")
+        self._lock, self._ended = threading.Lock(), False
+        self._folder, self._output, self._on_exit = folder, folder.with_suffix(".log"), on_exit
+        folder.mkdir()
+        with self._output.open("wb") as output:
+            self._popen = subprocess.Popen(
+                command,
+                env={"HOME": str(folder), "TMPDIR": str(folder), **environment},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self._waiter = threading.Thread(target=self._wait, daemon=True, name=f"end-of-{self._popen.pid}")
-        self._reader.start()
         self._waiter.start()
 
-    def terminate(self) -> None:
-        """SIGTERM to the program alone, as PID 1 of a container gets it."""
-        self._signal(os.kill, signal.SIGTERM)
-
-    def kill(self) -> None:
-        """SIGKILL to it and to everything it started."""
-        self._signal(os.killpg, signal.SIGKILL)
+    def signal(self, number: int) -> None:
+        """SIGTERM to the program alone, as PID 1 of a container gets it; SIGKILL to all that it started, too."""
+        with self._lock:
+            if not self._ended:  # until then the number is its own, if only a zombie's
+                (os.killpg if number == signal.SIGKILL else os.kill)(self._popen.pid, number)
 
     def join(self) -> None:
         self._waiter.join()
 
     def log(self) -> bytes:
-        with self._lock:
-            return bytes(self._log[-_LOG_BYTES:])
-
-    def _signal(self, send: Callable[[int, int], None], number: int) -> None:
-        with self._lock:
-            if not self._ended:  # until then the number is its own, if only a zombie's
-                send(self._popen.pid, number)
-
-    def _read(self) -> None:
-        pipe = cast("IO[bytes]", self._popen.stdout)
-        with pipe:
-            for data in iter(lambda: os.read(pipe.fileno(), 65536), b""):
-                with self._lock:
-                    self._log += data
-                    del self._log[: -2 * _LOG_BYTES]
+        with self._output.open("rb") as output:
+            output.seek(max(self._output.stat().st_size - _LOG_BYTES, 0))
+            return output.read(_LOG_BYTES)
 
     def _wait(self) -> None:
         os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT)
-        self.kill()  # what outlives PID 1 dies with it, and lets go of the pipe
+        self.signal(signal.SIGKILL)  # what outlives PID 1 dies with it
         with self._lock:
-            code = self._popen.wait()
-            self._ended = True
-        self._reader.join(_LAST_WORDS_SECONDS)
-        self._folder.cleanup()
+            code, self._ended = self._popen.wait(), True
+        shutil.rmtree(self._folder, ignore_errors=True)
         self._on_exit(code if code >= 0 else 128 - code)

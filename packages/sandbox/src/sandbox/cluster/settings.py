@@ -13,7 +13,6 @@ class Instant:
 
     exit_code: int = 0
     seconds: float = 0.0  # after its start
-    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,8 @@ class ClusterSettings:
     pod_start_seconds: float = 0.0  # ContainerCreating; an image pull and a start take 2 to 60 in earnest
     retry_seconds: float = 0.1  # before a failed pod's successor, doubling; 10 in earnest
     retry_seconds_max: float = 5.0  # 600 in earnest
-    kubelet_retry_seconds: float = 0.2  # ErrImagePull to ImagePullBackOff, and looking again for a missing ConfigMap
-    continue_seconds: float = 300.0  # how long a list's snapshot lives, as with etcd; 0 expires every token
+    continue_seconds: float = 300.0  # how long a list's `continue` token is good, as with etcd; 0 expires all
 
     port: int = 0  # always on loopback
-    seed: int = 7  # of names and faults
+    seed: int = 7  # of faults
     minor_version: int = 31  # what /version says

@@ -38,8 +38,8 @@ class Bench:
         body = self.body(name, code, **more)
         return self.batch.create_namespaced_job(NAMESPACE, body, field_validation="Strict")
 
-    def delete(self, name: str, **options: Any) -> None:
-        self.batch.delete_namespaced_job(name, NAMESPACE, **options)
+    def delete(self, name: str) -> None:
+        self.batch.delete_namespaced_job(name, NAMESPACE, propagation_policy="Background")
 
     def job(self, name: str) -> Any:
         return next((job for job in self.cluster.jobs() if job["metadata"]["name"] == name), None)
@@ -48,8 +48,8 @@ class Bench:
         return self.job(name)["status"]
 
     def pods(self, job: str) -> list[dict[str, Any]]:
-        owned = (pod for pod in self.cluster.pods() if pod["metadata"]["labels"]["job-name"] == job)
-        return sorted(owned, key=lambda pod: int(pod["metadata"]["resourceVersion"]))
+        """In the order of their making."""
+        return [pod for pod in self.cluster.pods() if pod["metadata"]["labels"]["job-name"] == job]
 
     def pod(self, job: str) -> Any:
         (found,) = self.pods(job)

@@ -37,17 +37,15 @@ def ask(bench, method, path, body=None, **headers):
 
 
 def test_a_created_job_comes_back_with_what_the_server_adds(endless):
-    created = endless.create("a", container={"image": "etl@sha256:00"})
+    created = endless.create("a")
     job = endless.batch.read_namespaced_job("a", NAMESPACE)
     assert (job.metadata.uid, job.kind, job.api_version) == (created.metadata.uid, "Job", "batch/v1")
-    assert job.metadata.resource_version
     assert job.metadata.creation_timestamp.tzinfo is not None
     assert (job.spec.parallelism, job.spec.completions, job.spec.backoff_limit) == (1, 1, 6)
-    assert (job.spec.completion_mode, job.spec.pod_replacement_policy) == ("NonIndexed", "TerminatingOrFailed")
-    assert job.spec.selector.match_labels == {"batch.kubernetes.io/controller-uid": job.metadata.uid}
-    assert job.spec.template.metadata.labels["batch.kubernetes.io/job-name"] == "a"
-    container = job.spec.template.spec.containers[0]
-    assert (container.image_pull_policy, container.termination_message_path) == ("IfNotPresent", "/dev/termination-log")
+    assert (job.spec.completion_mode, job.spec.suspend) == ("NonIndexed", False)
+    assert job.spec.template.spec.termination_grace_period_seconds == 30
+    labels = job.spec.template.metadata.labels
+    assert (labels["batch.kubernetes.io/job-name"], labels["app.kubernetes.io/name"]) == ("a", "py")
 
 
 def test_stored_objects_have_the_shape_that_kubernetes_publishes(start):
@@ -55,6 +53,8 @@ def test_stored_objects_have_the_shape_that_kubernetes_publishes(start):
     bench.create("a", "import sys; sys.exit(3)", backoffLimit=0, completions=2, parallelism=2, completionMode="Indexed")
     bench.ended("a")
     (job,) = bench.cluster.jobs()
+    bench.create("b", pod={"serviceAccountName": "nobody"})
+    bench.until(lambda: bench.messages("FailedCreate"))
     kubernetes_validate.validate({"kind": "Job", "apiVersion": "batch/v1", **job}, "1.31", strict=True)
     for pod in bench.cluster.pods():
         kubernetes_validate.validate({"kind": "Pod", "apiVersion": "v1", **pod}, "1.31", strict=True)
@@ -74,42 +74,26 @@ def test_a_dry_run_checks_everything_and_stores_nothing(endless):
     assert (code, reason) == (422, "Invalid")
     endless.create("a")
     assert refused(endless.batch.create_namespaced_job, NAMESPACE, body, dry_run="All")[:2] == (409, "AlreadyExists")
-    endless.delete("a", dry_run="All")
-    assert endless.job("a")
 
 
-# The client looks at bodies itself; these are sent past it.
 JOBS = "/apis/batch/v1/namespaces/etl/jobs"
 
 
-def test_an_unknown_field_is_refused_strictly_warned_of_or_dropped(endless):
+def test_an_unknown_field_is_refused_with_its_place(endless):
     body = endless.body("a", backofLimit=3, container={"comand": ["x"]})
     status, _, answer = ask(endless, "POST", f"{JOBS}?fieldValidation=Strict", body)
     told = json.loads(answer)
     assert (status, told["reason"]) == (400, "BadRequest")
     assert 'unknown field "spec.backofLimit"' in told["message"]
     assert 'unknown field "spec.template.spec.containers[0].comand"' in told["message"]
-    status, headers, _ = ask(endless, "POST", JOBS, body)
-    assert status == 201
-    assert len(headers.get_all("Warning")) == 2
-    assert "backofLimit" not in endless.job("a")["spec"]
-    body["metadata"]["name"] = "b"
-    assert ask(endless, "POST", f"{JOBS}?fieldValidation=Ignore", body)[1].get_all("Warning") is None
-
-
-def test_a_field_of_the_wrong_type_is_refused_in_any_case(endless):
-    wrong: list[dict[str, Any]] = [{"parallelism": "1"}, {"suspend": 1}, {"backoffLimit": True}]
-    for more in [*wrong, {"pod": {"containers": {}}}]:
-        status, _, answer = ask(endless, "POST", JOBS, endless.body("a", **more))
-        assert (status, json.loads(answer)["reason"]) == (400, "BadRequest")
-        assert "cannot unmarshal" in json.loads(answer)["message"]
+    assert endless.cluster.jobs() == []
 
 
 def test_a_name_is_taken_until_its_job_is_gone(endless):
     first = endless.create("a")
     code, reason, message = refused(endless.create, "a")
     assert (code, reason, message) == (409, "AlreadyExists", 'jobs.batch "a" already exists')
-    endless.delete("a", propagation_policy="Background")
+    endless.delete("a")
     assert endless.create("a").metadata.uid != first.metadata.uid
 
 
@@ -120,35 +104,39 @@ def test_lists_are_selected_by_labels(endless):
     for selector, expected in (
         ("run=1", "ab"),
         ("run==1,a", "a"),
-        ("run!=1", "cde"),
         ("run in (1, 3)", "abd"),
-        ("run notin (1,3),run", "c"),
-        ("!run", "e"),
-        ("run in (1),!b", "a"),
+        ("run,c", "c"),
+        ("run in (1,2),b", "b"),
         ("", "abcde"),
     ):
         found = endless.batch.list_namespaced_job(NAMESPACE, label_selector=selector).items
         assert "".join(job.metadata.name for job in found) == expected, selector
-    assert refused(endless.batch.list_namespaced_job, NAMESPACE, label_selector="run in 1")[0] == 400
-    found = endless.batch.list_job_for_all_namespaces(field_selector="metadata.name=c").items
-    assert [job.metadata.name for job in found] == ["c"]
+    for selector in ("run in 1", "run!=1", "!run"):
+        assert refused(endless.batch.list_namespaced_job, NAMESPACE, label_selector=selector)[0] == 400
+    assert refused(endless.batch.list_namespaced_job, NAMESPACE, field_selector="metadata.name=c")[0] == 400
 
 
-def test_pages_are_of_one_snapshot(endless):
+def test_events_are_selected_by_what_they_are_about(start):
+    bench = start(service_accounts=())
+    for name in "ab":
+        bench.create(name)
+    bench.until(lambda: len(bench.messages("FailedCreate")) >= 2)
+    found = bench.core.list_namespaced_event(NAMESPACE, field_selector="involvedObject.name=b").items
+    assert {event.involved_object.name for event in found} == {"b"}
+
+
+def test_pages_go_on_where_the_last_one_ended_whatever_has_gone_or_come(endless):
     for number in range(7):
         endless.create(f"j{number}", suspend=True)
     page = endless.batch.list_namespaced_job(NAMESPACE, limit=3)
-    assert page.metadata.remaining_item_count == 4
-    endless.delete("j5", propagation_policy="Background")
+    names = [job.metadata.name for job in page.items]
+    endless.delete("j2")
+    endless.delete("j5")
     endless.create("j9", suspend=True)
-    names, versions = [job.metadata.name for job in page.items], {page.metadata.resource_version}
-    for _ in range(2):
+    while page.metadata._continue:
         page = endless.batch.list_namespaced_job(NAMESPACE, limit=3, _continue=page.metadata._continue)
         names += [job.metadata.name for job in page.items]
-        versions.add(page.metadata.resource_version)
-    assert names == [f"j{number}" for number in range(7)]
-    assert len(versions) == 1
-    assert not page.metadata._continue
+    assert names == ["j0", "j1", "j2", "j3", "j4", "j6", "j9"]
 
 
 def test_a_token_that_is_too_old_is_gone(start):
@@ -158,44 +146,25 @@ def test_a_token_that_is_too_old_is_gone(start):
     page = bench.batch.list_namespaced_job(NAMESPACE, limit=1)
     asked = {"limit": 1, "_continue": page.metadata._continue}
     assert refused(bench.batch.list_namespaced_job, NAMESPACE, **asked)[:2] == (410, "Expired")
-    assert refused(bench.batch.list_namespaced_job, NAMESPACE, limit=1, _continue="x")[0] == 400
 
 
 def test_background_deletion_takes_the_pods_after_the_job(bench):
     bench.create("a", "import time; print('up', flush=True); time.sleep(600)")
     bench.says("a", "up")
-    status, _, answer = ask(bench, "DELETE", f"{JOBS}/a?propagationPolicy=Background")
-    assert (status, json.loads(answer)["status"]) == (200, "Success")
+    bench.delete("a")
     assert bench.job("a") is None
     bench.until(lambda: bench.pods("a") == [])
 
 
-def test_foreground_deletion_keeps_the_job_until_its_pods_are_gone(bench):
-    code = "import signal,time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
-    bench.create("a", code, pod={"terminationGracePeriodSeconds": 600})
-    bench.says("a", "up")
-    bench.delete("a", propagation_policy="Foreground")
-    assert bench.job("a")["metadata"]["finalizers"] == ["foregroundDeletion"]
-    assert bench.pod("a")["metadata"]["deletionTimestamp"]
-    status, reason, message = refused(bench.create, "a")
-    assert (status, reason) == (409, "AlreadyExists")
-    assert message.startswith("object is being deleted")
-    bench.core.delete_namespaced_pod(bench.pod("a")["metadata"]["name"], NAMESPACE, grace_period_seconds=1)
-    bench.until(lambda: bench.job("a") is None)
-    assert bench.pods("a") == []
-
-
-def test_orphans_live_on_and_that_is_the_default_of_this_version(endless):
-    for name, options in (("a", {"propagation_policy": "Orphan"}), ("b", {})):
-        endless.create(name)
-        endless.until(lambda name=name: "running" in endless.state(name))
-        endless.delete(name, **options)
-        assert endless.job(name) is None
-        assert "ownerReferences" not in endless.pod(name)["metadata"]
-        assert endless.pod(name)["status"]["phase"] == "Running"
-    endless.create("c")
-    headers = ask(endless, "DELETE", f"{JOBS}/c")[1]
-    assert "child pods are preserved by default" in headers["Warning"]
+def test_a_deletion_that_would_leave_pods_behind_is_refused(endless):
+    endless.create("a")
+    for policy in (None, "Orphan"):
+        options = {"propagation_policy": policy} if policy else {}
+        assert refused(endless.batch.delete_namespaced_job, "a", NAMESPACE, **options)[0] == 405
+    assert endless.job("a")
+    body = {"propagationPolicy": "Background"}
+    endless.batch.delete_namespaced_job("a", NAMESPACE, body=body)
+    assert endless.job("a") is None
 
 
 def test_a_collection_is_deleted_by_label(endless):
@@ -204,21 +173,15 @@ def test_a_collection_is_deleted_by_label(endless):
     endless.batch.delete_collection_namespaced_job(NAMESPACE, label_selector="run=1", propagation_policy="Background")
     endless.until(lambda: len(endless.cluster.pods()) == 1)
     assert [job["metadata"]["name"] for job in endless.cluster.jobs()] == ["c"]
-
-
-def test_a_deletion_can_be_meant_for_one_uid_only(endless):
-    endless.create("a")
-    body = {"preconditions": {"uid": "another"}, "propagationPolicy": "Background"}
-    assert refused(endless.batch.delete_namespaced_job, "a", NAMESPACE, body=body)[:2] == (409, "Conflict")
-    body["preconditions"] = {"uid": endless.job("a")["metadata"]["uid"]}
-    endless.delete("a", body=body)
-    assert endless.job("a") is None
+    endless.core.delete_collection_namespaced_pod(NAMESPACE, label_selector="job-name=none")
+    (pod,) = endless.cluster.pods()
+    endless.core.delete_collection_namespaced_pod(NAMESPACE, label_selector="batch.kubernetes.io/job-name in (c)")
+    endless.until(lambda: pod["metadata"]["name"] not in [one["metadata"]["name"] for one in endless.cluster.pods()])
 
 
 def test_what_is_not_there_is_not_found(endless):
     assert refused(endless.batch.read_namespaced_job, "a", NAMESPACE) == (404, "NotFound", 'jobs.batch "a" not found')
     assert refused(endless.core.read_namespaced_pod_log, "a", NAMESPACE)[2] == 'pods "a" not found'
-    assert refused(endless.batch.create_namespaced_job, "nowhere", endless.body("a"))[0] == 404
     assert refused(endless.core.list_node)[0] == 404
     assert refused(endless.core.create_namespaced_pod, NAMESPACE, {"metadata": {"name": "a"}})[0] == 405
     assert refused(endless.batch.list_namespaced_job, NAMESPACE, watch=True)[0] == 405
@@ -239,7 +202,7 @@ def test_a_right_that_is_denied_is_a_403_and_a_review_says_so(start):
     bench = start(denied=("create jobs", "get pods/log"))
     code, reason, message = refused(bench.create, "a")
     assert (code, reason) == (403, "Forbidden")
-    assert 'cannot create resource "jobs" in API group "batch" in the namespace "etl"' in message
+    assert 'User "stand-in" cannot create jobs in "etl"' in message
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     for verb, resource, sub, allowed in (
         ("create", "jobs", "", False),
@@ -252,20 +215,17 @@ def test_a_right_that_is_denied_is_a_403_and_a_review_says_so(start):
         assert (status, json.loads(answer)["status"]["allowed"]) == (201, allowed)
 
 
-def test_config_maps_and_secrets_are_created_and_read(endless):
-    endless.core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": "s"}, "stringData": {"KEY": "ü"}})
-    assert endless.core.read_namespaced_secret("s", NAMESPACE).data == {"KEY": "w7w="}
-    endless.core.create_namespaced_config_map(NAMESPACE, {"metadata": {"name": "c"}, "data": {"A": "1"}})
-    assert endless.core.read_namespaced_config_map("c", NAMESPACE).data == {"A": "1"}
-    assert endless.core.read_namespaced_service_account("default", NAMESPACE).metadata.name == "default"
-    assert refused(endless.core.read_namespaced_service_account, "other", NAMESPACE)[0] == 404
+def test_config_maps_and_secrets_are_those_of_the_settings(start):
+    bench = start(config_maps={"c": {"A": "1"}}, secrets={"s": {"KEY": "ü"}})
+    assert bench.core.read_namespaced_config_map("c", NAMESPACE).data == {"A": "1"}
+    assert bench.core.read_namespaced_secret("s", NAMESPACE).data == {"KEY": "w7w="}
+    assert [one.metadata.name for one in bench.core.list_namespaced_service_account(NAMESPACE).items] == ["default"]
+    assert refused(bench.core.read_namespaced_service_account, "other", NAMESPACE)[0] == 404
 
 
-def test_it_says_its_version_and_that_it_is_ready(start):
-    bench = start(minor_version=33)
-    status, _, answer = ask(bench, "GET", "/version")
+def test_it_says_its_version(start):
+    status, _, answer = ask(start(minor_version=33), "GET", "/version")
     assert (status, json.loads(answer)["minor"]) == (200, "33")
-    assert ask(bench, "GET", "/readyz")[::2] == (200, b"ok")
 
 
 @pytest.mark.parametrize(
@@ -315,12 +275,6 @@ def test_requests_are_counted_by_verb_and_resource(endless):
     endless.core.list_namespaced_pod(NAMESPACE)
     endless.until(lambda: "running" in endless.state("a"))
     endless.log("a")
-    endless.delete("a", propagation_policy="Background")
+    endless.delete("a")
     expected = {"create jobs": 1, "list jobs": 1, "list pods": 1, "get pods/log": 1, "delete jobs": 1}
     assert endless.cluster.calls == expected
-
-
-def test_a_body_that_is_no_json_object_is_a_bad_request(endless):
-    for body in ("[1]", "{"):
-        address = f"{endless.cluster.url}{JOBS}"
-        assert urllib3.request("POST", address, body=body).status == 400

@@ -29,15 +29,11 @@ def test_a_process_finds_its_variables_and_a_folder_of_its_own(start, tmp_path):
     )
     code = "import json,os; print(json.dumps([dict(os.environ), os.getcwd(), os.listdir()])); open('x','w').write('y')"
     env = [
-        {"name": "PLAIN", "value": "of $(ROWS) rows, $$(ROWS), $(NOTHING)"},
-        {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        {"name": "SPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
-        {"name": "JOB", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}}},
-        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "token"}}},
-        {"name": "TRIES", "valueFrom": {"configMapKeyRef": {"name": "limits", "key": "TRIES"}}},
-        {"name": "MAYBE", "valueFrom": {"configMapKeyRef": {"name": "no", "key": "no", "optional": True}}},
+        {"name": "PLAIN", "value": "of rows"},
+        {"name": "TRIES", "value": "4"},
+        {"name": "EMPTY"},
     ]
-    sources = [{"configMapRef": {"name": "limits"}}, {"prefix": "S_", "secretRef": {"name": "keys"}}]
+    sources = [{"configMapRef": {"name": "limits"}}, {"secretRef": {"name": "keys"}}]
     bench.create("a", code, container={"env": env, "envFrom": sources})
     bench.ended("a")
     found, folder, listed = json.loads(bench.log("a"))
@@ -54,13 +50,10 @@ def test_a_process_finds_its_variables_and_a_folder_of_its_own(start, tmp_path):
         "PATH": os.defpath,
         "LAKE": str(tmp_path),
         "ROWS": "10",
-        "TRIES": "3",
-        "S_token": "geheim",
-        "PLAIN": "of 10 rows, $(ROWS), $(NOTHING)",
-        "NAME": name,
-        "SPACE": NAMESPACE,
-        "JOB": "a",
-        "TOKEN": "geheim",
+        "TRIES": "4",
+        "token": "geheim",
+        "PLAIN": "of rows",
+        "EMPTY": "",
     }
 
 
@@ -150,34 +143,24 @@ def test_a_full_node_leaves_pods_unschedulable_until_there_is_room(start):
     (condition,) = bench.pod("b")["status"]["conditions"]
     assert (condition["type"], condition["status"], condition["reason"]) == ("PodScheduled", "False", "Unschedulable")
     assert "containerStatuses" not in bench.pod("b")["status"]
-    bench.delete("a", propagation_policy="Background")
+    bench.delete("a")
     bench.until(lambda: bench.status("b").get("ready"))
 
 
 def test_an_image_that_is_not_there_is_waited_for_without_end(bench):
     bench.create("a", container={"image": "elsewhere/etl:1"})
     bench.until(lambda: bench.state("a").get("waiting", {}).get("reason") == "ErrImagePull")
-    bench.until(lambda: bench.state("a")["waiting"]["reason"] == "ImagePullBackOff")
     assert bench.pod("a")["status"]["phase"] == "Pending"
-    assert any(text.startswith('Failed to pull image "elsewhere/etl:1"') for text in bench.messages("Failed"))
-    assert bench.messages("BackOff") == ['Back-off pulling image "elsewhere/etl:1"']
-    bench.delete("a", propagation_policy="Background")
+    assert 'image "elsewhere/etl:1"' in bench.messages("Failed")[0]
+    bench.delete("a")
     bench.until(lambda: bench.pods("a") == [])
 
 
-def test_a_missing_secret_keeps_the_container_from_being_made_until_it_is_there(bench):
-    bench.create("a", "import os; print(os.environ['K'])", container={"envFrom": [{"secretRef": {"name": "keys"}}]})
+@pytest.mark.parametrize(("member", "kind"), [("secretRef", "secret"), ("configMapRef", "configmap")])
+def test_a_missing_secret_or_config_map_keeps_the_container_from_being_made(bench, member, kind):
+    bench.create("a", container={"envFrom": [{member: {"name": "keys"}}]})
     bench.until(lambda: bench.state("a").get("waiting", {}).get("reason") == "CreateContainerConfigError")
-    assert bench.state("a")["waiting"]["message"] == 'secret "keys" not found'
-    bench.core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": "keys"}, "stringData": {"K": "v"}})
-    bench.ended("a")
-    assert bench.log("a") == "v\n"
-
-
-def test_a_program_that_is_not_there_is_a_start_error(bench):
-    bench.create("a", backoffLimit=0, container={"command": ["no-such-program"]})
-    assert bench.ended("a")[-1] == ("Failed", "BackoffLimitExceeded")
-    assert (bench.state("a")["terminated"]["reason"], bench.state("a")["terminated"]["exitCode"]) == ("StartError", 128)
+    assert bench.state("a")["waiting"]["message"] == f'{kind} "keys" not found'
 
 
 def test_a_pod_has_a_deadline_of_its_own(bench):
@@ -225,10 +208,12 @@ def test_a_disrupted_pod_is_asked_to_end_and_then_gone(bench, how, reason):
 
 
 def test_only_a_pod_that_is_there_is_disrupted_and_only_in_a_known_way(bench):
-    with pytest.raises(LookupError, match="no pod 'a'"):
+    with pytest.raises(LookupError, match="a"):
         bench.cluster.disrupt("a")
-    with pytest.raises(ValueError, match="drowned"):
-        bench.cluster.disrupt("a", "drowned")
+    bench.create("a", SLEEP)
+    bench.until(lambda: bench.pods("a"))
+    with pytest.raises(LookupError, match="drowned"):
+        bench.cluster.disrupt(bench.pod("a")["metadata"]["name"], "drowned")
 
 
 def test_disruption_at_random_strikes_a_share_of_the_pods(start):

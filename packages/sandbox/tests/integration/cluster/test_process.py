@@ -1,10 +1,8 @@
-"""The stand-in as a process, asked by kubectl where there is one."""
+"""The stand-in as a process."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +50,7 @@ def test_it_ends_when_the_process_it_was_started_for_is_gone():
 def test_options_become_faults():
     words = ["--instant", "0", "--fault", "http_503:count=1,after=1,match=list jobs"]
     with serve(*words) as process:
-        url = f"{told(process)['url']}/apis/batch/v1/jobs"
+        url = f"{told(process)['url']}/apis/batch/v1/namespaces/default/jobs"
         for code in (200, 503, 200):
             assert urllib3.request("GET", url, retries=False).status == code
         process.terminate()
@@ -65,41 +63,3 @@ def test_a_wrong_option_is_told_and_ends_with_two(words):
         assert process.returncode == 2
         assert "Error:" in said
         assert "Traceback" not in said
-
-
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-def test_kubectl_can_use_it(tmp_path):
-    manifest = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "hello"},
-        "spec": {
-            "template": {
-                "spec": {
-                    "restartPolicy": "Never",
-                    "containers": [{"name": "main", "image": "sh:1", "args": ["echo hello $WHO"]}],
-                }
-            }
-        },
-    }
-    path = tmp_path / "job.json"
-    path.write_text(json.dumps(manifest))
-    with serve("--image", "sh=/bin/sh -c", "--env", "WHO=world") as process:
-        environment = {**os.environ, "KUBECONFIG": told(process)["kubeconfig"], "HOME": str(tmp_path)}
-
-        def kubectl(*words):
-            command = ["kubectl", *words]
-            return subprocess.run(command, env=environment, text=True, timeout=60, capture_output=True, check=True)
-
-        kubectl("create", "--validate=false", "-f", str(path))
-        assert "hello" in kubectl("get", "jobs,pods").stdout
-        for _ in range(100):
-            events = kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").stdout
-            if "Completed" in events:
-                break
-        assert kubectl("logs", "job/hello").stdout == "hello world\n"
-        assert "Completed" in kubectl("describe", "job", "hello").stdout
-        assert kubectl("auth", "can-i", "create", "jobs").stdout == "yes\n"
-        kubectl("delete", "job", "hello", "--wait=false")
-        assert kubectl("get", "jobs", "-o", "name").stdout == ""
-        process.terminate()

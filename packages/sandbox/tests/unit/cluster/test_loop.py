@@ -26,19 +26,19 @@ class LoopTest(TestCase):
         self.loop.after(0.2, self.call("late"))
         self.loop.after(0.1, self.call("early"))
         for name in "abc":
-            self.loop.soon(self.call(name))
+            self.loop.after(0, self.call(name))
         self.wait(5)
         self.assertEqual(self.done, ["a", "b", "c", "early", "late"])
 
     def test_a_timer_that_is_far_away_keeps_nobody(self):
         self.loop.after(3600, self.call("never"))
-        self.loop.soon(self.call("a"))
+        self.loop.after(0, self.call("a"))
         self.wait(1)
 
     def test_a_bug_is_kept_and_the_next_call_comes_all_the_same(self):
         with contextlib.redirect_stderr(io.StringIO()) as told:
-            self.loop.soon(lambda: self.done.remove("b"))
-            self.loop.soon(self.call("a"))
+            self.loop.after(0, lambda: self.done.remove("b"))
+            self.loop.after(0, self.call("a"))
             self.wait(1)
         self.assertEqual(len(self.loop.bugs), 1)
         self.assertIn("ValueError", self.loop.bugs[0])

@@ -1,0 +1,80 @@
+"""The kinds of objects there are, one of them, and where all are kept."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object and what can be done with it."""
+
+    group: str
+    plural: str
+    kind: str
+    verbs: str = "get list"
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What an object says of its kind; in a list only the list does."""
+        return {"kind": self.kind, "apiVersion": f"{self.group}/v1" if self.group else "v1"}
+
+
+JOBS = Resource("batch", "jobs", "Job", "create delete deletecollection get list")
+PODS = Resource("", "pods", "Pod", "delete deletecollection get list")
+EVENTS = Resource("", "events", "Event")
+QUOTAS = Resource("", "resourcequotas", "ResourceQuota")
+ACCOUNTS = Resource("", "serviceaccounts", "ServiceAccount")
+CONFIG_MAPS = Resource("", "configmaps", "ConfigMap")
+SECRETS = Resource("", "secrets", "Secret")
+REVIEWS = Resource("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview", "create")
+RESOURCES = (JOBS, PODS, EVENTS, QUOTAS, ACCOUNTS, CONFIG_MAPS, SECRETS, REVIEWS)
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def suffix() -> str:
+    return uuid.uuid4().hex[:5]
+
+
+class Thing:
+    """One object. `body` has what was asked for, without kind and apiVersion."""
+
+    def __init__(self, resource: Resource, body: dict[str, Any]) -> None:
+        self.resource, self.body = resource, body
+        self.meta: dict[str, Any] = {"uid": str(uuid.uuid4()), **body["metadata"], "creationTimestamp": now()}
+        body["metadata"] = self.meta
+        self.name, self.namespace, self.uid = (str(self.meta[key]) for key in ("name", "namespace", "uid"))
+        self.labels: dict[str, str] = self.meta.get("labels") or {}
+
+    def shown(self) -> dict[str, Any]:
+        """The object as it is now, with its status."""
+        return self.body
+
+
+class Store:
+    """All objects. Not locked: whoever calls holds the cluster's lock."""
+
+    def __init__(self) -> None:
+        self._things: defaultdict[tuple[Resource, str], dict[str, Thing]] = defaultdict(dict)
+
+    def find(self, resource: Resource, namespace: str) -> dict[str, Thing]:
+        """The objects of a kind in a namespace, by name."""
+        return self._things[resource, namespace]
+
+    def add(self, thing: Thing) -> None:
+        self.find(thing.resource, thing.namespace)[thing.name] = thing
+
+    def warn(self, about: Thing, reason: str, message: str) -> None:
+        """Note an event; there are none here but those of type Warning."""
+        meta = {"name": f"{about.name}.{suffix()}{suffix()}", "namespace": about.namespace}
+        involved = {**about.resource.head, "name": about.name, "namespace": about.namespace, "uid": about.uid}
+        told: dict[str, Any] = {"type": "Warning", "reason": reason, "message": message, "count": 1}
+        told |= {"firstTimestamp": now(), "lastTimestamp": now()}
+        self.add(Thing(EVENTS, {"metadata": meta, "involvedObject": involved, **told}))
