@@ -108,6 +108,8 @@ def published(seed: int, year: int, company: str, before: Codes, edit: Edit) -> 
         while amounts[codes.payment[row]] == old:
             codes.payment[row] = rng.randrange(PAYMENTS)
         codes.mark[row] = _CHANGED
+    if not edit.new_ids:
+        return codes
     codes = Codes(*map(add, codes, _drawn(seed, year, company, edit, rng)))
     return codes.picked(sorted(range(len(codes.mark)), key=codes.date.__getitem__))
 
