@@ -30,12 +30,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a file, it sees its own folder only
+from tools import own_env
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "terraform"
 CACHE = ROOT / ".cache" / "terraform"
 COPY = CACHE / "source"
-CHECKOV = ROOT / ".cache" / "checkov"
-CHECKOV_VERSION = "3.3.30"
 # Where people and images keep a mirror of providers; a mirror is known by the folder it holds.
 MIRRORS = ("/opt/*", "/usr/share/*", "/usr/local/share/*", "/usr/share/terraform/*", "/usr/local/share/terraform/*")
 PROVIDER = "registry.terraform.io/hashicorp/aws"
@@ -264,7 +265,10 @@ def exists(url: str) -> bool:
 
 
 def check_scan(_tools: Tools) -> str:
-    program = install_checkov()
+    try:
+        program = own_env.program("checkov")
+    except own_env.NotThereError as error:
+        raise SkippedError(str(error)) from error
     done = subprocess.run(
         [str(program), "-d", str(COPY), "--framework", "terraform", "--output", "json", "--skip-download"],
         env=neutral(os.environ),
@@ -299,20 +303,6 @@ def suppressions() -> set[str]:
                 raise FailedError(f"{path.relative_to(COPY)}: {line} gives no reason")
             found.add(match[1])
     return found
-
-
-def install_checkov() -> Path:
-    """Checkov in an environment of its own: it pins much that our packages want newer."""
-    program, stamp = CHECKOV / "bin" / "checkov", CHECKOV / ".version"
-    if stamp.exists() and stamp.read_text() == CHECKOV_VERSION and program.exists():
-        return program
-    # Not `import venv`: run as a script, this folder comes first, and it has a venv.py of its own.
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(CHECKOV)], cwd=ROOT, check=True)
-    words = [str(CHECKOV / "bin" / "python"), "-m", "pip", "install", "-qq", f"checkov=={CHECKOV_VERSION}"]
-    if subprocess.run(words, check=False).returncode:
-        raise SkippedError("checkov cannot be installed from the package index here")
-    stamp.write_text(CHECKOV_VERSION)
-    return program
 
 
 PARTS: dict[str, Callable[[Tools], str]] = {
