@@ -20,8 +20,9 @@ from data_pipeline.open_payments.findings import (
     examine_each,
     status_of,
     summary_of,
+    word_for,
 )
-from etl_core.errors import DONE, PERMANENT, TEMPORARY, NotFoundError, PermanentError
+from etl_core.errors import NotFoundError, PermanentError
 from etl_core.kube.diagnosis import explain_job, explain_pod, phase_of_job
 from etl_core.kube.jobs import JobSpec, job_body
 
@@ -76,8 +77,7 @@ def examine(
     name = f"op-doctor-{uuid.uuid4().hex[:10]}"
     findings = ClusterDoctor(cluster, options, name=name, sleep=sleep).examine(say)
     status = status_of(findings)
-    words = {DONE.code: "held", PERMANENT.code: "not held", TEMPORARY.code: "no answer"}
-    return {"status": words[status], "of_cluster": summary_of(findings), "cluster": cluster.url}, status
+    return {"status": word_for(status), "of_cluster": summary_of(findings), "cluster": cluster.url}, status
 
 
 class ClusterDoctor:

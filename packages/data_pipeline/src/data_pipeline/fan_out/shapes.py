@@ -81,7 +81,7 @@ def per_company(run_id: str, release: Release, units: Sequence[Unit], *, streams
 
 def packed(run_id: str, release: Release, units: Sequence[Unit], *, ceiling: int, pods: int | None) -> FanOutPlan:
     """A few bins of equal weight per stream; the streams of all of them are the ceiling."""
-    count = min(pods or -(-ceiling // STREAMS_PER_POD), ceiling, max(1, len(units)))
+    count = _pods_for(units, ceiling, pods)
     streams = tuple(ceiling // count + (index < ceiling % count) for index in range(count))
     rates = Rates()
     bins: list[list[Unit]] = [[] for _ in streams]
@@ -110,7 +110,7 @@ def predict(
     """One process, packed, and per company, side by side."""
     seconds = [rates.seconds_of(unit) for unit in units]
     alone = _last_end(seconds, ceiling)
-    count = min(pods or -(-ceiling // STREAMS_PER_POD), ceiling, max(1, len(units)))
+    count = _pods_for(units, ceiling, pods)
     by_company: dict[str, float] = {}
     for unit, cost in zip(units, seconds, strict=True):
         by_company[unit.company_id] = by_company.get(unit.company_id, rates.pod_start_seconds) + cost
@@ -127,6 +127,11 @@ def choice_of(predicted: Sequence[Predicted]) -> Predicted:
     """The cheapest of those about as fast as the fastest."""
     fastest = min(one.seconds for one in predicted)
     return min((one for one in predicted if one.seconds <= AS_FAST * fastest), key=lambda one: one.pod_hours)
+
+
+def _pods_for(units: Sequence[Unit], ceiling: int, pods: int | None) -> int:
+    """So many as were asked for, else as few as the streams need; never one without a stream or a window."""
+    return min(pods or -(-ceiling // STREAMS_PER_POD), ceiling, max(1, len(units)))
 
 
 def _heaviest_first(unit: Unit) -> tuple[int, int, str, int]:

@@ -24,15 +24,13 @@ from data_pipeline.open_payments.findings import (
     examine_each,
     status_of,
     summary_of,
+    word_for,
 )
 from data_pipeline.open_payments.lake_doctor import LakeDoctor
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID, VOLATILE
 from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, cut, rows_of
 from data_pipeline.open_payments.witness import SUMMARY_TITLE, Witness, must_not_contradict
 from etl_core.errors import (
-    DONE,
-    PERMANENT,
-    TEMPORARY,
     DataError,
     PipelineError,
     UsageError,
@@ -86,7 +84,7 @@ def examine(
         except PipelineError as error:
             say(f"the report of the source could not be kept: {error}")
     status = status_of(findings)
-    fact["status"] = {DONE.code: "held", PERMANENT.code: "not held", TEMPORARY.code: "no answer"}[status]
+    fact["status"] = word_for(status)
     return fact, status
 
 

@@ -52,6 +52,11 @@ def status_of(findings: list[Finding]) -> int:
     return PERMANENT.code if True in broken else TEMPORARY.code if unanswered else DONE.code
 
 
+def word_for(status: int) -> str:
+    """The status of an examination as its fact says it."""
+    return {DONE.code: "held", PERMANENT.code: "not held", TEMPORARY.code: "no answer"}[status]
+
+
 def summary_of(findings: list[Finding]) -> dict[str, Any]:
     """How many held, and the ids of the others."""
     ids = {verdict: [one.assumption.id for one in findings if one.verdict == verdict] for verdict in get_args(Verdict)}

@@ -26,7 +26,7 @@ from etl_core.errors import (
     UnavailableError,
     UnreachableError,
 )
-from etl_core.kube.jobs import spec_digest
+from etl_core.kube.jobs import SPEC_DIGEST, spec_digest
 from etl_core.retry import Retry, parse_retry_after
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Cluster:
             there = self.job(name)
             if there is None:  # it ended and was removed between the two questions
                 raise UnavailableError(f"Job {name} was there and is gone again.") from None
-            theirs = there["metadata"].get("annotations", {}).get("openpayments.io/spec-sha256", "nothing")
+            theirs = there["metadata"].get("annotations", {}).get(SPEC_DIGEST, "nothing")
             if theirs != spec_digest(body):
                 raise ConflictError(
                     f"Job {name} exists in {self.namespace} and does something else: its spec has digest "
