@@ -154,7 +154,7 @@ def under_a_ceiling(folder: Path) -> list[dict[str, object]]:
 
 def with_the_ceiling_lifted(sizes: dict[str, int]) -> list[dict[str, object]]:
     """What the ways take with 50 streams, by the planner's own prediction."""
-    units = units_of([PlannedCompany(company_id=one, rows=count) for one, count in sizes.items()], set())
+    units = units_of([PlannedCompany(company_id=one, rows=count) for one, count in sizes.items()])
     ways = {one.way: one for one in predict(units, ceiling=MANY, max_in_flight=MANY, pods=None, rates=LIFTED)}
     by_id: dict[str, float] = {}
     for unit in sorted(units, key=lambda unit: (len(unit.company_id), unit.company_id)):

@@ -53,14 +53,13 @@ class Predicted:
     pod_hours: float
 
 
-def units_of(companies: Iterable[PlannedCompany], proved: set[str]) -> list[Unit]:
-    """The windows of what is not proved, heaviest first; the order is the same wherever it is computed."""
+def units_of(companies: Iterable[PlannedCompany]) -> list[Unit]:
+    """The windows of these slices, heaviest first; the order is the same wherever it is computed."""
     units = []
     for company in companies:
-        if company.company_id not in proved:
-            windows = cut(company.rows or 0)
-            rows = -(-(company.rows or 0) // len(windows))
-            units += [Unit(company_id=company.company_id, number=one.number, of=one.of, rows=rows) for one in windows]
+        windows = cut(company.rows or 0)
+        rows = -(-(company.rows or 0) // len(windows))
+        units += [Unit(company_id=company.company_id, number=one.number, of=one.of, rows=rows) for one in windows]
     return sorted(units, key=_heaviest_first)
 
 

@@ -74,7 +74,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         dry_run=asked.dry_run or asked.cancel,
     )
     context.run_id = prepared.plan.run_id
-    units = units_of(prepared.todo, set())
+    units = units_of(prepared.todo)
     in_flight = asked.max_in_flight or ceiling
     predicted = predict(units, ceiling=ceiling, max_in_flight=in_flight, pods=asked.pods, rates=Rates())
     if asked.dry_run:
