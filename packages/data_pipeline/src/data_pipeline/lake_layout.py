@@ -161,12 +161,13 @@ def report(run_id: str, year: int) -> str:
 
 def failure(run_id: str, company_id: str, attempt_id: str) -> str:
     """One attempt that proved nothing."""
-    return f"{failures(run_id)}company_id={checked_company_id(company_id)}/attempt-{attempt_id}.json"
+    return f"{failures(run_id, company_id)}attempt-{attempt_id}.json"
 
 
-def failures(run_id: str) -> str:
-    """Prefix of a run's failed attempts."""
-    return f"{_run(run_id)}/failures/"
+def failures(run_id: str, company_id: str | None = None) -> str:
+    """Prefix of a run's failed attempts, of all companies or of one."""
+    one = "" if company_id is None else f"company_id={checked_company_id(company_id)}/"
+    return f"{_run(run_id)}/failures/{one}"
 
 
 def totals(dataset: str, day: str) -> str:

@@ -20,6 +20,11 @@ class Unit(Value):
     of: int
     rows: int
 
+    @property
+    def rank(self) -> tuple[int, int, str, int]:
+        """Sorts units heaviest first, the same wherever it is asked."""
+        return (-self.rows, len(self.company_id), self.company_id, self.number)
+
 
 class FanOutPlan(Document):
     """Written once per run and shape. A worker is told where it lies, its digest, and the number of its bin."""
@@ -40,5 +45,5 @@ class FanOutPlan(Document):
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """All of them, bin by bin."""
-        return tuple(unit for bin_ in self.bins for unit in bin_)
+        """Those of all bins, heaviest first."""
+        return tuple(sorted((unit for bin_ in self.bins for unit in bin_), key=lambda unit: unit.rank))

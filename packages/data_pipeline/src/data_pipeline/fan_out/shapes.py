@@ -60,7 +60,7 @@ def units_of(companies: Iterable[PlannedCompany]) -> list[Unit]:
         windows = cut(company.rows or 0)
         rows = -(-(company.rows or 0) // len(windows))
         units += [Unit(company_id=company.company_id, number=one.number, of=one.of, rows=rows) for one in windows]
-    return sorted(units, key=_heaviest_first)
+    return sorted(units, key=lambda unit: unit.rank)
 
 
 def per_company(run_id: str, release: Release, units: Sequence[Unit], *, streams: int = 1) -> FanOutPlan:
@@ -68,7 +68,7 @@ def per_company(run_id: str, release: Release, units: Sequence[Unit], *, streams
     bins: dict[str, list[Unit]] = {}
     for unit in units:
         bins.setdefault(unit.company_id, []).append(unit)
-    ordered = sorted(bins.values(), key=lambda one: (-sum(unit.rows for unit in one), _heaviest_first(one[0])))
+    ordered = sorted(bins.values(), key=lambda one: (-sum(unit.rows for unit in one), one[0].rank))
     return FanOutPlan(
         run_id=run_id,
         shape="per-company",
@@ -131,10 +131,6 @@ def choice_of(predicted: Sequence[Predicted]) -> Predicted:
 def _pods_for(units: Sequence[Unit], ceiling: int, pods: int | None) -> int:
     """So many as were asked for, else as few as the streams need; never one without a stream or a window."""
     return min(pods or -(-ceiling // STREAMS_PER_POD), ceiling, max(1, len(units)))
-
-
-def _heaviest_first(unit: Unit) -> tuple[int, int, str, int]:
-    return (-unit.rows, len(unit.company_id), unit.company_id, unit.number)
 
 
 def _last_end(seconds: Sequence[float], slots: int) -> float:

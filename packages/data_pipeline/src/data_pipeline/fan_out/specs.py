@@ -88,10 +88,10 @@ def units_in(plan: FanOutPlan) -> tuple[str, ...]:
     return (ALL_BINS,) if plan.shape == "packed" else tuple(bin_[0].company_id for bin_ in plan.bins)
 
 
-def spec_of(plan: FanOutPlan, digest: str, unit: str, attempt: int, options: PodOptions) -> JobSpec:
-    """The Job of one unit. Its name depends on what it does, not on the run that wants it done."""
+def spec_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: PodOptions) -> JobSpec:
+    """The Job of the unit at that place of ``units_in``. Its name says what it does, not which run wants it done."""
     packed = plan.shape == "packed"
-    index = None if packed else units_in(plan).index(unit)
+    index, unit = (None, ALL_BINS) if packed else (number, plan.bins[number][0].company_id)
     release = plan.release
     args = ["run", "fan_out_worker", "--", "--plan", plan.run_id, "--shape", plan.shape, "--digest", digest]
     identity = {
@@ -125,9 +125,9 @@ def spec_of(plan: FanOutPlan, digest: str, unit: str, attempt: int, options: Pod
     return replace(spec, name=job_name(slug, *identity.values(), options.image, does, str(attempt)))
 
 
-def body_of(plan: FanOutPlan, digest: str, unit: str, attempt: int, options: PodOptions) -> dict[str, Any]:
+def body_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: PodOptions) -> dict[str, Any]:
     """The same as the API server takes it."""
-    return job_body(spec_of(plan, digest, unit, attempt, options))
+    return job_body(spec_of(plan, digest, number, attempt, options))
 
 
 def _grace(env: Mapping[str, str]) -> int:

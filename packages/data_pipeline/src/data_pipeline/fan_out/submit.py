@@ -8,6 +8,7 @@ on; run two, and they adopt each other's Jobs.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,8 @@ class Submitter:
         self._clock = clock
         self._audits = Audits(store, plan.release)
         self._units = specs.units_in(plan)
-        self._companies = {unit.company_id: 0 for unit in plan.units}
+        self._numbers = {unit: number for number, unit in enumerate(self._units)}
+        self._companies: Counter[str] = Counter()  # and their rows
         for unit in plan.units:
             self._companies[unit.company_id] += unit.rows
         self._selector = specs.selector_of(plan.release, plan.shape)
@@ -178,7 +180,7 @@ class Submitter:
                 _log.error("nothing further is launched", because=str(error))
 
     def _body(self, unit: str, attempt: int) -> dict[str, Any]:
-        return specs.body_of(self._plan, self._digest, unit, attempt, self._options)
+        return specs.body_of(self._plan, self._digest, self._numbers[unit], attempt, self._options)
 
     def _launch(self, decision: Decision) -> None:
         for unit, attempt in () if self._known.stopped else decision.create:
@@ -236,8 +238,9 @@ class Submitter:
         """A worker that ended by itself has said in the lake what was wrong, better than a status can."""
         if not why.started or not why.reason.startswith("exit_"):
             return why
-        for attempt in reversed(read_attempts(self._store, self._plan.run_id)):
-            if attempt.final and job.unit in (attempt.company_id, specs.ALL_BINS):
+        company_id = None if job.unit == specs.ALL_BINS else job.unit
+        for attempt in reversed(read_attempts(self._store, self._plan.run_id, company_id=company_id)):
+            if attempt.final:
                 return Diagnosis(attempt.reason, attempt.detail, "", started=True, temporary=attempt.temporary)
         return why
 

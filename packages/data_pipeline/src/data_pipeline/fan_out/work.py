@@ -9,13 +9,13 @@ same index and takes its claims up. A claim proves nothing; that a window is don
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.audits import write_attempt
-from data_pipeline.open_payments.crew import Crew, Outcome
+from data_pipeline.open_payments.crew import Crew, Outcome, SliceWork
 from data_pipeline.open_payments.download import reason_of
 from data_pipeline.open_payments.facts import Attempt, PlannedCompany, WindowFact
 from etl_core.errors import PipelineError, TemporaryError
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from data_pipeline.fan_out.facts import FanOutPlan, Unit
     from data_pipeline.open_payments.audits import Audits
-    from data_pipeline.open_payments.crew import SliceWork
     from data_pipeline.open_payments.download import WindowTask
     from data_pipeline.open_payments.facts import Audit, SliceAudit
     from etl_core.lake import ObjectStore
@@ -65,10 +64,18 @@ class Claims:
         }
 
 
+class PlannedSlices(SliceWork, Protocol):
+    """Slices whose cut the plan says: pods that see other counts of one must not see other windows."""
+
+    def open(self, company: PlannedCompany, of: int | None = None) -> list[WindowTask]:
+        """So many windows of a slice, with their expected counts."""
+        ...
+
+
 class _Part:
     """Some windows of some slices, as a crew works on them."""
 
-    def __init__(self, units: Sequence[Unit], slices: SliceWork, audits: Audits, claims: Claims | None) -> None:
+    def __init__(self, units: Sequence[Unit], slices: PlannedSlices, audits: Audits, claims: Claims | None) -> None:
         self._numbers: dict[str, set[int]] = {}
         for unit in units:
             self._numbers.setdefault(unit.company_id, set()).add(unit.number)
@@ -81,15 +88,10 @@ class _Part:
         """Those of the slice's windows that are this pod's to prove."""
         numbers, of = self._numbers[company.company_id], self._of[company.company_id]
         if self._claims is not None:
-            # Claims are of the plan's windows, whatever the slice is cut into now.
             numbers = {one for one in sorted(numbers) if self._claims.take(company.company_id, one, of)}
         if not numbers:
             return []
-        tasks = self._slices.open(company)
-        if len(tasks) != of:
-            # The count is not the planned one, so neither is the cut: whoever has the first window does all.
-            return tasks if 1 in numbers else []
-        return [task for task in tasks if task.window.number in numbers]
+        return [task for task in self._slices.open(company, of) if task.window.number in numbers]
 
     def prove(self, task: WindowTask) -> Audit:
         """One window."""
@@ -97,7 +99,7 @@ class _Part:
 
     def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit | None:
         """Close the slice if all its windows are proved, by whomever; None if some are not yet."""
-        of = parts[0].window.of if parts else self._of[company.company_id]
+        of = self._of[company.company_id]
         found = {part.window.number: part for part in parts}
         for number in range(1, of + 1):
             if number not in found:
@@ -115,7 +117,7 @@ class Worker:
         self,
         plan: FanOutPlan,
         index: int,
-        slices: SliceWork,
+        slices: PlannedSlices,
         store: ObjectStore,
         audits: Audits,
         *,
@@ -163,7 +165,6 @@ class Worker:
         free = [unit for unit in left if (unit.company_id, f"part-{unit.number}-of-{unit.of}") not in taken]
         if not free:
             free = [unit for unit in left if claims.is_ours(unit.company_id, unit.number, unit.of)]
-        free.sort(key=lambda unit: (-unit.rows, unit.company_id, unit.number))
         # Several pods come to help at the same moment: each begins at another place.
         start = self._index * self._streams % max(1, len(free))
         return (free[start:] + free[:start])[: self._streams]

@@ -93,7 +93,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         plan, digest = _written(context, prepared, asked, shape, units)
         pods = _pods(context, asked)
         if asked.print_only:
-            _print_list([specs.body_of(plan, digest, unit, 1, pods) for unit in specs.units_in(plan)])
+            _print_list([specs.body_of(plan, digest, number, 1, pods) for number in range(len(specs.units_in(plan)))])
             return DONE.code
         submitter = _submitter(context, asked, plan, digest, pods, in_flight)
         context.begin(prepared.plan.run_id)

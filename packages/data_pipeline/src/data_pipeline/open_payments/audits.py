@@ -151,9 +151,11 @@ def write_attempt(store: ObjectStore, attempt: Attempt) -> None:
     store.put_new(key, attempt.to_bytes())
 
 
-def read_attempts(store: ObjectStore, run_id: str, *, leave_out: Collection[str] = ()) -> list[Attempt]:
-    """The failed attempts of a run but those of the companies to leave out, in the order of their time."""
-    listed = (entry.key for entry in store.list(lake_layout.failures(run_id)))
+def read_attempts(
+    store: ObjectStore, run_id: str, *, company_id: str | None = None, leave_out: Collection[str] = ()
+) -> list[Attempt]:
+    """The failed attempts of a run, or of one company in it, but those of companies to leave out; by their time."""
+    listed = (entry.key for entry in store.list(lake_layout.failures(run_id, company_id)))
     found = [
         _parsed(Attempt, store.get(key) or b"", key) for key in listed if lake_layout.company_of(key) not in leave_out
     ]

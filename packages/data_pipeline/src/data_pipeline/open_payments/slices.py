@@ -9,7 +9,7 @@ import structlog
 from data_pipeline.open_payments import query
 from data_pipeline.open_payments.download import WindowFetcher, WindowTask, release_still_there
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID
-from data_pipeline.open_payments.windows import Window, cut, rows_of
+from data_pipeline.open_payments.windows import Window, cut, rows_of, tiles
 from etl_core.errors import DataError, TemporaryError, UnavailableError, UnreachableError
 from etl_core.telemetry import Tally
 
@@ -62,8 +62,8 @@ class Slices:
         self._now = now
         self._progress = progress
 
-    def open(self, company: PlannedCompany) -> list[WindowTask]:
-        """The windows of the slice and the source's count for each.
+    def open(self, company: PlannedCompany, of: int | None = None) -> list[WindowTask]:
+        """The windows of the slice and the source's count for each; ``of`` says how many, else its count does.
 
         One grouped count by date gives the counts of all windows of a slice that is cut; where the
         source answers none, each window is counted when its turn comes.
@@ -73,7 +73,7 @@ class Slices:
         with release_still_there():
             if rows is None:
                 rows = self._source.count(self._release.distribution_id, self._conditions(company), tally)
-            windows, expected = self._cut(company, rows, tally)
+            windows, expected = self._cut(company, rows, of, tally)
         tasks = [self._task(company, window, expected.get(window.number)) for window in windows]
         tasks[0].tally.add(tally)
         return tasks
@@ -153,11 +153,13 @@ class Slices:
     def _conditions(self, company: PlannedCompany) -> tuple[query.Condition, ...]:
         return self.conditions_of(self._columns, company.company_id)
 
-    def _cut(self, company: PlannedCompany, rows: int, tally: Tally) -> tuple[tuple[Window, ...], dict[int, int]]:
+    def _cut(
+        self, company: PlannedCompany, rows: int, of: int | None, tally: Tally
+    ) -> tuple[tuple[Window, ...], dict[int, int]]:
         """The windows and the count of each; counts that disagree are asked for anew before they are doubted."""
         counted = 0
         for _ in range(COUNTS_TRIED):
-            windows = cut(rows)
+            windows = cut(rows) if of is None else tiles(of)
             if len(windows) == 1:
                 return windows, {1: rows}
             by_date = self._by_date(company, tally)

@@ -40,8 +40,12 @@ class Window:
 
 
 def cut(rows: int) -> tuple[Window, ...]:
-    """The windows of a slice of ``rows`` rows: equal numbers of days, as many as rows ask for."""
-    of = min(max(1, -(-rows // ROWS_PER_WINDOW)), DAYS)
+    """The windows of a slice of ``rows`` rows: as many as rows ask for."""
+    return tiles(min(max(1, -(-rows // ROWS_PER_WINDOW)), DAYS))
+
+
+def tiles(of: int) -> tuple[Window, ...]:
+    """So many windows, of equal numbers of days."""
     edges = [_month_and_day(round(number * DAYS / of)) for number in range(of)]
     lows = ["", *edges[1:]]
     highs = [*edges[1:], ""]

@@ -77,5 +77,7 @@ class APlan(unittest.TestCase):
         self.assertEqual(self.plan.proved_of({A: 1}), {A})
         self.assertEqual(plan.proved_of({}), set())
 
-    def test_has_its_units_bin_by_bin(self):
-        self.assertEqual([unit.company_id for unit in self.plan.units], [A, B, C])
+    def test_has_the_units_of_all_its_bins_heaviest_first(self):
+        bins = (a_unit(A, rows=9), a_unit("20", rows=5)), (a_unit(C, rows=9), a_unit(B, 2, 2, rows=5))
+
+        self.assertEqual([unit.company_id for unit in a_fan_out(*bins).units], [A, C, "20", B])

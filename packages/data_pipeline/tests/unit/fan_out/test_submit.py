@@ -250,7 +250,7 @@ class ASubmitter(FleetCase):
 
     def test_shares_the_work_with_another_of_another_run(self):
         fleet = self.fleet()
-        other = specs.body_of(fleet.plan.model_copy(update={"run_id": "r2"}), "e" * 64, A, 1, OPTIONS)
+        other = specs.body_of(fleet.plan.model_copy(update={"run_id": "r2"}), "e" * 64, 0, 1, OPTIONS)
         fleet.api.add(other)
 
         self.assertEqual(fleet.run().created, 2)
@@ -615,8 +615,8 @@ class Sweeping(FleetCase):
         self.swept.programs = dict.fromkeys((A, B, C), lambda: None)
         self.selector = specs.selector_of(self.swept.plan.release, "per-company")
         self.cluster = self.swept.api.cluster(self.swept.sleep)
-        for unit in (A, B, C):
-            self.swept.api.add(specs.body_of(self.swept.plan, DIGEST, unit, 1, OPTIONS))
+        for number in range(3):
+            self.swept.api.add(specs.body_of(self.swept.plan, DIGEST, number, 1, OPTIONS))
         self.swept.api.step()
 
     def sweep(self) -> int:
@@ -654,7 +654,7 @@ class Sweeping(FleetCase):
 
     def test_leaves_other_releases_and_shapes_alone(self):
         other = self.swept.plan.model_copy(update={"release": a_release(year=2023)})
-        self.swept.api.add(specs.body_of(other, DIGEST, A, 1, OPTIONS))
+        self.swept.api.add(specs.body_of(other, DIGEST, 0, 1, OPTIONS))
 
         self.sweep()
 

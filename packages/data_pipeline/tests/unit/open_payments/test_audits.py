@@ -162,6 +162,13 @@ class Attempts(AuditsCase):
 
         self.assertEqual([one.company_id for one in read_attempts(self.store, "r1", leave_out={OTHER})], [COMPANY])
 
+    def test_of_one_company_are_read_without_the_others(self):
+        write_attempt(self.store, an_attempt(COMPANY))
+        self.store.put(f"{lake_layout.failures('r1', COMPANY + '0')}attempt-0.json", b"not to be read")
+
+        (attempt,) = read_attempts(self.store, "r1", company_id=COMPANY)
+        self.assertEqual(attempt.company_id, COMPANY)
+
     def test_that_cannot_be_read_are_data_errors(self):
         self.store.put(f"{lake_layout.failures('r1')}company_id=1/attempt-0.json", b"{}")
 

@@ -7,7 +7,7 @@ from data_pipeline.open_payments.facts import Audit, PlannedCompany, SliceAudit
 from data_pipeline.open_payments.query import Condition
 from data_pipeline.open_payments.schema import PAYER_ID
 from data_pipeline.open_payments.slices import SliceMovedError, Slices
-from data_pipeline.open_payments.windows import Window, cut
+from data_pipeline.open_payments.windows import Window, cut, tiles
 from etl_core.errors import BlockedError, TemporaryError, UnreachableError
 from etl_core.telemetry import Tally
 from packages.data_pipeline.tests.unit.fakes import (
@@ -68,8 +68,8 @@ class SlicesCase(WorldCase):
             progress=self.world.progress,
         )
 
-    def opened(self, rows: int | None, *, trusted: bool = True) -> list[WindowTask]:
-        return self.slices(trusted=trusted).open(PlannedCompany(company_id=COMPANY, rows=rows))
+    def opened(self, rows: int | None, *, trusted: bool = True, of: int | None = None) -> list[WindowTask]:
+        return self.slices(trusted=trusted).open(PlannedCompany(company_id=COMPANY, rows=rows), of)
 
 
 class OpenSmall(SlicesCase):
@@ -118,6 +118,13 @@ class OpenLarge(SlicesCase):
         self.assertEqual([task.window.of for task in tasks], [2, 2])
         self.assertEqual(self.site.kinds(), ["groups", "count", "groups"])
         self.assertEqual(tasks[0].tally.requests, 3)
+
+    def test_is_cut_as_it_is_told_whatever_its_count_is_now(self):
+        for of in (1, 2, 3):
+            with self.subTest(of=of):
+                tasks = self.opened(120_001, of=of)
+                self.assertEqual([task.window for task in tasks], list(tiles(of)))
+                self.assertEqual(sum(task.expected or 0 for task in tasks), 120_001 if of == 1 else 60_001)
 
     def test_is_not_cut_where_the_new_count_is_small(self):
         self.site.fault("groups", sends({"results": []}))
