@@ -2,7 +2,7 @@
 
 The cluster is the sandbox's stand-in: its pods are real processes on this machine, so what is
 compared is planning, claiming, waiting and looking, not a cloud's nodes. What the ways take with
-50 streams and real nodes is predicted (``fan_out.shapes``), and said so.
+50 streams is predicted here for a whole year (``fan_out.shapes``); ``lifted`` measures a quarter of it.
 """
 
 from __future__ import annotations
@@ -99,6 +99,11 @@ class PodClock:
     @property
     def pods(self) -> int:
         return len(self._seen)
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the pod that was there longest, from its making."""
+        return max(times[1] - times[0] for times in self._seen.values())
 
     def _look(self) -> None:
         while not self._stop.wait(0.2):
@@ -244,7 +249,8 @@ def leave_an_audit(lake: Path, release: Release, company_id: str) -> None:
 
 def real_sizes() -> dict[str, int]:
     """Rows of each company in the year."""
-    return dict(directory(Settings(years=(int(YEAR),), scale=1.0)).rows[int(YEAR)])
+    rows = directory(Settings(years=(int(YEAR),), scale=1.0)).rows[int(YEAR)]
+    return {company: count for company, count in rows.items() if count}
 
 
 def main() -> list[dict[str, object]]:
