@@ -44,7 +44,6 @@ from data_pipeline.open_payments.facts import (
     Selection,
     SliceAudit,
     SliceResult,
-    WindowFact,
 )
 from data_pipeline.open_payments.pipeline import Pipeline
 from data_pipeline.open_payments.schema import CHANGE_TYPE, DATE_OF_PAYMENT, PAYER_ID, PUBLICATION_DATE, RECORD_ID
@@ -568,7 +567,7 @@ def an_audit(company_id: str = COMPANY, *, number: int = 1, of: int = 1, **chang
     values: dict[str, Any] = {
         "release": release,
         "company_id": company_id,
-        "window": WindowFact(number=number, of=of, low="", high=""),
+        "window": Window(number, of, "", ""),
         "key": f"{prefix}/part-{number}-of-{of}.csv",
         "url": "http://site.test/download",
         "condition": f"payer = {company_id}",
@@ -603,7 +602,7 @@ def an_attempt(company_id: str = COMPANY, **changes: Any) -> Attempt:
         "run_id": "r1",
         "release": a_release(),
         "company_id": company_id,
-        "window": WindowFact(number=1, of=1, low="", high=""),
+        "window": Window(1, 1, "", ""),
         "attempt": 1,
         "reason": "rows_missing",
         "detail": "2 records, the source counts 3",
@@ -678,7 +677,7 @@ def a_manifest(*results: SliceResult, **changes: Any) -> Manifest:
 
 def a_task(resolved: Resolved, company_id: str = COMPANY, **changes: Any) -> WindowTask:
     """The whole slice of a company as one window, its count not known."""
-    values: dict[str, Any] = {"window": Window(1, 1), "expected": None, "run_id": "r1"} | changes
+    values: dict[str, Any] = {"window": Window(1, 1, "", ""), "expected": None, "run_id": "r1"} | changes
     return WindowTask(release=resolved.release, columns=resolved.table.columns, company_id=company_id, **values)
 
 

@@ -18,7 +18,7 @@ from array import array
 from dataclasses import dataclass, field
 from itertools import compress, islice
 from operator import not_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from etl_core.dialect import LONGEST_RECORD_LINES, parse_record, records_of, write_fields
 from etl_core.outline import outline_of
@@ -46,7 +46,8 @@ class Layout:
 
     ``key`` names the column whose values are unique; ``equal`` the value a column must have
     in every record; ``between`` a column and the half-open text range ``[low, high)`` it must
-    lie in (an empty bound is open); ``volatile`` the columns left out of the content hash.
+    lie in (an empty bound is open); ``volatile`` the columns left out of the content hash;
+    ``mark`` a column whose value is handed out with each record.
     ``other_header`` are other names under which the same columns may come.
     """
 
@@ -56,6 +57,15 @@ class Layout:
     equal: Mapping[str, str] = field(default_factory=dict)
     between: tuple[str, str, str] | None = None
     volatile: frozenset[str] = frozenset()
+    mark: str = ""
+
+
+class Record(NamedTuple):
+    """What a reader hands out of one record; ``digest`` is the SHA-256 that the content hash sums up."""
+
+    key: bytes
+    mark: bytes | None
+    digest: bytes
 
 
 @dataclass(frozen=True)
@@ -121,9 +131,12 @@ class RecordReader:
     ``header`` (differs from the layout's), ``error_row`` (one field where a record belongs: the
     source writes its exceptions so), ``width``, ``malformed``, ``truncated``, ``foreign``
     (a record that does not meet the condition), ``repeated_key``.
+
+    With ``handing_out`` the records themselves are to be had, too: ``take`` them between two feeds.
+    They are to be trusted only once ``finish`` has accepted the stream.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, handing_out: bool = False) -> None:
         self._width = len(layout.header)
         column = {name: index for index, name in enumerate(layout.header)}
         self._layout = layout
@@ -135,7 +148,11 @@ class RecordReader:
             self._between = (column[name], low.encode(), high.encode())
         self._volatile = frozenset(column[name] for name in layout.volatile)
         bounded = self._between[0] if self._between else None
+        self._mark = column[layout.mark] if layout.mark else None
+        self._taken: list[Record] | None = [] if handing_out else None
         self._outline = outline_of(self._width, self._equal, self._key, bounded, self._volatile)
+        if handing_out and self._mark:
+            self._outline = None  # of many records at once only the first column is known
         self._sha256 = hashlib.sha256()
         self._received = 0
         self._records = 0
@@ -158,6 +175,11 @@ class RecordReader:
     def received(self) -> int:
         """Bytes fed so far."""
         return self._received
+
+    def take(self) -> list[Record]:
+        """The records read since this was last asked, those that are hard to read out of their order."""
+        taken, self._taken = self._taken or [], []
+        return taken
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream, cut anywhere."""
@@ -240,6 +262,9 @@ class RecordReader:
         self._content = (self._content + sum(map(int.from_bytes, digests))) % _MODULUS
         self._keys.add_all(keys)
         self._records += len(records)
+        if self._taken is not None:
+            marks = [None if self._mark is None else raw[: raw.index(b",")] for raw in records]
+            self._taken += map(Record, keys, marks, digests)
         return True
 
     def _take_singly(self, lines: bytes) -> bytes:
@@ -270,6 +295,8 @@ class RecordReader:
         digest = hashlib.sha256(write_fields(steady)).digest()
         self._content = (self._content + int.from_bytes(digest, "big")) % _MODULUS
         self._records += 1
+        if self._taken is not None:
+            self._taken.append(Record(fields[self._key], None if self._mark is None else fields[self._mark], digest))
 
     def _foreign(self, index: int, found: bytes, wanted: str) -> RecordError:
         name = self._layout.header[index]

@@ -1,8 +1,9 @@
 import hashlib
 import itertools
 import unittest
+from dataclasses import replace
 
-from etl_core.records import LONGEST_RECORD_BYTES, KeySet, Layout, RecordError, RecordReader, Summary
+from etl_core.records import LONGEST_RECORD_BYTES, KeySet, Layout, Record, RecordError, RecordReader, Summary
 from packages.etl_core.tests.support.tables import content_hash, php_csv
 
 HEADER = ("type", "id", "company", "date", "name", "published")
@@ -446,3 +447,42 @@ class TheKeysOfAStream(unittest.TestCase):
         self.assertEqual(keys._others, [])
         keys.add_all([b"01", b"1000000000000000000", b"", b"x"])
         self.assertEqual(keys._others, [b"01", b"1000000000000000000", b"", b"x"])
+
+
+class WhatItHandsOut(ReadingCase):
+    ROWS = (
+        record(1),
+        record(2, name="O'Neil, Ann"),
+        record(3, name='a 5" nail', kind="ADD"),
+        record(4, name="two\nlines"),
+        record(5, name='a 5\\" nail, long'),
+        record(6, name="C:\\dir\\x"),
+        record(7, name="\N{SNOWMAN}", kind="", published=""),
+        record(8, kind="NEW, 2"),
+    )
+
+    def taken(self, body: bytes, *cuts: int, layout: Layout) -> list[Record]:
+        reader = RecordReader(layout, handing_out=True)
+        found = []
+        for start, end in itertools.pairwise([0, *cuts, len(body)]):
+            reader.feed(body[start:end])
+            found += reader.take()
+        summary = reader.finish()
+        total = sum(int.from_bytes(one.digest) for one in found) % 2**256
+        self.assertEqual((len(found), f"{total:064x}"), (summary.records, summary.content_hash))
+        return sorted(found)
+
+    def test_is_key_mark_and_digest_of_every_record_in_either_dialect_however_cut(self):
+        marks = [(row[1].encode(), row[0].encode()) for row in self.ROWS]
+        for backslash in (False, True):
+            body = csv_of(*self.ROWS, backslash=backslash)
+            for cut in range(len(body) + 1):
+                found = self.taken(body, cut, layout=replace(LAYOUT, mark="type"))
+                self.assertEqual([(one.key, one.mark) for one in found], marks)
+        digest = hashlib.sha256(b'2,100,2024-05-06,"O\'Neil, Ann"').digest()
+        self.assertEqual(found[1].digest, digest)
+
+    def test_has_a_mark_wherever_its_column_stands_and_none_where_none_is_asked_for(self):
+        body = csv_of(*self.ROWS)
+        for mark, values in [("date", {b"2024-05-06"}), ("", {None})]:
+            self.assertEqual({one.mark for one in self.taken(body, layout=replace(LAYOUT, mark=mark))}, values)

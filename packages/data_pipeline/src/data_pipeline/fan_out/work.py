@@ -17,7 +17,8 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.audits import write_attempt
 from data_pipeline.open_payments.crew import Crew, Outcome, SliceWork
 from data_pipeline.open_payments.download import reason_of
-from data_pipeline.open_payments.facts import Attempt, PlannedCompany, WindowFact
+from data_pipeline.open_payments.facts import Attempt, PlannedCompany
+from data_pipeline.open_payments.windows import Window
 from etl_core.errors import PipelineError, TemporaryError
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def failed_attempt(
         run_id=plan.run_id,
         release=plan.release,
         company_id=company_id,
-        window=WindowFact(number=1, of=1, low="", high=""),
+        window=Window(1, 1, "", ""),
         attempt=1,
         reason=reason,
         detail=detail,

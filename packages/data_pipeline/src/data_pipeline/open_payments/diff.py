@@ -15,12 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.audits import Audits
 from data_pipeline.open_payments.runs import READERS, read_manifest, read_schema
-from data_pipeline.open_payments.schema import CHANGE_TYPE, RECORD_ID, VOLATILE
-from etl_core.dialect import write_fields
 from etl_core.errors import ConflictError, DataError, NotFoundError, UsageError
 from etl_core.lake import content_of
-from etl_core.records import RecordError
-from etl_core.rows import verified_rows
+from etl_core.records import RecordError, RecordReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,11 +25,11 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.facts import Audit, Release, SliceAudit
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
-    from etl_core.rows import Row
+    from etl_core.records import Layout, Record
 
 Verdict = Literal["added", "changed", "unchanged"]
 # What CMS's own column says happened to a record since the publication before.
-CLAIMS: dict[str, Verdict] = {"NEW": "added", "ADD": "added", "CHANGED": "changed", "UNCHANGED": "unchanged"}
+CLAIMS: dict[bytes, Verdict] = {b"NEW": "added", b"ADD": "added", b"CHANGED": "changed", b"UNCHANGED": "unchanged"}
 MOST_EXAMPLES = 5
 # Reports of one pair that differ, because more slices were proved in between.
 MOST_REPORTS = 1000
@@ -85,32 +82,6 @@ def pair_of(known: Sequence[Named], older: str | None, newer: str | None) -> tup
     return known[first], known[last]
 
 
-class Record(NamedTuple):
-    """What is compared. ``digest`` is the first 8 bytes of the SHA-256 that the content hash sums up."""
-
-    record_id: str
-    change_type: str | None
-    digest: int
-
-
-def records_of(rows: Iterator[Row], titles: Sequence[str]) -> Iterator[Record]:
-    """The records of a part with these columns; its header may give them other names."""
-    key, last = titles.index(RECORD_ID), len(titles) - 1
-    mark = titles.index(CHANGE_TYPE) if CHANGE_TYPE in titles else None
-    volatile = {index for index, title in enumerate(titles) if title in VOLATILE}
-    _, header = next(rows, (b"", []))
-    if len(header) != len(titles):
-        raise RecordError("header", f"{len(header)} columns, its release has {len(titles)}")
-    for raw, fields in rows:
-        if volatile == {0, last} and raw[:1] != b'"' and raw[-1:] != b'"':
-            steady = raw[raw.index(b",") + 1 : raw.rindex(b",")]
-        else:
-            kept = (text for index, text in enumerate(fields) if index not in volatile)
-            steady = write_fields([text.encode("utf-8", "surrogateescape") for text in kept])
-        digest = int.from_bytes(hashlib.sha256(steady).digest()[:8])
-        yield Record(fields[key], None if mark is None else fields[mark], digest)
-
-
 class Digests:
     """The records of the older slice: 17 bytes each, in two arrays in the order of the first.
 
@@ -119,7 +90,7 @@ class Digests:
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
-        entries = sorted(_number_of(one.record_id) << 64 | one.digest for one in records)
+        entries = sorted(_number_of(one.key) << 64 | int.from_bytes(one.digest[:8]) for one in records)
         self._ids = array("Q", (entry >> 64 for entry in entries))
         self._digests = array("Q", (entry & (1 << 64) - 1 for entry in entries))
         self._seen = bytearray(len(entries))
@@ -130,19 +101,18 @@ class Digests:
 
     def verdict_on(self, record: Record) -> Verdict:
         """What became of a record of the newer slice."""
-        number = _number_of(record.record_id)
+        number = _number_of(record.key)
         at = bisect_left(self._ids, number)
         if at == len(self._ids) or self._ids[at] != number:
             return "added"
         self._seen[at] = min(self._seen[at] + 1, 2)
-        return "unchanged" if self._digests[at] == record.digest else "changed"
+        return "unchanged" if self._digests[at] == int.from_bytes(record.digest[:8]) else "changed"
 
 
-def _number_of(record_id: str) -> int:
-    if len(record_id) <= 18 and record_id.isascii() and record_id.isdigit() and record_id[0] != "0":
+def _number_of(record_id: bytes) -> int:
+    if len(record_id) <= 18 and record_id.isdigit() and record_id[:1] != b"0":
         return int(record_id)
-    digest = hashlib.sha256(record_id.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8]) | 1 << 63
+    return int.from_bytes(hashlib.sha256(record_id).digest()[:8]) | 1 << 63
 
 
 @dataclass
@@ -166,12 +136,13 @@ def difference(company_id: str, older: Digests | None, newer: Iterable[Record], 
     for record in newer:
         verdict: Verdict = "unchanged" if older is None else older.verdict_on(record)
         counts[verdict] += 1
-        if record.change_type is None:
+        if record.mark is None:
             disagreements = None
-        elif disagreements is not None and CLAIMS.get(record.change_type) != verdict:
+        elif disagreements is not None and CLAIMS.get(record.mark) != verdict:
             disagreements += 1
             if disagreements <= MOST_EXAMPLES:
-                notes.append(f"record {record.record_id} says {record.change_type}, is {verdict}")
+                key, claim = (text.decode("utf-8", "surrogateescape") for text in (record.key, record.mark))
+                notes.append(f"record {key} says {claim}, is {verdict}")
     if older is not None and older.asked(2):
         raise DataError(f"record ids of company {company_id} stand in several parts of the newer release.")
     removed = 0 if older is None else older.asked(0)
@@ -238,7 +209,7 @@ class Comparison:
     ) -> None:
         self._store = store
         self._pair = pair
-        self._titles = [read_schema(store, one.release).titles for one in pair]
+        self._columns = [read_schema(store, one.release) for one in pair]
         self._progress = progress
         self._check_stop = check_stop
 
@@ -286,7 +257,7 @@ class Comparison:
             done = Difference(company_id, note=f"proved in {only.release.name} only")
             unread = [only]
         elif older.content_hash != newer.content_hash:
-            remark = "" if self._titles[0] == self._titles[1] else "the columns of the releases differ"
+            remark = "" if self._columns[0].titles == self._columns[1].titles else "the columns of the releases differ"
             done = difference(company_id, Digests(self._records(0, older)), self._records(1, newer), remark)
             unread = []
         elif check_change_type:
@@ -301,19 +272,21 @@ class Comparison:
     def _records(self, side: int, audit: SliceAudit) -> Iterator[Record]:
         for part in audit.parts:
             try:
-                yield from records_of(verified_rows(self._chunks(part), part.sha256), self._titles[side])
+                yield from self._records_of(part, self._columns[side].layout(part.company_id, part.window))
             except RecordError as error:
                 raise DataError(
                     f"{self._store.url}/{part.key} is not the part that its audit proves: {error.detail}.",
                     advice="Restore it from another copy of the lake.",
                 ) from error
 
-    def _chunks(self, part: Audit) -> Iterator[bytes]:
-        received = shown = 0
+    def _records_of(self, part: Audit, layout: Layout) -> Iterator[Record]:
+        reader = RecordReader(layout, handing_out=True)
         for chunk in self._store.read(part.key):
             self._check_stop()
-            yield chunk
-            received += len(chunk)
-            rows = part.records * received // part.bytes  # near enough for a bar
-            self._progress.advance(rows=rows - shown, bytes_read=len(chunk))
-            shown = rows
+            reader.feed(chunk)
+            taken = reader.take()
+            yield from taken
+            self._progress.advance(rows=len(taken), bytes_read=len(chunk))
+        found = reader.finish().sha256
+        if found != part.sha256:
+            raise RecordError("changed", f"the bytes have sha256 {found}, proved was {part.sha256}")

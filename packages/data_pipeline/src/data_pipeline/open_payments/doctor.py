@@ -358,7 +358,7 @@ class SourceDoctor:
         return either(bool(listed), f"{_joined(listed)}.", "it names no year of General Payments.")
 
     def _of(self, company_id: str) -> tuple[query.Condition, ...]:
-        return query.slice_conditions(self._name(PAYER_ID), company_id)
+        return query.conditions_of(self._table.columns, company_id)
 
     def _page(self, limit: int) -> dict[str, Any]:
         key = self._name(RECORD_ID)
@@ -366,7 +366,7 @@ class SourceDoctor:
 
     def _window_count(self, number: int) -> int:
         window = cut(ROWS_PER_WINDOW + 1)[number]
-        conditions = query.window_conditions(self._of(self._large), self._name(DATE_OF_PAYMENT), window)
+        conditions = query.conditions_of(self._table.columns, self._large, window)
         return self._source.count(self._table.distribution_id, conditions)
 
     def _fetch(self, company_id: str, **how: Any) -> _Got:  # noqa: ANN401 - as ``download`` takes it

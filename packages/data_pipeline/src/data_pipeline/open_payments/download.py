@@ -20,11 +20,10 @@ from data_pipeline import __version__
 from data_pipeline.open_payments import query
 from data_pipeline.open_payments.answers import Answer, Pages, Shown, write_answer
 from data_pipeline.open_payments.audits import keys_of, write_attempt
-from data_pipeline.open_payments.facts import Attempt, Audit, WindowFact
-from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID, VOLATILE
+from data_pipeline.open_payments.facts import Attempt, Audit
 from etl_core.errors import BlockedError, ConflictError, NotFoundError, PermanentError, TemporaryError
 from etl_core.files import explained
-from etl_core.records import Layout, RecordError, RecordReader, Summary
+from etl_core.records import RecordError, RecordReader, Summary
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.windows import Window
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
+    from etl_core.records import Layout
     from etl_core.retry import Retry
 
 Strategy = Literal["auto", "window", "pages"]
@@ -94,28 +94,12 @@ class WindowTask:
     @property
     def conditions(self) -> tuple[query.Condition, ...]:
         """What the source is asked for."""
-        columns = self.columns
-        whole = query.slice_conditions(columns.name_of(PAYER_ID), self.company_id)
-        return query.window_conditions(whole, columns.name_of(DATE_OF_PAYMENT), self.window)
+        return query.conditions_of(self.columns, self.company_id, self.window)
 
     @property
     def layout(self) -> Layout:
         """What every record of the answer must look like."""
-        dates = None if self.window.is_whole_slice else (DATE_OF_PAYMENT, self.window.low, self.window.high)
-        return Layout(
-            header=self.columns.titles,
-            other_header=self.columns.names,
-            key=RECORD_ID,
-            equal={PAYER_ID: self.company_id},
-            between=dates,
-            volatile=VOLATILE.intersection(self.columns.titles),
-        )
-
-    @property
-    def window_fact(self) -> WindowFact:
-        """The window as it stands in audits."""
-        window = self.window
-        return WindowFact(number=window.number, of=window.of, low=window.low, high=window.high)
+        return self.columns.layout(self.company_id, self.window)
 
 
 @dataclass(frozen=True)
@@ -290,7 +274,7 @@ class WindowFetcher:
         audit = Audit(
             release=task.release,
             company_id=task.company_id,
-            window=task.window_fact,
+            window=task.window,
             generation=task.generation,
             key=key,
             url=fetched.url,
@@ -350,7 +334,7 @@ class WindowFetcher:
             run_id=task.run_id,
             release=task.release,
             company_id=task.company_id,
-            window=task.window_fact,
+            window=task.window,
             attempt=number,
             reason=reason_of(error),
             detail=found.detail if found else str(error),

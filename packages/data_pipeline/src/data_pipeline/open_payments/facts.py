@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from data_pipeline.open_payments.windows import Window
+
 Verdict = Literal["proved", "empty"]
 RunStatus = Literal["completed", "partial", "failed", "torn"]
 CountsFrom = Literal["grouped", "entities", "count"]
@@ -55,21 +57,12 @@ class Release(Value):
         return f"{self.modified}-{self.distribution_id[:8]}"
 
 
-class WindowFact(Value):
-    """Which rows of the slice a part holds: payment dates, as text, in ``[low, high)``; "" is open."""
-
-    number: int
-    of: int
-    low: str
-    high: str
-
-
 class Audit(Document):
     """The proof of one part. There is none for a part that is not proved."""
 
     release: Release
     company_id: str
-    window: WindowFact
+    window: Window
     generation: int = Field(1, description="above 1 where the source's count moved under the release: proved anew")
     key: str = Field(description="of the part, in the lake")
     url: str = Field(description="the request that answered these bytes; the first one of several pages")
@@ -119,7 +112,7 @@ class Attempt(Document):
     run_id: str
     release: Release
     company_id: str
-    window: WindowFact
+    window: Window
     attempt: int
     reason: str
     detail: str

@@ -14,6 +14,7 @@ from data_pipeline.open_payments.crew import Crew, Outcome
 from data_pipeline.open_payments.download import Strategy, WindowFetcher
 from data_pipeline.open_payments.facts import Plan, PlannedCompany
 from data_pipeline.open_payments.plan import Forecast, describe, forecast, select
+from data_pipeline.open_payments.query import conditions_of
 from data_pipeline.open_payments.slices import Slices
 from data_pipeline.open_payments.totals import Route, TotalsBuilder
 from data_pipeline.open_payments.witness import must_not_contradict, summary_witness
@@ -235,9 +236,12 @@ class Pipeline:
         company_id = plan.selection.company_id
         if company_id is None or resolved.table.rows == plan.source_rows:
             return None
-        rows = self._source.count(
-            resolved.release.distribution_id, Slices.conditions_of(resolved.table.columns, company_id)
-        )
+        return self._counted(company_id, resolved)
+
+    def _counted(self, company_id: str, resolved: Resolved) -> tuple[PlannedCompany]:
+        """One company by the source's count of now."""
+        conditions = conditions_of(resolved.table.columns, company_id)
+        rows = self._source.count(resolved.release.distribution_id, conditions)
         return (PlannedCompany(company_id=company_id, rows=rows),)
 
     def _plan(self, selection: Selection, run_id: str, resolved: Resolved, choice: TotalsChoice) -> Plan:
@@ -248,9 +252,7 @@ class Pipeline:
             runs.must_be_current(before, resolved.release)
             counts_from = before.counts_from
         elif selection.company_id is not None:
-            conditions = Slices.conditions_of(resolved.table.columns, selection.company_id)
-            rows = self._source.count(resolved.release.distribution_id, conditions)
-            companies = (PlannedCompany(company_id=selection.company_id, rows=rows),)
+            companies = self._counted(selection.company_id, resolved)
             counts_from = "count"
         else:
             _log.info("counting rows per company", year=selection.year)

@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID
+
 if TYPE_CHECKING:
+    from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.windows import Window
 
 Params = list[tuple[str, str]]
@@ -27,16 +30,14 @@ class Condition:
     value: str
 
 
-def slice_conditions(payer_column: str, company_id: str) -> tuple[Condition, ...]:
-    """The rows of one payer."""
-    return (Condition(payer_column, "=", company_id),)
-
-
-def window_conditions(base: tuple[Condition, ...], date_column: str, window: Window) -> tuple[Condition, ...]:
-    """The rows of one window of a slice."""
-    low = (Condition(date_column, ">=", window.low),) if window.low else ()
-    high = (Condition(date_column, "<", window.high),) if window.high else ()
-    return (*base, *low, *high)
+def conditions_of(columns: Columns, company_id: str, window: Window | None = None) -> tuple[Condition, ...]:
+    """The rows of one payer, or of one window of its slice."""
+    found = [Condition(columns.name_of(PAYER_ID), "=", company_id)]
+    if window is not None and window.low:
+        found.append(Condition(columns.name_of(DATE_OF_PAYMENT), ">=", window.low))
+    if window is not None and window.high:
+        found.append(Condition(columns.name_of(DATE_OF_PAYMENT), "<", window.high))
+    return tuple(found)
 
 
 def describe(conditions: tuple[Condition, ...]) -> str:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl_core.errors import DataError
+from etl_core.records import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from data_pipeline.open_payments.windows import Window
 
 CHANGE_TYPE = "Change_Type"
 PAYER_ID = "Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID"
@@ -126,6 +129,18 @@ class Columns:
         if title not in self.titles:
             raise DataError(f"the table has no column {title}.")
         return self.names[self.titles.index(title)]
+
+    def layout(self, company_id: str, window: Window) -> Layout:
+        """What every record of one window of a payer must look like."""
+        return Layout(
+            header=self.titles,
+            other_header=self.names,
+            key=RECORD_ID,
+            equal={PAYER_ID: company_id},
+            between=None if window.is_whole_slice else (DATE_OF_PAYMENT, window.low, window.high),
+            volatile=VOLATILE.intersection(self.titles),
+            mark=CHANGE_TYPE if CHANGE_TYPE in self.titles else "",
+        )
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import structlog
 
 from data_pipeline.open_payments import query
 from data_pipeline.open_payments.download import WindowFetcher, WindowTask, release_still_there
-from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID
-from data_pipeline.open_payments.windows import Window, cut, rows_of, tiles
+from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, RECORD_ID
+from data_pipeline.open_payments.windows import cut, rows_of, tiles
 from etl_core.errors import DataError, TemporaryError, UnavailableError, UnreachableError
 from etl_core.telemetry import Tally
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.facts import Audit, PlannedCompany, Release, SliceAudit
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source import Source
+    from data_pipeline.open_payments.windows import Window
     from etl_core.progress import Progress
 
 COUNTS_TRIED = 3
@@ -106,7 +107,7 @@ class Slices:
         One count by date stands for the windows' own: it comes after the last row of all of them, it
         is of one moment, and it costs the source one look at the slice instead of one a window.
         """
-        windows = tuple(Window(one.window.number, one.window.of, one.window.low, one.window.high) for one in parts)
+        windows = tuple(one.window for one in parts)
         doubted: set[int] = set()
         for number in range(COUNTS_TRIED):
             with release_still_there():
@@ -142,16 +143,11 @@ class Slices:
         distribution_id = self._release.distribution_id
         return {task.window.number: self._source.count(distribution_id, task.conditions, tally) for task in tasks}
 
-    @staticmethod
-    def conditions_of(columns: Columns, company_id: str) -> tuple[query.Condition, ...]:
-        """What the source is asked for to have the whole slice."""
-        return query.slice_conditions(columns.name_of(PAYER_ID), company_id)
-
     def _task(self, company: PlannedCompany, window: Window, expected: int | None) -> WindowTask:
         return WindowTask(self._run_id, self._release, self._columns, company.company_id, window, expected)
 
     def _conditions(self, company: PlannedCompany) -> tuple[query.Condition, ...]:
-        return self.conditions_of(self._columns, company.company_id)
+        return query.conditions_of(self._columns, company.company_id)
 
     def _cut(
         self, company: PlannedCompany, rows: int, of: int | None, tally: Tally

@@ -12,7 +12,7 @@ import threading
 from array import array
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,10 +21,8 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments import manifest as manifests
 from data_pipeline.open_payments import query, runs
 from data_pipeline.open_payments.audits import digest, keys_of, slice_audit_of
-from data_pipeline.open_payments.download import WindowTask
 from data_pipeline.open_payments.facts import Audit, Manifest, Plan, SliceAudit
 from data_pipeline.open_payments.schema import PAYER_ID, RECORD_ID
-from data_pipeline.open_payments.windows import Window
 from etl_core.errors import DataError, NotFoundError, TemporaryError
 from etl_core.records import RecordError, RecordReader
 
@@ -35,8 +33,10 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.facts import Release, SliceResult
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source import Source
+    from data_pipeline.open_payments.windows import Window
     from etl_core.lake import ObjectInfo, ObjectStore
     from etl_core.progress import Progress
+    from etl_core.records import Layout
 
 # Reading is bound by the processor; each further thread holds another chunk and its pieces.
 READERS = 4
@@ -159,7 +159,7 @@ class _Reading:
     _lines: dict[str, list[Audit]] = field(default_factory=dict)
     _audits: dict[str, SliceAudit] = field(default_factory=dict)
     _named: set[str] = field(default_factory=set)
-    _tasks: dict[str, WindowTask] = field(default_factory=dict)
+    _layouts: dict[str, Layout] = field(default_factory=dict)
     _ids: RecordIds = field(default_factory=RecordIds)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -232,7 +232,7 @@ class _Reading:
             if parts != lines:
                 self._note("audits_disagree", key, "file_audits.jsonl has other audits of its parts")
         for number, part in enumerate(parts, 1):
-            self._part(keys, part, Window(number, len(parts), part.window.low, part.window.high))
+            self._part(keys, part, replace(part.window, number=number, of=len(parts)))
         self._progress.advance(slices=1)
 
     def _hold_slice(self, keys: SliceKeys, audit: SliceAudit, result: SliceResult) -> None:
@@ -270,13 +270,14 @@ class _Reading:
         self._must_be_of(keys, audit_key, part, fits=fits)
         if self._columns is None:
             return
-        task = WindowTask(self._run_id, self._release, self._columns, keys.company_id, window, None)
-        follows = part.records, part.records, "proved" if part.records else "empty", query.describe(task.conditions)
+        asked = query.describe(query.conditions_of(self._columns, keys.company_id, window))
+        follows = part.records, part.records, "proved" if part.records else "empty", asked
         # A window of several is counted after by slice.json.
         count_after = part.records if part.count_after is None and window.of > 1 else part.count_after
         if (part.count_before, count_after, part.verdict, part.condition) != follows:
             self._note("contradicts_itself", audit_key, "counts, verdict and condition are not those of a proof")
-        reader = RecordReader(task.layout)
+        layout = self._columns.layout(keys.company_id, window)
+        reader = RecordReader(layout)
         try:
             self._feed(reader, key)
             summary = reader.finish()
@@ -293,7 +294,7 @@ class _Reading:
             self._note("changed", key, "; ".join(said))
         with self._lock:
             self._ids.add(reader.keys)
-            self._tasks[key] = task
+            self._layouts[key] = layout
             self._verified.parts += 1
             self._verified.rows += summary.records
             self._verified.bytes += summary.bytes
@@ -308,8 +309,8 @@ class _Reading:
     def _find_repeated(self) -> None:
         """Ids that stand in several parts; only if there are any, all is read once more to say where."""
         repeated = self._ids.repeated()
-        for key, task in self._tasks.items() if repeated else ():
-            reader = RecordReader(task.layout)
+        for key, layout in self._layouts.items() if repeated else ():
+            reader = RecordReader(layout)
             self._feed(reader, key)
             held = sorted(map(str, repeated.intersection(reader.keys)))
             if held:

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import ClassVar
+
+from pydantic import ConfigDict
 
 # 60,000 rows are some 34 MB: 15 to 20 s of a stream at the source's 2 MB/s, and what is lost
 # when a stream breaks. The payment date is not indexed at the source, so every window of a
@@ -24,10 +27,12 @@ DAYS = 366
 class Window:
     """Window ``number`` of ``of``: rows whose payment date, as text, lies in ``[low, high)``; "" is open."""
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
     number: int
     of: int
-    low: str = ""
-    high: str = ""
+    low: str
+    high: str
 
     @property
     def is_whole_slice(self) -> bool:

@@ -49,7 +49,7 @@ class Slices:
     def open(self, company: PlannedCompany, of: int | None = None) -> list[WindowTask]:
         self.opened.append(company.company_id)
         of = of or self.of.get(company.company_id, 1)
-        windows = (Window(number, of) for number in range(1, of + 1))
+        windows = (Window(number, of, "", "") for number in range(1, of + 1))
         return [a_task(RESOLVED, company.company_id, window=window, expected=3) for window in windows]
 
     def prove(self, task: WindowTask) -> Audit:

@@ -47,7 +47,7 @@ class Work:
         self.do(f"open {company.company_id}")
         expected = self.windows.get(company.company_id, [company.rows or 0])
         return [
-            a_task(RESOLVED, company.company_id, window=Window(number, len(expected)), expected=rows)
+            a_task(RESOLVED, company.company_id, window=Window(number, len(expected), "", ""), expected=rows)
             for number, rows in enumerate(expected, 1)
         ]
 

@@ -3,9 +3,11 @@ import unittest
 
 from data_pipeline.open_payments import query
 from data_pipeline.open_payments.query import Condition
+from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, Columns
 from data_pipeline.open_payments.windows import Window
 
-WHOLE = query.slice_conditions("payer", "100000000053")
+COLUMNS = Columns((PAYER_ID, DATE_OF_PAYMENT), ("payer", "day"))
+WHOLE = query.conditions_of(COLUMNS, "100000000053")
 
 
 class Conditions(unittest.TestCase):
@@ -16,16 +18,16 @@ class Conditions(unittest.TestCase):
         low, high = Condition("day", ">=", "04/02"), Condition("day", "<", "07/02")
 
         for window, added in [
-            (Window(1, 1), ()),
+            (Window(1, 1, "", ""), ()),
             (Window(1, 3, "", "07/02"), (high,)),
             (Window(2, 3, "04/02", "07/02"), (low, high)),
             (Window(3, 3, "04/02", ""), (low,)),
         ]:
             with self.subTest(window=window):
-                self.assertEqual(query.window_conditions(WHOLE, "day", window), (*WHOLE, *added))
+                self.assertEqual(query.conditions_of(COLUMNS, "100000000053", window), (*WHOLE, *added))
 
     def test_read_as_one_line(self):
-        conditions = query.window_conditions(WHOLE, "day", Window(2, 3, "04/02", "07/02"))
+        conditions = query.conditions_of(COLUMNS, "100000000053", Window(2, 3, "04/02", "07/02"))
 
         self.assertEqual(query.describe(conditions), "payer = 100000000053 and day >= 04/02 and day < 07/02")
         self.assertEqual(query.describe(()), "all rows")

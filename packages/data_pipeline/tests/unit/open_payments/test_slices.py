@@ -4,8 +4,6 @@ from typing import Any
 from data_pipeline.open_payments.audits import Audits, keys_of
 from data_pipeline.open_payments.download import ReleaseGoneError, WindowFetcher, WindowTask
 from data_pipeline.open_payments.facts import Audit, PlannedCompany, SliceAudit
-from data_pipeline.open_payments.query import Condition
-from data_pipeline.open_payments.schema import PAYER_ID
 from data_pipeline.open_payments.slices import SliceMovedError, Slices
 from data_pipeline.open_payments.windows import Window, cut, tiles
 from etl_core.errors import BlockedError, TemporaryError, UnreachableError
@@ -77,7 +75,7 @@ class OpenSmall(SlicesCase):
         (task,) = self.opened(7)
 
         self.assertEqual(self.site.asked, [])
-        self.assertEqual((task.window, task.expected, task.company_id), (Window(1, 1), 7, COMPANY))
+        self.assertEqual((task.window, task.expected, task.company_id), (Window(1, 1, "", ""), 7, COMPANY))
         self.assertEqual((task.run_id, task.release), ("r1", self.resolved.release))
         self.assertEqual(task.columns, self.resolved.table.columns)
 
@@ -290,10 +288,3 @@ class Close(SlicesCase):
     def test_refuses_a_window_whose_own_count_is_another(self):
         with self.assertRaises(SliceMovedError):
             self.close(3, count_after=4)
-
-
-class Conditions(SlicesCase):
-    def test_of_a_slice_are_its_payer(self):
-        self.assertEqual(
-            Slices.conditions_of(self.resolved.table.columns, COMPANY), (Condition(PAYER_ID.lower(), "=", COMPANY),)
-        )

@@ -17,7 +17,7 @@ from packages.data_pipeline.tests.unit.fakes import (
 )
 
 PAYER, DAY, KEY = PAYER_ID.lower(), DATE_OF_PAYMENT.lower(), RECORD_ID.lower()
-ONE_PAYER = query.slice_conditions(PAYER, COMPANY)
+ONE_PAYER = (query.Condition(PAYER, "=", COMPANY),)
 
 
 class SourceCase(WorldCase):

@@ -1,6 +1,7 @@
 import hashlib
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments import query, runs
 from data_pipeline.open_payments.audits import Audits, keys_of, slice_audit_of
 from data_pipeline.open_payments.download import WindowTask
-from data_pipeline.open_payments.facts import Audit, Manifest, PlannedCompany, Release, WindowFact
+from data_pipeline.open_payments.facts import Audit, Manifest, PlannedCompany, Release
 from data_pipeline.open_payments.verify import RecordIds, Verified, verify_run
 from data_pipeline.open_payments.windows import Window
 from etl_core.errors import DataError, NotFoundError, StoppedError, TemporaryError
@@ -118,7 +119,7 @@ class RunCase(WorldCase):
         return Audit(
             release=self.release,
             company_id=company_id,
-            window=WindowFact(number=window.number, of=window.of, low=window.low, high=window.high),
+            window=window,
             key=key,
             url="http://site.test/download",
             condition=query.describe(task.conditions),
@@ -393,8 +394,8 @@ class AuditsOfARun(RunCase):
             (self.part_audit, lambda _: {"company_id": OTHER}, {}),
             (self.part_audit, lambda _: {"release": elsewhere}, {}),
             (self.part_audit, lambda _: {"key": self.keys(OTHER).part(1, 1)}, {}),
-            (self.part_audit, lambda one: {"window": one.window.model_copy(update={"number": 2})}, {}),
-            (self.part_audit, lambda one: {"window": one.window.model_copy(update={"of": 3})}, {}),
+            (self.part_audit, lambda one: {"window": replace(one.window, number=2)}, {}),
+            (self.part_audit, lambda one: {"window": replace(one.window, of=3)}, {}),
             (self.slice_audit, same, {"release": elsewhere}),
         ]
         for key, change, in_slice in cases:
@@ -447,9 +448,11 @@ class AuditsOfARun(RunCase):
         rows = payments(OTHER, 3)
         body = b"".join(map(_csv_line, [self.published.titles, *rows]))
         keys = self.keys(OTHER)
-        self.publish(OTHER, Window(1, 1), rows)
-        shown = self.publish(OTHER, Window(1, 1), rows).model_copy(update={"generation": 2, "key": keys.part(1, 1, 2)})
-        self.publish(OTHER, Window(1, 1), self.windows[OTHER][0][2])
+        self.publish(OTHER, Window(1, 1, "", ""), rows)
+        shown = self.publish(OTHER, Window(1, 1, "", ""), rows).model_copy(
+            update={"generation": 2, "key": keys.part(1, 1, 2)}
+        )
+        self.publish(OTHER, Window(1, 1, "", ""), self.windows[OTHER][0][2])
         self.store.put(keys.part(1, 1, 2), body)
         audits.publish_part(shown)
         audits.close_slice(OTHER, (shown,), 3, START)
