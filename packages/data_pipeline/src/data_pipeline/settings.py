@@ -50,7 +50,7 @@ class Settings:
         0.5, "wait before the second try; doubles with each further one, up to 60", low=0.0
     )
     run_id: str = _setting(
-        "", "name of the run; by default its start in UTC, or the unfinished run of the same selection"
+        "", "name of the run, NAME-2 and so on where that is over; by default the unfinished one, or its start in UTC"
     )
     job_completion_index: int = _setting(
         -1, "which pod of an Indexed Job this is; Kubernetes sets it, and fan_out_worker reads it", low=-1

@@ -182,7 +182,6 @@ class Statuses(DroppedInCase):
         "NotProvedError": 4,
         "DriftedError": 3,
         "ReleaseGoneError": 4,
-        "SliceMovedError": 4,
         "BrokenJobError": 1,
     }
 

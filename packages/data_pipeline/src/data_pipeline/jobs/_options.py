@@ -64,7 +64,9 @@ slice_of = click.option(
     "--slice", "slice_of", metavar="K/N", callback=_slice, help="Only every N-th company, from the K-th."
 )
 run_id = click.option(
-    "--run-id", help="Name of the run. Default: the unfinished run of this selection, else the time in UTC."
+    "--run-id",
+    help="Name of the run; where that one is over, NAME-2 and so on. Default: the unfinished run of this selection,"
+    " else the time in UTC.",
 )
 lake = click.option(
     "--lake", "lake_url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix."

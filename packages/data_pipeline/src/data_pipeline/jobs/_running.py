@@ -41,8 +41,7 @@ def run_selection(
     context.run_id = prepared.plan.run_id
     manifest = prepared.manifest
     if manifest is not None or (not with_manifest and not prepared.todo):
-        fact = _done_before(context, prepared)
-        status = status_of_attempts(context, manifest) if manifest is not None else DONE.code
+        fact, status = _done_before(context, prepared), DONE.code
     else:
         context.begin(prepared.plan.run_id)
         outcomes = context.pipeline.work(prepared, strategy)
@@ -82,7 +81,7 @@ def status_of_attempts(context: Context, manifest: Manifest) -> int:
 def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outcome] = ()) -> dict[str, Any]:
     """The report of a committed run on stderr; gives its fact."""
     cost = context.cost
-    said = {outcome.result.reason: str(outcome.error) for outcome in outcomes if outcome.error is not None}
+    said = {outcome.result.reason: outcome.said for outcome in outcomes if outcome.error is not None}
     text = report.of_manifest(
         manifest,
         seconds=cost["seconds"],
@@ -146,19 +145,17 @@ def _show_plan(context: Context, prepared: Prepared) -> int:
 
 def _done_before(context: Context, prepared: Prepared) -> dict[str, Any]:
     click.echo(f"run {prepared.plan.run_id} is done already; nothing was fetched", err=True)
-    manifest = prepared.manifest
-    if manifest is None:
-        audits = runs.read_slices(context.store, prepared.plan)
-        return {"status": "already done", **_counts(results_from_lake(prepared.plan, audits, [], {}))}
-    status = "already done" if manifest.status == "completed" else manifest.status
-    return {"status": status, **_counts(manifest.slices)}
+    if prepared.manifest is not None:
+        return {"status": "already done", **_counts(prepared.manifest.slices)}
+    audits = runs.read_slices(context.store, prepared.plan)
+    return {"status": "already done", **_counts(results_from_lake(prepared.plan, audits, [], {}))}
 
 
 def _show_outcomes(outcomes: list[Outcome]) -> dict[str, Any]:
     results = [outcome.result for outcome in outcomes]
     for outcome in outcomes:
         if outcome.error is not None:
-            click.echo(f"failed  {outcome.company.company_id}  {outcome.result.reason}: {outcome.error}", err=True)
+            click.echo(f"failed  {outcome.company.company_id}  {outcome.result.reason}: {outcome.said}", err=True)
     counts = _counts(results)
     return {"status": "failed" if counts["failed"] else "proved", **counts}
 

@@ -69,6 +69,11 @@ class Outcome:
     seconds: float
 
     @property
+    def said(self) -> str:
+        """What went wrong, in a sentence without the word that ``result`` has as its reason."""
+        return str(self.error).removeprefix(f"{self.result.reason}: ")
+
+    @property
     def result(self) -> SliceResult:
         """As a line of the manifest."""
         cost = {

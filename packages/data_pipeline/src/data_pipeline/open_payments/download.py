@@ -163,7 +163,7 @@ class WindowFetcher:
                 on_retry=lambda attempt, error, wait: self._on_retry(task, attempt, error, wait),
             )
         except (PermanentError, TemporaryError) as error:
-            self._keep(task, len(reasons) or 1, error, final=True)
+            self.keep(task, error, number=len(reasons) or 1)
             raise
         finally:
             task.seconds += time.monotonic() - started
@@ -185,7 +185,7 @@ class WindowFetcher:
     def _on_retry(self, task: WindowTask, attempt: int, error: TemporaryError, wait: float) -> None:
         self._source.count_retry(task.tally)
         task.expected = None  # whatever went wrong, the next attempt asks for the count anew
-        self._keep(task, attempt, error, final=False)
+        self.keep(task, error, number=attempt, final=False)
         _log.info(
             "trying again",
             company=task.company_id, window=f"{task.window.number}/{task.window.of}",
@@ -328,7 +328,8 @@ class WindowFetcher:
             )
         return theirs
 
-    def _keep(self, task: WindowTask, number: int, error: Exception, *, final: bool) -> None:
+    def keep(self, task: WindowTask, error: Exception, *, number: int = 1, final: bool = True) -> None:
+        """Write an attempt that proved nothing; where the lake takes none, the log has it."""
         found = error if isinstance(error, NotProvedError) else None
         attempt = Attempt(
             run_id=task.run_id,

@@ -92,13 +92,14 @@ class Pipeline:
         trust_count: bool = False,
         dry_run: bool = False,
     ) -> Prepared:
-        """The plan of the run: the one under ``run_id``, the newest open one of this selection, or a new one.
+        """The plan of the run: the newest open one of this selection, of this name if one is given, or a new one.
 
+        A completed run whose table has not changed since is the run, too.
         ``trust_count`` plans a new one even where a witness says that the table lacks rows.
 
         Raises:
             UsageError: no such year or company selection. NotFoundError: the year is not published.
-            ConflictError: the run id belongs to another selection or release. DataError: the table
+            ConflictError: the run id belongs to another selection. DataError: the table
             lacks a column that the proof needs. HalfImportedError: it is still being imported.
 
         """
@@ -119,8 +120,7 @@ class Pipeline:
         plan = self._plan(selection, run_id, resolved, totals)
         if not dry_run:
             runs.write_schema(self._store, resolved)
-            write = runs.write_plan if run_id else runs.write_plan_under_new_id
-            plan = write(self._store, plan)
+            plan = runs.write_plan(self._store, plan)
         return Prepared(plan, resolved, runs.proved_slices(self._store, plan))
 
     def forecast(self, prepared: Prepared) -> Forecast:
@@ -215,16 +215,10 @@ class Pipeline:
         must_not_contradict(year, resolved.table.rows, witness)
 
     def _existing(self, selection: Selection, run_id: str, resolved: Resolved) -> runs.KnownRun | None:
-        if not run_id:
-            found = runs.find_run(self._store, selection, resolved.release)
-            if found is None or found.manifest is None or not self._moved_since(found.manifest, resolved):
-                return found
-            return None  # the table went on changing after that run was completed: a new one looks what moved
-        plan = runs.read_plan(self._store, run_id)
-        if plan is None:
-            return None
-        runs.must_be(plan, selection, resolved.release)
-        return runs.KnownRun(plan, runs.read_manifest(self._store, run_id))
+        found = runs.find_run(self._store, selection, resolved.release, run_id)
+        if found is None or found.manifest is None or not self._moved_since(found.manifest, resolved):
+            return found
+        return None  # the table went on changing after that run was completed: a new one looks what moved
 
     def _moved_since(self, manifest: Manifest, resolved: Resolved) -> bool:
         """Whether the table has another count than when the run ended; asked twice before it is believed."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -28,7 +29,7 @@ from etl_core.errors import ConflictError, DataError, NotFoundError, TemporaryEr
 from etl_core.lake import put_or_agree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from data_pipeline.open_payments.catalogue import Resolved
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 # Reading a run's audits back is bound by the lake's latency, not by the machine.
 READERS = 16
-MOST_RUNS_A_SECOND = 1000
+MOST_RUNS_OF_A_NAME = 1000
+M = TypeVar("M", Plan, Manifest)
 
 _log = structlog.get_logger()
 
@@ -55,17 +57,26 @@ def default_run_id(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H-%M-%S")
 
 
-def find_run(store: ObjectStore, selection: Selection, release: Release) -> KnownRun | None:
-    """The newest run of this selection and release that is unfinished or completed.
+def find_run(store: ObjectStore, selection: Selection, release: Release, run_id: str = "") -> KnownRun | None:
+    """The newest run of this selection and release that is unfinished or completed; of one name, if given.
 
     An unfinished run is to be continued; a completed one needs nothing more. A run that ended
     otherwise is over, and a new one takes up what it left.
+
+    Raises:
+        ConflictError: the run id is taken by another selection.
+
     """
-    found = [read_plan(store, name) for name in _run_ids(store)]
+    found = _plans_named(store, run_id) if run_id else _of_all_runs(store, read_plan)
+    if run_id and found and found[0].selection != selection:
+        raise ConflictError(
+            f"run {run_id} is planned already, for {describe(found[0].selection)}.",
+            advice="Choose another --run-id, or leave it out.",
+        )
     same = [
         plan
         for plan in found
-        if plan is not None and plan.selection == selection and plan.release.distribution_id == release.distribution_id
+        if plan.selection == selection and plan.release.distribution_id == release.distribution_id
     ]
     if not same:
         return None
@@ -79,13 +90,11 @@ def find_run(store: ObjectStore, selection: Selection, release: Release) -> Know
 
 def last_count(store: ObjectStore, release: Release) -> Witness | None:
     """Rows of the year as the newest committed run of another release of it knew them."""
-    found = [read_manifest(store, name) for name in _run_ids(store)]
     others = [
         one
-        for one in found
-        if one is not None
+        for one in _of_all_runs(store, read_manifest)
         # The count of a torn run is that of the release after its own.
-        and one.status != "torn"
+        if one.status != "torn"
         and (one.dataset, one.year) == (release.dataset, release.year)
         and one.release.distribution_id != release.distribution_id
     ]
@@ -95,9 +104,22 @@ def last_count(store: ObjectStore, release: Release) -> Witness | None:
     return Witness(newest.closure.source_rows, f"run {newest.run_id} of the release {newest.release.name}")
 
 
-def _run_ids(store: ObjectStore) -> list[str]:
-    found = (lake_layout.run_of_plan(entry.key) for entry in store.list(lake_layout.RUNS))
-    return [run_id for run_id in found if run_id is not None]
+def _of_all_runs(store: ObjectStore, read: Callable[[ObjectStore, str], M | None]) -> list[M]:
+    """The plan or the manifest of each run that has one."""
+    listed = (lake_layout.run_of_plan(entry.key) for entry in store.list(lake_layout.RUNS))
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(lambda run_id: read(store, run_id), [run_id for run_id in listed if run_id is not None])
+        return [one for one in found if one is not None]
+
+
+def _nth(run_id: str, number: int) -> str:
+    """The name of the run that follows those of this name which are over."""
+    return run_id if number == 1 else f"{run_id}-{number}"
+
+
+def _plans_named(store: ObjectStore, run_id: str) -> list[Plan]:
+    one_by_one = (read_plan(store, _nth(run_id, number)) for number in itertools.count(1))
+    return [plan for plan in itertools.takewhile(lambda plan: plan is not None, one_by_one) if plan]
 
 
 def read_plan(store: ObjectStore, run_id: str) -> Plan | None:
@@ -121,27 +143,12 @@ def read_manifest(store: ObjectStore, run_id: str) -> Manifest | None:
 
 
 def write_plan(store: ObjectStore, plan: Plan) -> Plan:
-    """Write the plan, or find the one another process of the same run wrote first.
+    """Write a plan under its run's name, or that with a number where the name is taken: two may begin within a second.
 
-    Raises:
-        ConflictError: the run id is taken by another selection or release.
-
+    A run of the same selection and release that has the name and is still open is joined.
     """
-    key = lake_layout.plan(plan.run_id)
-    if store.put_new(key, plan.to_bytes()).created:
-        return plan
-    theirs = planned(store, plan.run_id)
-    must_be(theirs, plan.selection, plan.release)
-    return theirs
-
-
-def write_plan_under_new_id(store: ObjectStore, plan: Plan) -> Plan:
-    """Write a plan that may have any name: its own, or that with a number, for two runs may begin within a second.
-
-    A run of the same selection that began in that very second and is still open is joined.
-    """
-    for number in range(1, MOST_RUNS_A_SECOND):
-        run_id = plan.run_id if number == 1 else f"{plan.run_id}-{number}"
+    for number in range(1, MOST_RUNS_OF_A_NAME):
+        run_id = _nth(plan.run_id, number)
         named = plan.model_copy(update={"run_id": run_id})
         if store.put_new(lake_layout.plan(run_id), named.to_bytes()).created:
             return named
@@ -149,16 +156,7 @@ def write_plan_under_new_id(store: ObjectStore, plan: Plan) -> Plan:
         same = theirs.selection == plan.selection and theirs.release == plan.release
         if same and read_manifest(store, run_id) is None:
             return theirs
-    raise ConflictError(f"{MOST_RUNS_A_SECOND} runs have begun at {plan.run_id}.", advice="Name yours with --run-id.")
-
-
-def must_be(plan: Plan, selection: Selection, release: Release) -> None:
-    """Raise ``ConflictError`` unless the plan is of this selection and release."""
-    if plan.selection != selection or plan.release.distribution_id != release.distribution_id:
-        raise ConflictError(
-            f"run {plan.run_id} is planned already, for {describe(plan.selection)} of release {plan.release.name}.",
-            advice="Choose another --run-id, or leave it out.",
-        )
+    raise ConflictError(f"{MOST_RUNS_OF_A_NAME} runs are named {plan.run_id}.", advice="Choose another --run-id.")
 
 
 def must_be_current(plan: Plan, release: Release) -> None:
@@ -207,7 +205,7 @@ def write_schema(store: ObjectStore, resolved: Resolved) -> None:
 def left_of(
     store: ObjectStore, run_id: str, what: Literal["failed", "missing"]
 ) -> tuple[Plan, tuple[PlannedCompany, ...]]:
-    """A run's plan, and its companies without a proved slice: ``failed`` where the run's last attempt did.
+    """A run's plan, and its companies without a proved slice: ``failed`` where the manifest says so, or an attempt.
 
     Payers that the end of the run found at another count are among both, those it had not planned
     among what is ``missing``.
@@ -222,9 +220,10 @@ def left_of(
         companies += tuple(PlannedCompany(company_id=one.company_id, rows=one.source_rows) for one in unplanned)
     proved = proved_slices(store, plan.model_copy(update={"companies": companies}))
     wanted = {company.company_id for company in companies} - proved
-    if what == "failed":
-        attempts = read_attempts(store, run_id, leave_out=proved)
-        wanted &= {attempt.company_id for attempt in attempts if attempt.final} | moved.keys()
+    if what == "failed" and manifest is not None:
+        wanted &= {one.company_id for one in manifest.slices if one.verdict == "failed"}
+    elif what == "failed":
+        wanted &= {attempt.company_id for attempt in read_attempts(store, run_id, leave_out=proved) if attempt.final}
     return plan, tuple(company for company in companies if company.company_id in wanted)
 
 
@@ -260,13 +259,10 @@ def read_schema(store: ObjectStore, release: Release) -> Columns:
 
 def counted_at_end(store: ObjectStore, release: Release, since: datetime | None = None) -> dict[str, int]:
     """What the source counted of payers at the end of runs that had other rows of them, by the newest such run."""
-    found = [read_manifest(store, name) for name in _run_ids(store)]
     ended = [
         one
-        for one in found
-        if one is not None
-        and one.release.distribution_id == release.distribution_id
-        and (since is None or one.finished_at >= since)
+        for one in _of_all_runs(store, read_manifest)
+        if one.release.distribution_id == release.distribution_id and (since is None or one.finished_at >= since)
     ]
     in_order = sorted(ended, key=lambda one: one.finished_at)
     return {

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import structlog
 
 from data_pipeline.open_payments import query
-from data_pipeline.open_payments.download import WindowFetcher, WindowTask, release_still_there
+from data_pipeline.open_payments.download import NotProvedError, WindowFetcher, WindowTask, release_still_there
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, RECORD_ID
 from data_pipeline.open_payments.windows import cut, rows_of, tiles
-from etl_core.errors import DataError, TemporaryError, UnavailableError, UnreachableError
+from etl_core.errors import DataError, PermanentError, TemporaryError, UnavailableError, UnreachableError
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from data_pipeline.open_payments.audits import Audits
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 COUNTS_TRIED = 3
 
 _log = structlog.get_logger()
-
-
-class SliceMovedError(TemporaryError):
-    """The slice's count is not what it was, or not what its windows sum to."""
 
 
 class Slices:
@@ -71,7 +68,7 @@ class Slices:
         """
         tally = Tally()
         rows = company.rows if self._trusted_counts else None
-        with release_still_there():
+        with self._kept(company), release_still_there():
             if rows is None:
                 rows = self._source.count(self._release.distribution_id, self._conditions(company), tally)
             windows, expected = self._cut(company, rows, of, tally)
@@ -87,19 +84,29 @@ class Slices:
         """Close the slice: after the last row of all its windows, the source still counts each as it was proved.
 
         Raises:
-            SliceMovedError: it does not, and went on changing; the table changes under the run.
+            NotProvedError: it does not, and went on changing; the table changes under the run.
 
         """
         counts_after: tuple[int, ...] = ()
-        if len(parts) > 1:
-            parts = self._held_against_counts(company, parts, tally)
-            counts_after = tuple(part.records for part in parts)
-        count_after = sum(counts_after) if counts_after else parts[0].count_after
-        if count_after != sum(part.records for part in parts):
-            raise SliceMovedError(f"company {company.company_id} had {count_after} rows after {parts[0].records} came.")
-        audit = self._audits.close_slice(company.company_id, tuple(parts), count_after, self._now(), counts_after)
+        with self._kept(company):
+            if len(parts) > 1:
+                parts = self._held_against_counts(company, parts, tally)
+                counts_after = tuple(part.records for part in parts)
+            count_after = sum(counts_after) if counts_after else parts[0].count_after
+            if count_after != sum(part.records for part in parts):
+                raise NotProvedError("count_moved", f"{parts[0].records} records, {count_after} counted after them")
+            audit = self._audits.close_slice(company.company_id, tuple(parts), count_after, self._now(), counts_after)
         self._progress.advance(slices=1)
         return audit
+
+    @contextlib.contextmanager
+    def _kept(self, company: PlannedCompany) -> Iterator[None]:
+        """Keep in the lake why a slice could be neither opened nor closed, as its windows' failures are kept."""
+        try:
+            yield
+        except (PermanentError, TemporaryError) as error:
+            self._fetcher.keep(self._task(company, tiles(1)[0], None), error)
+            raise
 
     def _held_against_counts(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> Sequence[Audit]:
         """The parts, each as large as the source counts it now; one whose count moved is proved anew.
@@ -129,10 +136,12 @@ class Slices:
                 tally.add(task.tally)
             doubted |= moved
         held = {part.window.number: part.records for part in parts}
-        raise SliceMovedError(
+        raise NotProvedError(
+            "count_moved",
             f"the {len(parts)} proved windows of company {company.company_id} hold {sum(held.values())} records, "
-            f"the source counts {sum(counts.values())}; its windows {sorted(moved)} went on changing."
-        )
+            f"the source counts {sum(counts.values())}; its windows {sorted(moved)} went on changing",
+            records=sum(held.values()), expected=sum(counts.values()),
+        )  # fmt: skip
 
     def _counts_of(self, company: PlannedCompany, windows: tuple[Window, ...], tally: Tally) -> dict[int, int]:
         """The source's count of each window now: all at once by date, one by one where it groups nothing."""
@@ -165,9 +174,8 @@ class Slices:
             if counted == rows:
                 return windows, rows_of(windows, by_date)
             rows = self._source.count(self._release.distribution_id, self._conditions(company), tally)
-        raise SliceMovedError(
-            f"company {company.company_id} has {rows} rows and {counted} by payment date: "
-            "the source contradicts itself."
+        raise NotProvedError(
+            "counts_disagree", f"company {company.company_id} has {rows} rows and {counted} by payment date"
         )
 
     def _by_date(self, company: PlannedCompany, tally: Tally) -> dict[str, int] | None:

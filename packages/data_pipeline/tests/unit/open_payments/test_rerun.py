@@ -14,6 +14,7 @@ from packages.data_pipeline.tests.unit.fakes import (
     WorldCase,
     a_selection,
     an_attempt,
+    blocks,
     payments,
     says,
 )
@@ -54,6 +55,12 @@ class WhatIsLeft(RerunCase):
                 plan, companies = runs.left_of(self.store, "r1", what)  # type: ignore[arg-type]
                 self.assertEqual(plan, self.plan)
                 self.assertEqual([one.company_id for one in companies], expected)
+
+    def test_is_all_that_the_manifest_calls_failed_whether_or_not_it_was_ever_tried(self):
+        self.site.fault("download", blocks, NEVER)
+        self.finish(self.prepare("r1"))
+
+        self.assertEqual([one.company_id for one in runs.left_of(self.store, "r1", "failed")[1]], [OTHER, THIRD])
 
     def test_is_nothing_that_another_run_has_proved_since(self):
         self.finish(self.prepare("r2", company_id=OTHER))
