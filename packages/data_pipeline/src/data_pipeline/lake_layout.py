@@ -107,12 +107,6 @@ def company_of(key: str) -> str | None:
     return match[1] if match else None
 
 
-def run_of_plan(key: str) -> str | None:
-    """The run whose ``plan.json`` lies under ``key``; None for any other key."""
-    match = re.fullmatch(r"metadata/runs/run_id=([^/]+)/plan\.json", key)
-    return match.group(1) if match else None
-
-
 def run_of(key: str) -> str | None:
     """The run that ``key`` is the plan or the manifest of, or None."""
     match = re.fullmatch(r"metadata/runs/run_id=([^/]+)/(plan|manifest)\.json", key)

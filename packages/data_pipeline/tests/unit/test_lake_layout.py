@@ -129,16 +129,16 @@ class Reading(unittest.TestCase):
             with self.subTest(key=key):
                 self.assertIsNone(lake_layout.audit_of_part(key))
 
-    def test_finds_the_run_of_a_plan_and_of_nothing_else(self):
+    def test_finds_the_run_of_a_plan_or_a_manifest_and_of_nothing_else(self):
         for key, run_id in [
             (lake_layout.plan("r1"), "r1"),
-            (lake_layout.manifest("r1"), None),
+            (lake_layout.manifest("r1"), "r1"),
             ("metadata/runs/run_id=r1/failures/plan.json", None),
             ("metadata/runs/run_id=r1/plan.json.tmp", None),
             ("x/metadata/runs/run_id=r1/plan.json", None),
         ]:
             with self.subTest(key=key):
-                self.assertEqual(lake_layout.run_of_plan(key), run_id)
+                self.assertEqual(lake_layout.run_of(key), run_id)
 
     def test_finds_the_day_of_a_totals_file_and_of_nothing_else(self):
         for key, day in [

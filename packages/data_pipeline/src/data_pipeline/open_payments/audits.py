@@ -5,23 +5,31 @@ from __future__ import annotations
 import hashlib
 import itertools
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
-
-from pydantic import ValidationError
 
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout import SliceKeys
-from data_pipeline.open_payments.facts import Attempt, Audit, Release, SliceAudit
-from etl_core.errors import ConflictError, DataError
+from data_pipeline.open_payments.facts import Attempt, Audit, Document, SliceAudit
+from etl_core.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
+    from data_pipeline.open_payments.facts import Release
     from etl_core.lake import ObjectStore
 
 _MODULUS = 1 << 256
-M = TypeVar("M", Audit, SliceAudit, Attempt)
+D = TypeVar("D", bound=Document)
+# Reading audits is bound by the lake's latency, not by the machine.
+READERS = 16
+
+
+def read(kind: type[D], store: ObjectStore, key: str) -> D | None:
+    """The document under ``key``, or None; raises ``DataError`` if what lies there is no such document."""
+    raw = store.get(key)
+    return None if raw is None else kind.parse(raw, key)
 
 
 def keys_of(release: Release, company_id: str) -> SliceKeys:
@@ -41,29 +49,28 @@ class Audits:
         prefix = lake_layout.release_audits(self._release.dataset, self._release.year, self._release.name)
         return closed_in(entry.key for entry in self._store.list(prefix))
 
-    def proved_companies(self) -> set[str]:
-        """Companies whose slice is closed, at whatever count."""
-        return set(self.closed())
-
     def slice_audit(self, company_id: str, generation: int | None = None) -> SliceAudit | None:
         """The proof of a slice, or None; the newest of them unless one is named."""
+        keys = keys_of(self._release, company_id)
         if generation is not None:
-            key = keys_of(self._release, company_id).slice_audit_of(generation)
-            raw = self._store.get(key)
-            return None if raw is None else _parsed(SliceAudit, raw, key)
+            return read(SliceAudit, self._store, keys.slice_audit_of(generation))
         newest = None
         for number in itertools.count(1):
-            found = self.slice_audit(company_id, number)
+            found = read(SliceAudit, self._store, keys.slice_audit_of(number))
             if found is None:
-                return newest
+                break
             newest = found
-        raise AssertionError
+        return newest
+
+    def slice_audits(self, generations: Mapping[str, int]) -> dict[str, SliceAudit]:
+        """The proofs of several slices, by company, each of the generation named; those that are there."""
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(self.slice_audit, generations.keys(), generations.values())
+            return {audit.company_id: audit for audit in found if audit is not None}
 
     def part_audit(self, company_id: str, number: int, of: int, generation: int = 1) -> Audit | None:
         """The proof of a part, or None."""
-        key = keys_of(self._release, company_id).part_audit(number, of, generation)
-        raw = self._store.get(key)
-        return None if raw is None else _parsed(Audit, raw, key)
+        return read(Audit, self._store, keys_of(self._release, company_id).part_audit(number, of, generation))
 
     def part_audits(self, company_id: str, number: int, of: int) -> list[Audit]:
         """All proofs of a window under this release, the newest last; hardly ever more than one."""
@@ -81,7 +88,7 @@ class Audits:
         key = keys_of(self._release, audit.company_id).part_audit(window.number, window.of, audit.generation)
         if self._store.put_new(key, audit.to_bytes()).created:
             return audit
-        theirs = _parsed(Audit, self._store.get(key) or b"", key)
+        theirs = Audit.parse(self._store.get(key) or b"", key)
         _must_agree(key, theirs.content_hash, audit.content_hash)
         return theirs
 
@@ -157,7 +164,7 @@ def read_attempts(
     """The failed attempts of a run, or of one company in it, but those of companies to leave out; by their time."""
     listed = (entry.key for entry in store.list(lake_layout.failures(run_id, company_id)))
     found = [
-        _parsed(Attempt, store.get(key) or b"", key) for key in listed if lake_layout.company_of(key) not in leave_out
+        Attempt.parse(store.get(key) or b"", key) for key in listed if lake_layout.company_of(key) not in leave_out
     ]
     return sorted(found, key=lambda attempt: attempt.at)
 
@@ -173,10 +180,3 @@ def _must_agree(key: str, theirs: str, ours: str) -> None:
             f"{key} proves content {theirs}, this run found {ours} under the same release.",
             advice="The source changed its table without a new release, or the lake was edited.",
         )
-
-
-def _parsed(model: type[M], raw: bytes, key: str) -> M:
-    try:
-        return model.model_validate_json(raw)
-    except ValidationError as error:
-        raise DataError(f"{key} is no {model.__name__} of schema version 1: {error.errors()[0]['msg']}") from error

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.audits import Audits
-from data_pipeline.open_payments.runs import READERS, read_manifest, read_schema
+from data_pipeline.open_payments.audits import READERS, Audits
+from data_pipeline.open_payments.runs import committed, read_schema
 from etl_core.errors import ConflictError, DataError, NotFoundError, UsageError
 from etl_core.lake import content_of
 from etl_core.records import RecordError, RecordReader
@@ -46,11 +46,9 @@ class Named(NamedTuple):
 
 def named_releases(store: ObjectStore, dataset: str, year: int) -> list[Named]:
     """The releases of a year that manifests prove something of, in the order of their publication."""
-    runs = (lake_layout.run_of_plan(entry.key) for entry in store.list(lake_layout.RUNS))
-    found = [read_manifest(store, run_id) for run_id in runs if run_id is not None]
     releases: dict[str, Named] = {}
     # Published twice on a day, as happened: then the one planned first came first.
-    for one in sorted(filter(None, found), key=lambda one: (one.release.modified, one.created_at)):
+    for one in sorted(committed(store), key=lambda one: (one.release.modified, one.created_at)):
         proved = [slice_ for slice_ in one.slices if slice_.verdict in ("proved", "empty")]
         if (one.dataset, one.year) == (dataset, year) and proved:
             named = releases.setdefault(one.release.name, Named(one.release, {}, {}))

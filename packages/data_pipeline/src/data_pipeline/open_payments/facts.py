@@ -7,11 +7,12 @@ a field is never renamed or re-used; a new meaning is a new field and a new ``sc
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data_pipeline.open_payments.windows import Window
+from etl_core.errors import DataError
 
 Verdict = Literal["proved", "empty"]
 RunStatus = Literal["completed", "partial", "failed", "torn"]
@@ -37,6 +38,15 @@ class Document(Value):
     def to_line(self) -> bytes:
         """One JSON line."""
         return self.model_dump_json().encode() + b"\n"
+
+    @classmethod
+    def parse(cls, raw: bytes, key: str) -> Self:
+        """The document of these bytes, which lay under ``key``; raises ``DataError`` if they are none."""
+        try:
+            return cls.model_validate_json(raw)
+        except ValidationError as error:
+            message = f"{key} is no {cls.__name__} of schema version 1: {error.errors()[0]['msg']}"
+            raise DataError(message) from error
 
 
 class Release(Value):

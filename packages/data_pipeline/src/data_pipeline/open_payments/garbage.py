@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from data_pipeline import lake_layout
 from data_pipeline.open_payments import runs
 from data_pipeline.open_payments.audits import digest, keys_of
@@ -48,12 +46,12 @@ def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
     proofs = (key for key in there if lake_layout.company_of_slice_audit(key) and _slice_of(key) in closed)
     named = {key for slice_audit in proofs for key in _named_by_slice(store, slice_audit)}
     left_alone: set[str] = set()
-    for run_id in {lake_layout.run_of(entry.key) for entry in store.list(lake_layout.RUNS)} - {None}:
-        manifest = runs.read_manifest(store, str(run_id))
+    for run_id in runs.run_ids(store):
+        manifest = runs.read_manifest(store, run_id)
         if manifest is not None:
             named |= _named_by_manifest(store, manifest)
         else:
-            plan = runs.planned(store, str(run_id))
+            plan = runs.planned(store, run_id)
             left_alone |= {keys_of(plan.release, company.company_id).slice_audit for company in plan.companies}
     return [
         entry
@@ -80,10 +78,7 @@ def _slice_of(key: str) -> str:
 
 
 def _named_by_slice(store: ObjectStore, key: str) -> set[str]:
-    try:
-        return _named_by(SliceAudit.model_validate_json(store.get(key) or b"").parts)
-    except ValidationError as error:
-        raise DataError(f"{key} cannot be read, so nothing is garbage for sure.", advice="See verify.") from error
+    return _named_by(SliceAudit.parse(store.get(key) or b"", key).parts)
 
 
 def _named_by_manifest(store: ObjectStore, manifest: Manifest) -> set[str]:

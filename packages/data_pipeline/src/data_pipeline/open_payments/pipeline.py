@@ -107,14 +107,14 @@ class Pipeline:
         resolved = self.catalogue.resolve(selection.year)
         runs.must_be_provable(resolved)
         found = self._existing(selection, run_id, resolved)
-        if found is not None and found.manifest is not None:
-            proved = Audits(self._store, found.plan.release).proved_companies()
-            return Prepared(found.plan, resolved, proved, found.manifest)
         if found is not None:
-            counted_now = self._counted_now(found.plan, resolved)
-            as_of_now = found.plan.model_copy(update={"companies": counted_now or found.plan.companies})
+            plan, manifest = found
+            if manifest is not None:
+                return Prepared(plan, resolved, set(Audits(self._store, plan.release).closed()), manifest)
+            counted_now = self._counted_now(plan, resolved)
+            as_of_now = plan.model_copy(update={"companies": counted_now or plan.companies})
             proved = runs.proved_slices(self._store, as_of_now)
-            return Prepared(found.plan, resolved, proved, counted_now=counted_now)
+            return Prepared(plan, resolved, proved, counted_now=counted_now)
         if not trust_count:
             self._hold_against_a_witness(resolved)
         plan = self._plan(selection, run_id, resolved, totals)
@@ -214,11 +214,11 @@ class Pipeline:
         witness = summary_witness(self._source, year) or runs.last_count(self._store, resolved.release)
         must_not_contradict(year, resolved.table.rows, witness)
 
-    def _existing(self, selection: Selection, run_id: str, resolved: Resolved) -> runs.KnownRun | None:
+    def _existing(self, selection: Selection, run_id: str, resolved: Resolved) -> tuple[Plan, Manifest | None] | None:
         found = runs.find_run(self._store, selection, resolved.release, run_id)
-        if found is None or found.manifest is None or not self._moved_since(found.manifest, resolved):
-            return found
-        return None  # the table went on changing after that run was completed: a new one looks what moved
+        if found is not None and found[1] is not None and self._moved_since(found[1], resolved):
+            return None  # the table went on changing after that run was completed: a new one looks what moved
+        return found
 
     def _moved_since(self, manifest: Manifest, resolved: Resolved) -> bool:
         """Whether the table has another count than when the run ended; asked twice before it is believed."""

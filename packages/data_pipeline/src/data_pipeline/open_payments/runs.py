@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import structlog
-from pydantic import ValidationError
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments import manifest as manifests
-from data_pipeline.open_payments.audits import Audits, read_attempts
+from data_pipeline.open_payments.audits import READERS, Audits, read, read_attempts
 from data_pipeline.open_payments.facts import Manifest, Plan, PlannedCompany
 from data_pipeline.open_payments.plan import describe
 from data_pipeline.open_payments.schema import (
@@ -36,20 +34,10 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.facts import Release, Selection, SliceAudit, SliceResult
     from etl_core.lake import ObjectStore
 
-# Reading a run's audits back is bound by the lake's latency, not by the machine.
-READERS = 16
 MOST_RUNS_OF_A_NAME = 1000
 M = TypeVar("M", Plan, Manifest)
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class KnownRun:
-    """A run as the lake has it."""
-
-    plan: Plan
-    manifest: Manifest | None
 
 
 def default_run_id(now: datetime) -> str:
@@ -57,7 +45,9 @@ def default_run_id(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H-%M-%S")
 
 
-def find_run(store: ObjectStore, selection: Selection, release: Release, run_id: str = "") -> KnownRun | None:
+def find_run(
+    store: ObjectStore, selection: Selection, release: Release, run_id: str = ""
+) -> tuple[Plan, Manifest | None] | None:
     """The newest run of this selection and release that is unfinished or completed; of one name, if given.
 
     An unfinished run is to be continued; a completed one needs nothing more. A run that ended
@@ -85,14 +75,14 @@ def find_run(store: ObjectStore, selection: Selection, release: Release, run_id:
     manifest = read_manifest(store, newest.run_id)
     # Whether a rerun has anything to do is asked of the run it is of, not of an earlier rerun.
     is_done = manifest is not None and manifest.status == "completed" and selection.rerun_of is None
-    return KnownRun(newest, manifest) if manifest is None or is_done else None
+    return (newest, manifest) if manifest is None or is_done else None
 
 
 def last_count(store: ObjectStore, release: Release) -> Witness | None:
     """Rows of the year as the newest committed run of another release of it knew them."""
     others = [
         one
-        for one in _of_all_runs(store, read_manifest)
+        for one in committed(store)
         # The count of a torn run is that of the release after its own.
         if one.status != "torn"
         and (one.dataset, one.year) == (release.dataset, release.year)
@@ -100,16 +90,25 @@ def last_count(store: ObjectStore, release: Release) -> Witness | None:
     ]
     if not others:
         return None
-    newest = max(others, key=lambda one: one.finished_at)
+    newest = others[-1]
     return Witness(newest.closure.source_rows, f"run {newest.run_id} of the release {newest.release.name}")
 
 
-def _of_all_runs(store: ObjectStore, read: Callable[[ObjectStore, str], M | None]) -> list[M]:
+def committed(store: ObjectStore) -> list[Manifest]:
+    """The manifests of all runs, in the order in which they were finished."""
+    return sorted(_of_all_runs(store, read_manifest), key=lambda one: one.finished_at)
+
+
+def run_ids(store: ObjectStore) -> list[str]:
+    """Every run that has a plan or a manifest."""
+    found = (lake_layout.run_of(entry.key) for entry in store.list(lake_layout.RUNS))
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _of_all_runs(store: ObjectStore, read_one: Callable[[ObjectStore, str], M | None]) -> list[M]:
     """The plan or the manifest of each run that has one."""
-    listed = (lake_layout.run_of_plan(entry.key) for entry in store.list(lake_layout.RUNS))
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(lambda run_id: read(store, run_id), [run_id for run_id in listed if run_id is not None])
-        return [one for one in found if one is not None]
+        return list(filter(None, pool.map(lambda run_id: read_one(store, run_id), run_ids(store))))
 
 
 def _nth(run_id: str, number: int) -> str:
@@ -124,22 +123,12 @@ def _plans_named(store: ObjectStore, run_id: str) -> list[Plan]:
 
 def read_plan(store: ObjectStore, run_id: str) -> Plan | None:
     """The plan of a run, or None."""
-    key = lake_layout.plan(run_id)
-    raw = store.get(key)
-    try:
-        return None if raw is None else Plan.model_validate_json(raw)
-    except ValidationError as error:
-        raise DataError(f"{key} is no plan of schema version 1: {error.errors()[0]['msg']}") from error
+    return read(Plan, store, lake_layout.plan(run_id))
 
 
 def read_manifest(store: ObjectStore, run_id: str) -> Manifest | None:
     """The manifest of a run, or None: then the run is not committed."""
-    key = lake_layout.manifest(run_id)
-    raw = store.get(key)
-    try:
-        return None if raw is None else Manifest.model_validate_json(raw)
-    except ValidationError as error:
-        raise DataError(f"{key} is no manifest of schema version 1: {error.errors()[0]['msg']}") from error
+    return read(Manifest, store, lake_layout.manifest(run_id))
 
 
 def write_plan(store: ObjectStore, plan: Plan) -> Plan:
@@ -239,9 +228,8 @@ def proved_slices(store: ObjectStore, plan: Plan) -> set[str]:
     if plan.counts_from == "entities":
         counted = counted_at_end(store, plan.release)
         rows = {company_id: counted.get(company_id) for company_id in rows}
-    with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(audits.slice_audit, rows, [closed[company_id] for company_id in rows])
-        return {one.company_id for one in found if one is not None and rows[one.company_id] in (None, one.records)}
+    found = audits.slice_audits({company_id: closed[company_id] for company_id in rows})
+    return {company_id for company_id, one in found.items() if rows[company_id] in (None, one.records)}
 
 
 def read_schema(store: ObjectStore, release: Release) -> Columns:
@@ -261,29 +249,20 @@ def counted_at_end(store: ObjectStore, release: Release, since: datetime | None 
     """What the source counted of payers at the end of runs that had other rows of them, by the newest such run."""
     ended = [
         one
-        for one in _of_all_runs(store, read_manifest)
+        for one in committed(store)
         if one.release.distribution_id == release.distribution_id and (since is None or one.finished_at >= since)
     ]
-    in_order = sorted(ended, key=lambda one: one.finished_at)
     return {
-        payer.company_id: payer.source_rows
-        for one in in_order
-        for payer in (*one.closure.moved, *one.closure.unplanned)
+        payer.company_id: payer.source_rows for one in ended for payer in (*one.closure.moved, *one.closure.unplanned)
     }
 
 
 def read_slices(store: ObjectStore, plan: Plan) -> dict[str, SliceAudit]:
     """The closed slices of a plan, by company, each by its newest proof."""
-    closed = Audits(store, plan.release).closed()
+    audits = Audits(store, plan.release)
+    closed = audits.closed()
     planned_ids = {company.company_id for company in plan.companies}
-    return _read_slices(store, plan.release, {one: closed[one] for one in sorted(closed.keys() & planned_ids)})
-
-
-def _read_slices(store: ObjectStore, release: Release, generations: Mapping[str, int]) -> dict[str, SliceAudit]:
-    audits = Audits(store, release)
-    with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(audits.slice_audit, generations.keys(), generations.values())
-        return {audit.company_id: audit for audit in found if audit is not None}
+    return audits.slice_audits({one: closed[one] for one in sorted(closed.keys() & planned_ids)})
 
 
 def commit(
@@ -334,7 +313,7 @@ def commit(
     theirs = read_manifest(store, plan.run_id) or manifest
     if theirs.file_audits_sha256 != manifest.file_audits_sha256:
         named = {one.company_id: one.generation for one in theirs.slices if one.verdict in ("proved", "empty")}
-        _write_derived(store, theirs, _read_slices(store, theirs.release, named))
+        _write_derived(store, theirs, Audits(store, theirs.release).slice_audits(named))
     return theirs
 
 

@@ -7,7 +7,6 @@ are the plan's, if it counted this very release: only where it did not is each `
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline import lake_layout
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
 
 def newest_run(store: ObjectStore) -> str:
     """The run whose plan was written last."""
-    listed = ((entry.modified, lake_layout.run_of_plan(entry.key)) for entry in store.list(lake_layout.RUNS))
-    plans = [(modified, run_id) for modified, run_id in listed if run_id is not None]
+    plans = [entry for entry in store.list(lake_layout.RUNS) if entry.key.endswith("/plan.json")]
     if not plans:
         raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one with run_pipeline.")
-    return max(plans)[1]
+    newest = max(plans, key=lambda entry: (entry.modified, entry.key))
+    return str(lake_layout.run_of(newest.key))
 
 
 def status_of(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
@@ -94,9 +93,7 @@ def table_of(run_id: str, fact: Mapping[str, Any], lake: str) -> str:
 def _closed_results(store: ObjectStore, plan: Plan, closed: Mapping[str, int]) -> dict[str, SliceResult]:
     rows = {company.company_id: company.rows for company in plan.companies}
     unknown = [one for one in closed if rows[one] is None or closed[one] > 1 or plan.counts_from == "entities"]
-    with ThreadPoolExecutor(runs.READERS) as pool:
-        read = pool.map(Audits(store, plan.release).slice_audit, unknown, [closed[one] for one in unknown])
-        audits = {one: audit for one, audit in zip(unknown, read, strict=True) if audit is not None}
+    audits = Audits(store, plan.release).slice_audits({one: closed[one] for one in unknown})
     rows |= {one: audit.records for one, audit in audits.items()}
     return {
         one: SliceResult(

@@ -15,13 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
 from data_pipeline import lake_layout
 from data_pipeline.open_payments import manifest as manifests
 from data_pipeline.open_payments import query, runs
 from data_pipeline.open_payments.audits import digest, keys_of, slice_audit_of
-from data_pipeline.open_payments.facts import Audit, Manifest, Plan, SliceAudit
+from data_pipeline.open_payments.facts import Audit, Document, Manifest, Plan, SliceAudit
 from data_pipeline.open_payments.schema import PAYER_ID, RECORD_ID
 from etl_core.errors import DataError, NotFoundError, TemporaryError
 from etl_core.records import RecordError, RecordReader
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 READERS = 4
 # 16 million ids make buckets of 16,000: a set of one bucket is a megabyte, one of all ids were two gigabytes.
 BUCKETS = 1024
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Document)
 
 
 @dataclass(frozen=True)
@@ -202,9 +200,9 @@ class _Reading:
             self._note("missing", key, "the run names it, and it is not there")
             return None
         try:
-            return model.model_validate_json(raw)
-        except ValidationError as error:
-            self._note("unreadable", key, f"no {model.__name__} of schema version 1: {error.errors()[0]['msg']}")
+            return model.parse(raw, key)
+        except DataError as error:
+            self._note("unreadable", key, str(error))
             return None
 
     def _read_lines(self) -> bytes:
@@ -214,8 +212,8 @@ class _Reading:
             self._note("digest_differs", key, "it is missing, or not the file whose digest the manifest has")
         for number, line in enumerate(lines.splitlines(), 1):
             try:
-                audit = Audit.model_validate_json(line)
-            except ValidationError:
+                audit = Audit.parse(line, key)
+            except DataError:
                 self._note("unreadable", key, f"line {number} is no audit")
             else:
                 self._lines.setdefault(audit.company_id, []).append(audit)
@@ -335,8 +333,8 @@ class _Reading:
         named: set[str] = set()
         for key in others:
             try:
-                parts = SliceAudit.model_validate_json(self._store.get(key) or b"").parts
-            except ValidationError:
+                parts = SliceAudit.parse(self._store.get(key) or b"", key).parts
+            except DataError:
                 continue  # it names nothing, and is of another run
             named |= {one for part in parts for one in (part.key, lake_layout.audit_of_part(part.key)) if one}
         return named

@@ -143,7 +143,7 @@ class Fleet:
         return {one.company_id: one.reason for one in found}
 
     def proved(self) -> set[str]:
-        return self.audits.proved_companies()
+        return set(self.audits.closed())
 
     def units(self) -> list[str]:
         return [job["metadata"]["labels"][specs.UNIT] for job in self.api.jobs.values()]

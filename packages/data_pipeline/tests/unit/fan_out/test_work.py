@@ -198,7 +198,7 @@ class APodOfAPackedRun(WorkCase):
 
         self.assertEqual(self.slices.fetched, [f"{A} 1", f"{D} 1", f"{B} 1", f"{C} 1"])
         self.assertEqual(len([outcome for outcome in outcomes if outcome.audit]), 4)
-        self.assertEqual(self.audits.proved_companies(), {A, B, C, D})
+        self.assertEqual(set(self.audits.closed()), {A, B, C, D})
 
     def test_helps_as_many_at_a_time_as_it_has_streams(self):
         plan = a_fan_out(*self.PLAN.bins, shape="packed", streams=(1, 2))
@@ -252,7 +252,7 @@ class APodOfAPackedRun(WorkCase):
     def test_that_is_alone_takes_nothing_in_hand(self):
         self.run_pod(a_fan_out((a_unit(A), a_unit(B)), shape="packed"), 0)
 
-        self.assertEqual((self.claims(), self.audits.proved_companies()), ([], {A, B}))
+        self.assertEqual((self.claims(), set(self.audits.closed())), ([], {A, B}))
 
     def test_and_another_never_fetch_the_same_window(self):
         # The other works, from its beginning to its end, while the first is at its first window.
@@ -261,7 +261,7 @@ class APodOfAPackedRun(WorkCase):
         self.run_pod(self.PLAN, 0)
 
         self.assertEqual(sorted(self.slices.fetched), [f"{one} 1" for one in (A, B, C, D)])
-        self.assertEqual(self.audits.proved_companies(), {A, B, C, D})
+        self.assertEqual(set(self.audits.closed()), {A, B, C, D})
 
     def test_takes_up_what_its_predecessor_had_in_hand(self):
         self.take(0, (A, 1, 1))
@@ -277,7 +277,7 @@ class APodOfAPackedRun(WorkCase):
 
         self.run_pod(self.PLAN, 0)
 
-        self.assertEqual(self.audits.proved_companies(), {A, B, C, D})
+        self.assertEqual(set(self.audits.closed()), {A, B, C, D})
 
 
 class ASliceOverTwoPods(WorkCase):
@@ -309,7 +309,7 @@ class ASliceOverTwoPods(WorkCase):
                 moments[f"{A} 3"] = lambda: self.run_pod(self.PLAN, 1)
                 self.run_pod(self.PLAN, 0)
                 self.assertEqual(set(self.slices.closed), {self.ALL})
-                self.assertEqual(self.audits.proved_companies(), {A})
+                self.assertEqual(set(self.audits.closed()), {A})
 
     def test_may_be_closed_by_both_and_has_one_proof(self):
         self.slices.after[f"{A} 3"] = lambda: self.run_pod(self.PLAN, 1)
@@ -329,7 +329,7 @@ class ASliceOverTwoPods(WorkCase):
                     for index in order:
                         self.assertFalse([one for one in self.run_pod(self.PLAN, index) if one.error])
                     self.assertEqual(sorted(self.slices.fetched), [f"{A} {number}" for number in (1, 2, 3)])
-                    self.assertEqual(self.audits.proved_companies(), {A})
+                    self.assertEqual(set(self.audits.closed()), {A})
 
     def test_is_closed_though_the_source_counts_more_once_the_first_pod_has_looked(self):
         self.slices.before[f"{A} 1"] = lambda: self.slices.of.update({A: 4})
@@ -337,7 +337,7 @@ class ASliceOverTwoPods(WorkCase):
         for index in (0, 1):
             self.run_pod(self.PLAN, index)
 
-        self.assertEqual(self.audits.proved_companies(), {A})
+        self.assertEqual(set(self.audits.closed()), {A})
 
 
 class AFailure(WorkCase):
@@ -357,7 +357,7 @@ class AFailure(WorkCase):
                 self.assertEqual([outcome.error for outcome in outcomes if outcome.error], [error])
                 self.assertEqual((attempt.company_id, attempt.temporary, attempt.final), (A, temporary, True))
                 self.assertEqual((attempt.reason, attempt.detail, attempt.at), (reason, str(error), START))
-                self.assertEqual(self.audits.proved_companies(), {D}, "the others go on")
+                self.assertEqual(set(self.audits.closed()), {D}, "the others go on")
 
     def test_ends_the_helping(self):
         self.slices.errors = {f"{A} 1": DataError("no")}
@@ -422,7 +422,7 @@ class APodKilledAtAnyCall(WorkCase):
                 for index in order:
                     self.run_pod(self.PLAN, index)
                 with self.subTest(order=order, call=call):
-                    self.assertEqual(self.audits.proved_companies(), {A, B, C, D})
+                    self.assertEqual(set(self.audits.closed()), {A, B, C, D})
                     twice = len(self.slices.fetched) - len(set(self.slices.fetched))
                     self.assertLessEqual(twice, 1, "at most what was under way is fetched again")
                 if not killed:

@@ -114,7 +114,7 @@ class Slices(AuditsCase):
         self.assertEqual([self.audits.slice_audit(COMPANY, number) for number in (1, 2, None, 4)],
                          [first, second, third, None])  # fmt: skip
         self.assertEqual(self.audits.closed(), {COMPANY: 3})
-        self.assertEqual(self.audits.proved_companies(), {COMPANY})
+        self.assertEqual(set(self.audits.closed()), {COMPANY})
 
     def test_closed_by_another_with_other_content_are_a_conflict(self):
         self.audits.close_slice(COMPANY, (an_audit(content_hash="1" * 64),), 3, START)
@@ -139,8 +139,8 @@ class Slices(AuditsCase):
         for company_id in (COMPANY, "9"):
             self.audits.close_slice(company_id, (an_audit(company_id),), 3, START)
 
-        self.assertEqual(self.audits.proved_companies(), {COMPANY, "9"})
-        self.assertEqual(other_release.proved_companies(), {"77"})
+        self.assertEqual(set(self.audits.closed()), {COMPANY, "9"})
+        self.assertEqual(set(other_release.closed()), {"77"})
 
 
 class Attempts(AuditsCase):
