@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 PREFIX = "openpayments.io"
 UNIT = f"{PREFIX}/unit"
 ATTEMPT = f"{PREFIX}/attempt"
-ALL_BINS = "packed"
+RUN = f"{PREFIX}/run-id"
 LEAST_GRACE_SECONDS = 60
+# What every supported Kubernetes takes as the name of a variable.
+_PAIR = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*=")
 
 # The submitter's own settings that its workers need alike. None of them is a secret.
 HANDED_ON = (
@@ -43,11 +46,10 @@ def handed_on(settings: Settings, lake_url: str) -> dict[str, str]:
 
 def pairs(texts: Collection[str]) -> dict[str, str]:
     """``KEY=VALUE`` of a command line; raises ``UsageError`` for anything else."""
-    found = dict(text.partition("=")[::2] for text in texts)
-    wrong = next((text for text in texts if "=" not in text or text.startswith("=")), None)
-    if wrong is not None:
-        raise UsageError(f"{wrong!r} is not KEY=VALUE.")
-    return found
+    for text in texts:
+        if not _PAIR.match(text):
+            raise UsageError(f"{text!r} is not KEY=VALUE.")
+    return dict(text.partition("=")[::2] for text in texts)
 
 
 @dataclass(frozen=True)
@@ -66,32 +68,39 @@ class PodOptions:
     try_hours: float = 6.0
 
 
-def labels_of(release: Release, shape: Shape) -> dict[str, str]:
-    """What all Jobs of one release and shape are found by, whatever run made them."""
+def labels_of_year(dataset: str, year: int) -> dict[str, str]:
+    """What all Jobs of a year are found by, whatever their release, shape and run."""
     return {
         "app.kubernetes.io/name": "data-pipeline",
         "app.kubernetes.io/component": "fan-out-worker",
-        f"{PREFIX}/dataset": release.dataset,
-        f"{PREFIX}/year": str(release.year),
-        f"{PREFIX}/release": release.name,
-        f"{PREFIX}/shape": shape,
+        f"{PREFIX}/dataset": dataset,
+        f"{PREFIX}/year": str(year),
     }
 
 
-def selector_of(release: Release, shape: Shape) -> str:
-    """The same as a label selector."""
-    return ",".join(f"{name}={value}" for name, value in labels_of(release, shape).items())
+def labels_of(release: Release, shape: Shape) -> dict[str, str]:
+    """What all Jobs of one release and shape are found by, whatever run made them."""
+    of_year = labels_of_year(release.dataset, release.year)
+    return {**of_year, f"{PREFIX}/release": release.name, f"{PREFIX}/shape": shape}
 
 
-def units_in(plan: FanOutPlan) -> tuple[str, ...]:
-    """What there is one Job for each, in the order in which they are begun."""
-    return (ALL_BINS,) if plan.shape == "packed" else tuple(bin_[0].company_id for bin_ in plan.bins)
+def selector_of(labels: Mapping[str, str]) -> str:
+    """Labels as a label selector."""
+    return ",".join(f"{name}={value}" for name, value in labels.items())
+
+
+def units_in(plan: FanOutPlan, digest: str) -> tuple[str, ...]:
+    """What there is one Job for each, in the order in which they are begun: the companies, or this very plan."""
+    if plan.shape == "packed":
+        return (f"packed-{digest[:12]}",)
+    return tuple(bin_[0].company_id for bin_ in plan.bins)
 
 
 def spec_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: PodOptions) -> JobSpec:
     """The Job of the unit at that place of ``units_in``. Its name says what it does, not which run wants it done."""
     packed = plan.shape == "packed"
-    index, unit = (None, ALL_BINS) if packed else (number, plan.bins[number][0].company_id)
+    index = None if packed else number
+    unit = units_in(plan, digest)[0] if packed else plan.bins[number][0].company_id
     release = plan.release
     args = ["run", "fan_out_worker", "--", "--plan", plan.run_id, "--shape", plan.shape, "--digest", digest]
     identity = {
@@ -110,8 +119,8 @@ def spec_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: P
         env={"LOG_FORMAT": "json", **options.env, "SOURCE_MAX_STREAMS": str(share)},
         env_from=options.env_from,
         labels={**labels_of(release, plan.shape), UNIT: unit},
-        marks={f"{PREFIX}/run-id": _as_label(plan.run_id), ATTEMPT: str(attempt)},
-        notes={f"{PREFIX}/run-id": plan.run_id, f"{PREFIX}/plan-sha256": digest},
+        marks={RUN: as_label(plan.run_id), ATTEMPT: str(attempt)},
+        notes={RUN: plan.run_id, f"{PREFIX}/plan-sha256": digest},
         indexes=len(plan.bins) if packed else None,
         tries=options.tries,
         cpu=options.cpu,
@@ -121,7 +130,7 @@ def spec_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: P
         queue=options.queue,
     )
     does = spec_digest(job_body(spec))
-    slug = f"op-{release.year}-{unit}"
+    slug = f"op-{release.year}-{plan.shape if packed else unit}"
     return replace(spec, name=job_name(slug, *identity.values(), options.image, does, str(attempt)))
 
 
@@ -139,7 +148,7 @@ def _grace(env: Mapping[str, str]) -> int:
     return max(LEAST_GRACE_SECONDS, own + LEAST_GRACE_SECONDS // 2)
 
 
-def _as_label(run_id: str) -> str:
+def as_label(run_id: str) -> str:
     """A run id as a label; one too long for it, or that ends oddly, by its hash. The annotation has it whole."""
     fits = len(run_id) <= LONGEST_NAME and run_id[-1].isalnum()
     return run_id if fits else hashlib.sha256(run_id.encode()).hexdigest()[:32]

@@ -105,12 +105,12 @@ class Submitter:
         self._sleep = sleep
         self._clock = clock
         self._audits = Audits(store, plan.release)
-        self._units = specs.units_in(plan)
+        self._units = specs.units_in(plan, digest)
         self._numbers = {unit: number for number, unit in enumerate(self._units)}
         self._companies: Counter[str] = Counter()  # and their rows
         for unit in plan.units:
             self._companies[unit.company_id] += unit.rows
-        self._selector = specs.selector_of(plan.release, plan.shape)
+        self._selector = specs.selector_of(specs.labels_of(plan.release, plan.shape))
         self._known = Known()
         self._silent_looks: dict[str, int] = {}
         self._doubted: dict[str, float] = {}
@@ -151,7 +151,7 @@ class Submitter:
 
     def _proved_units(self, companies: set[str]) -> set[str]:
         if self._plan.shape == "packed":
-            return {specs.ALL_BINS} if companies.issuperset(self._companies) else set()
+            return set(self._units) if companies.issuperset(self._companies) else set()
         return companies.intersection(self._units)
 
     def _show(self, companies: set[str]) -> None:
@@ -238,7 +238,7 @@ class Submitter:
         """A worker that ended by itself has said in the lake what was wrong, better than a status can."""
         if not why.started or not why.reason.startswith("exit_"):
             return why
-        company_id = None if job.unit == specs.ALL_BINS else job.unit
+        company_id = None if self._plan.shape == "packed" else job.unit
         for attempt in reversed(read_attempts(self._store, self._plan.run_id, company_id=company_id)):
             if attempt.final:
                 return Diagnosis(attempt.reason, attempt.detail, "", started=True, temporary=attempt.temporary)
@@ -256,7 +256,7 @@ class Submitter:
         proved = self._plan.proved_of(self._audits.closed())
         told = {one.company_id for one in read_attempts(self._store, self._plan.run_id, leave_out=proved) if one.final}
         for company_id in self._companies:
-            why = self._known.failed.get(company_id) or self._known.failed.get(specs.ALL_BINS)
+            why = self._known.failed.get(self._units[0] if self._plan.shape == "packed" else company_id)
             if why is None or company_id in proved or company_id in told:
                 continue
             write_attempt(

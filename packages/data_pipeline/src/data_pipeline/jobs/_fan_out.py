@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 import structlog
 
+from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Limits
 from data_pipeline.fan_out.plans import write_plan
@@ -17,7 +18,8 @@ from data_pipeline.fan_out.shapes import Rates, choice_of, plan_of, predict, uni
 from data_pipeline.fan_out.submit import Submitter, sweep
 from data_pipeline.jobs import _running
 from data_pipeline.open_payments.audits import Audits
-from etl_core.errors import DONE, StoppedError
+from etl_core.errors import DONE, ConflictError, StoppedError, UsageError
+from etl_core.kube.diagnosis import phase_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.pipeline import Prepared
     from data_pipeline.open_payments.totals import Route
     from data_pipeline.wiring import Context
+    from etl_core.kube.client import Cluster
+
+SHAPES: tuple[Shape, ...] = ("packed", "per-company")
 
 _log = structlog.get_logger()
 
@@ -65,13 +70,17 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
     """Plan, submit, observe, commit; print the fact; give the exit status."""
     from data_pipeline.open_payments.pipeline import TotalsChoice
 
+    if asked.cancel:
+        deleted = _cancel(context, selection, asked)
+        context.emit(status="cancelled", jobs_deleted=deleted, year=selection.year)
+        return DONE.code
     ceiling = context.settings.source_max_streams
     prepared = context.pipeline.prepare(
         selection,
         context.run_id,
         TotalsChoice(route=asked.totals_from),
         trust_count=asked.trust_count,
-        dry_run=asked.dry_run or asked.cancel,
+        dry_run=asked.dry_run,
     )
     context.run_id = prepared.plan.run_id
     units = units_of(prepared.todo)
@@ -79,11 +88,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
     predicted = predict(units, ceiling=ceiling, max_in_flight=in_flight, pods=asked.pods, rates=Rates())
     if asked.dry_run:
         return _show_ways(context, prepared, units, predicted)
-    shape: Shape = asked.shape if asked.shape != "auto" else _cheaper(predicted)
-    if asked.cancel:
-        deleted = _cancel(context, prepared, asked)
-        context.emit(status="cancelled", jobs_deleted=deleted, release=prepared.plan.release.name)
-        return DONE.code
+    shape = _shape(context, asked, predicted)
     is_open = prepared.manifest is None and bool(units)
     if asked.print_only and not is_open:
         click.echo(f"nothing is left to do for run {prepared.plan.run_id}", err=True)
@@ -93,11 +98,13 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         plan, digest = _written(context, prepared, asked, shape, units)
         pods = _pods(context, asked)
         if asked.print_only:
-            _print_list([specs.body_of(plan, digest, number, 1, pods) for number in range(len(specs.units_in(plan)))])
+            _print_list(
+                [specs.body_of(plan, digest, number, 1, pods) for number in range(len(specs.units_in(plan, digest)))]
+            )
             return DONE.code
         submitter = _submitter(context, asked, plan, digest, pods, in_flight)
         context.begin(prepared.plan.run_id)
-        _submit(context, submitter, prepared, asked)
+        _submit(context, submitter, prepared, selection, asked)
         cost = {
             "shape": shape,
             "jobs_created": submitter.ended.created,
@@ -130,6 +137,11 @@ def _written(
     closed = Audits(context.store, plan.release).closed()
     made = made.model_copy(update={"closed_before": {one: closed[one] for one in sorted(todo & closed.keys())}})
     found, digest = write_plan(context.store, made)
+    if shape == "packed" and sum(found.streams) > ceiling:
+        raise UsageError(
+            f"the packed plan of run {plan.run_id} has {sum(found.streams)} streams, more than the {ceiling} of now.",
+            advice=f"--streams {sum(found.streams)} goes on with it; --cancel and another --run-id make another plan.",
+        )
     if found != made:
         _log.info("going on with the plan that is there", run_id=plan.run_id, pods=len(found.bins))
     return found, digest
@@ -155,8 +167,10 @@ def _submitter(
     context: Context, asked: Asked, plan: FanOutPlan, digest: str, pods: specs.PodOptions, in_flight: int
 ) -> Submitter:
     context.board.must_not_be_blocked()
+    cluster = context.cluster(asked.namespace)
+    _must_be_the_only_shape(context, cluster, plan)
     return Submitter(
-        context.cluster(asked.namespace),
+        cluster,
         context.store,
         plan,
         digest,
@@ -175,7 +189,20 @@ def _submitter(
     )
 
 
-def _submit(context: Context, submitter: Submitter, prepared: Prepared, asked: Asked) -> None:
+def _must_be_the_only_shape(context: Context, cluster: Cluster, plan: FanOutPlan) -> None:
+    """Two shapes of one run would ask the source for the same windows, each with all the streams."""
+    for other in (shape for shape in SHAPES if shape != plan.shape):
+        if context.store.head(lake_layout.fan_out(plan.run_id, other)) is None:
+            continue
+        labels = specs.labels_of(plan.release, other) | {specs.RUN: specs.as_label(plan.run_id)}
+        if any(phase_of_job(job) in ("waiting", "running") for job in cluster.jobs(specs.selector_of(labels))):
+            raise ConflictError(
+                f"{other} Jobs of run {plan.run_id} are at work.",
+                advice=f"--shape {other} goes on with them; --cancel deletes them.",
+            )
+
+
+def _submit(context: Context, submitter: Submitter, prepared: Prepared, selection: Selection, asked: Asked) -> None:
     todo = prepared.todo
     context.progress.start(
         f"fan-out {prepared.plan.release.year}", slices=len(todo), rows=sum(one.rows or 0 for one in todo)
@@ -189,7 +216,7 @@ def _submit(context: Context, submitter: Submitter, prepared: Prepared, asked: A
         if what == "ask":
             what = "cancel" if sys.stdin.isatty() and click.confirm("Delete the Jobs too?", err=True) else "detach"
         if what == "cancel":
-            _cancel(context, prepared, asked)
+            _cancel(context, selection, asked)
         else:
             click.echo("the Jobs go on; the same command attaches to them again, from any machine", err=True)
         raise
@@ -197,17 +224,21 @@ def _submit(context: Context, submitter: Submitter, prepared: Prepared, asked: A
         context.progress.stop()
 
 
-def _cancel(context: Context, prepared: Prepared, asked: Asked) -> int:
-    """Delete what is in the cluster of this year's release, whatever run and shape it is of."""
-    cluster, release = context.cluster(asked.namespace), prepared.plan.release
-    deleted = sum(
-        sweep(cluster, specs.selector_of(release, shape), context.stop.sleep) for shape in ("per-company", "packed")
-    )
+def _cancel(context: Context, selection: Selection, asked: Asked) -> int:
+    """Delete what is in the cluster of this year, whatever run, shape and release it is of; the source is not asked."""
+    labels = specs.labels_of_year(selection.dataset, selection.year)
+    deleted = sweep(context.cluster(asked.namespace), specs.selector_of(labels), context.stop.sleep)
     click.echo(f"{deleted} Jobs were deleted; what is proved stays, the same command goes on from there", err=True)
     return deleted
 
 
-def _cheaper(predicted: Sequence[Predicted]) -> Shape:
+def _shape(context: Context, asked: Asked, predicted: Sequence[Predicted]) -> Shape:
+    """The one asked for, else that of the plan which the run has already, else the cheaper of those about as fast."""
+    if asked.shape != "auto":
+        return asked.shape
+    for shape in SHAPES:
+        if context.store.head(lake_layout.fan_out(context.run_id, shape)) is not None:
+            return shape
     ways = [one for one in predicted if one.way != "one process"]
     return "per-company" if choice_of(ways).way == "per-company" else "packed"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,6 +30,16 @@ def entrypoint_of(command: click.Command, job: str) -> Callable[[list[str]], int
 def job_command(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:  # noqa: ANN401 - click's own
     """A click command with the frame of ours: -h, wide help."""
     return click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, **settings)
+
+
+class Number(click.FloatRange):
+    """A number in a range; ``nan`` is in none, and nothing is waited for without end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number to reckon with.", param, ctx)
+        return number
 
 
 def company_id_callback(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

@@ -17,6 +17,7 @@ workers write parts and audits.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -33,13 +34,11 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 def _years(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
     if text is None:
         return ()
-    try:
-        bounds = [
-            (part.partition("-")[0], part.partition("-")[2] or part.partition("-")[0]) for part in text.split(",")
-        ]
-        return tuple(dict.fromkeys(year for low, high in bounds for year in range(int(low), int(high) + 1)))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is neither 2021,2023 nor 2018-2024.") from None
+    bounds = [re.fullmatch(r"(\d{4})(?:-(\d{4}))?", part) for part in text.split(",")]
+    spans = [range(int(one[1]), int(one[2] or one[1]) + 1) for one in bounds if one is not None]
+    if len(spans) < len(bounds) or not all(spans):
+        raise click.BadParameter(f"{text!r} is neither 2021,2023 nor 2018-2024.")
+    return tuple(dict.fromkeys(year for span in spans for year in span))
 
 
 @options.job_command(help=__doc__)
@@ -62,7 +61,7 @@ def _years(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @click.option("--service-account", default="data-pipeline-worker", show_default=True, help="Of the workers.")
 @click.option("--max-in-flight", type=click.IntRange(min=1), help="Unfinished Jobs at most. Default: the streams.")
 @click.option(
-    "--max-failure-ratio", type=click.FloatRange(0, 1), default=0.2, show_default=True,
+    "--max-failure-ratio", type=options.Number(0, 1), default=0.2, show_default=True,
     help="Launch nothing further once more of the last 20 units failed.",
 )  # fmt: skip
 @click.option("--queue", default="", help="Kueue's LocalQueue: the Jobs wait there for their turn.")
@@ -72,19 +71,26 @@ def _years(_context: click.Context, _parameter: click.Parameter, text: str | Non
 )
 @click.option("--cpu", default="500m", show_default=True, help="Requested by each pod.")
 @click.option("--memory", default="512Mi", show_default=True, help="Requested by each pod, and its limit.")
-@click.option("--try-hours", type=float, default=6.0, show_default=True, help="A pod that runs longer is ended.")
-@click.option("--look-every", type=float, default=5.0, show_default=True, help="Seconds between two looks.")
 @click.option(
-    "--doubt-after", type=float, default=60.0, show_default=True, help="Seconds until a waiting pod is explained."
+    "--try-hours", type=options.Number(min=0.01), default=6.0, show_default=True,
+    help="A pod that runs longer is ended.",
+)  # fmt: skip
+@click.option(
+    "--look-every", type=options.Number(min=0.1), default=5.0, show_default=True, help="Seconds between two looks."
 )
 @click.option(
-    "--start-within", type=float, default=1800.0, show_default=True, help="Seconds a pod may wait for a node."
-)
+    "--doubt-after", type=options.Number(min=0), default=60.0, show_default=True,
+    help="Seconds until a waiting pod is explained.",
+)  # fmt: skip
+@click.option(
+    "--start-within", type=options.Number(min=0), default=1800.0, show_default=True,
+    help="Seconds a pod may wait for a node.",
+)  # fmt: skip
 @click.option(
     "--on-interrupt", type=click.Choice(("ask", "detach", "cancel")), default="ask", show_default=True,
     help="Ctrl-C: leave the Jobs alone, or delete them. ask: without a terminal, detach.",
 )  # fmt: skip
-@click.option("--cancel", is_flag=True, help="Delete all Jobs and pods of this year's release, and end.")
+@click.option("--cancel", is_flag=True, help="Delete all Jobs and pods of this year, and end; asks no source.")
 @click.option("--print", "print_only", is_flag=True, help="Print the Jobs for kubectl apply -f -, and create none.")
 @options.together(
     options.totals_from, options.trust_count, options.dry_run, options.run_id, options.lake, options.streams
@@ -106,7 +112,7 @@ def command(
     from etl_core.errors import DONE, UsageError
 
     chosen = years or (() if year is None else (year,))
-    if not chosen:
+    if bool(years) == (year is not None):
         raise UsageError("say which --year, or --years.")
     if len(chosen) > 1 and run_id is not None:
         raise UsageError("--run-id names one run; leave it out with several years.")

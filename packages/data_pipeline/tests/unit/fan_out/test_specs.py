@@ -39,8 +39,8 @@ def environment(of: dict[str, Any]) -> dict[str, str]:
 
 class TheJobs(unittest.TestCase):
     def test_are_one_a_company_biggest_first_or_one_in_all(self):
-        self.assertEqual(units_in(SEVERAL), (A, B, C))
-        self.assertEqual(units_in(PACKED), ("packed",))
+        self.assertEqual(units_in(SEVERAL, DIGEST), (A, B, C))
+        self.assertEqual(units_in(PACKED, DIGEST), ("packed-dddddddddddd",))
 
     def test_pass_the_strict_schemas(self):
         for version in ("1.31", "1.33", "1.37"):
@@ -134,7 +134,7 @@ class TheirNames(unittest.TestCase):
 
 class TheirLabels(unittest.TestCase):
     def test_find_all_jobs_of_a_release_and_shape(self):
-        selector = selector_of(a_release(), "per-company")
+        selector = selector_of(labels_of(a_release(), "per-company"))
 
         wanted = dict(one.split("=") for one in selector.split(","))
         self.assertEqual(wanted, labels_of(a_release(), "per-company"))
@@ -148,7 +148,7 @@ class TheirLabels(unittest.TestCase):
         labels = body(attempt=4)["metadata"]["labels"]
 
         self.assertEqual((labels[specs.UNIT], labels[specs.ATTEMPT]), (A, "4"))
-        self.assertEqual(body(PACKED)["metadata"]["labels"][specs.UNIT], "packed")
+        self.assertEqual(body(PACKED)["metadata"]["labels"][specs.UNIT], "packed-dddddddddddd")
 
     def test_hold_any_run_id_or_stand_for_it(self):
         for run_id, kept in [("r1", True), ("x" * 63, True), ("x" * 64, False), ("r1.", False), ("2026_07-", False)]:
@@ -184,6 +184,9 @@ class Pairs(unittest.TestCase):
         self.assertEqual(pairs(()), {})
 
     def test_are_refused_otherwise(self):
-        for text in ("A", "=1", "", "="):
-            with self.subTest(text=text), self.assertRaisesRegex(UsageError, f"{text!r} is not KEY=VALUE"):
+        for text in ("A", "=1", "", "=", "A B=1", "1A=2", "Ü=1", "A\n=1"):
+            with (
+                self.subTest(text=text),
+                self.assertRaisesRegex(UsageError, f"{re.escape(repr(text))} is not KEY=VALUE"),
+            ):
                 pairs(("OK=1", text))

@@ -524,6 +524,17 @@ class APackedRun(FleetCase):
         self.assertEqual((ended.created, ended.failed, fleet.proved()), (1, {}, {A, B, C}))
         self.assertEqual(fleet.api.jobs, {})
 
+    def test_takes_no_other_plans_job_for_its_own(self):
+        """Two selections of one release, each packed, side by side."""
+        fleet = self.fleet(self.PLAN)
+        theirs = fleet.plan.model_copy(update={"run_id": "r2"})
+        fleet.api.add(specs.body_of(theirs, "e" * 64, 0, 1, OPTIONS) | {"spec": {"suspend": True}})
+
+        ended = fleet.run()
+
+        self.assertEqual((ended.created, ended.failed, fleet.proved()), (1, {}, {A, B, C}))
+        self.assertEqual(len(fleet.api.jobs), 1, "theirs is left alone")
+
     def test_that_fails_says_of_every_slice_why_unless_a_worker_did(self):
         fleet = self.fleet(self.PLAN)
 
@@ -613,7 +624,7 @@ class Sweeping(FleetCase):
     def setUp(self):
         self.swept = self.fleet()
         self.swept.programs = dict.fromkeys((A, B, C), lambda: None)
-        self.selector = specs.selector_of(self.swept.plan.release, "per-company")
+        self.selector = specs.selector_of(specs.labels_of(self.swept.plan.release, "per-company"))
         self.cluster = self.swept.api.cluster(self.swept.sleep)
         for number in range(3):
             self.swept.api.add(specs.body_of(self.swept.plan, DIGEST, number, 1, OPTIONS))

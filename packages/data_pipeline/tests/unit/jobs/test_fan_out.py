@@ -13,7 +13,7 @@ from data_pipeline.open_payments import runs
 from data_pipeline.open_payments.audits import Audits
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import Context
-from etl_core.errors import BlockedError, StoppedError
+from etl_core.errors import BlockedError, ConflictError, StoppedError, UsageError
 from etl_core.kube.client import Cluster
 from etl_core.stop import Stop
 from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, START, a_selection, says
@@ -186,6 +186,35 @@ class FanOut(FanOutCase):
 
         self.assertEqual(self.fact["shape"], "packed")
 
+    def test_keeps_to_the_shape_of_the_plan_that_is_there(self):
+        """What is cheaper for the rest of a run may be the other shape, whose Jobs would fetch the same again."""
+        self.fan_out(*PER_COMPANY, "--print", run_id="r1")
+        self.stdout.truncate(0)
+        self.stdout.seek(0)
+
+        self.fan_out(run_id="r1")
+
+        self.assertEqual(self.fact["shape"], "per-company")
+
+    def test_is_refused_while_jobs_of_the_other_shape_are_at_work(self):
+        self.fan_out(*PER_COMPANY, "--print", run_id="r1")
+        first, _ = json.loads(self.stdout.getvalue())["items"]
+        self.api.add(first)
+
+        with self.assertRaisesRegex(ConflictError, "per-company Jobs of run r1 are at work. --shape per-company goes"):
+            self.fan_out(*PACKED, run_id="r1")
+
+        self.assertEqual(self.api.created, [first["metadata"]["name"]])
+
+    def test_is_refused_where_the_packed_plan_that_is_there_has_more_streams(self):
+        self.fan_out(*PACKED, "--print", run_id="r1")
+        self.streams = 2
+
+        with self.assertRaisesRegex(UsageError, "has 8 streams, more than the 2 of now. --streams 8 goes on with it"):
+            self.fan_out(*PACKED, run_id="r1")
+
+        self.assertEqual(self.api.asked, [])
+
 
 class TheWays(FanOutCase):
     def test_are_compared_and_nothing_is_begun(self):
@@ -269,6 +298,19 @@ class Cancelled(FanOutCase):
                 self.assertEqual((self.api.jobs, self.api.pods), ({}, {}))
                 self.assertFalse([key for key in self.store.writes if key.endswith("/manifest.json")])
 
+    def test_need_no_source_and_may_be_of_a_release_that_is_gone(self):
+        self.fan_out(*PER_COMPANY, "--print")
+        for job in json.loads(self.stdout.getvalue())["items"]:
+            job["metadata"]["labels"]["openpayments.io/release"] = "2020-01-01-00000000"
+            self.api.add(job)
+        self.stdout.truncate(0)
+        self.stdout.seek(0)
+        self.site.asked.clear()
+
+        self.assertEqual(self.fan_out("--cancel"), 0)
+
+        self.assertEqual((self.fact["jobs_deleted"], self.api.jobs, self.site.asked), (2, {}, []))
+
     def test_by_an_interrupt_if_that_is_wished(self):
         self.interrupted(*PER_COMPANY, "--on-interrupt", "cancel")
 
@@ -299,13 +341,21 @@ class TheCommandLine(CalledCase):
     def test_refuses_what_makes_no_sense_before_it_asks_anybody(self):
         for words, said in [
             ((), "say which --year, or --years."),
-            (("--years", "2024-2020"), "say which --year, or --years."),
+            (("--year", "2024", "--years", "2023"), "say which --year, or --years."),
+            (("--years", "2024-2020"), "neither"),
+            (("--years", "2019-"), "neither"),
+            (("--years", "1-99999999999"), "neither"),
             (("--years", "x"), "'x' is neither 2021,2023 nor 2018-2024."),
             (("--years", "2018-2020-2022"), "neither"),
             (("--years", "2023,2024", "--run-id", "r1"), "--run-id names one run"),
             (("--year", "2024", "--env", "A"), "'A' is not KEY=VALUE."),
             (("--year", "2024", "--shape", "round"), "--shape"),
             (("--year", "2024", "--max-failure-ratio", "2"), "--max-failure-ratio"),
+            (("--year", "2024", "--max-failure-ratio", "nan"), "'nan' is no number to reckon with."),
+            (("--year", "2024", "--try-hours", "nan"), "--try-hours"),
+            (("--year", "2024", "--try-hours", "0"), "--try-hours"),
+            (("--year", "2024", "--look-every", "-1"), "--look-every"),
+            (("--year", "2024", "--start-within", "inf"), "--start-within"),
             (("--year", "2024", "--pods", "0"), "--pods"),
         ]:
             with self.subTest(words=words):

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from etl_core.errors import EXIT_STATUSES, DataError
+from etl_core.errors import EXIT_STATUSES, DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ LONGEST_NAME = 63
 CONTAINER = "job"
 USER = 10001  # of the image; any user but root does
 SPEC_DIGEST = "openpayments.io/spec-sha256"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
@@ -185,6 +186,6 @@ def _container_of(spec: JobSpec) -> dict[str, Any]:
 def _source_of(text: str) -> dict[str, Any]:
     kind, _, name = text.partition("/")
     fields = {"configmap": "configMapRef", "secret": "secretRef"}
-    if kind not in fields or not name:
-        raise DataError(f"{text!r} is neither configmap/NAME nor secret/NAME.")
+    if kind not in fields or not _NAME.fullmatch(name):
+        raise UsageError(f"{text!r} is neither configmap/NAME nor secret/NAME.")
     return {fields[kind]: {"name": name}}

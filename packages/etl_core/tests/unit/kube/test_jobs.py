@@ -8,7 +8,7 @@ import kubernetes_validate  # type: ignore[import-untyped]
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from etl_core.errors import EXIT_STATUSES, DataError
+from etl_core.errors import EXIT_STATUSES, DataError, UsageError
 from etl_core.kube.jobs import (
     LONGEST_NAME,
     SPEC_DIGEST,
@@ -274,15 +274,15 @@ class ABody(unittest.TestCase):
         self.assertNotIn("imagePullPolicy", container)
 
     def test_takes_an_environment_from_config_maps_and_secrets(self):
-        container = container_of(job_body(replace(A_SPEC, env_from=("configmap/a", "secret/b/c"))))
+        container = container_of(job_body(replace(A_SPEC, env_from=("configmap/a", "secret/b.c"))))
 
-        self.assertEqual(container["envFrom"], [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b/c"}}])
+        self.assertEqual(container["envFrom"], [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b.c"}}])
 
     def test_refuses_any_other_source_of_one(self):
-        for text in ("", "a", "configmap", "configmap/", "/a", "ConfigMap/a", "file/a"):
+        for text in ("", "a", "configmap", "configmap/", "/a", "ConfigMap/a", "file/a", "secret/b/c", "secret/A"):
             with (
                 self.subTest(text=text),
-                self.assertRaisesRegex(DataError, f"{re.escape(repr(text))} is neither configmap/NAME nor"),
+                self.assertRaisesRegex(UsageError, f"{re.escape(repr(text))} is neither configmap/NAME nor"),
             ):
                 job_body(replace(A_SPEC, env_from=(text,)))
 
