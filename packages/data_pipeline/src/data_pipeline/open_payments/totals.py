@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
 
 Route = Literal["grouped", "entities"]
+COUNTS_TRIED = 3
 FRESH_DAYS = 10  # S1.3
 
 _log = structlog.get_logger()
@@ -198,16 +199,23 @@ class TotalsBuilder:
         """
         table = resolved.table
         payer, record = table.columns.name_of(PAYER_ID), table.columns.name_of(RECORD_ID)
-        rows = self._source.grouped_counts(table.distribution_id, payer, record, at_least=at_most)
-        strange = [company_id for company_id in rows if not company_id.isdigit()]
-        if strange:
-            raise DataError(f"the source counts rows of payers whose ids are no numbers: {strange[:3]}")
-        if at_most is None and sum(rows.values()) != table.rows:
-            # Asked once more before it is believed: either answer may have been a bad one.
+        counted = table.rows
+        for _ in range(COUNTS_TRIED):
+            rows = self._source.grouped_counts(table.distribution_id, payer, record, at_least=at_most)
+            strange = [company_id for company_id in rows if not company_id.isdigit()]
+            if strange:
+                raise DataError(f"the source counts rows of payers whose ids are no numbers: {strange[:3]}")
+            in_all = sum(rows.values())
+            if at_most is not None or in_all == counted:
+                return rows
+            # Either answer may have been a bad one, or the table grows: both are asked for anew.
             counted = self._source.count(table.distribution_id)
-            if sum(rows.values()) != counted:
-                raise TemporaryError(f"the grouped counts sum to {sum(rows.values())} rows, the table counts {counted}")
-        return rows
+            if in_all == counted:
+                return rows
+        raise TemporaryError(
+            f"the source counts {in_all:,} rows by payer and {counted:,} in all, {COUNTS_TRIED} times in a row.",
+            advice="It is being changed, or contradicts itself. Run the same command again later.",
+        )
 
     def _by_company(self, year: int, at_most: int | None) -> tuple[dict[str, int], dict[str, str]]:
         rows: dict[str, int] = {}
