@@ -1,5 +1,6 @@
 """Bad input gets a clear sentence and the right status, and loses nothing."""
 
+import json
 import os
 import shutil
 import stat
@@ -43,6 +44,29 @@ def test_an_unreachable_host_is_temporary_and_named(world):
     assert ended.status == 4
     assert "127.0.0.1:9" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("gone", ["stdout", "stderr"])
+def test_whoever_listens_may_go_away_and_the_run_is_completed(world, gone):
+    process = world.start("run_pipeline", "--", "--year", "2024")
+    getattr(process, gone).close()
+    stdout, stderr = process.communicate(timeout=250)
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    assert not stdout or json.loads(stdout)["status"] == "completed"
+    assert len(world.slices()) == 12
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_was_never_open_is_not_missed(world, closed):
+    streams = {"stdout": ">&-", "stderr": "2>&-"}
+    command = [sys.executable, "-m", "data_pipeline", "run", "run_pipeline", "--", "--year", "2024"]
+    ended = subprocess.run(
+        ["sh", "-c", f'"$@" {streams[closed]}', "sh", *command],
+        env=dict(world.environment), cwd=world.lake.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert len(world.slices()) == 12
 
 
 @pytest.mark.parametrize("url", ["openpayments", "file:///etc/passwd"])
