@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from data_pipeline.open_payments.facts import Selection
     from data_pipeline.open_payments.pipeline import TotalsChoice
     from data_pipeline.open_payments.totals import Route
 
 DATASETS = ("general-payments",)
+SETTINGS = ("run_id", "lake_url", "source_max_streams")
+SELECTION = ("dataset", "year", "company_id", "max_files", "slice_of")
+TOTALS = ("totals_from", "rescrape_totals", "add_year")
 
 
 def entrypoint_of(command: click.Command, job: str) -> Callable[[list[str]], int]:
@@ -40,6 +44,47 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is no number to reckon with.", param, ctx)
         return number
+
+
+def job(*options: Callable[[Any], Any]) -> Callable[[Callable[..., int]], click.Command]:
+    """A job as a click command: its help is its module's docstring, its name the module's.
+
+    The function is given the ``context`` of its run, opened with what of ``SETTINGS`` the command
+    line has, and what else there is by name; options that select companies come as one
+    ``selection``, those of the totals as one ``totals``.
+    """
+
+    def decorate(function: Callable[..., int]) -> click.Command:
+        @functools.wraps(function)
+        def in_context(**given: Any) -> int:  # noqa: ANN401 - click's
+            from data_pipeline.wiring import job_context
+
+            if "dataset" in given:
+                given["selection"] = selection_of(**_taken(given, SELECTION))
+            if "totals_from" in given:
+                given["totals"] = _totals_choice(**_taken(given, TOTALS))
+            name = function.__module__.rpartition(".")[2]
+            with job_context(name, **_taken(given, SETTINGS)) as context:
+                return function(context, **given)
+
+        return job_command(help=function.__globals__["__doc__"])(together(*options)(in_context))
+
+    return decorate
+
+
+def _taken(given: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: given.pop(name) for name in names if name in given}
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options in the order they are written."""
+
+    def decorate(function: Any) -> Any:  # noqa: ANN401 - a click decorator
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 def company_id_callback(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -112,19 +157,13 @@ overwrite = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
 
 
-def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several options in the order they are written."""
-
-    def decorate(function: Any) -> Any:  # noqa: ANN401 - a click decorator
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+selection = together(dataset, year, company_id, max_files, slice_of)
+totals = together(totals_from, rescrape_totals, add_year)
+running = together(trust_count, dry_run, run_id, lake, streams)
 
 
 def selection_of(
-    dataset: str, year: int, company_id: str | None, max_files: int | None, slice_of: str | None
+    dataset: str, year: int, company_id: str | None = None, max_files: int | None = None, slice_of: str | None = None
 ) -> Selection:
     """The selection of a command line.
 
@@ -140,8 +179,7 @@ def selection_of(
     return Selection(dataset=dataset, year=year, company_id=company_id, max_files=max_files, slice_of=slice_of)
 
 
-def totals_choice(*, rescrape: bool, add_year: bool, totals_from: Route | None) -> TotalsChoice:
-    """The totals options as one value."""
+def _totals_choice(*, totals_from: Route | None, rescrape_totals: bool, add_year: bool) -> TotalsChoice:
     from data_pipeline.open_payments.pipeline import TotalsChoice
 
-    return TotalsChoice(rescrape=rescrape, add_year=add_year, route=totals_from)
+    return TotalsChoice(rescrape=rescrape_totals, add_year=add_year, route=totals_from)

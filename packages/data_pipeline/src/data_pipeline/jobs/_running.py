@@ -28,10 +28,10 @@ def run_selection(
     selection: Selection,
     totals: TotalsChoice,
     *,
-    strategy: Strategy,
-    trust_count: bool,
-    dry_run: bool,
     with_manifest: bool,
+    strategy: Strategy = "auto",
+    trust_count: bool = False,
+    dry_run: bool = False,
     upload_to: str | None = None,
 ) -> int:
     """Prepare, work, commit; print the fact; give the exit status."""

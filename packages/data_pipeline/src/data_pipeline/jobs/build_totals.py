@@ -12,36 +12,12 @@ from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
     from data_pipeline.open_payments.pipeline import TotalsChoice
-    from data_pipeline.open_payments.totals import Route
     from data_pipeline.wiring import Context
 
 
-@options.job_command(help=__doc__)
-@options.together(
-    options.year,
-    options.totals_from,
-    options.rescrape_totals,
-    options.add_year,
-    options.run_id,
-    options.lake,
-    options.streams,
-)
-def command(
-    year: int,
-    totals_from: Route | None,
-    rescrape_totals: bool,
-    add_year: bool,
-    run_id: str | None,
-    lake_url: str | None,
-    source_max_streams: int | None,
-) -> int:
-    from data_pipeline.wiring import job_context
-
-    with job_context(
-        "build_totals", run_id=run_id, lake_url=lake_url, source_max_streams=source_max_streams
-    ) as context:
-        choice = options.totals_choice(rescrape=rescrape_totals, add_year=add_year, totals_from=totals_from)
-        context.emit(**build(context, year, choice))
+@options.job(options.year, options.totals, options.run_id, options.lake, options.streams)
+def command(context: Context, year: int, totals: TotalsChoice) -> int:
+    context.emit(**build(context, year, totals))
     return 0
 
 

@@ -10,41 +10,42 @@ the status is 0 with or without them.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from data_pipeline.jobs import _options as options
 
+if TYPE_CHECKING:
+    from data_pipeline.open_payments.facts import Selection
+    from data_pipeline.wiring import Context
 
-@options.job_command(help=__doc__)
-@options.together(options.dataset, options.year)
-@click.option("--from", "older", metavar="RELEASE", help="The older release. Default: the one before --to.")
-@click.option("--to", "newer", metavar="RELEASE", help="The newer release. Default: the newest of a committed run.")
-@options.company_id
-@click.option(
-    "--check-change-type", is_flag=True, help="Check Change_Type in slices of equal content, too: reads them."
+
+@options.job(
+    options.dataset,
+    options.year,
+    click.option("--from", "older", metavar="RELEASE", help="The older release. Default: the one before --to."),
+    click.option("--to", "newer", metavar="RELEASE", help="The newer release. Default: the newest of a committed run."),
+    options.company_id,
+    click.option(
+        "--check-change-type", is_flag=True, help="Check Change_Type in slices of equal content, too: reads them."
+    ),
+    options.as_json,
+    options.lake,
 )
-@options.together(options.as_json, options.lake)
 def command(
-    dataset: str,
-    year: int,
-    older: str | None,
-    newer: str | None,
-    company_id: str | None,
-    check_change_type: bool,
-    as_json: bool,
-    lake_url: str | None,
+    context: Context, selection: Selection, older: str | None, newer: str | None, check_change_type: bool, as_json: bool
 ) -> int:
     from data_pipeline.open_payments import diff
-    from data_pipeline.wiring import job_context
 
-    with job_context("diff_releases", lake_url=lake_url) as context:
-        pair = diff.pair_of(diff.named_releases(context.store, dataset, year), older, newer)
-        comparison = diff.Comparison(context.store, pair, progress=context.progress, check_stop=context.stop.check)
-        found = comparison.run(company_id, check_change_type=check_change_type)
-        fact = diff.fact_of(found, pair) | {"report": diff.publish_report(context.store, pair, found, company_id)}
-        if not as_json:
-            click.echo(diff.table_of(fact), err=True)
-        context.emit(status="compared", **fact)
+    pair = diff.pair_of(diff.named_releases(context.store, selection.dataset, selection.year), older, newer)
+    comparison = diff.Comparison(context.store, pair, progress=context.progress, check_stop=context.stop.check)
+    found = comparison.run(selection.company_id, check_change_type=check_change_type)
+    fact = diff.fact_of(found, pair)
+    fact["report"] = diff.publish_report(context.store, pair, found, selection.company_id)
+    if not as_json:
+        click.echo(diff.table_of(fact), err=True)
+    context.emit(status="compared", **fact)
     return 0
 
 

@@ -6,52 +6,29 @@ plan and failed attempts. The run's manifest is write_manifest's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
-    from data_pipeline.open_payments.download import Strategy
+    from data_pipeline.open_payments.facts import Selection
+    from data_pipeline.wiring import Context
 
 
-@options.job_command(help=__doc__)
-@options.together(options.dataset, options.year)
-@click.option(
-    "--company-id",
-    required=True,
-    callback=options.company_id_callback,
-    help="The company, by its id (digits).",
+@options.job(
+    options.dataset,
+    options.year,
+    click.option("--company-id", required=True, callback=options.company_id_callback, help="The company, by its id."),
+    options.strategy,
+    options.running,
 )
-@options.together(options.strategy, options.trust_count, options.dry_run, options.run_id, options.lake, options.streams)
-def command(
-    dataset: str,
-    year: int,
-    company_id: str,
-    strategy: Strategy,
-    trust_count: bool,
-    dry_run: bool,
-    run_id: str | None,
-    lake_url: str | None,
-    source_max_streams: int | None,
-) -> int:
+def command(context: Context, selection: Selection, **how: Any) -> int:  # noqa: ANN401 - options
     from data_pipeline.jobs import _running
-    from data_pipeline.wiring import job_context
+    from data_pipeline.open_payments.pipeline import TotalsChoice
 
-    selection = options.selection_of(dataset, year, company_id, None, None)
-    with job_context(
-        "download_company", run_id=run_id, lake_url=lake_url, source_max_streams=source_max_streams
-    ) as context:
-        return _running.run_selection(
-            context,
-            selection,
-            options.totals_choice(rescrape=False, add_year=True, totals_from=None),
-            strategy=strategy,
-            trust_count=trust_count,
-            dry_run=dry_run,
-            with_manifest=False,
-        )
+    return _running.run_selection(context, selection, TotalsChoice(), with_manifest=False, **how)
 
 
 JOB = (options.entrypoint_of(command, "download_company"), "Fetch and prove the slice of one company")

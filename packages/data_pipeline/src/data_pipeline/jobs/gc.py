@@ -9,39 +9,43 @@ Reads the lake. Writes nothing; removes only with --delete.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from data_pipeline.jobs import _options as options
 
+if TYPE_CHECKING:
+    from data_pipeline.wiring import Context
 
-@options.job_command(help=__doc__)
-@click.option("--delete", is_flag=True, help="Remove what is listed.")
-@click.option(
-    "--older-than-hours", type=click.FloatRange(min=0), default=24, show_default=True,
-    help="Only what was written longer ago: a run at work publishes a part shortly before its proof.",
+
+@options.job(
+    click.option("--delete", is_flag=True, help="Remove what is listed."),
+    click.option(
+        "--older-than-hours", type=click.FloatRange(min=0), default=24, show_default=True,
+        help="Only what was written longer ago: a run at work publishes a part shortly before its proof.",
+    ),
+    options.lake,
 )  # fmt: skip
-@options.lake
-def command(delete: bool, older_than_hours: float, lake_url: str | None) -> int:
+def command(context: Context, delete: bool, older_than_hours: float) -> int:
     from datetime import timedelta
 
     from data_pipeline.open_payments.garbage import remove, unnamed
-    from data_pipeline.wiring import job_context
 
-    with job_context("gc", lake_url=lake_url) as context:
-        found = unnamed(context.store, context.now() - timedelta(hours=older_than_hours))
-        removed = []
-        for entry in found:
-            context.stop.check()
-            if delete and remove(context.store, entry):
-                removed.append(entry)
-            word = "unnamed" if not delete else "removed" if entry in removed[-1:] else "kept, it is proved now"
-            click.echo(f"{word}  {entry.key}  {entry.size:,} bytes  {entry.modified:%Y-%m-%d %H:%M}", err=True)
-        chosen = removed if delete else found
-        context.emit(
-            status="removed" if removed else "listed" if found and not delete else "nothing to remove",
-            objects=len(chosen),
-            bytes=sum(entry.size for entry in chosen),
-        )
+    found = unnamed(context.store, context.now() - timedelta(hours=older_than_hours))
+    removed = []
+    for entry in found:
+        context.stop.check()
+        if delete and remove(context.store, entry):
+            removed.append(entry)
+        word = "unnamed" if not delete else "removed" if entry in removed[-1:] else "kept, it is proved now"
+        click.echo(f"{word}  {entry.key}  {entry.size:,} bytes  {entry.modified:%Y-%m-%d %H:%M}", err=True)
+    chosen = removed if delete else found
+    context.emit(
+        status="removed" if removed else "listed" if found and not delete else "nothing to remove",
+        objects=len(chosen),
+        bytes=sum(entry.size for entry in chosen),
+    )
     return 0
 
 

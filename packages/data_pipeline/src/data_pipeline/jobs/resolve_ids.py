@@ -16,22 +16,14 @@ if TYPE_CHECKING:
     from data_pipeline.wiring import Context
 
 
-@options.job_command(help=__doc__)
-@click.option(
-    "--year",
-    "years",
-    type=int,
-    multiple=True,
-    help="Only this year; may be given several times. Default: all.",
+@options.job(
+    click.option("--year", "years", type=int, multiple=True, help="Only this year; repeatable. Default: all."),
+    click.option("--refresh", is_flag=True, help="Ask the source even where the cache is fresh."),
+    options.run_id,
+    options.lake,
 )
-@click.option("--refresh", is_flag=True, help="Ask the source even where the cache is fresh.")
-@options.run_id
-@options.lake
-def command(years: tuple[int, ...], refresh: bool, run_id: str | None, lake_url: str | None) -> int:
-    from data_pipeline.wiring import job_context
-
-    with job_context("resolve_ids", run_id=run_id, lake_url=lake_url) as context:
-        context.emit(**resolve(context, years, refresh=refresh))
+def command(context: Context, years: tuple[int, ...], refresh: bool) -> int:
+    context.emit(**resolve(context, years, refresh=refresh))
     return 0
 
 

@@ -6,27 +6,27 @@ is there with the same content is left, other content under the same key is a co
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from data_pipeline.jobs import _options as options
 
+if TYPE_CHECKING:
+    from data_pipeline.wiring import Context
 
-@options.job_command(help=__doc__)
-@click.option("--run-id", required=True, help="The committed run to copy.")
-@click.option(
-    "--to",
-    "target",
-    required=True,
-    metavar="URL",
-    help="The other lake: a folder, file:///… or s3://bucket/prefix.",
+
+@options.job(
+    click.option("--run-id", required=True, help="The committed run to copy."),
+    click.option("--to", "target", required=True, metavar="URL", help="The other lake, as --lake names one."),
+    options.overwrite,
+    options.dry_run,
+    options.lake,
 )
-@options.together(options.overwrite, options.dry_run, options.lake)
-def command(run_id: str, target: str, overwrite: bool, dry_run: bool, lake_url: str | None) -> int:
+def command(context: Context, target: str, overwrite: bool, dry_run: bool) -> int:
     from data_pipeline.jobs import _running
-    from data_pipeline.wiring import job_context
 
-    with job_context("upload_raw", run_id=run_id, lake_url=lake_url) as context:
-        context.emit(**_running.upload(context, run_id, target, overwrite=overwrite, dry_run=dry_run))
+    context.emit(**_running.upload(context, context.run_id, target, overwrite=overwrite, dry_run=dry_run))
     return 0
 
 

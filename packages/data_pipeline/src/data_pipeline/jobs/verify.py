@@ -11,31 +11,39 @@ the year, one by company. Writes nothing. Ends with 3 if there is a finding.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from data_pipeline.jobs import _options as options
 
+if TYPE_CHECKING:
+    from data_pipeline.wiring import Context
 
-@options.job_command(help=__doc__)
-@click.option("--run-id", required=True, help="The committed run to verify.")
-@click.option("--against-source", is_flag=True, help="Hold its counts against the source's, too.")
-@options.together(options.as_json, options.lake)
-def command(run_id: str, against_source: bool, as_json: bool, lake_url: str | None) -> int:
+
+@options.job(
+    click.option("--run-id", required=True, help="The committed run to verify."),
+    click.option("--against-source", is_flag=True, help="Hold its counts against the source's, too."),
+    options.as_json,
+    options.lake,
+)
+def command(context: Context, against_source: bool, as_json: bool) -> int:
     from dataclasses import asdict
 
     from data_pipeline.open_payments.verify import verify_run
-    from data_pipeline.wiring import job_context
     from etl_core.errors import DONE, PERMANENT
 
-    with job_context("verify", run_id=run_id, lake_url=lake_url) as context:
-        source = context.source if against_source else None
-        verified = verify_run(
-            context.store, run_id, source=source, progress=context.progress, check_stop=context.stop.check
-        )
-        fact = asdict(verified)
-        for one in () if as_json else verified.findings:
-            click.echo(f"{one.finding}  {one.key}: {one.detail}", err=True)
-        context.emit(status="faulty" if verified.findings else "verified", against_source=against_source, **fact)
+    verified = verify_run(
+        context.store,
+        context.run_id,
+        source=context.source if against_source else None,
+        progress=context.progress,
+        check_stop=context.stop.check,
+    )
+    for one in () if as_json else verified.findings:
+        click.echo(f"{one.finding}  {one.key}: {one.detail}", err=True)
+    status = "faulty" if verified.findings else "verified"
+    context.emit(status=status, against_source=against_source, **asdict(verified))
     return PERMANENT.code if verified.findings else DONE.code
 
 

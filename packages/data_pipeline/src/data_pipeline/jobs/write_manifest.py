@@ -6,27 +6,28 @@ download_report_YEAR.csv. A run that is committed already is left as it is.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from data_pipeline.jobs import _options as options
 
+if TYPE_CHECKING:
+    from data_pipeline.wiring import Context
 
-@options.job_command(help=__doc__)
-@click.option("--run-id", required=True, help="The run to commit.")
-@options.lake
-def command(run_id: str, lake_url: str | None) -> int:
+
+@options.job(click.option("--run-id", required=True, help="The run to commit."), options.lake)
+def command(context: Context) -> int:
     from data_pipeline.jobs import _running
     from data_pipeline.open_payments import runs
-    from data_pipeline.wiring import job_context
 
-    with job_context("write_manifest", run_id=run_id, lake_url=lake_url) as context:
-        plan = runs.planned(context.store, run_id)
-        manifest = runs.read_manifest(context.store, run_id)
-        if manifest is None:
-            context.begin(run_id)
-            manifest = context.pipeline.commit(plan, [])
-        context.emit(**_running.show_manifest(context, manifest), release=manifest.release.name)
-        return _running.status_of_attempts(context, manifest)
+    plan = runs.planned(context.store, context.run_id)
+    manifest = runs.read_manifest(context.store, context.run_id)
+    if manifest is None:
+        context.begin(context.run_id)
+        manifest = context.pipeline.commit(plan, [])
+    context.emit(**_running.show_manifest(context, manifest), release=manifest.release.name)
+    return _running.status_of_attempts(context, manifest)
 
 
 JOB = (

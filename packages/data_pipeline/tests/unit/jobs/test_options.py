@@ -1,3 +1,4 @@
+import tempfile
 import unittest
 from typing import Any
 
@@ -125,12 +126,37 @@ class SelectionOf(unittest.TestCase):
                 options.selection_of("general-payments", 2024, *given)
 
 
-class OneValue(unittest.TestCase):
-    def test_holds_the_choices_of_totals(self):
-        self.assertEqual(
-            options.totals_choice(rescrape=True, add_year=False, totals_from="entities"),
-            TotalsChoice(rescrape=True, add_year=False, route="entities"),
-        )
+class AJob(unittest.TestCase):
+    """``options.job``."""
+
+    def setUp(self) -> None:
+        self.lake = self.enterContext(tempfile.TemporaryDirectory())
+
+    def called(self, *choice: Any, words: str = "") -> tuple[Any, dict[str, Any]]:
+        seen: list[tuple[Any, dict[str, Any]]] = []
+
+        @options.job(*choice, options.running)
+        def command(context: Any, **given: Any) -> int:
+            seen.append((context, given))
+            return 4
+
+        entrypoint = options.entrypoint_of(command, "a_job")
+        self.assertEqual(entrypoint([*words.split(), "--run-id", "r1", "--lake", self.lake, "--streams", "3"]), 4)
+        return seen[0]
+
+    def test_gets_a_context_of_its_settings_and_the_rest_by_name(self):
+        context, given = self.called(options.strategy)
+        self.assertEqual((context.job, context.run_id), ("test_options", "r1"))
+        self.assertEqual((context.settings.lake_url, context.settings.source_max_streams), (self.lake, 3))
+        self.assertEqual(given, {"strategy": "auto", "trust_count": False, "dry_run": False})
+
+    def test_gets_what_selects_and_what_counts_as_one_value_each(self):
+        words = "--year 2024 --max-files 5 --totals-from entities --rescrape-totals --no-add-year-if-missing"
+        _, given = self.called(options.selection, options.totals, words=words)
+        self.assertEqual(given["selection"], a_selection(max_files=5))
+        self.assertEqual(given["totals"], TotalsChoice(rescrape=True, add_year=False, route="entities"))
+        _, given = self.called(options.dataset, options.year, words="--year 2024")
+        self.assertEqual(given["selection"], a_selection())
 
 
 class AnEntrypoint(unittest.TestCase):
