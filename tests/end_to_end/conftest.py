@@ -91,7 +91,7 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         environment = os.environ | {
             "OPEN_PAYMENTS_URL": source.url,
             "LAKE_URL": str(lake),
-            "SOURCE_TIMEOUT_SECONDS": "3",
+            "SOURCE_TIMEOUT_SECONDS": "10",
             "SOURCE_FIRST_WAIT_SECONDS": "0.05",
             "LOG_FORMAT": "json",
         }

@@ -4,7 +4,7 @@ r"""The two CSV dialects of a PHP source, and how one record of either is read.
 *Backslash*: PHP's default escape. A quote right after a backslash is **not** doubled, and a
 backslash forces quoting: the field ``5\" x`` is written ``"5\" x"``. A field that ends in a
 backslash is written ``"C:\"``, which PHP itself cannot read back; the width of the record
-decides between the readings, and a record with two possible readings is refused.
+decides between the readings, of which there is one at most.
 
 Both quote a field if it holds a comma, quote, space, tab or line break. Where a file holds
 no backslash the two are the same, byte for byte.
@@ -85,24 +85,22 @@ def _whole(width: int) -> re.Pattern[bytes]:
 
 
 def parse_record(raw: bytes, width: int) -> list[bytes] | None:
-    """Read one record without its line end, in whichever dialect gives ``width`` fields.
+    """Read one record without its line end, in whichever dialect gives ``width`` fields; None if none does.
 
-    Returns None if no reading, or more than one reading, does.
+    There is never a second reading: after the first backslash with a quote the readings stand on
+    different sides of a quoted field, and every quote that follows turns both over, to the end.
     """
     plain = _parse_rfc4180(raw, width, _FIELD)
-    if b'\\"' not in raw or _LITERAL_QUOTE in raw:
+    if plain is not None or b'\\"' not in raw or _LITERAL_QUOTE in raw:
         return plain
-    readings = [plain] if plain is not None else []
     for escaped in (
         raw.replace(b'\\"', b"\\" + _LITERAL_QUOTE),
         re.sub(rb'\\"(?!,|$)', b"\\\\" + _LITERAL_QUOTE, raw),
     ):
         fields = _parse_rfc4180(escaped, width, _MARKED_FIELD)
         if fields is not None:
-            fields = [field.replace(_LITERAL_QUOTE, b'"') for field in fields]
-            if fields not in readings:
-                readings.append(fields)
-    return readings[0] if len(readings) == 1 else None
+            return [field.replace(_LITERAL_QUOTE, b'"') for field in fields]
+    return None
 
 
 def _parse_rfc4180(raw: bytes, width: int, field: re.Pattern[bytes]) -> list[bytes] | None:

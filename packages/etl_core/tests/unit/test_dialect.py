@@ -1,6 +1,8 @@
+import itertools
 import unittest
 
 from etl_core.dialect import parse_record, write_fields
+from packages.etl_core.tests.support.tables import php_line
 
 
 class ParseRecord(unittest.TestCase):
@@ -56,6 +58,16 @@ class ParseRecord(unittest.TestCase):
     def test_it_refuses_a_record_that_mixes_quotes_that_end_a_field_with_quotes_that_do_not(self):
         # Its one reading is 5\\", 6 and C:\\ but neither "all" nor "none before a comma" finds it.
         self.assertIsNone(parse_record(b'"5\\", 6","C:\\",c', 3))
+
+    def test_no_record_of_either_dialect_is_read_as_another(self):
+        texts = ["".join(text) for length in range(4) for text in itertools.product('",\\a', repeat=length)]
+        refused = 0
+        for row in itertools.product(texts, repeat=2):
+            for backslash in (False, True):
+                fields = parse_record(php_line(row, backslash=backslash).encode(), 2)
+                refused += fields is None
+                assert fields in (None, [text.encode() for text in row]), (row, backslash)
+        assert 0 < refused < len(texts) ** 2 // 10
 
 
 class WriteFields(unittest.TestCase):
