@@ -58,6 +58,7 @@ from data_pipeline.open_payments.source import (
 from data_pipeline.open_payments.windows import Window
 from etl_core.budget import Budget
 from etl_core.http import HttpClient, HttpSettings, make_session
+from etl_core.progress import Progress
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.stop import Stop
 from etl_core.telemetry import Telemetry
@@ -437,10 +438,11 @@ def _groups(asked: Asked, table: Published, rows: list[Row]) -> list[dict[str, s
 # ------------------------------------------------------------------------------------- all of it at hand
 
 
-class Shown:
-    """A ``Progress`` that adds up."""
+class Shown(Progress):
+    """A ``Progress`` that tells what it counted."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.rows = self.slices = self.bytes_read = 0
         self.begun: list[tuple[str, int, int]] = []
         self.stopped = 0

@@ -6,12 +6,12 @@ more time than is left is given up at once. Sleeping, clock and chance are injec
 
 from __future__ import annotations
 
-import email.utils
 import random
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
+
+import urllib3
 
 from etl_core.errors import TemporaryError, UnavailableError
 
@@ -29,9 +29,6 @@ class RetryPolicy:
     total_seconds: float = 900.0
     first_wait_seconds: float = 0.5
     longest_wait_seconds: float = 60.0
-
-
-NO_RETRY = RetryPolicy(attempts=1)
 
 
 class Retry:
@@ -84,17 +81,11 @@ class Retry:
         return jittered if asked is None else asked + 0.1 * jittered
 
 
-def parse_retry_after(value: str | None, *, now: datetime | None = None) -> float | None:
+def parse_retry_after(value: str | None) -> float | None:
     """Seconds from either form of ``Retry-After`` (RFC 9110 10.2.3); None if absent or unreadable."""
     if not value:
         return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
     try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        return urllib3.Retry().parse_retry_after(value)
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())

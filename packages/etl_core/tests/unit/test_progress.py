@@ -7,8 +7,8 @@ import re
 import threading
 import unittest
 
-from etl_core import logs, progress
-from etl_core.progress import LINE_EVERY_SECONDS, Bars, Lines, Silent, for_terminal
+from etl_core import logs
+from etl_core.progress import LINE_EVERY_SECONDS, Bars, Lines, Progress, for_terminal
 from etl_core.testing import ManualClock
 
 
@@ -191,7 +191,7 @@ class TheRightOne(unittest.TestCase):
 
     def test_silence_says_nothing(self):
         with captured() as events:
-            one: progress.Progress = Silent()
+            one = Progress()
             one.start("x", slices=1, rows=1)
             one.advance(rows=1, slices=1, bytes_read=1)
             one.stop()
