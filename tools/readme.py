@@ -6,7 +6,6 @@ A part stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from data_pipeline.cli import PROGRAM, cli
@@ -34,7 +33,8 @@ def status_table() -> str:
 
 def settings_table() -> str:
     rows = [
-        f"| `{one.name.upper()}` | {_default(one.default)} | {one.metadata['meaning']} |" for one in fields(Settings)
+        f"| `{name.upper()}` | {_default(one.default)} | {one.description} |"
+        for name, one in Settings.model_fields.items()
     ]
     return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
 

@@ -80,8 +80,8 @@ def test_an_address_that_is_none_is_a_configuration_error(world, url):
     [
         ("LAKE_URL=./data\nthis is no assignment\n", "line 2"),
         ("SOURCE_MAX_STREAMS=many\n", "SOURCE_MAX_STREAMS='many' (from .env)"),
-        ("SOURCE_MAX_STREAMS=0\n", "too small"),
-        ("LOG_FORMAT=xml\n", "auto, console, json"),
+        ("SOURCE_MAX_STREAMS=0\n", "greater than or equal to 1"),
+        ("LOG_FORMAT=xml\n", "'auto', 'console' or 'json'"),
     ],
 )
 def test_a_broken_env_file_names_its_line(world, text, said):

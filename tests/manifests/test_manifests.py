@@ -187,7 +187,7 @@ def test_nobody_is_allowed_everything_and_the_workers_nothing():
 
 
 def test_settings_are_settings_of_ours_or_of_boto3():
-    known = {name.upper() for name in Settings.__dataclass_fields__}
+    known = {name.upper() for name in Settings.model_fields}
     patches = [yaml.safe_load((ROOT / "k8s/overlays" / one / "settings.yaml").read_text()) for one in ("local", "eks")]
 
     for document in [*objects("ConfigMap").values(), *patches]:

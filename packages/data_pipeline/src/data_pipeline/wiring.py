@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import io
 import json
@@ -282,7 +281,7 @@ def job_context(
                 os.environ.setdefault(name, value)
     settings = settings_from(environ)
     given = {name: value for name, value in arguments.items() if value is not None}
-    settings = dataclasses.replace(settings, **given)
+    settings = settings.model_copy(update=given)
     if settings.run_id:
         lake_layout.checked_run_id(settings.run_id)
     stop = Stop()

@@ -174,7 +174,8 @@ class WhatIsHandedOn(unittest.TestCase):
         settings = Settings(source_timeout_seconds=1.5, source_attempts=2, log_level="debug", grace_seconds=3.0)
 
         self.assertEqual(
-            Settings.from_mapping(handed_on(settings, "s3://lake")), replace(settings, lake_url="s3://lake")
+            Settings.from_mapping(handed_on(settings, "s3://lake")),
+            settings.model_copy(update={"lake_url": "s3://lake"}),
         )
 
 
