@@ -130,9 +130,12 @@ class Context:
         url = self.settings.open_payments_url
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"OPEN_PAYMENTS_URL={url!r} is no address.", advice="It begins with https://.")
+        agent = self.settings.open_payments_user_agent
+        if not (agent.isascii() and agent.isprintable()):
+            raise ConfigError(f"OPEN_PAYMENTS_USER_AGENT={agent!r} is no header.", advice="Printable ASCII only.")
         values = HttpSettings(
             base_url=url,
-            user_agent=self.settings.open_payments_user_agent,
+            user_agent=agent,
             pool_size=self.settings.source_max_streams,
             read_seconds=self.settings.source_timeout_seconds,
         )

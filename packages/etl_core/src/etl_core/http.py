@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
 
 import requests
 import structlog
@@ -115,7 +117,9 @@ class HttpClient:
             try:
                 return json.loads(body)
             except (ValueError, RecursionError) as error:  # the latter from a thousand open brackets
-                raise UnavailableError(f"GET {answer.url} answered {len(body)} bytes that are no JSON") from error
+                raise UnavailableError(
+                    f"GET {readable(answer.url)} answered {len(body)} bytes that are no JSON"
+                ) from error
 
         return self._retry.call(once, on_retry=self._on_retry(tally))
 
@@ -195,7 +199,7 @@ class HttpClient:
             yield chunk
             if self._clock() > deadline:
                 raise UnavailableError(
-                    f"GET {response.url} was still answering after {self._settings.answer_seconds:.0f} s"
+                    f"GET {readable(response.url)} was still answering after {self._settings.answer_seconds:.0f} s"
                     f" and {received} bytes"
                 )
 
@@ -214,7 +218,7 @@ class HttpClient:
         with _translated(response.url):
             body = response.raw.read(ERROR_BODY_BYTES, decode_content=True).decode("utf-8", "replace")
         said = printable(_message_of(body))
-        where = f"GET {response.url} answered {status}"
+        where = f"GET {readable(response.url)} answered {status}"
         if status in (200, 403):
             why = f"{where} with a page of the source's edge: {said}" if status == 200 else f"{where}: {said}"
             self._budget.block(why)
@@ -244,18 +248,24 @@ def printable(text: str, length: int = 300) -> str:
     return " ".join(flat.split())
 
 
+def readable(url: str) -> str:
+    """A URL for people: ``conditions[0][value]=42`` in place of ``conditions%5B0%5D%5Bvalue%5D=42``."""
+    return printable(unquote_plus(url), 2000)
+
+
 def _message_of(body: str) -> str:
-    """The ``message`` of a JSON error, or the text of anything else."""
+    """The ``message`` of a JSON error, or the text of anything else, a page's without its tags."""
     with contextlib.suppress(ValueError, RecursionError):
         parsed = json.loads(body)
         if isinstance(parsed, dict) and isinstance(parsed.get("message"), str):
             return str(parsed["message"])
-    return body
+    return re.sub(r"<[^>]*>", " ", body)
 
 
 @contextlib.contextmanager
 def _translated(url: str) -> Iterator[None]:
     """Turn the exceptions of requests, urllib3 and the socket into ours."""
+    url = readable(url)
     try:
         yield
     except (

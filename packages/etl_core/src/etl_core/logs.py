@@ -29,13 +29,15 @@ class _Tee:
 
     def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> str:  # noqa: ANN401 - structlog's contract
         if self._copy is not None:
-            self._copy.write(str(self._json(logger, name, dict(event))) + "\n")
-            self._copy.flush()
+            with contextlib.suppress(OSError):  # a full disk takes the copy for the lake, not the run
+                self._copy.write(str(self._json(logger, name, dict(event))) + "\n")
+                self._copy.flush()
         return str(self._render(logger, name, event))
 
     def close(self) -> None:
         if self._copy is not None:
-            self._copy.close()
+            with contextlib.suppress(OSError):
+                self._copy.close()
             self._copy = None
 
 

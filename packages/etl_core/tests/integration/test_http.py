@@ -218,7 +218,7 @@ def test_a_source_may_say_what_is_temporary(server, new_bench):
         (b'{"message": "Say \\"no\\""}', 'Say "no"'),
         (b'{"message": 7}', '{"message": 7}'),
         (b'["a"]', '["a"]'),
-        (b"<html>\r\n<b>No\x00\x1b[2J</b>", "<html> <b>No [2J</b>"),
+        (b"<html>\r\n<b>No\x00\x1b[2J</b>", "No [2J"),
         (b"\xff\xfe\xe2\x80\xa8x", "\ufffd\ufffd x"),
         (b"", ""),
         (b"x" * 9000, "x" * 300),
@@ -231,6 +231,13 @@ def test_what_an_error_says_is_shortened_and_made_printable(server, bench, body,
     with pytest.raises(DataError) as caught:
         bench.client.get_json("/x")
     assert str(caught.value) == f"GET {server.url}/x answered 400: {said}"
+
+
+def test_the_url_of_an_error_is_written_for_people(server, bench):
+    server.plan(answer(400, b"no"))
+    with pytest.raises(DataError) as caught:
+        bench.client.get_json("/x", [("conditions[0][value]", "UNITED STATES\n")])
+    assert str(caught.value) == f"GET {server.url}/x?conditions[0][value]=UNITED STATES answered 400: no"
 
 
 def test_printable_text_stays():
@@ -247,7 +254,7 @@ def test_a_page_with_status_200_is_a_block(server, bench, kind, expect):
     with pytest.raises(BlockedError) as caught:
         bench.read(expect=expect)
 
-    assert "answered 200 with a page of the source's edge: <html>Access denied</html>" in str(caught.value)
+    assert "answered 200 with a page of the source's edge: Access denied" in str(caught.value)
     assert "Wait an hour" in caught.value.advice
 
 

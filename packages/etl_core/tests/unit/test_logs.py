@@ -149,6 +149,11 @@ class TheCopy(LogsCase):
                 self.assertEqual((event["event"], event["job"], event["text"]), ("one", "j", "é"))
                 self.assertIn("timestamp", event)
 
+    def test_on_a_full_disk_it_is_lost_and_the_work_goes_on(self):
+        with Captured() as captured, logs.configured("json", "info", copy=Path("/dev/full")):
+            structlog.get_logger().info("one")
+        self.assertEqual(len(captured.events), 1)
+
     def test_it_is_continued_not_begun_anew(self):
         for _ in range(2):
             with Captured(), logs.configured("json", "info", copy=self.copy):

@@ -85,6 +85,7 @@ def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outco
     text = report.of_manifest(
         manifest,
         seconds=cost["seconds"],
+        received=int(context.telemetry.value("source_bytes_total")),
         requests=cost["requests"],
         retries=cost["retries"],
         lake=context.store.url,

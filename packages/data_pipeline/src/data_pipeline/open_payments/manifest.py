@@ -114,7 +114,7 @@ def closure_of(
     elif rows == source_rows:
         note = f"the {len(proved):,} slices sum to the source's {source_rows:,} rows of {year}"
         note += ", each as many as it counts of that payer" if compared else ""
-        note += "; that no record id is there twice, verify proves"
+        note += "; verify proves that no record id is there twice"
     else:
         failed = len(results) - len(proved)
         note = f"the {len(proved):,} proved slices sum to {rows:,} rows, the source counts {source_rows:,}"

@@ -14,12 +14,22 @@ MOST_FAILURES_SHOWN = 10
 
 
 def of_manifest(
-    manifest: Manifest, *, seconds: float, requests: int, retries: int, lake: str, said: Mapping[str, str]
+    manifest: Manifest,
+    *,
+    seconds: float,
+    received: int,
+    requests: int,
+    retries: int,
+    lake: str,
+    said: Mapping[str, str],
 ) -> str:
-    """The report of a finished run: a dozen lines. ``said`` has a sentence per reason of failure."""
+    """The report of a finished run: a dozen lines.
+
+    ``received`` are the bytes that this process had from the source, ``said`` has a sentence per reason of failure.
+    """
     proved = manifest.totals.get("proved", 0)
     empty = manifest.totals.get("empty", 0)
-    speed = f"{manifest.bytes / 1e6 / seconds:.1f} MB/s" if seconds else ""
+    speed = f"{received / 1e6 / seconds:.1f} MB/s" if seconds else ""
     lines = [
         f"run        {manifest.run_id}  {manifest.status}",
         f"release    {manifest.release.name} of {manifest.dataset} {manifest.year}",

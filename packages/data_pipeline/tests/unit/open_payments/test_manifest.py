@@ -104,7 +104,7 @@ class ClosureOf(unittest.TestCase):
             found,
             Closure(
                 closed=True, source_rows=3, proved_rows=3, companies_proved=2,
-                note="the 2 slices sum to the source's 3 rows of 2024; that no record id is there twice, verify proves",
+                note="the 2 slices sum to the source's 3 rows of 2024; verify proves that no record id is there twice",
             ),
         )  # fmt: skip
 
@@ -119,7 +119,7 @@ class ClosureOf(unittest.TestCase):
              "the 1 proved slices sum to 3 rows, the source counts 4; "  # noqa: ISC004
              "payers are missing from the plan, or counted twice"),
             (a_plan(slice_of="1/2"), [PROVED, FAILED], 3,
-             "the 1 slices sum to the source's 3 rows of 2024; that no record id is there twice, verify proves"),
+             "the 1 slices sum to the source's 3 rows of 2024; verify proves that no record id is there twice"),
             (a_plan(slice_of="1/2"), [a_result(rows=1200)], 15_498_687,
              "1,200 of the year's 15,498,687 rows; the selection is a part of the year"),
         ]  # fmt: skip
@@ -132,7 +132,7 @@ class ClosureOf(unittest.TestCase):
         found = closure_of(a_plan(), [PROVED], 3, compared=True)
 
         self.assertTrue(found.compared)
-        self.assertIn("rows of 2024, each as many as it counts of that payer; that no", found.note)
+        self.assertIn("rows of 2024, each as many as it counts of that payer; verify", found.note)
 
     def test_names_in_numbers_the_payers_whose_counts_moved(self):
         results = [a_result(str(number), rows=10) for number in range(7)] + [a_result("7", rows=1200)]

@@ -8,7 +8,15 @@ from packages.data_pipeline.tests.unit.fakes import OTHER, a_manifest, a_plan, a
 
 
 def lines_of(manifest: Manifest, seconds: float = 2.0, said: Mapping[str, str] | None = None) -> list[str]:
-    text = report.of_manifest(manifest, seconds=seconds, requests=1234, retries=56, lake="memory://", said=said or {})
+    text = report.of_manifest(
+        manifest,
+        seconds=seconds,
+        received=9_000_000,
+        requests=1234,
+        retries=56,
+        lake="memory://",
+        said=said or {},
+    )
     return text.splitlines()
 
 
@@ -26,7 +34,7 @@ class OfManifest(unittest.TestCase):
                 "slices     1 proved, 1 empty, 1 failed, of 3",
                 "rows       3,000",
                 "bytes      5,000,000",
-                "time       2.0 s  2.5 MB/s",
+                "time       2.0 s  4.5 MB/s",
                 "requests   1,234, 56 of them retries",
                 "year       closed: it adds up",
                 "lake       memory://",
