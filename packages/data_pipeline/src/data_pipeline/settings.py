@@ -28,6 +28,7 @@ class Settings(BaseModel):
         # The site's edge refuses some unfamiliar names with 403; one that ends in that of the
         # library is let through, and is the truth.
         f"openpayments-data-pipeline/{__version__} python-requests",
+        pattern=r"^[ -~]+$",
         description="how we introduce ourselves to the source",
     )
     lake_url: str = Field("./data", description="where the lake is: a folder, file:///…, or s3://bucket/prefix")
@@ -53,6 +54,7 @@ class Settings(BaseModel):
         "auto", description="how logs look: auto is console on a terminal, else json"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level of log lines")
+    no_color: str = Field("", description="with any value, no colours on the terminal")
     # Shorter than the 30 s that Docker and Kubernetes give before they kill.
     grace_seconds: float = Field(
         25.0, ge=0, description="seconds that windows under way get to finish after SIGTERM or Ctrl-C"

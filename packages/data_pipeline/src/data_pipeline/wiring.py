@@ -130,12 +130,9 @@ class Context:
         url = self.settings.open_payments_url
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"OPEN_PAYMENTS_URL={url!r} is no address.", advice="It begins with https://.")
-        agent = self.settings.open_payments_user_agent
-        if not (agent.isascii() and agent.isprintable()):
-            raise ConfigError(f"OPEN_PAYMENTS_USER_AGENT={agent!r} is no header.", advice="Printable ASCII only.")
         values = HttpSettings(
             base_url=url,
-            user_agent=agent,
+            user_agent=self.settings.open_payments_user_agent,
             pool_size=self.settings.source_max_streams,
             read_seconds=self.settings.source_timeout_seconds,
         )
@@ -293,7 +290,7 @@ def job_context(
     with tempfile.TemporaryDirectory(prefix="data-pipeline-") as folder:
         log_file = Path(folder) / "log.jsonl"
         log_file.touch()
-        with logs.configured(settings.log_format, settings.log_level, copy=log_file):
+        with logs.configured(settings.log_format, settings.log_level, copy=log_file, no_color=bool(settings.no_color)):
             logs.bind(job=job)
             context = Context(job, settings, stop, log_file, is_one_of_many=is_one_of_many)
             watch = threading.Thread(target=_end_after_grace, args=(stop, settings.grace_seconds), daemon=True)

@@ -25,6 +25,7 @@ class FromMapping(unittest.TestCase):
                 "job_completion_index": -1,
                 "log_format": "auto",
                 "log_level": "info",
+                "no_color": "",
                 "grace_seconds": 25.0,
             },
         )
@@ -41,6 +42,7 @@ class FromMapping(unittest.TestCase):
             ("RUN_ID", "r1", "r1"),
             ("LOG_FORMAT", "json", "json"),
             ("LOG_LEVEL", "debug", "debug"),
+            ("NO_COLOR", "1", "1"),
             ("GRACE_SECONDS", "0.5", 0.5),
         ]:
             with self.subTest(name=name):
@@ -54,6 +56,8 @@ class FromMapping(unittest.TestCase):
 
     def test_says_which_value_is_bad_why_and_where_it_came_from(self):
         for name, text, why in [
+            ("OPEN_PAYMENTS_USER_AGENT", "us\nX-Other: 1", "should match pattern"),
+            ("OPEN_PAYMENTS_USER_AGENT", "us \u2013 them", "should match pattern"),
             ("SOURCE_MAX_STREAMS", "many", "a valid integer"),
             ("SOURCE_MAX_STREAMS", "1.5", "a valid integer"),
             ("SOURCE_TIMEOUT_SECONDS", "1 s", "a valid number"),

@@ -217,14 +217,6 @@ class Clients(ContextCase):
                 str(caught.exception), f"OPEN_PAYMENTS_URL={url!r} is no address. It begins with https://."
             )
 
-    def test_refuse_a_name_that_is_no_header(self):
-        for agent in ("x\ny: z", "\u2013"):
-            with (
-                self.subTest(agent=agent),
-                self.assertRaisesRegex(ConfigError, "OPEN_PAYMENTS_USER_AGENT=.* no header"),
-            ):
-                _ = self.context(open_payments_user_agent=agent).source
-
     def test_write_lines_where_there_is_no_terminal(self):
         self.assertIsInstance(self.context().progress, Lines)
 

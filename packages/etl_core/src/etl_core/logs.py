@@ -22,8 +22,9 @@ FORMATS = ("auto", "console", "json")
 class _Tee:
     """One line to the console in its format, and the same event as JSON to a file."""
 
-    def __init__(self, render: Any, copy: Path | None) -> None:  # noqa: ANN401 - a structlog renderer
+    def __init__(self, render: Any, copy: Path | None, *, as_json: bool) -> None:  # noqa: ANN401 - a structlog renderer
         self._render = render
+        self._as_json = as_json
         self._json = structlog.processors.JSONRenderer(default=str)
         self._copy = copy.open("a", encoding="utf-8") if copy is not None else None
 
@@ -32,6 +33,8 @@ class _Tee:
             with contextlib.suppress(OSError):  # a full disk takes the copy for the lake, not the run
                 self._copy.write(str(self._json(logger, name, dict(event))) + "\n")
                 self._copy.flush()
+        if not self._as_json:
+            event["timestamp"] = event["timestamp"][11:19] + "Z"  # a person knows what day it is
         return str(self._render(logger, name, event))
 
     def close(self) -> None:
@@ -42,17 +45,17 @@ class _Tee:
 
 
 @contextlib.contextmanager
-def configured(log_format: str, level: str, *, copy: Path | None = None) -> Iterator[None]:
+def configured(log_format: str, level: str, *, copy: Path | None = None, no_color: bool = False) -> Iterator[None]:
     """Configure structlog for the time of a job. ``auto`` is console on a terminal, else JSON."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     renderer: Any = (
         structlog.processors.JSONRenderer(default=str)
         if as_json
         else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty() and not no_color, exception_formatter=structlog.dev.plain_traceback
         )
     )
-    tee = _Tee(renderer, copy)
+    tee = _Tee(renderer, copy, as_json=as_json)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

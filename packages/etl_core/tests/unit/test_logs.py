@@ -194,6 +194,20 @@ class TheConsole(LogsCase):
         with self.assertRaises(ValueError):
             json.loads(captured.lines[0])
 
+    def test_it_has_the_time_of_day_and_the_copy_the_whole_moment(self):
+        with Captured() as captured, logs.configured("console", "info", copy=self.copy):
+            structlog.get_logger().info("one")
+        self.assertRegex(captured.lines[0], r"^\d\d:\d\d:\d\dZ \[info")
+        self.assertEqual(datetime.fromisoformat(self.copied()[0]["timestamp"]).utcoffset(), timedelta(0))
+
+    def test_it_has_no_colours_on_a_terminal_where_none_are_wanted(self):
+        master, slave = pty.openpty()
+        with os.fdopen(master, "rb", 0) as seen, os.fdopen(slave, "w") as terminal:
+            with contextlib.redirect_stderr(terminal), logs.configured("auto", "info", no_color=True):
+                structlog.get_logger().info("one")
+            terminal.flush()
+            self.assertNotIn(b"\x1b", seen.read(4096))
+
     def test_auto_is_json_without_a_terminal(self):
         with Captured() as captured, logs.configured("auto", "info"):
             structlog.get_logger().info("one")

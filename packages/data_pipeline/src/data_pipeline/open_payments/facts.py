@@ -46,7 +46,8 @@ class Document(Value):
             return cls.model_validate_json(raw)
         except ValidationError as error:
             message = f"{key} is no {cls.__name__} of schema version 1: {error.errors()[0]['msg']}"
-            raise DataError(message) from error
+            advice = "It is damaged, or a newer version wrote it: restore it or move it away, or use that version."
+            raise DataError(message, advice=advice) from error
 
 
 class Release(Value):
