@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -103,20 +104,14 @@ class WindowTask:
 
 
 @dataclass(frozen=True)
-class _Fetched:
-    path: Path
-    url: str
-    summary: Summary
-    strategy: Literal["window", "pages"]
-
-
-@dataclass(frozen=True)
 class _Begun:
-    """When an attempt began, and what the task had cost by then."""
+    """How an attempt began: when, at what cost of the task by then, at which of the source's counts."""
 
     at: datetime
     clock: float
     requests: int
+    expected: int
+    by_pages: bool
 
 
 class WindowFetcher:
@@ -193,63 +188,51 @@ class WindowFetcher:
         )  # fmt: skip
 
     def _attempt(self, task: WindowTask, attempt: int, reasons: list[str]) -> Audit:
-        begun = _Begun(self._now(), time.monotonic(), task.tally.requests)
         shown = Shown(self._progress)
+        at, clock, requests = self._now(), time.monotonic(), task.tally.requests
+        by_pages = self._strategy == "pages" or (
+            self._strategy == "auto" and sum(reason in CUT_REASONS for reason in reasons) >= LONG_ANSWERS_TRIED
+        )
         reasons.append("")
+        path = self._store.scratch_file()
         try:
-            expected = task.expected
-            if expected is None:
-                expected = self._count(task)
-            pages = self._strategy == "pages" or (
-                self._strategy == "auto" and sum(reason in CUT_REASONS for reason in reasons) >= LONG_ANSWERS_TRIED
-            )
+            expected = self._count(task) if task.expected is None else task.expected
+            begun = _Begun(at, clock, requests, expected, by_pages)
             with release_still_there():
-                fetched = self._fetch(task, expected, shown, past_caches=attempt > 1, pages=pages)
-            try:
-                count_after = self._count_after(task, fetched.summary) if task.window.is_whole_slice else None
-                return self._publish(task, fetched, expected, count_after, begun)
-            finally:
-                fetched.path.unlink(missing_ok=True)
-        except (NotProvedError, TemporaryError) as error:
+                url, summary = self._fetch(task, begun, path, shown, past_caches=attempt > 1)
+            count_after = self._count_after(task, summary) if task.window.is_whole_slice else None
+            return self._publish(task, path, url, summary, count_after, begun)
+        except BaseException as error:
             shown.take_back()
-            reasons[-1] = reason_of(error)
+            if isinstance(error, TemporaryError):
+                reasons[-1] = reason_of(error)
             if reasons[-2:] == ["header", "header"]:
                 raise DriftedError(
                     str(error), advice="The table changed its columns; nothing of it was kept."
                 ) from error
             raise
-        except BaseException:
-            shown.take_back()
-            raise
+        finally:
+            path.unlink(missing_ok=True)
 
-    def _fetch(self, task: WindowTask, expected: int, shown: Shown, *, past_caches: bool, pages: bool) -> _Fetched:
-        path = self._store.scratch_file()
-        reader = RecordReader(task.layout)
+    def _fetch(
+        self, task: WindowTask, begun: _Begun, path: Path, shown: Shown, *, past_caches: bool
+    ) -> tuple[str, Summary]:
+        """The answer's URL, and what one pass over it found; its bytes are at ``path``."""
+        reader, expected = RecordReader(task.layout), begun.expected
+        write = self._pages.write if begun.by_pages else partial(write_answer, self._source)
         try:
             with explained(f"write {path}"), path.open("wb") as stream:
-                answer = Answer(stream, reader, shown)
-                if pages:
-                    url = self._pages.write(task, expected, answer, past_caches=past_caches)
-                else:
-                    url = write_answer(self._source, task, expected, answer, past_caches=past_caches)
+                url = write(task, expected, Answer(stream, reader, shown), past_caches=past_caches)
             if reader.records > expected:
                 raise RecordError("rows_extra", f"{reader.records} records and more, the source counts {expected}")
             summary = reader.finish()
             if summary.records < expected:
                 raise RecordError("rows_missing", f"{summary.records} records, the source counts {expected}")
         except RecordError as error:
-            path.unlink(missing_ok=True)
             raise NotProvedError(
-                error.reason,
-                error.detail,
-                records=reader.records,
-                received=reader.received,
-                expected=expected,
+                error.reason, error.detail, records=reader.records, received=reader.received, expected=expected
             ) from error
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        return _Fetched(path, url, summary, "pages" if pages else "window")
+        return url, summary
 
     def _count_after(self, task: WindowTask, summary: Summary) -> int:
         """The count once the rows are here; asked twice before a good file is thrown away for it."""
@@ -265,11 +248,11 @@ class WindowFetcher:
         return counted
 
     def _publish(
-        self, task: WindowTask, fetched: _Fetched, count_before: int, count_after: int | None, begun: _Begun
+        self, task: WindowTask, path: Path, url: str, summary: Summary, count_after: int | None, begun: _Begun
     ) -> Audit:
-        summary, window = fetched.summary, task.window
+        window = task.window
         key = keys_of(task.release, task.company_id).part(window.number, window.of, task.generation)
-        put = self._store.put_new(key, fetched.path, sha256=summary.sha256)
+        put = self._store.put_new(key, path, sha256=summary.sha256)
         published = summary if put.created or put.sha256 == summary.sha256 else self._same_content(task, key, summary)
         audit = Audit(
             release=task.release,
@@ -277,16 +260,16 @@ class WindowFetcher:
             window=task.window,
             generation=task.generation,
             key=key,
-            url=fetched.url,
+            url=url,
             condition=query.describe(task.conditions),
-            strategy=fetched.strategy,
+            strategy="pages" if begun.by_pages else "window",
             verdict="proved" if summary.records else "empty",
             records=summary.records,
             bytes=published.bytes,
             sha256=published.sha256,
             content_hash=summary.content_hash,
             header_hash=published.header_hash,
-            count_before=count_before,
+            count_before=begun.expected,
             count_after=count_after,
             started_at=begun.at,
             proved_at=self._now(),
