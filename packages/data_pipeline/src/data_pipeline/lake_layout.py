@@ -62,11 +62,6 @@ class SliceKeys:
         """The proof of the whole slice that a count moved under the release has made necessary."""
         return f"metadata/audits/{self._path}/slice{_later(generation)}.json"
 
-    @property
-    def audits(self) -> str:
-        """Prefix of the slice's audits."""
-        return f"metadata/audits/{self._path}/"
-
 
 def release_parts(dataset: str, year: int, release: str) -> str:
     """Prefix of all raw parts of one release."""

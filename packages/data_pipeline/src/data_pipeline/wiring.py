@@ -197,17 +197,13 @@ class Context:
         """The time in UTC, to the microsecond."""
         return datetime.now(UTC)
 
-    def default_run_id(self) -> str:
-        """A run's name where none was given: its start in UTC."""
+    def begin(self, run_id: str = "") -> None:
+        """From here on this is a run, named by its start if by nobody: its name is on every line, its log is kept."""
         from data_pipeline.open_payments.runs import default_run_id
 
-        return default_run_id(self.now())
-
-    def begin(self, run_id: str) -> None:
-        """From here on this is a run: its name is on every line, its log goes to the lake."""
-        self.run_id = run_id
+        self.run_id = run_id or self.run_id or default_run_id(self.now())
         self._keeps_log = True
-        logs.bind(run_id=run_id)
+        logs.bind(run_id=self.run_id)
 
     @property
     def seconds(self) -> float:

@@ -226,7 +226,8 @@ class Clients(ContextCase):
 
         self.assertEqual(context.now().tzinfo, UTC)
         self.assertGreaterEqual(context.now(), before)
-        self.assertRegex(context.default_run_id(), r"\A\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\Z")
+        context.begin()
+        self.assertRegex(context.run_id, r"\A\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\Z")
 
     def test_release_the_lake_if_it_was_opened(self):
         self.context().close()

@@ -45,13 +45,8 @@ def write_synced(path: Path, body: bytes) -> None:
     """Write ``body`` to ``path`` and force it to disk; the name itself is not yet durable."""
     with path.open("wb") as stream:
         stream.write(body)
-        sync(stream)
-
-
-def sync(stream: BinaryIO) -> None:
-    """Flush ``stream`` and force its bytes to disk."""
-    stream.flush()
-    os.fsync(stream.fileno())
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 class Scratch:
@@ -87,9 +82,9 @@ class Scratch:
         """Hold the lock of all scratch folders below ``parent``, against other threads and processes."""
         return _exclusively(self._parent / "lock")
 
-    def new(self, suffix: str = "") -> Path:
+    def new(self) -> Path:
         """A fresh path below the folder; nothing is created."""
-        return self.folder / f"{uuid.uuid4().hex}{suffix}"
+        return self.folder / uuid.uuid4().hex
 
     def close(self) -> None:
         """Remove the folder, those of the dead, and the parent if it holds nothing else.

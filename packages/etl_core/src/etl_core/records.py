@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from dataclasses import dataclass, field
-from itertools import compress, islice
+from itertools import compress, pairwise
 from operator import not_
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -110,18 +110,11 @@ class KeySet:
 
     def first_repeated(self) -> str | None:
         """The smallest key that occurs more than once, or None."""
-        if len(set(self._numbers)) == len(self._numbers) and len(set(self._others)) == len(self._others):
-            return None
-        ordered = sorted(self._numbers)
-        for one, two in zip(ordered, islice(ordered, 1, None), strict=False):
-            if one == two:
-                return str(one)
-        others = sorted(self._others)
-        return next(
-            one.decode("utf-8", "replace")
-            for one, two in zip(others, islice(others, 1, None), strict=False)
-            if one == two
-        )
+        for keys in (self._numbers, self._others):
+            if len(set(keys)) < len(keys):
+                repeated = next(one for one, two in pairwise(sorted(keys)) if one == two)
+                return repeated.decode("utf-8", "replace") if isinstance(repeated, bytes) else str(repeated)
+        return None
 
 
 class RecordReader:

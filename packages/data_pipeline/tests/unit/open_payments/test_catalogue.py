@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from data_pipeline.lake_layout import DATASET_IDS_CACHE
-from data_pipeline.open_payments.catalogue import Catalogue, Listed, listed_in_catalogue, listed_in_script
+from data_pipeline.open_payments.catalogue import Catalogue, Listed, Resolved, listed_in_catalogue, listed_in_script
 from etl_core.errors import BlockedError, DataError, NotFoundError, UnavailableError, UnreachableError, UsageError
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
@@ -107,11 +107,16 @@ class CatalogueCase(WorldCase):
         self.catalogue = Catalogue(self.world.source, self.store, self.world.now)
         self.table = self.site.publish(2024, payments(COMPANY, 3))
 
-    def kinds_of(self, *years: int, refresh: bool = False) -> list[str]:
+    def resolve_anew(self, year: int) -> Resolved:
+        """As if nothing had been cached."""
+        self.store.delete(DATASET_IDS_CACHE)
+        return self.catalogue.resolve(year)
+
+    def kinds_of(self, *years: int) -> list[str]:
         """What is asked to resolve."""
         self.site.asked.clear()
         for year in years or (2024,):
-            self.catalogue.resolve(year, refresh=refresh)
+            self.catalogue.resolve(year)
         return self.site.kinds()
 
     def cache(self) -> Any:
@@ -132,7 +137,7 @@ class Routes(CatalogueCase):
         for change in (says(500), says(404), says(400), sends([]), sends([{"title": "other"}]), sends({}), sends("no")):
             with self.subTest():
                 self.site.fault("catalogue", change, self.world.retry._policy.attempts)
-                resolved = self.catalogue.resolve(2024, refresh=True)
+                resolved = self.resolve_anew(2024)
                 self.assertEqual(resolved.release, a_release(self.table, route="script"))
                 self.site._faults.clear()
 
@@ -166,7 +171,7 @@ class Routes(CatalogueCase):
         self.assertEqual(self.catalogue.resolve(2024).release.modified, "2026-06-30")
 
         self.table.modified = "soon"
-        resolved = self.catalogue.resolve(2024, refresh=True)
+        resolved = self.resolve_anew(2024)
         self.assertEqual((resolved.release.modified, resolved.release.route), ("2026-06-30", "catalogue"))
 
     def test_prefer_the_date_of_the_catalogue(self):
@@ -261,15 +266,10 @@ class TheCache(CatalogueCase):
         ]:
             with self.subTest(age=age):
                 self.world.calendar = START
-                self.catalogue.resolve(2024, refresh=True)
+                self.resolve_anew(2024)
                 self.world.later(seconds=age.total_seconds())
                 self.assertEqual(list(self.catalogue.cached((2024,))), [2024] if fresh else [])
                 self.assertEqual(self.kinds_of(), ["table"] if fresh else ["catalogue", "table"])
-
-    def test_is_passed_by_if_asked_to(self):
-        self.catalogue.resolve(2024)
-
-        self.assertEqual(self.kinds_of(refresh=True), ["catalogue", "table"])
 
     def test_that_cannot_be_read_is_ignored_and_written_anew(self):
         entry = {"release": a_release(self.table).model_dump(mode="json"), "resolved_at": START.isoformat()}
@@ -315,7 +315,8 @@ class TheCache(CatalogueCase):
 
         self.catalogue.resolve_all()
         self.world.later(days=7)
-        self.catalogue.resolve(2024, refresh=True)
+        self.site.publish(2024)
+        self.catalogue.resolve(2024)
         self.assertEqual(list(self.catalogue.cached(())), [2023, 2024])
         self.world.later(seconds=1)
         self.assertEqual(self.catalogue.cached(()), {})

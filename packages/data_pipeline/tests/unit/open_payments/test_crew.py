@@ -123,16 +123,6 @@ class OneStream(CrewCase):
     def test_has_nothing_to_do_without_slices(self):
         self.assertEqual(Crew(Work(), streams=3).run([]), [])
 
-    def test_tells_of_each_slice_as_it_ends(self):
-        told: list[str] = []
-        work = Work(errors={f"prove {B} 1": DataError("no")})
-
-        Crew(work, streams=1, on_slice=lambda one: told.append(f"{one.company.company_id} after {len(work.done)}")).run(
-            companies(A=9, B=5, C=1)
-        )
-
-        self.assertEqual(told, [f"{A} after 3", f"{B} after 5", f"{C} after 8"])
-
     def test_adds_up_what_a_slice_cost(self):
         outcome = self.run_crew(Work({A: [1, 1, 1]}), companies(A=3))[A]
 

@@ -206,14 +206,6 @@ class ARun(PipelineCase):
 
         self.assertEqual({asked["limit"] for asked in self.site.of_kind("download")}, {"5000"})
 
-    def test_tells_of_each_slice(self):
-        told: list[Outcome] = []
-
-        outcomes = self.world.pipeline.work(self.prepare(), on_slice=told.append)
-
-        self.assertEqual(told, outcomes)
-        self.assertEqual(len(told), 3)
-
     def test_that_is_stopped_keeps_what_is_proved(self):
         def stops(real: Reply) -> Reply:
             self.world.stop.ask()
