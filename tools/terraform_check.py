@@ -40,6 +40,7 @@ COPY = CACHE / "source"
 # Where people and images keep a mirror of providers; a mirror is known by the folder it holds.
 MIRRORS = ("/opt/*", "/usr/share/*", "/usr/local/share/*", "/usr/share/terraform/*", "/usr/local/share/terraform/*")
 PROVIDER = "registry.terraform.io/hashicorp/aws"
+LOCK = ".terraform.lock.hcl"
 LIMIT_SECONDS = 600
 PREFIX, ITS_BLOCK = "203.0.113.", "203.0.113.0/24"
 
@@ -79,7 +80,9 @@ class Tools:
         if (folder / ".terraform" / "providers").exists():
             return
         source = (f"-plugin-dir={self.mirror}",) if self.mirror else ()
-        done = self._start(folder, ("init", "-input=false", "-no-color", *words, *source), environment or {})
+        # What is locked is what comes, or nothing does.
+        locked = ("-lockfile=readonly",) if (folder / LOCK).exists() else ()
+        done = self._start(folder, ("init", "-input=false", "-no-color", *words, *source, *locked), environment or {})
         if done.returncode and self.mirror is None and "registry" in done.stderr:
             raise SkippedError(f"there is no folder that holds {PROVIDER}, and the registry is out of reach")
         if done.returncode:
@@ -139,7 +142,7 @@ def check_validate(tools: Tools) -> str:
     for folder in (*modules(), *environments()):
         tools.init(folder, "-backend=false")
         tools.run(folder, "validate", "-no-color")
-    return f"{len(modules())} modules, {len(environments())} environments"
+    return f"{len(modules())} modules, {len(environments())} environments with the provider they lock"
 
 
 def check_test(tools: Tools) -> str:
@@ -348,7 +351,7 @@ def run_all(parts: Mapping[str, Callable[[Tools], str]], tools: Tools) -> int:
 
 def copy_source(source: Path) -> None:
     shutil.rmtree(COPY, ignore_errors=True)
-    leave_out: Any = shutil.ignore_patterns(".terraform", "*.tfstate*", ".terraform.lock.hcl", "terraform.tfvars")
+    leave_out: Any = shutil.ignore_patterns(".terraform", "*.tfstate*", "terraform.tfvars")
     shutil.copytree(source, COPY, ignore=leave_out)
 
 

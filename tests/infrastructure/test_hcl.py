@@ -81,6 +81,21 @@ def test_only_our_own_modules_and_one_provider_are_used():
         assert re.findall(r'^ +version = "(~> 5\.\d+)"', text, re.MULTILINE)
 
 
+def test_every_environment_locks_one_provider_for_every_platform_it_is_published_for():
+    locks = [(folder / ".terraform.lock.hcl").read_text(encoding="utf-8") for folder in ROOTS]
+    said = {
+        (*re.findall(r'^  version += "(.+)"', lock, re.MULTILINE), *re.findall(r'"((?:h1|zh):.+)"', lock))
+        for lock in locks
+    }
+    ((version, *hashes),) = said
+    assert re.fullmatch(r"5\.\d+\.\d+", version)
+    # h1 is of the unpacked provider, as a mirror holds it; zh of an archive in the publisher's signed list.
+    assert [one[:3] for one in hashes].count("zh:") >= 14
+    assert any(one.startswith("h1:") for one in hashes)
+    for lock in locks:
+        assert re.findall(r'^provider "(.+)"', lock, re.MULTILINE) == ["registry.terraform.io/hashicorp/aws"]
+
+
 def test_dev_and_prod_are_asked_and_answer_the_same():
     dev, prod = (sources.TERRAFORM / "environments" / name for name in ("dev", "prod"))
     for name in ("variables.tf", "outputs.tf"):
