@@ -12,12 +12,10 @@ a real API server does.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,15 +24,14 @@ from typing import Any
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a file, it sees its own folder only
-from tools import k8s_examples, own_env
+from tools import debian, k8s_examples, own_env
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "kubectl"
 SUPPORTED = ("1.31.0", "1.37.0")
 RENDERED = ("base", "overlays/local", "overlays/eks", "examples")
-# Debian 13's package of kubectl 1.32: Debian 12's, 1.20, has a kustomize that knows neither components nor
-# replacements. It runs on either.
-DEBIAN = ("trixie", "kubernetes-client")
+# 1.32: Debian 12's, 1.20, has a kustomize that knows neither components nor replacements.
+KUBECTL = {"kubernetes-client": ["/usr/bin/kubectl"]}
 OLDEST_KUBECTL = (1, 22)
 
 # What checkov says and we do not follow: where, by a pattern, and why.
@@ -114,26 +111,10 @@ def _version_of(kubectl: str) -> tuple[int, int]:
 
 
 def _kubectl_of_debian() -> Path:
-    program = CACHE / "kubectl"
-    if program.exists():
-        return program
-    if shutil.which("mmdebstrap") is None:
-        raise SkippedError("there is no kubectl of 1.22 or newer, and no mmdebstrap to get Debian's")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    suite, package = DEBIAN
-    # Two processes may come at once, as tests do.
-    archive, beside = (CACHE / f"{os.getpid()}.{end}" for end in ("tar", "new"))
-    words = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={package}", suite, str(archive)]
-    answer = subprocess.run(words, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        raise SkippedError(f"Debian's kubectl cannot be had: {(answer.stderr.strip().splitlines() or ['?'])[-1]}")
-    with tarfile.open(archive) as tar:
-        stream = tar.extractfile("./usr/bin/kubectl")
-        beside.write_bytes(b"" if stream is None else stream.read())
-    beside.chmod(0o755)
-    beside.replace(program)
-    archive.unlink()
-    return program
+    try:
+        return debian.unpack(KUBECTL, CACHE) / "kubectl"
+    except debian.NotThereError as reason:
+        raise SkippedError(f"there is no kubectl of 1.22 or newer, and {reason}") from reason
 
 
 def rendered(folder: Path) -> str:

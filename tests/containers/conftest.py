@@ -24,6 +24,7 @@ PACKAGES = "ca-certificates,python3,python3-pip,python3-venv"
 # Debian marks its Python as managed by apt, and calls it python3 only.
 LIKE_THE_OFFICIAL_ONE = "rm -f /usr/lib/python3*/EXTERNALLY-MANAGED; ln -sf python3 /usr/bin/python"
 NEEDED = ("buildah", "podman", "runc", "mmdebstrap")
+OWNER = 12345  # nobody's number here, and not the image's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +158,13 @@ def image(engine):
 def sandbox_image(engine, image):
     engine.build(ROOT, "etl-data-pipeline-sandbox", "--target", "sandbox")
     return "localhost/etl-data-pipeline-sandbox"
+
+
+def opened(folder):
+    """Lets others through to a folder; pytest's are their owner's alone."""
+    for one in (folder, *folder.parents):
+        if one.stat().st_mode & 0o001 == 0:
+            one.chmod(0o755)
 
 
 @pytest.fixture

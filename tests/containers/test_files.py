@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from data_pipeline import __version__
 from tools import own_env
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +45,10 @@ def test_the_last_stage_is_the_job_s_and_ends_as_words_not_as_a_shell_s_line():
     assert [line for line in instructions() if line.startswith("FROM")][-1] == "FROM runtime AS job"
     assert "USER 10001:10001" in last
     assert 'ENTRYPOINT ["data-pipeline"]' in last
+
+
+def test_the_version_on_the_label_is_the_packages():
+    assert re.findall(r"^ARG VERSION=(.+)$", DOCKERFILE, re.MULTILINE) == [__version__]
 
 
 def test_a_build_is_given_nothing_but_what_the_dockerfile_takes():

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.containers.conftest import OWNER, opened
 from tools import image as image_tool
 from tools import own_env
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
 MEGABYTE = 1_000_000
-OWNER = 12345  # nobody's number here, and not the image's own
 COMPANY = "100000000053"
 
 
@@ -23,9 +23,7 @@ COMPANY = "100000000053"
 def lake(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
-    for parent in [folder, *folder.parents]:
-        if parent.stat().st_mode & 0o001 == 0:
-            parent.chmod(0o755)  # pytest's folders are its owner's alone
+    opened(folder)
     os.chown(folder, OWNER, OWNER)
     return folder
 
@@ -215,9 +213,7 @@ class TestTheDevelopersEntrypoint:
     def test_runs_the_sources_that_are_mounted(self, engine, image, context, skip):
         job_file = context / "packages/data_pipeline/src/data_pipeline/jobs/dropped_in.py"
         job_file.write_text('JOB = (lambda argv: 0, "A job of mine")\n')
-        for parent in context.parents:
-            if parent.stat().st_mode & 0o001 == 0:
-                parent.chmod(0o755)
+        opened(context)
         options = ["-v", f"{context}:/app:ro", "-e", f"SKIP_INSTALL={skip}"]
         options += ["--entrypoint", "/app/docker/dev-entrypoint.sh"]
 

@@ -1,0 +1,130 @@
+"""compose.yaml in Docker's own hands: its daemon and its Compose, from Debian's packages."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.containers.conftest import OWNER, STORE, opened
+from tools import debian
+
+pytestmark = pytest.mark.long
+PACKAGES = {
+    "docker.io": ["/usr/sbin/dockerd"],
+    "docker-cli": ["/usr/bin/docker"],
+    "docker-compose": ["/usr/libexec/docker/cli-plugins/docker-compose"],
+    "containerd": ["/usr/bin/containerd", "/usr/bin/containerd-shim-runc-v2"],
+}
+# Of this machine's network nothing is changed: no default bridge, no rules, no forwarding.
+APART = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--userland-proxy=false")
+
+
+class Docker:
+    """A daemon of our own, with its store below .cache, and the client that speaks with it."""
+
+    def __init__(self, programs: Path, place: Path) -> None:
+        plugins = place / "config" / "cli-plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "docker-compose").symlink_to(programs / "docker-compose")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "COMPOSE_"))}
+        path = os.pathsep.join([str(programs), kept["PATH"], "/usr/sbin"])
+        host = f"unix://{place}/docker.sock"
+        self.environment = {**kept, "PATH": path, "DOCKER_HOST": host, "DOCKER_CONFIG": str(place / "config")}
+        places = (f"--data-root={STORE}/docker", f"--exec-root={place}/exec", f"--pidfile={place}/pid")
+        words = [str(programs / "dockerd"), *places, f"--host={host}", *APART]
+        self.daemon = subprocess.Popen(words, env=self.environment, stderr=subprocess.PIPE, text=True)
+        assert self.daemon.stderr is not None
+        self.said = []
+        for line in self.daemon.stderr:
+            self.said.append(line)
+            if "API listen on" in line:
+                break
+        self.reading = threading.Thread(target=self.said.extend, args=[self.daemon.stderr])
+        self.reading.start()
+
+    def run(self, *words, cwd=None):
+        whole = [str(shutil.which("docker", path=self.environment["PATH"])), *map(str, words)]
+        return subprocess.run(whole, env=self.environment, cwd=cwd, capture_output=True, text=True, check=False)
+
+    def compose(self, folder, *words):
+        return self.run("compose", "-f", "docker/compose.yaml", *words, cwd=folder)
+
+    def end(self):
+        self.daemon.terminate()
+        self.daemon.wait(60)
+        self.reading.join()
+        self.daemon.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def docker(engine, image, sandbox_image):
+    """With both images in its store, as `docker compose build` would have made them."""
+    try:
+        programs = debian.unpack(PACKAGES, STORE.parent / "docker")
+    except debian.NotThereError as reason:
+        pytest.skip(f"Compose is not run: {reason}")
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are too deep for a socket's name
+        docker = Docker(programs, Path(place))
+        try:
+            if docker.daemon.poll() is not None or docker.run("version").returncode:
+                pytest.skip(f"Compose is not run: dockerd does not start: {''.join(docker.said[-2:])}")
+            for one in (image, sandbox_image):
+                archive = Path(place) / "image.tar"
+                engine.buildah("push", "-q", one, f"docker-archive:{archive}:{one.removeprefix('localhost/')}:latest")
+                loaded = docker.run("load", "-i", archive)
+                assert loaded.returncode == 0, loaded.stderr
+                archive.unlink()
+            yield docker
+        finally:
+            docker.end()
+
+
+@pytest.fixture
+def checkout(context):
+    data = context / "data"
+    data.mkdir()
+    os.chown(data, OWNER, OWNER)
+    opened(data)
+    return context
+
+
+def test_the_demo_runs_as_its_head_says_and_leaves_its_files_to_who_asked(docker, checkout):
+    try:
+        ran = docker.compose(checkout, "run", "--rm", "--user", f"{OWNER}:{OWNER}", "demo")
+    finally:
+        gone = docker.compose(checkout, "--profile", "demo", "down")
+
+    assert ran.returncode == 0, ran.stderr
+    fact = json.loads(ran.stdout)
+    assert (fact["status"], fact["proved"], fact["year_closed"]) == ("completed", 20, True)
+    parts = list((checkout / "data").glob("raw/**/*.csv"))
+    assert len(parts) >= 20
+    assert {part.stat().st_uid for part in parts} == {OWNER}
+    assert gone.returncode == 0, gone.stderr
+    assert docker.run("ps", "--all", "--quiet").stdout == ""
+
+
+def test_the_real_job_takes_its_arguments_and_settings_and_has_no_right_to_spare(docker, checkout):
+    (checkout / ".env").write_text("LAKE_URL=./data/below\n")
+    as_owner = ("run", "--rm", "--user", f"{OWNER}:{OWNER}")
+    try:
+        asked = docker.compose(checkout, *as_owner, "job", "run", "status")
+        docker.environment["LAKE_URL"] = "./data/elsewhere"
+        handed_on = docker.compose(checkout, *as_owner, "-e", "LAKE_URL", "job", "run", "status")
+        shown = docker.compose(checkout, *as_owner, "--entrypoint", "cat", "job", "/proc/self/status")
+        written = docker.compose(checkout, *as_owner, "--entrypoint", "touch", "job", "/app/x")
+    finally:
+        docker.environment.pop("LAKE_URL", None)
+        docker.compose(checkout, "down")
+
+    assert (asked.returncode, handed_on.returncode) == (3, 3)
+    assert "file:///app/data/below has no run yet" in asked.stderr
+    assert "file:///app/data/elsewhere has no run yet" in handed_on.stderr
+    assert "CapEff:\t0000000000000000" in shown.stdout
+    assert "NoNewPrivs:\t1" in shown.stdout
+    assert "Read-only file system" in written.stderr
