@@ -27,7 +27,12 @@ IMAGE = f"etl-data-pipeline:{__version__}"
 HEADER = "# Made by `tools/k8s_examples.py write`, not by hand.\n"
 
 # Whose rights a job takes; the rest read, or write what describes a run.
-ACCOUNTS = {"fan_out": "data-pipeline-fan-out", "download_company": "data-pipeline-worker"}
+ACCOUNTS = {
+    "fan_out": "data-pipeline-fan-out",
+    "download_company": "data-pipeline-worker",
+    "rerun": "data-pipeline-runner",
+    "run_pipeline": "data-pipeline-runner",
+}
 OTHERS = "data-pipeline-metadata"
 # Their Jobs are made by the fan-out, from a plan that only it knows.
 MADE_BY_THE_FAN_OUT = ("fan_out_worker",)
@@ -95,6 +100,8 @@ def body_of(name: str, component: str, account: str, args: list[str]) -> dict[st
 def cron_job() -> dict[str, Any]:
     job = body_of("", "fan-out", ACCOUNTS["fan_out"], arguments(Registry().load("fan_out")))
     labels = job["metadata"]["labels"]
+    # The limits of its history clean up: by the hour, Monday's failure would be gone before anybody is awake.
+    del job["spec"]["ttlSecondsAfterFinished"]
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",

@@ -18,7 +18,7 @@ NAME = "generated.yaml"
 NAMESPACE = "data-pipeline"
 SETTINGS = "data-pipeline-settings"
 CRON_JOB = "data-pipeline-newest-year"
-ACCOUNTS = ("data-pipeline-fan-out", "data-pipeline-worker")
+ACCOUNTS = ("data-pipeline-fan-out", "data-pipeline-worker", "data-pipeline-runner", "data-pipeline-metadata")
 HEADER = """# Made by tools/overlay.py, not by hand:
 # terraform output -json | python tools/overlay.py write k8s/overlays/eks --digest sha256:…
 """

@@ -27,10 +27,11 @@ def test_one_command_writes_it(tmp_path):
     words = [sys.executable, "tools/overlay.py", "write", str(tmp_path), "--digest", DIGEST]
     done = subprocess.run(words, cwd=ROOT, input=json.dumps(OUTPUTS), capture_output=True, text=True, check=True)
     assert done.stdout == ""
-    settings, fan_out, worker, cron = yaml.safe_load_all((tmp_path / overlay.NAME).read_text())
+    settings, *accounts, cron = yaml.safe_load_all((tmp_path / overlay.NAME).read_text())
     assert settings["data"]["LAKE_URL"] == OUTPUTS["lake_url"]["value"]
     roles = OUTPUTS["service_accounts"]["value"]
-    for account in (fan_out, worker):
+    assert {account["metadata"]["name"] for account in accounts} == set(roles)
+    for account in accounts:
         assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == roles[account["metadata"]["name"]]
     container = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == f"{OUTPUTS['image_repository']['value']}@{DIGEST}"

@@ -13,6 +13,7 @@ import boto3
 import botocore.exceptions
 import pytest
 
+from data_pipeline.registry import Registry
 from sandbox import Sandbox, Settings
 from sandbox.cluster import Cluster, ClusterSettings
 from tests.end_to_end.conftest import YEAR, Ended, World
@@ -20,6 +21,7 @@ from tests.end_to_end.s3 import SETTINGS, Bucket, s3_server
 from tests.infrastructure import sources
 from tests.infrastructure.gate import Gate
 from tests.infrastructure.iam import Request, applies, is_allowed, listed
+from tools import k8s_examples
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -88,7 +90,7 @@ def story(empty: Story, tmp_path_factory) -> Story:
     for tell in (discover, download, commit, runner):
         tell(empty)
     fan_out(empty, tmp_path_factory.mktemp("cluster"))
-    for tell in (compare, read, collect, upload):
+    for tell in (compare, read, ingest, describe, collect, upload):
         tell(empty)
     return empty
 
@@ -182,6 +184,22 @@ def read(story: Story) -> None:
     story.run("reader", "gc", "--", "--older-than-hours", "0")
 
 
+def ingest(story: Story) -> None:
+    """The examples of k8s/ for these jobs: the runner's work under a service account."""
+    story.run("ingest", "run_pipeline", "--", *YEARLY, "--max-files", "2", "--run-id", "p1")
+    story.run("ingest", "rerun", "--", "--run-id", "p1", "--missing")
+
+
+def describe(story: Story) -> None:
+    """Likewise, of all the others: the last one reads our lake, and writes to another."""
+    for words in (
+        ("resolve_ids",), ("build_totals", "--", *YEARLY), ("write_manifest", "--", "--run-id", "p1"), ("status",),
+        ("verify", "--", "--run-id", "p1"), ("gc",), ("diff_releases", "--", *YEARLY),
+        ("upload_raw", "--", "--run-id", "p1", "--to", str(story.world.lake.parent / "another")),
+    ):  # fmt: skip
+        story.run("describe", *words)
+
+
 def collect(story: Story) -> None:
     lake = story.buckets[LAKE]
     lake.write(unnamed(story), b"what a killed run left")
@@ -211,6 +229,14 @@ def test_every_job_of_a_role_does_its_work_under_its_policies(story, role):
     jobs = story.ended[role]
     assert jobs
     assert [(words, ended.status) for words, ended in jobs if ended.status != 0] == [], [one for _, one in jobs]
+
+
+def test_every_example_of_kubernetes_runs_under_the_role_of_its_service_account(story):
+    role_of = {said["trust"]: role for role, said in sources.roles().items()}
+    for name in Registry().names():
+        if name not in k8s_examples.MADE_BY_THE_FAN_OUT:
+            role = role_of[k8s_examples.ACCOUNTS.get(name, k8s_examples.OTHERS)]
+            assert [words for words, _ in story.ended[role] if words.split()[0] == name], f"{name} as {role}"
 
 
 def grants():

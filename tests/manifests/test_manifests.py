@@ -79,11 +79,8 @@ def test_eks_has_the_image_by_digest_a_role_per_account_and_lets_the_cron_job_go
     assert cron["suspend"] is False
     assert pod["nodeSelector"]["capacity"] == "steady"
     assert pod["tolerations"]
-    roles = [accounts[name]["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] for name in WITH_A_ROLE]
-    assert len(set(roles)) == 2
-
-
-WITH_A_ROLE = ("data-pipeline-fan-out", "data-pipeline-worker")
+    roles = {one["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] for one in accounts.values()}
+    assert len(roles) == len(accounts)
 
 
 @pytest.mark.parametrize("name", ["overlays/local", "overlays/eks"])
@@ -104,6 +101,13 @@ def test_the_namespace_refuses_pods_that_are_not_hardened():
 MODES = ("enforce", "audit", "warn")
 
 
+def test_a_failed_monday_is_still_there_to_be_looked_at():
+    (cron,) = objects("CronJob").values()
+
+    assert cron["spec"]["failedJobsHistoryLimit"] > 0
+    assert "ttlSecondsAfterFinished" not in cron["spec"]["jobTemplate"]["spec"]
+
+
 def test_every_account_that_a_pod_names_exists_and_none_mounts_a_token_unasked():
     accounts = objects("ServiceAccount")
 
@@ -112,11 +116,11 @@ def test_every_account_that_a_pod_names_exists_and_none_mounts_a_token_unasked()
     assert {one["automountServiceAccountToken"] for one in accounts.values()} == {False}
 
 
-def test_every_role_of_a_service_account_in_terraform_is_for_one_that_exists():
+def test_every_service_account_has_a_role_of_its_own_in_terraform():
     roles = json.loads((ROOT / "terraform/modules/identity/policies/roles.json").read_text())
-    trusted = {role["trust"] for role in roles.values() if role["trust"].startswith("data-pipeline-")}
+    trusted = [role["trust"] for role in roles.values() if role["trust"].startswith("data-pipeline-")]
 
-    assert trusted == set(WITH_A_ROLE)
+    assert sorted(trusted) == sorted(objects("ServiceAccount"))
 
 
 class Recorder:

@@ -30,7 +30,7 @@ variable "people" {
 }
 
 variable "oidc_provider_arn" {
-  description = "The cluster's OIDC provider in IAM; with it the service accounts of the fan-out and its workers get their roles. Empty where there is no cluster."
+  description = "The cluster's OIDC provider in IAM; with it each service account gets its role. Empty where there is no cluster."
   type        = string
   default     = ""
 
