@@ -33,7 +33,7 @@ FAKES = {
     "sleep": "true",
 }
 PROGRAMS = ("bash", "basename", "cat", "chmod", "cut", "date", "dirname", "env", "grep", "mkdir", "mv", "rm", "rmdir",
-            "sed", "sha256sum", "touch")  # fmt: skip
+            "sed", "sha256sum", "tail", "touch")  # fmt: skip
 
 
 def rendered(repository_url="https://example.org/data-pipeline.git"):
@@ -85,6 +85,7 @@ class Machine:
             timeout=60,
             check=False,
         )
+        self.console = done.stdout
         questions = ("rpm -q", "id ", "uname", "systemctl is-active", "git --version", "docker ", "sleep")
         return done.returncode, [call for call in self.calls.read_text().splitlines() if not call.startswith(questions)]
 
@@ -119,7 +120,9 @@ def test_the_first_boot_installs_in_an_order_that_works(machine):
         "git -C",
         "chown -R",
     ]
-    assert calls[0] == "dnf install -y git docker make python3.11", "neither plugin is in a repository of AL2023"
+    assert calls[0] == "dnf install -y git docker make python3.11", (
+        "compose is in no repository of AL2023, its buildx is too old"
+    )
     assert calls[2] == "usermod -aG docker ec2-user"
     for name in ("compose", "buildx"):
         assert os.access(machine.plugin(name), os.X_OK)
@@ -152,7 +155,21 @@ def test_an_architecture_without_plugins_is_named(machine):
 
     assert status != 0
     assert "no plugins are known for riscv64" in machine.log
-    assert "FAILED with status" in machine.log
+    assert "FAILED with status 1" in machine.log
+
+
+def test_what_failed_is_named_on_the_console_for_those_who_cannot_log_in(machine):
+    assert machine.boot()[0] == 0
+    assert machine.console == ""
+    (machine.state / "curl-fails").write_text("x\n" * 5)
+    machine.plugin("compose").unlink()
+
+    status, _ = machine.boot()
+
+    assert status != 0
+    *_, tried, failed = machine.console.splitlines()
+    assert "try 5 failed: curl --fail" in tried
+    assert "user-data FAILED with status 1 in line " in failed
 
 
 def test_a_plugin_that_is_not_what_was_promised_is_not_installed(machine):

@@ -7,8 +7,8 @@ data "aws_ssm_parameter" "image" {
 }
 
 locals {
-  # Versions and checksums as the official image docker:cli pins them. AL2023 brings neither; compose builds ask for
-  # buildx 0.17 or newer.
+  # Versions and checksums as the official image docker:cli pins them. AL2023 has no compose, and within its docker a
+  # buildx 0.12, where builds by compose ask for 0.17; what lies in /usr/local/lib goes before it.
   plugins = jsondecode(file("${path.module}/plugins.json"))
 
   user_data = templatefile("${path.module}/user_data.sh.tftpl", {
