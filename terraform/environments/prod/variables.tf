@@ -83,6 +83,7 @@ variable "cluster" {
     api_cidrs         = optional(list(string), [])
     administrators    = optional(list(string), [])
     spot_nodes        = optional(number, 4)
+    version           = optional(string) # of Kubernetes; null: the module cluster's default
   })
   default = {}
 

@@ -26,6 +26,16 @@ resource "aws_iam_role_policy_attachment" "cluster" {
   policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/AmazonEKSClusterPolicy"
 }
 
+# Made before EKS makes it by itself, for ever and outside of `destroy`.
+resource "aws_cloudwatch_log_group" "cluster" {
+  # checkov:skip=CKV_AWS_158:Encrypted by CloudWatch; a key of one's own would be paid for words about public data.
+  # checkov:skip=CKV_AWS_338:Three months cover an incident; what a run did is in the lake for a year.
+  count = local.make
+
+  name              = "/aws/eks/${var.name}/cluster"
+  retention_in_days = 90
+}
+
 resource "aws_eks_cluster" "this" {
   # checkov:skip=CKV_AWS_58:EKS encrypts all of etcd with a key of its own since 1.28; there are no Secrets of ours in it.
   # checkov:skip=CKV_AWS_39:The public endpoint is on only where api_cidrs names blocks.
@@ -49,7 +59,12 @@ resource "aws_eks_cluster" "this" {
     public_access_cidrs     = length(var.api_cidrs) > 0 ? var.api_cidrs : null
   }
 
-  depends_on = [aws_iam_role_policy_attachment.cluster]
+  # EXTENDED, the default, would charge 0.60 USD an hour in place of 0.10 once standard support ends.
+  upgrade_policy {
+    support_type = "STANDARD"
+  }
+
+  depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.cluster]
 }
 
 resource "aws_eks_access_entry" "administrator" {
@@ -172,7 +187,7 @@ resource "aws_eks_node_group" "spot" {
 
   scaling_config {
     min_size     = 0
-    desired_size = 0 # a run sets it, see docs/operations-aws.md; nothing here scales by itself
+    desired_size = 0 # a run with lifted ceilings sets it: docs/operations-aws.md; nothing here scales by itself
     max_size     = var.spot_nodes
   }
 

@@ -42,9 +42,10 @@ variable "existing_oidc_provider_arn" {
 }
 
 variable "kubernetes_version" {
-  description = "1.33 is the first with limits of tries per index in Jobs, which the packed fan-out uses."
+  description = "1.33 is the first with limits of tries per index in Jobs, which the packed fan-out uses; 1.35 is in EKS's standard support until March 2027, then EKS upgrades by itself: raise it before."
   type        = string
-  default     = "1.33"
+  default     = "1.35"
+  nullable    = false # null is the default
 
   validation {
     condition     = try(tonumber(split(".", var.kubernetes_version)[1]) >= 31, false) && startswith(var.kubernetes_version, "1.")

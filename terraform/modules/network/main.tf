@@ -106,7 +106,7 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private.id
 }
 
-# One NAT gateway, not one a zone: what runs behind it can wait for a zone to come back, and each costs 33 USD a month.
+# One NAT gateway, not one a zone: what runs behind it can wait for a zone to come back, and each costs 35 USD a month.
 resource "aws_eip" "nat" {
   # checkov:skip=CKV2_AWS_19:It belongs to the NAT gateway below; the scanner sees only instances.
   count = var.nat_gateway ? 1 : 0
@@ -135,7 +135,7 @@ resource "aws_route" "nat" {
   nat_gateway_id         = aws_nat_gateway.this[0].id
 }
 
-# Free, and the reason why reading and writing the lake costs nothing by the byte: past NAT it would be 0.045 USD a GB.
+# Free, and the reason why reading and writing the lake costs nothing by the byte: past NAT it would be 0.048 USD a GB.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id
   service_name      = "com.amazonaws.${data.aws_region.current.name}.s3"

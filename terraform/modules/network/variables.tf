@@ -31,7 +31,7 @@ variable "subnets" {
 }
 
 variable "nat_gateway" {
-  description = "Whether machines in private subnets reach the internet. Off by default: it costs some 33 USD a month before a byte flows, and the runner is in a public subnet."
+  description = "Whether machines in private subnets reach the internet. Off by default: it costs some 39 USD a month, address included, before a byte flows, and the runner is in a public subnet."
   type        = bool
   default     = false
 

@@ -66,6 +66,7 @@ module "cluster" {
   api_cidrs                  = var.cluster.api_cidrs
   administrators             = var.cluster.administrators
   spot_nodes                 = var.cluster.spot_nodes
+  kubernetes_version         = var.cluster.version
 }
 
 module "catalogue" {

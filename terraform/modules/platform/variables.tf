@@ -52,7 +52,7 @@ variable "force_destroy" {
 }
 
 variable "nat_gateway" {
-  description = "Whether nodes live in private subnets behind NAT; 33 USD a month."
+  description = "Whether nodes live in private subnets behind NAT; 39 USD a month with its address."
   type        = bool
   default     = false
 
@@ -89,6 +89,7 @@ variable "cluster" {
     api_cidrs         = optional(list(string), [])
     administrators    = optional(list(string), [])
     spot_nodes        = optional(number, 4)
+    version           = optional(string) # of Kubernetes; null: the module cluster's default
   })
   default = {}
 

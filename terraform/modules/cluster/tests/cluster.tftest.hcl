@@ -52,6 +52,12 @@ run "a_cluster_with_steady_and_spot_nodes" {
     mode       = "create"
     subnet_ids = ["subnet-1", "subnet-2"]
     api_cidrs  = ["203.0.113.0/24"]
+
+    kubernetes_version = null # as an environment gives it that names none
+  }
+  assert {
+    condition     = startswith(aws_eks_cluster.this[0].version, "1.")
+    error_message = "EKS would choose a version of its own."
   }
   assert {
     condition     = aws_eks_node_group.spot[0].capacity_type == "SPOT" && aws_eks_node_group.steady[0].capacity_type == "ON_DEMAND"
@@ -60,6 +66,14 @@ run "a_cluster_with_steady_and_spot_nodes" {
   assert {
     condition     = aws_launch_template.node[0].metadata_options[0].http_tokens == "required" && aws_launch_template.node[0].metadata_options[0].http_put_response_hop_limit == 1
     error_message = "A pod may fall back to the node's role."
+  }
+  assert {
+    condition     = aws_eks_cluster.this[0].upgrade_policy[0].support_type == "STANDARD"
+    error_message = "The control plane costs six times as much once its version grows old."
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.cluster[0].name == "/aws/eks/${aws_eks_cluster.this[0].name}/cluster" && aws_cloudwatch_log_group.cluster[0].retention_in_days > 0
+    error_message = "The control plane's logs are kept, and paid for, for ever."
   }
   assert {
     condition     = jsondecode(aws_eks_addon.network[0].configuration_values).enableNetworkPolicy == "true"
