@@ -39,12 +39,12 @@ class Docker:
         words = [str(programs / "dockerd"), *places, f"--host={host}", *APART]
         self.daemon = subprocess.Popen(words, env=self.environment, stderr=subprocess.PIPE, text=True)
         assert self.daemon.stderr is not None
-        self.said = []
-        for line in self.daemon.stderr:
+        self.words, self.said = self.daemon.stderr, []
+        for line in self.words:
             self.said.append(line)
             if "API listen on" in line:
                 break
-        self.reading = threading.Thread(target=self.said.extend, args=[self.daemon.stderr])
+        self.reading = threading.Thread(target=self.said.extend, args=[self.words])
         self.reading.start()
 
     def run(self, *words, cwd=None):
@@ -58,7 +58,7 @@ class Docker:
         self.daemon.terminate()
         self.daemon.wait(60)
         self.reading.join()
-        self.daemon.stderr.close()
+        self.words.close()
 
 
 @pytest.fixture(scope="session")
