@@ -68,8 +68,8 @@ run "the_least_is_a_lake_roles_a_registry_and_tables" {
     error_message = "Something that costs by the hour was not asked for."
   }
   assert {
-    condition     = toset(keys(output.service_accounts)) == toset(["data-pipeline-fan-out", "data-pipeline-worker"])
-    error_message = "The overlay needs both service accounts."
+    condition     = toset(keys(output.service_accounts)) == toset([for name in ["fan-out", "metadata", "runner", "worker"] : "data-pipeline-${name}"])
+    error_message = "The overlay needs every service account."
   }
 }
 
