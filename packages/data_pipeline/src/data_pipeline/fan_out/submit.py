@@ -19,7 +19,7 @@ from data_pipeline.fan_out.decide import Decision, Known, Limits, SeenJob, break
 from data_pipeline.fan_out.work import failed_attempt
 from data_pipeline.open_payments.audits import Audits, read_attempts, write_attempt
 from etl_core.errors import BlockedError, UnavailableError
-from etl_core.kube.client import QuotaError
+from etl_core.kube.client import GoneAgainError, QuotaError
 from etl_core.kube.diagnosis import Diagnosis, explain_job
 
 if TYPE_CHECKING:
@@ -189,6 +189,9 @@ class Submitter:
             except QuotaError as error:
                 _log.info("the namespace is full; waiting until a Job ends", said=str(error))
                 return
+            except GoneAgainError as error:  # the next look finds its audit, or begins it anew
+                _log.info("another submitter was faster", said=str(error))
+                continue
             self.ended.created += created
             self.ended.adopted += not created
 

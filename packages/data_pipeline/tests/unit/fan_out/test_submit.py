@@ -248,6 +248,24 @@ class ASubmitter(FleetCase):
         self.assertEqual((ended.created, ended.adopted), (2, 1))
         self.assertEqual((fleet.proved(), fleet.ran), ({A, B, C}, {A: 1, B: 1, C: 1}))
 
+    def test_goes_on_where_another_has_created_and_removed_the_job_meanwhile(self):
+        fleet = self.fleet()
+
+        def removed(name: str) -> None:
+            fleet.api.on_call = lambda: None
+            del fleet.api.jobs[name]
+
+        def created(body: dict[str, Any]) -> None:
+            fleet.prove(A)
+            fleet.api.add(body)
+            fleet.api.on_call = lambda: removed(body["metadata"]["name"])
+
+        fleet.api.before_create = [created]
+
+        ended = fleet.run()
+
+        self.assertEqual((ended.created, ended.failed, fleet.proved()), (2, {}, {A, B, C}))
+
     def test_shares_the_work_with_another_of_another_run(self):
         fleet = self.fleet()
         other = specs.body_of(fleet.plan.model_copy(update={"run_id": "r2"}), "e" * 64, 0, 1, OPTIONS)

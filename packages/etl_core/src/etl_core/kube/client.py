@@ -46,6 +46,10 @@ class AlreadyThereError(ConflictError):
     """An object of that name exists."""
 
 
+class GoneAgainError(UnavailableError):
+    """The name was taken, and then no object had it: another submitter saw its end and removed it."""
+
+
 class QuotaError(TemporaryError):
     """The namespace has no room for it now: wait until something ends."""
 
@@ -83,8 +87,8 @@ class Cluster:
         An answer that is lost is asked after: the second try finds our own Job under the name.
 
         Raises:
-            ConflictError: a Job of that name does something else. QuotaError: no room now.
-            AccessError: not allowed. DataError: the server refuses the body.
+            ConflictError: a Job of that name does something else. GoneAgainError: it has just been removed.
+            QuotaError: no room now. AccessError: not allowed. DataError: the server refuses the body.
 
         """
         name = body["metadata"]["name"]
@@ -93,7 +97,7 @@ class Cluster:
         except AlreadyThereError:
             there = self.job(name)
             if there is None:  # it ended and was removed between the two questions
-                raise UnavailableError(f"Job {name} was there and is gone again.") from None
+                raise GoneAgainError(f"Job {name} was there and is gone again.") from None
             theirs = there["metadata"].get("annotations", {}).get(SPEC_DIGEST, "nothing")
             if theirs != spec_digest(body):
                 raise ConflictError(
