@@ -23,7 +23,7 @@ from data_pipeline.open_payments.findings import (
     word_for,
 )
 from etl_core.errors import NotFoundError, PermanentError
-from etl_core.kube.diagnosis import explain_job, explain_pod, phase_of_job
+from etl_core.kube.diagnosis import explain_job, phase_of_job
 from etl_core.kube.jobs import JobSpec, job_body
 
 if TYPE_CHECKING:
@@ -143,21 +143,21 @@ class ClusterDoctor:
 
     def image(self) -> str:
         self._created = self._cluster.create_job(self._body())
-        job: dict[str, Any] = {}
-        for _ in range(LOOKS):
+        for number in range(LOOKS):
             self._pod = next(iter(self._cluster.pods(f"batch.kubernetes.io/job-name={self._name}")), self._pod or {})
             job = self._cluster.job(self._name) or {}
-            why = explain_pod(self._pod) if self._pod else None
-            if why is not None and not why.started and not why.temporary:
+            # A pod may be a moment late; one that is refused has only events to tell of it.
+            events = self._cluster.events(self._name) if number and not self._pod else []
+            why = explain_job(job, [self._pod] if self._pod else [], events)
+            if not why.started and not why.temporary:
                 raise NoError(why.detail)
             if phase_of_job(job) in ("succeeded", "failed"):
                 break
             self._sleep(LOOK_EVERY_SECONDS)
         else:
-            found = explain_job(job, [self._pod] if self._pod else [])
-            raise NoError(f"no pod of it ended within {LOOKS * LOOK_EVERY_SECONDS:.0f} s. {found}")
+            raise NoError(f"no pod of it ended within {LOOKS * LOOK_EVERY_SECONDS:.0f} s. {why}")
         if not self._pod:
-            raise NoError(str(explain_job(job, [], self._cluster.events(self._name))))
+            raise NoError(str(why))
         self._said = self._fact_of(str(self._pod["metadata"]["name"]))
         return f"{self._options.image} ran."
 

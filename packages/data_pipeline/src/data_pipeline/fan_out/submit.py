@@ -20,7 +20,7 @@ from data_pipeline.fan_out.work import failed_attempt
 from data_pipeline.open_payments.audits import Audits, read_attempts, write_attempt
 from etl_core.errors import BlockedError, UnavailableError
 from etl_core.kube.client import GoneAgainError, QuotaError
-from etl_core.kube.diagnosis import Diagnosis, explain_job
+from etl_core.kube.diagnosis import Diagnosis, explain_job, over_quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -113,6 +113,7 @@ class Submitter:
         self._selector = specs.selector_of(specs.labels_of(plan.release, plan.shape))
         self._known = Known()
         self._silent_looks: dict[str, int] = {}
+        self._full_since: float | None = None  # the namespace, while nothing of ours was in it
         self._doubted: dict[str, float] = {}
         self._shown: set[str] = set()
         self.ended = Ended()
@@ -187,13 +188,25 @@ class Submitter:
             try:
                 created = self._cluster.create_job(self._body(unit, attempt))
             except QuotaError as error:
-                _log.info("the namespace is full; waiting until a Job ends", said=str(error))
+                self._wait_for_room(decision, error)
                 return
             except GoneAgainError as error:  # the next look finds its audit, or begins it anew
                 _log.info("another submitter was faster", said=str(error))
                 continue
+            self._full_since = None
             self.ended.created += created
             self.ended.adopted += not created
+
+    def _wait_for_room(self, decision: Decision, error: QuotaError) -> None:
+        """Whoever else fills the namespace has as long as a pod may wait for a node; ours end of themselves."""
+        now, ours = self._clock(), decision.in_flight - len(decision.create)
+        if self._full_since is None:
+            _log.warning("the namespace is full; waiting until a Job ends", said=str(error))
+        if self._full_since is None or ours:
+            self._full_since = now
+        elif now - self._full_since >= self._limits.start_within:
+            for unit, _ in decision.create:
+                self._fail(unit, over_quota(str(error)))
 
     def _remove(self, decision: Decision) -> None:
         for start in range(0, len(decision.remove), NAMES_IN_SELECTOR):

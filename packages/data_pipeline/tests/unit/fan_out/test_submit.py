@@ -505,6 +505,16 @@ class ANamespaceThatIsFull(FleetCase):
         self.assertEqual((ended.created, ended.failed, len(fleet.proved())), (5, {}, 5))
         self.assertEqual(fleet.api.most_open, 1)
 
+    def test_of_others_jobs_is_named_once_it_has_stayed_so(self):
+        fleet = self.fleet()
+        fleet.api.most_jobs = 0
+
+        ended = fleet.run(start_within=600.0)
+
+        self.assertEqual((ended.created, fleet.reasons()), (0, dict.fromkeys((A, B, C), "quota")))
+        self.assertTrue(all(one.temporary for one in fleet.attempts()))
+        self.assertGreaterEqual(fleet.clock.now, 600.0)
+
     def test_is_asked_once_a_look(self):
         fleet = self.fleet(many(50))
         fleet.api.most_jobs = 1

@@ -122,6 +122,16 @@ def explain_exit(code: int, message: str = "") -> Diagnosis:
     )
 
 
+def over_quota(message: str) -> Diagnosis:
+    """No room for a Job or its pods."""
+    return Diagnosis(
+        "quota",
+        f"the namespace's quota has no room for it. {message}",
+        "Wait for others to end, lower --max-in-flight, or raise the quota.",
+        started=False,
+    )
+
+
 def explain_job(
     job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str, Any]] = ()
 ) -> Diagnosis:
@@ -136,12 +146,7 @@ def explain_job(
         if event.get("reason") == "FailedCreate":
             message = str(event.get("message", ""))[:300]
             if "exceeded quota" in message:
-                return Diagnosis(
-                    "quota",
-                    f"the namespace's quota has no room for its pods. {message}",
-                    "Wait for others to end, lower --max-in-flight, or raise the quota.",
-                    started=False,
-                )
+                return over_quota(message)
             # A missing account or a refused pod stays so; a webhook that does not answer may come back.
             stays = any(word in message.lower() for word in _STAYS)
             return Diagnosis(

@@ -460,7 +460,7 @@ class Connecting(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
-    def connect(self, asked: str = "", **context: str) -> Any:
+    def connect(self, asked: str = "", *, text: str = "", **context: str) -> Any:
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -470,7 +470,7 @@ class Connecting(unittest.TestCase):
             "current-context": "x" if context else "",
         }
         path = self.folder / "kubeconfig"
-        path.write_text(json.dumps(config))
+        path.write_text(text or json.dumps(config))
         ended = subprocess.run(
             [sys.executable, "-c", CONNECT, asked],
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "KUBECONFIG": str(path)},
@@ -490,4 +490,7 @@ class Connecting(unittest.TestCase):
         self.assertEqual(self.connect(user="u")[1], "data-pipeline")
 
     def test_without_a_context_says_what_to_do(self):
-        self.assertRegex(self.connect(), "no cluster is configured: .* Set KUBECONFIG to a kubeconfig")
+        for text in ("", "junk", "a: [1", "[]"):
+            with self.subTest(text=text):
+                said = self.connect(text=text)
+                self.assertRegex(said, "(?s)no cluster is configured: .* Set KUBECONFIG to a kubeconfig")
