@@ -74,8 +74,8 @@ def test_a_signal_keeps_what_is_proved_and_the_next_command_finishes_the_work(wo
     while not list(world.lake.glob(part)) and process.poll() is None:
         world.source.ledger()  # asks the sandbox, which takes its time
     process.send_signal(number)
-    process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    stdout, _ = process.communicate(timeout=60)
+    assert (process.returncode, json.loads(stdout)["status"]) == (128 + number, "stopped")
     proved = list(world.lake.glob("metadata/audits/**/part-*.json"))
     assert 0 < len(proved) < 3
     assert not world.manifests()

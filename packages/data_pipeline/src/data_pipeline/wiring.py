@@ -230,7 +230,7 @@ class Context:
         """The fact of a job that ended in an error before it had another."""
         if not self._emitted:
             with contextlib.suppress(PipelineError):
-                self.emit(status="failed", error=type(error).__name__, message=str(error))
+                self.emit(status=_ended(error), error=type(error).__name__, message=str(error))
 
     def keep_log(self) -> None:
         """Put log and metrics into the lake, beside those of earlier legs of the same run."""
@@ -294,7 +294,7 @@ def job_context(
             try:
                 yield context
             except PipelineError as error:
-                _log.error("the job failed", error=type(error).__name__, message=str(error))
+                _log.error(f"the job {_ended(error)}", error=type(error).__name__, message=str(error))
                 context.emit_failure(error)
                 raise
             except Exception:
@@ -306,6 +306,10 @@ def job_context(
                         context.keep_log()
                 finally:
                     context.close()
+
+
+def _ended(error: PipelineError) -> str:
+    return "stopped" if isinstance(error, StoppedError) else "failed"
 
 
 def _end_after_grace(stop: Stop, grace_seconds: float) -> None:
