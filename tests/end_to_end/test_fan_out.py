@@ -213,6 +213,13 @@ def test_an_api_server_that_fails_in_every_way_is_waited_out(fleet, shape):
     assert set(fleet.fetched().values()) == {1}
 
 
+@pytest.mark.parametrize("world", [{"first_companies": 2}], indirect=True, ids=["2 companies"])
+def test_a_storm_of_refusals_by_the_api_server_is_waited_out_by_time_and_not_by_tries(fleet):
+    fleet.cluster.fault("http_429", count=10, retry_after=1, match="create jobs")
+    ended = fleet.run("--shape", "packed")
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+
+
 @pytest.mark.parametrize("world", [{"latency_seconds": 0.3}], indirect=True, ids=["slow"])
 def test_ctrl_c_leaves_the_jobs_alone_or_sweeps_them_away(fleet):
     submitter = fleet.start("--shape", "per-company", "--on-interrupt", "detach")

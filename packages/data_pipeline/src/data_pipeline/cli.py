@@ -124,7 +124,7 @@ def doctor(
             if not dry_run:
                 env = specs.handed_on(context.settings, context.store.url) | specs.pairs(envs)
                 pods = specs.PodOptions(image=image, service_account=service_account, env=env, env_from=env_from)
-                cluster = context.cluster(namespace)
+                cluster = context.cluster(namespace, patience_seconds=30.0)
                 fact, status = cluster_doctor.examine(cluster, pods, sleep=context.stop.sleep, say=_say)
                 context.emit(**fact)
                 return status

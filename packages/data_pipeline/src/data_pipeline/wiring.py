@@ -166,12 +166,14 @@ class Context:
 
         return Board(self.store, urlsplit(self.settings.open_payments_url).netloc)
 
-    def cluster(self, namespace: str) -> Cluster:
-        """The Kubernetes cluster of the pod, or of the kubeconfig."""
+    def cluster(self, namespace: str, *, patience_seconds: float = 300.0) -> Cluster:
+        """The Kubernetes cluster of the pod, or of the kubeconfig; an upgrade of its API server takes minutes."""
         from etl_core.kube.client import connect
         from etl_core.retry import Retry, RetryPolicy
 
-        return connect(namespace, retry=Retry(RetryPolicy(attempts=8, total_seconds=300.0), sleep=self.stop.sleep))
+        # The time bounds it, not the tries: a server under load asks to come again after a second, each time.
+        policy = RetryPolicy(attempts=1000, total_seconds=patience_seconds, longest_wait_seconds=15.0)
+        return connect(namespace, retry=Retry(policy, sleep=self.stop.sleep))
 
     @cached_property
     def progress(self) -> Progress:

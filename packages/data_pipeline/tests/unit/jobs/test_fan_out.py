@@ -41,7 +41,7 @@ class SteppingStop(Stop):
 class ClusterContext(Context):
     api: MemoryApi
 
-    def cluster(self, namespace: str) -> Cluster:
+    def cluster(self, namespace: str, *, patience_seconds: float = 0.0) -> Cluster:
         return self.api.cluster(self.stop.sleep)
 
 
