@@ -22,7 +22,7 @@ def help_text() -> str:
 
 
 def jobs_table() -> str:
-    rows = [f"| `{job.name}` | {job.description} |" for job in Registry().listings()]
+    rows = [f"| `{name}` | {description} |" for name, description in Registry().listings().items()]
     return "\n".join(["| job | what it does |", "|---|---|", *rows])
 
 

@@ -50,10 +50,9 @@ def cli() -> None:
 def list_jobs() -> None:
     """Show every job with a line of description."""
     listings = Registry().listings()
-    width = max((len(listing.name) for listing in listings), default=0)
-    for listing in listings:
-        text = f"BROKEN: {listing.broken}" if listing.broken else listing.description
-        click.echo(f"{listing.name:<{width}}  {text}")
+    width = max(map(len, listings), default=0)
+    for name, text in listings.items():
+        click.echo(f"{name:<{width}}  {text}")
 
 
 @cli.command("describe")

@@ -37,15 +37,6 @@ class Job:
     module: Any
 
 
-@dataclass(frozen=True)
-class Listing:
-    """A line of ``list``; ``broken`` says why the job cannot run, if so."""
-
-    name: str
-    description: str = ""
-    broken: str = ""
-
-
 class Registry:
     """The jobs of one folder, which is the package ``package``."""
 
@@ -58,9 +49,9 @@ class Registry:
         found = (path.stem for path in self._folder.glob("*.py"))
         return sorted(name for name in found if not name.startswith("_") and name != "registry")
 
-    def listings(self) -> list[Listing]:
+    def listings(self) -> dict[str, str]:
         """Every job with its description, or with why it is broken."""
-        return [self._listing(name) for name in self.names()]
+        return {name: self._listing(name) for name in self.names()}
 
     def load(self, name: str) -> Job:
         """Import one job.
@@ -86,11 +77,11 @@ class Registry:
             raise BrokenJobError(f"job {name} is broken: it has no JOB = (entrypoint, description)")
         return Job(name, job[0], job[1], module)
 
-    def _listing(self, name: str) -> Listing:
+    def _listing(self, name: str) -> str:
         try:
-            return Listing(name, self.load(name).description)
+            return self.load(name).description
         except BrokenJobError as error:
-            return Listing(name, broken=str(error).removeprefix(f"job {name} is broken: "))
+            return "BROKEN: " + str(error).removeprefix(f"job {name} is broken: ")
 
 
 def _last_line(error: BaseException) -> str:

@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from data_pipeline.registry import JOBS_FOLDER, BrokenJobError, Listing, Registry
+from data_pipeline.registry import JOBS_FOLDER, BrokenJobError, Registry
 from etl_core.errors import BUG, UsageError
 from packages.data_pipeline.tests.unit.dropped_in import BROKEN, GOOD, OTHERS
 
@@ -52,7 +52,7 @@ class Names(RegistryCase):
         self.assertEqual([one for one in sys.modules if one.startswith(self.package)], [])
 
     def test_are_none_in_an_empty_folder(self):
-        self.assertEqual((self.registry.names(), self.registry.listings()), ([], []))
+        self.assertEqual((self.registry.names(), self.registry.listings()), ([], {}))
 
     def test_are_ours_unless_told_otherwise(self):
         ours = {"resolve_ids", "build_totals", "download_company", "upload_raw", "write_manifest", "run_pipeline"}
@@ -118,8 +118,6 @@ class Listings(RegistryCase):
 
         self.assertEqual(
             self.registry.listings(),
-            [
-                Listing("echo", "Say what was given"),
-                *[Listing(name, broken=BROKEN[name][1]) for name in ("jobless", "leaving", "raising")],
-            ],
+            {"echo": "Say what was given"}
+            | {name: f"BROKEN: {BROKEN[name][1]}" for name in ("jobless", "leaving", "raising")},
         )

@@ -90,15 +90,7 @@ class Outcome:
                 rows_expected=self.company.rows,
                 **cost,
             )
-        return SliceResult(
-            company_id=self.company.company_id,
-            verdict=self.audit.verdict,
-            rows_expected=self.company.rows,
-            generation=self.audit.generation,
-            rows=self.audit.records,
-            bytes=self.audit.bytes,
-            **cost,
-        )
+        return SliceResult.of(self.audit, self.company.rows, **cost)
 
 
 class Crew:

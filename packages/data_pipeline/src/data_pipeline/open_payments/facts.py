@@ -187,6 +187,19 @@ class SliceResult(Value):
     retries: int = 0
     seconds: float = 0.0
 
+    @classmethod
+    def of(cls, audit: SliceAudit, rows_expected: int | None, **cost: float) -> SliceResult:
+        """The line of a proved slice; ``cost`` are the last three fields."""
+        return cls(
+            company_id=audit.company_id,
+            verdict=audit.verdict,
+            generation=audit.generation,
+            rows_expected=rows_expected,
+            rows=audit.records,
+            bytes=audit.bytes,
+            **cost,
+        )
+
 
 class PayerCount(Value):
     """A payer of whom the source counts other rows, at the end of a run, than the run has of it."""

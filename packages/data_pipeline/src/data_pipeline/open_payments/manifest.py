@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from data_pipeline import __version__
 from data_pipeline.open_payments.facts import Closure, Manifest, PayerCount, SliceResult
@@ -38,28 +38,16 @@ def results_from_lake(
             # Whoever worked on it may have known of a newer count; what was planned is the plan's to say.
             lines.append(known[company_id].model_copy(update={"rows_expected": company.rows}))
         elif audit is not None:
-            lines.append(
-                SliceResult(
-                    company_id=company_id,
-                    verdict=audit.verdict,
-                    generation=audit.generation,
-                    rows_expected=company.rows,
-                    rows=audit.records,
-                    bytes=audit.bytes,
-                    requests=sum(part.requests for part in audit.parts),
-                    retries=sum(part.retries for part in audit.parts),
-                    seconds=round(sum(part.seconds for part in audit.parts), 3),
-                )
-            )
-        elif company_id in last_reason:
-            reason = last_reason[company_id]
-            lines.append(
-                SliceResult(company_id=company_id, verdict="failed", reason=reason, rows_expected=company.rows)
-            )
+            cost = {
+                "requests": sum(part.requests for part in audit.parts),
+                "retries": sum(part.retries for part in audit.parts),
+                "seconds": round(sum(part.seconds for part in audit.parts), 3),
+            }
+            lines.append(SliceResult.of(audit, company.rows, **cost))
         else:
-            lines.append(
-                SliceResult(company_id=company_id, verdict="missing", reason="not_tried", rows_expected=company.rows)
-            )
+            reason = last_reason.get(company_id, "not_tried")
+            verdict: Literal["failed", "missing"] = "failed" if company_id in last_reason else "missing"
+            lines.append(SliceResult(company_id=company_id, verdict=verdict, reason=reason, rows_expected=company.rows))
     return tuple(lines)
 
 
