@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from data_pipeline.fan_out.facts import FanOutPlan
     from data_pipeline.fan_out.notice import Board
     from data_pipeline.fan_out.specs import PodOptions
+    from data_pipeline.open_payments.facts import Attempt
     from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
@@ -132,7 +133,6 @@ class Submitter:
             self._sleep(self._limits.look_every)
         self.ended.failed = dict(self._known.failed)
         self.ended.stopped = self._known.stopped
-        self._say_why_not()
         return self.ended
 
     def _look(self) -> Decision:
@@ -254,27 +254,27 @@ class Submitter:
         """A worker that ended by itself has said in the lake what was wrong, better than a status can."""
         if not why.started or not why.reason.startswith("exit_"):
             return why
-        company_id = None if self._plan.shape == "packed" else job.unit
-        for attempt in reversed(read_attempts(self._store, self._plan.run_id, company_id=company_id)):
+        for attempt in reversed(self._attempts_of(job.unit)):
             if attempt.final:
                 return Diagnosis(attempt.reason, attempt.detail, "", started=True, temporary=attempt.temporary)
         return why
+
+    def _attempts_of(self, unit: str) -> list[Attempt]:
+        company_id = None if self._plan.shape == "packed" else unit
+        return read_attempts(self._store, self._plan.run_id, company_id=company_id)
 
     def _fail(self, unit: str, why: Diagnosis) -> None:
         self._known.failed[unit] = why
         self._known.endings.append(False)
         _log.warning("a unit failed", unit=unit, because=str(why))
+        self._say_why_not(unit, why)
 
-    def _say_why_not(self) -> None:
-        """An attempt in the lake for every slice that is not proved and of which no worker has said why."""
-        if not self._known.failed:
-            return
-        proved = self._plan.proved_of(self._audits.closed())
-        told = {one.company_id for one in read_attempts(self._store, self._plan.run_id, leave_out=proved) if one.final}
-        for company_id in self._companies:
-            why = self._known.failed.get(self._units[0] if self._plan.shape == "packed" else company_id)
-            if why is None or company_id in proved or company_id in told:
-                continue
+    def _say_why_not(self, unit: str, why: Diagnosis) -> None:
+        """An attempt in the lake for every slice of it that is not proved and of which no worker has said why."""
+        companies = set(self._companies) if self._plan.shape == "packed" else {unit}
+        open_ones = companies - self._plan.proved_of(self._audits.closed())
+        told = {one.company_id for one in self._attempts_of(unit) if one.final}
+        for company_id in sorted(open_ones - told):
             write_attempt(
                 self._store,
                 failed_attempt(

@@ -248,6 +248,21 @@ class ASubmitter(FleetCase):
         self.assertEqual((ended.created, ended.adopted), (2, 1))
         self.assertEqual((fleet.proved(), fleet.ran), ({A, B, C}, {A: 1, B: 1, C: 1}))
 
+    def test_says_of_a_failure_in_the_lake_while_the_others_are_still_at_work(self):
+        fleet = self.fleet()
+
+        def until_a_is_spoken_of() -> int | None:
+            if fleet.reasons() != {A: "exit_3"}:
+                return None
+            fleet.prove(B)
+            return 0
+
+        fleet.programs = {A: lambda: 3, B: until_a_is_spoken_of}
+
+        fleet.run()
+
+        self.assertEqual((fleet.reasons(), fleet.proved()), ({A: "exit_3"}, {B, C}))
+
     def test_goes_on_where_another_has_created_and_removed_the_job_meanwhile(self):
         fleet = self.fleet()
 
