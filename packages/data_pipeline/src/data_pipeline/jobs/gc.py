@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.job(
     click.option("--delete", is_flag=True, help="Remove what is listed."),
     click.option(
-        "--older-than-hours", type=click.FloatRange(min=0), default=24, show_default=True,
+        "--older-than-hours", type=options.Number(0, 1_000_000), default=24, show_default=True,
         help="Only what was written longer ago: a run at work publishes a part shortly before its proof.",
     ),
     options.lake,

@@ -37,4 +37,6 @@ class Gc(CalledCase):
 
         self.assertEqual(self.call("gc")[1]["objects"], 0)
         self.assertEqual(self.call("gc", "--older-than-hours", "22")[1]["objects"], 1)
-        self.assertEqual(self.call("gc", "--older-than-hours", "-1")[0], 2)
+        for text in ("-1", "nan", "inf", "1e300"):
+            with self.subTest(text):
+                self.assertEqual(self.call("gc", "--older-than-hours", text)[0], 2)
