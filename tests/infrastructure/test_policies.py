@@ -111,6 +111,7 @@ def download(story: Story) -> None:
     # The part is there and unproved, as a worker that was killed leaves it.
     story.run("download", *one)
     story.run("download", *one)
+    doctor(story, "download")  # as the pod that `doctor --cluster` starts under the workers' account
 
 
 def commit(story: Story) -> None:
@@ -130,12 +131,12 @@ def runner(story: Story) -> None:
     world.source.clear_faults()
     story.run("runner", "rerun", "--", "--run-id", "r1", "--failed")
     story.run("runner", "verify", "--", "--run-id", "r1")
-    story.ended["runner"].append(("doctor", doctor(story)))
+    doctor(story, "runner")
 
 
-def doctor(story: Story) -> Ended:
+def doctor(story: Story, role: str) -> None:
     """``doctor`` is a command beside ``run``."""
-    place = {"LAKE_URL": f"s3://{LAKE}", "AWS_ENDPOINT_URL": story.gate("runner").url}
+    place = {"LAKE_URL": f"s3://{LAKE}", "AWS_ENDPOINT_URL": story.gate(role).url}
     done = subprocess.run(
         [sys.executable, "-m", "data_pipeline", "doctor"],
         env={**story.world.environment, **SETTINGS, **place},
@@ -145,7 +146,7 @@ def doctor(story: Story) -> Ended:
         timeout=100,
         check=False,
     )
-    return Ended(done.returncode, json.loads(done.stdout), done.stderr)
+    story.ended.setdefault(role, []).append(("doctor", Ended(done.returncode, json.loads(done.stdout), done.stderr)))
 
 
 def fan_out(story: Story, folder: Path) -> None:
