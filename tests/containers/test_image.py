@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -223,6 +224,21 @@ class TestTheDevelopersEntrypoint:
         assert "dropped_in" in answer.stdout
         # The image has all of it already, so nothing is installed: there is no network to do it with.
         assert answer.stderr == ""
+
+    def test_installs_what_the_image_lacks_and_once(self, engine, image, context):
+        requirements = context / "docker" / "requirements"
+        # A dependency that the sources have and the image does not: what built it.
+        shutil.copy(requirements / "build.txt", requirements / "runtime.txt")
+        opened(context)
+        again = "/app/docker/dev-entrypoint.sh sh -c 'python -c \"import poetry.core as p; print(p.__file__)\"'"
+        options = ["-v", f"{context}:/app:ro", *engine.volumes]
+        options += ["--entrypoint", "/app/docker/dev-entrypoint.sh"]
+
+        answer = engine.run(image, "sh", "-c", again, options=options, network="host")
+
+        assert answer.returncode == 0, answer.stderr
+        assert answer.stdout.startswith("/tmp/dev/poetry/core")
+        assert answer.stderr.count("installing into /tmp/dev") == 1
 
     def test_says_that_no_sources_are_mounted(self, engine, image, context):
         options = ["-v", f"{context}/docker:/docker:ro", "--entrypoint", "/docker/dev-entrypoint.sh"]
