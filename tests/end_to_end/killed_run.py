@@ -70,7 +70,7 @@ class KillingStore:
         scratch = self._store.scratch_file()
         if isinstance(body, Path):
             os.link(body, scratch)
-            self._store.put_new(key, body, sha256=content_of(body)[0])
+            self._store.put_new(key, body, sha256=content_of(body))
         else:
             scratch.write_bytes(body)
         kill_myself()

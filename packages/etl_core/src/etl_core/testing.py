@@ -33,7 +33,7 @@ class MemoryStore:
         return "memory://"
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
-        digest, size = content_of(body, sha256)
+        digest = sha256 or content_of(body)
         raw = body.read_bytes() if isinstance(body, Path) else body
         with self._lock:
             existing = self._objects.get(checked_key(key))
@@ -44,9 +44,8 @@ class MemoryStore:
         if isinstance(body, Path):
             body.unlink()
         if existing is not None:
-            there, there_size = content_of(existing)
-            return PutResult(created=False, sha256=there, size=there_size)
-        return PutResult(created=True, sha256=digest, size=size)
+            return PutResult(created=False, sha256=content_of(existing))
+        return PutResult(created=True, sha256=digest)
 
     def put(self, key: str, body: bytes) -> None:
         with self._lock:

@@ -194,7 +194,7 @@ def publish_report(
     body = text.getvalue().encode("utf-8", "surrogateescape")
     for number in range(1, MOST_REPORTS):
         key = lake_layout.diff(newer.dataset, newer.year, older.name, newer.name, company_id, number)
-        if store.put_new(key, body).sha256 == content_of(body)[0]:
+        if store.put_new(key, body).sha256 == content_of(body):
             return key
     raise ConflictError(f"{MOST_REPORTS} other reports of {older.name} and {newer.name} are there.")
 

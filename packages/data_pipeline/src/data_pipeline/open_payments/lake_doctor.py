@@ -57,7 +57,7 @@ class LakeDoctor:
 
     def create_only_told(self) -> str:
         told = self._probed.put_new(self.key, b"second")
-        right = not told.created and told.sha256 == content_of(FIRST)[0]
+        right = not told.created and told.sha256 == content_of(FIRST)
         return either(right, "it is told the first one's hash.", "it is told that it created what was there already.")
 
     def create_only_kept(self) -> str:
@@ -67,7 +67,7 @@ class LakeDoctor:
     def same_content_agrees(self) -> str:
         there = self._probed.get(self.key) or b""
         told = self._probed.put_new(self.key, there)
-        right = not told.created and told.sha256 == content_of(there)[0]
+        right = not told.created and told.sha256 == content_of(there)
         return either(right, "it is told of the same hash.", f"it is told of {told.sha256}, created: {told.created}.")
 
     def listed(self) -> str:

@@ -130,7 +130,7 @@ def _copy(here: ObjectStore, there: ObjectStore, one: ToCopy, *, overwrite: bool
         with explained(f"write {path}"), path.open("wb") as stream:
             for chunk in here.read(one.key):
                 stream.write(chunk)
-        sha256, size = content_of(path)
+        sha256, size = content_of(path), path.stat().st_size
         if one.sha256 is not None and sha256 != one.sha256:
             raise ConflictError(f"{here.url}/{one.key} holds sha256 {sha256}, its audit says {one.sha256}; not copied.")
         if overwrite:

@@ -364,7 +364,7 @@ class Overwriting(MemoryStore):
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         assert isinstance(body, bytes)
         self.put(key, body)
-        return PutResult(True, *content_of(body))
+        return PutResult(True, content_of(body))
 
 
 class TellingAndOverwriting(MemoryStore):

@@ -45,7 +45,7 @@ class DirectoryStore:
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         path = self._path(key)
-        digest, size = content_of(body, sha256)
+        digest = sha256 or content_of(body)
         with explained(f"write {path}"), contextlib.ExitStack() as stack:
             if isinstance(body, Path):
                 stack.callback(body.unlink, missing_ok=True)
@@ -65,7 +65,7 @@ class DirectoryStore:
             except FileExistsError:
                 return self._existing(path)
             sync_directory(path.parent)
-        return PutResult(created=True, sha256=digest, size=size)
+        return PutResult(created=True, sha256=digest)
 
     def put(self, key: str, body: bytes) -> None:
         path = self._path(key)
@@ -128,7 +128,7 @@ class DirectoryStore:
         return self._root / checked_key(key)
 
     def _existing(self, path: Path) -> PutResult:
-        return PutResult(created=False, sha256=sha256_of(path), size=path.stat().st_size)
+        return PutResult(created=False, sha256=sha256_of(path))
 
     def _link_new(self, source: Path, target: Path) -> None:
         """Give ``source`` the name ``target`` if it is free, else raise ``FileExistsError``."""

@@ -39,7 +39,6 @@ class PutResult:
 
     created: bool
     sha256: str
-    size: int
 
 
 class ObjectStore(Protocol):
@@ -95,17 +94,15 @@ def checked_key(key: str) -> str:
     return key
 
 
-def content_of(body: Body, sha256: str | None = None) -> tuple[str, int]:
-    """SHA-256 (hex) and size of a body."""
-    if isinstance(body, Path):
-        return sha256 or sha256_of(body), body.stat().st_size
-    return sha256 or hashlib.sha256(body).hexdigest(), len(body)
+def content_of(body: Body) -> str:
+    """SHA-256 (hex) of a body."""
+    return sha256_of(body) if isinstance(body, Path) else hashlib.sha256(body).hexdigest()
 
 
 def put_or_agree(store: ObjectStore, key: str, body: bytes) -> PutResult:
     """Create ``key``, or find the same content there; raises ``ConflictError`` that names both hashes."""
     result = store.put_new(key, body)
-    mine, _ = content_of(body)
+    mine = content_of(body)
     if result.sha256 != mine:
         raise ConflictError(
             f"{store.url}/{key} already holds other content: there sha256 {result.sha256}, here {mine}.",

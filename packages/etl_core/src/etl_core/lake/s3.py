@@ -84,17 +84,16 @@ class S3Store:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
-        digest, size = content_of(body, sha256)
+        digest = sha256 or content_of(body)
         try:
-            return self._race.call(lambda _attempt: self._create(key, body, digest, size))
+            return self._race.call(lambda _attempt: self._create(key, body, digest))
         finally:
             if isinstance(body, Path):
                 body.unlink(missing_ok=True)
 
     def put(self, key: str, body: bytes) -> None:
-        digest, _ = content_of(body)
         with _translated(f"write {self.url}/{key}"):
-            self._client.put_object(Body=body, **self._write(key, digest))
+            self._client.put_object(Body=body, **self._write(key, content_of(body)))
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -149,7 +148,7 @@ class S3Store:
             "Metadata": {"sha256": digest},
         }
 
-    def _create(self, key: str, body: Body, digest: str, size: int) -> PutResult:
+    def _create(self, key: str, body: Body, digest: str) -> PutResult:
         try:
             with contextlib.ExitStack() as stack:
                 payload = stack.enter_context(body.open("rb")) if isinstance(body, Path) else body
@@ -162,7 +161,7 @@ class S3Store:
             if existing is None:  # deleted between the two requests
                 raise UnavailableError(f"{self.url}/{key} was there and is gone") from error
             return existing
-        return PutResult(created=True, sha256=digest, size=size)
+        return PutResult(created=True, sha256=digest)
 
     def _existing(self, key: str) -> PutResult | None:
         answer = self._head(key)
@@ -176,7 +175,7 @@ class S3Store:
             for chunk in self.read(key):
                 found.update(chunk)
             digest = found.hexdigest()
-        return PutResult(created=False, sha256=digest, size=answer["ContentLength"])
+        return PutResult(created=False, sha256=digest)
 
     def _head(self, key: str) -> Any | None:  # noqa: ANN401 - the SDK's own dictionary
         with _translated(f"look at {self.url}/{key}", passing=(404,)):

@@ -115,7 +115,7 @@ GONE = answer(404)
 
 def test_creating_is_one_conditional_request_with_both_hashes(server, planned):
     server.plan(CREATED)
-    assert planned.put_new("a/b é.csv", ONE) == PutResult(created=True, sha256=sha256(ONE), size=len(ONE))
+    assert planned.put_new("a/b é.csv", ONE) == PutResult(created=True, sha256=sha256(ONE))
 
     (asked,) = server.asked
     assert (asked.method, asked.body) == ("PUT", ONE)
@@ -186,7 +186,7 @@ def test_the_product_opens_a_lake_by_its_address(environment_of_moto, bucket):
 @pytest.mark.parametrize(("check", "meta"), [(True, True), (True, False), (False, True)])
 def test_what_is_there_is_told_from_what_the_server_knows(server, planned, theirs, check, meta):
     server.plan(THERE, head_of(theirs, check=check, meta=meta))
-    assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(theirs), size=len(theirs))
+    assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(theirs))
     assert [asked.method for asked in server.asked] == ["PUT", "HEAD"]
     assert server.asked[1].headers["x-amz-checksum-mode"] == "ENABLED"
 
@@ -199,7 +199,7 @@ def test_the_checksum_of_the_server_counts_more_than_what_somebody_wrote_beside_
 @pytest.mark.parametrize("kind", ["COMPOSITE", "FULL_OBJECT"])
 def test_where_no_hash_of_the_whole_is_known_the_object_is_read(server, planned, kind):
     server.plan(THERE, head_of(TWO, check=kind == "COMPOSITE", meta=False, kind=kind), answer(200, TWO))
-    assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO), size=len(TWO))
+    assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO))
     assert [asked.method for asked in server.asked] == ["PUT", "HEAD", "GET"]
 
 
@@ -207,7 +207,7 @@ def test_what_others_put_there_without_hashes_is_told_too(new_client, bucket, op
     client = new_client()
     client.put_object(Bucket=bucket, Key="p/a", Body=TWO)
     client.close()
-    assert opened().put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO), size=len(TWO))
+    assert opened().put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO))
 
 
 def test_what_was_there_and_is_gone_is_tried_again(server, planned, clock):
@@ -238,7 +238,7 @@ def test_a_race_that_nobody_has_won_is_tried_again(server, planned, clock):
 
 def test_a_race_that_another_won_meanwhile_is_told(server, planned):
     server.plan(CONFLICT, THERE, head_of(TWO))
-    assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO), size=len(TWO))
+    assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO))
 
 
 def test_a_race_without_end_is_given_up(server, planned, clock):
@@ -311,7 +311,7 @@ def test_a_lost_answer_is_asked_after_and_is_a_success(server, new_client, opene
     server.plan(reset(), THERE, head_of(ONE))
     store = opened(new_client(server.url))
     result = store.put_new("a", ONE)
-    assert (result.sha256, result.size) == (sha256(ONE), len(ONE))
+    assert result.sha256 == sha256(ONE)
     assert [asked.method for asked in server.asked] == ["PUT", "PUT", "HEAD"]
 
 

@@ -62,7 +62,7 @@ class ADirectory(unittest.TestCase):
                 path = Path(folder) / "body"
                 path.write_bytes(body)
                 result = self.store.put_new(key, path)
-                self.assertEqual(result, PutResult(created, hashlib.sha256(body).hexdigest(), len(body)))
+                self.assertEqual(result, PutResult(created, hashlib.sha256(body).hexdigest()))
                 self.assertFalse(path.exists())
         self.assertEqual(self.store.get("a/b"), body)
         self.assertEqual(self.files(), ["a/b", "c"])
