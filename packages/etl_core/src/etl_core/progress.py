@@ -88,9 +88,10 @@ class Bars(Progress):
         bar = self._bar
         if bar is None:  # another thread took it away meanwhile
             return
-        rate = self._bytes / max(self._clock() - self._began, 0.001) / 1e6
+        seconds = max(self._clock() - self._began, 0.001)
+        rate = f"{self._bytes / seconds / 1e6:.1f} MB/s" if self._bytes else ""  # others may do the reading
         slices = f"{self._slices}/{self._all_slices}"
-        bar.update(self._task, completed=self._rows, slices=slices, rows=f"{self._rows:,}", rate=f"{rate:.1f} MB/s")
+        bar.update(self._task, completed=self._rows, slices=slices, rows=f"{self._rows:,}", rate=rate)
 
     def stop(self) -> None:
         if self._bar is not None:

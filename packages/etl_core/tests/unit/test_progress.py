@@ -123,6 +123,14 @@ class BarsOnATerminal(unittest.TestCase):
         self.assertIn("2/3", text)
         self.assertIn("\x1b[2K", drawn())  # the line is wiped
 
+    def test_they_name_no_rate_where_others_do_the_reading(self):
+        with terminal():
+            bars = Bars()
+            bars.start("fan-out", slices=3, rows=4000)
+            bars.advance(slices=1, rows=2000)
+            self.assertEqual(bars._bar.tasks[0].fields["rate"], "")
+            bars.stop()
+
     def test_nothing_is_needed_before_the_start_or_after_the_stop(self):
         bars = Bars()
         bars.advance(rows=1)
