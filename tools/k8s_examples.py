@@ -37,7 +37,7 @@ OTHERS = "data-pipeline-metadata"
 # Their Jobs are made by the fan-out, from a plan that only it knows.
 MADE_BY_THE_FAN_OUT = ("fan_out_worker",)
 # The program year that CMS published last. A new one is a new line in the changelog, not a surprise at night.
-NEWEST_YEAR = "2024"
+NEWEST_YEAR = "2025"
 # A value for each option that some job cannot do without.
 SAMPLES = {
     "--year": NEWEST_YEAR,

@@ -1,7 +1,7 @@
 """Everything about terraform/ that can be proved without an account: ``terraform_check.py [PART …]``.
 
 format    `terraform fmt -check`
-validate  `terraform validate` of every module and environment
+validate  `terraform validate` of every module, and of every environment with the provider it locks
 test      `terraform test` of every module, with a mocked provider
 refuse    what a person is told who gives an address prefix in place of a CIDR block
 apply     the minimal environment made, planned again without a difference, and destroyed, against moto, its state in
