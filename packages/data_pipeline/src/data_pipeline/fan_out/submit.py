@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -117,7 +117,7 @@ class Submitter:
         self._full_since: float | None = None  # the namespace, while nothing of ours was in it
         self._doubted: dict[str, float] = {}
         self._shown: set[str] = set()
-        self.ended = Ended()
+        self._ended = Ended()
 
     def run(self) -> Ended:
         """Launch and look until every unit is proved or has failed.
@@ -126,17 +126,12 @@ class Submitter:
             StoppedError: asked to stop; the Jobs go on.
 
         """
-        while True:
-            decision = self._look()
-            if decision.finished:
-                break
+        while not self._look().finished:
             self._sleep(self._limits.look_every)
-        self.ended.failed = dict(self._known.failed)
-        self.ended.stopped = self._known.stopped
-        return self.ended
+        return replace(self._ended, failed=self._known.failed, stopped=self._known.stopped)
 
     def _look(self) -> Decision:
-        self.ended.looks += 1
+        self._ended.looks += 1
         companies = self._plan.proved_of(self._audits.closed())
         jobs = newest(map(seen, self._cluster.jobs(self._selector)))
         proved = self._proved_units(companies)
@@ -194,8 +189,8 @@ class Submitter:
                 _log.info("another submitter was faster", said=str(error))
                 continue
             self._full_since = None
-            self.ended.created += created
-            self.ended.adopted += not created
+            self._ended.created += created
+            self._ended.adopted += not created
 
     def _wait_for_room(self, decision: Decision, error: QuotaError) -> None:
         """Whoever else fills the namespace has as long as a pod may wait for a node; ours end of themselves."""

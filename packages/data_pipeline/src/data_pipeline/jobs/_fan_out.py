@@ -15,7 +15,7 @@ from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Limits
 from data_pipeline.fan_out.plans import write_plan
 from data_pipeline.fan_out.shapes import Rates, choice_of, plan_of, predict, units_of
-from data_pipeline.fan_out.submit import Submitter, sweep
+from data_pipeline.fan_out.submit import Ended, Submitter, sweep
 from data_pipeline.jobs import _running
 from data_pipeline.open_payments.audits import Audits
 from etl_core.errors import DONE, ConflictError, StoppedError, UsageError
@@ -90,6 +90,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         return _show_ways(context, prepared, units, predicted)
     shape = _shape(context, asked, predicted)
     is_open = prepared.manifest is None and bool(units)
+    ended = Ended()
     if asked.print_only and not is_open:
         click.echo(f"nothing is left to do for run {prepared.plan.run_id}", err=True)
         _print_list([])
@@ -104,21 +105,14 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
             return DONE.code
         submitter = _submitter(context, asked, plan, digest, pods, in_flight)
         context.begin(prepared.plan.run_id)
-        _submit(context, submitter, prepared, selection, asked)
-        cost = {
-            "shape": shape,
-            "jobs_created": submitter.ended.created,
-            "jobs_adopted": submitter.ended.adopted,
-            "looks": submitter.ended.looks,
-        }
-    else:
-        cost = {"shape": shape, "jobs_created": 0}
+        ended = _submit(context, submitter, prepared, selection, asked)
     manifest = prepared.manifest or context.pipeline.commit(prepared.plan, [])
     fact = _running.show_manifest(context, manifest)
     status = _running.status_of_attempts(context, manifest)
     if prepared.manifest is not None and manifest.status == "completed":
         fact["status"] = "already done"
-    context.emit(**fact, **cost, release=prepared.plan.release.name)
+    cost = {"jobs_created": ended.created, "jobs_adopted": ended.adopted, "looks": ended.looks}
+    context.emit(**fact, shape=shape, **cost, release=prepared.plan.release.name)
     return status
 
 
@@ -202,13 +196,13 @@ def _must_be_the_only_shape(context: Context, cluster: Cluster, plan: FanOutPlan
             )
 
 
-def _submit(context: Context, submitter: Submitter, prepared: Prepared, selection: Selection, asked: Asked) -> None:
+def _submit(context: Context, submitter: Submitter, prepared: Prepared, selection: Selection, asked: Asked) -> Ended:
     todo = prepared.todo
     context.progress.start(
         f"fan-out {prepared.plan.release.year}", slices=len(todo), rows=sum(one.rows or 0 for one in todo)
     )
     try:
-        submitter.run()
+        return submitter.run()
     except StoppedError:
         context.progress.stop()
         context.stop.forget()  # an answer may take longer than the grace period; a second Ctrl-C ends it all
