@@ -72,7 +72,7 @@ CHECK = (
     Part("contracts", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
     Part("lock", ("python", "tools/lock.py", "check")),
     pytest("unit", "packages/*/tests/unit", *FREE),
-    pytest("tooling", "tests/tooling*", *FREE),
+    pytest("tooling", "tests/tooling*", "tests/broken_on_purpose*", *FREE),
     pytest("docs", "tests/docs*", *FREE),
     pytest("manifests", "tests/manifests*", "tests/containers*", *FREE),
 )
