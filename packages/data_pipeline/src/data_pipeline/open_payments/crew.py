@@ -1,4 +1,4 @@
-"""Threads that work off the windows of a run, heaviest first.
+"""Threads that work off the windows of a run.
 
 A slice is *opened* (its windows and their counts are found), its windows are *proved* in any
 order by any thread, and whoever proves the last one *closes* it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import operator
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -94,13 +95,17 @@ class Outcome:
 
 
 class Crew:
-    """``streams`` threads on one heap of work. A bug in a thread ends the run, a failed window does not."""
+    """``streams`` threads on one heap of work. A bug in a thread ends the run, a failed window does not.
 
-    def __init__(self, work: SliceWork, *, streams: int) -> None:
+    ``rank`` is the place in line of so many rows; by default the heaviest come first.
+    """
+
+    def __init__(self, work: SliceWork, *, streams: int, rank: Callable[[int], float] = operator.neg) -> None:
         self._work = work
         self._streams = streams
+        self._rank = rank
         self._changed = threading.Condition()
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._under_way = 0
         self._outcomes: list[Outcome] = []
@@ -149,7 +154,7 @@ class Crew:
 
     def _push(self, rows: int, task: Callable[[], None]) -> None:
         with self._changed:
-            heapq.heappush(self._heap, (-rows, next(self._order), task))
+            heapq.heappush(self._heap, (self._rank(rows), next(self._order), task))
             self._changed.notify()
 
     def _open(self, one: _Slice) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,8 @@ class Prepared:
     proved: set[str] = field(default_factory=set)
     manifest: Manifest | None = None
     counted_now: tuple[PlannedCompany, ...] | None = None
+    joined: bool = False
+    """Whether its plan was there already: another process may be at work on it."""
 
     @property
     def todo(self) -> list[PlannedCompany]:
@@ -114,14 +118,15 @@ class Pipeline:
             counted_now = self._counted_now(plan, resolved)
             as_of_now = plan.model_copy(update={"companies": counted_now or plan.companies})
             proved = runs.proved_slices(self._store, as_of_now)
-            return Prepared(plan, resolved, proved, counted_now=counted_now)
+            return Prepared(plan, resolved, proved, counted_now=counted_now, joined=True)
         if not trust_count:
             self._hold_against_a_witness(resolved)
-        plan = self._plan(selection, run_id, resolved, totals)
+        plan = ours = self._plan(selection, run_id, resolved, totals)
         if not dry_run:
             runs.write_schema(self._store, resolved)
-            plan = runs.write_plan(self._store, plan)
-        return Prepared(plan, resolved, runs.proved_slices(self._store, plan))
+            plan = runs.write_plan(self._store, ours)
+        joined = plan.created_at != ours.created_at
+        return Prepared(plan, resolved, runs.proved_slices(self._store, plan), joined=joined)
 
     def forecast(self, prepared: Prepared) -> Forecast:
         """What is left to do, and what it will cost."""
@@ -138,7 +143,7 @@ class Pipeline:
         slices = self.slices(plan, prepared.resolved.table.columns, strategy)
         self._progress.start(describe(plan.selection), slices=len(todo), rows=sum(one.rows or 0 for one in todo))
         try:
-            return Crew(slices, streams=self._streams).run(todo)
+            return Crew(slices, streams=self._streams, rank=_anywhere if prepared.joined else operator.neg).run(todo)
         finally:
             self._progress.stop()
 
@@ -266,3 +271,8 @@ class Pipeline:
             companies=companies,
             created_at=self._now(),
         )
+
+
+def _anywhere(_rows: int) -> float:
+    """Processes that all begin with the heaviest fetch the same windows at the same time."""
+    return random.random()

@@ -94,6 +94,13 @@ class OneStream(CrewCase):
         self.assertEqual([outcome.audit for outcome in outcomes.values()], [a_slice(A), a_slice(B)])
         self.assertEqual([outcome.error for outcome in outcomes.values()], [None, None])
 
+    def test_does_them_in_the_order_it_is_given(self):
+        work = Work()
+
+        Crew(work, streams=1, rank=lambda rows: abs(rows - 5)).run(companies(A=50, B=6, C=1))
+
+        self.assertEqual([what[-2:] for what in work.done if what.startswith("open")], [B, C, A])
+
     def test_does_the_heaviest_first(self):
         work = Work({B: [60, 40, 70]})
 

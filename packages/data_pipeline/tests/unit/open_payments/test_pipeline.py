@@ -242,6 +242,7 @@ class ARunAgain(PipelineCase):
 
         again = self.prepare()
         self.assertEqual((again.plan, again.proved, again.manifest), (prepared.plan, {COMPANY}, None))
+        self.assertEqual((prepared.joined, again.joined), (False, True))
         self.assertEqual([company.company_id for company in again.todo], [OTHER, THIRD])
         outcomes = self.world.pipeline.work(again)
         manifest = self.world.pipeline.commit(again.plan, outcomes)
@@ -312,6 +313,26 @@ class ARunAgain(PipelineCase):
             "run mine is planned already, for general-payments 2024, the first 1 companies. "
             "Choose another --run-id, or leave it out.",
         )
+
+
+class ARunThatOthersAreAtWorkOn(PipelineCase):
+    def test_is_worked_on_in_another_order_by_whoever_joins_it(self):
+        """In the same order each would fetch every window at the same time as the other."""
+        rows = [row for number in range(30) for row in payments(str(100 + number), 1 + number)]
+        self.site.publish(2024, rows, modified="2027-01-23")
+        self.site.summarise(y2024=len(rows))
+        first, second = self.prepare(), self.prepare()
+        self.world.streams = 1
+
+        asked = []
+        for prepared in (first, second):
+            self.site.asked.clear()
+            self.site.fault("download", says(400, "no"), NEVER)  # each is asked for once, and nothing proved
+            self.world.pipeline.work(prepared)
+            asked.append([one["conditions[0][value]"] for one in self.site.of_kind("download")])
+
+        self.assertEqual(asked[0], sorted(asked[0], reverse=True))
+        self.assertNotEqual(asked[1], asked[0])
 
 
 class Killed(Exception):
