@@ -78,7 +78,7 @@ class KillingStore:
 
 def run_pipeline(context: Context) -> None:
     from data_pipeline.open_payments.facts import Selection
-    from data_pipeline.open_payments.pipeline import TotalsChoice
+    from data_pipeline.open_payments.totals import TotalsChoice
 
     selection = Selection(dataset="general-payments", year=2024)
     prepared = context.pipeline.prepare(selection, context.run_id, TotalsChoice())

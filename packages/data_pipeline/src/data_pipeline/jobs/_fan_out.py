@@ -68,7 +68,7 @@ class Asked:
 
 def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
     """Plan, submit, observe, commit; print the fact; give the exit status."""
-    from data_pipeline.open_payments.pipeline import TotalsChoice
+    from data_pipeline.open_payments.totals import TotalsChoice
 
     if asked.cancel:
         deleted = _cancel(context, selection, asked)

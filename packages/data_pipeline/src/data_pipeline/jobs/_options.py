@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from data_pipeline.open_payments.facts import Selection
-    from data_pipeline.open_payments.pipeline import TotalsChoice
-    from data_pipeline.open_payments.totals import Route
+    from data_pipeline.open_payments.totals import Route, TotalsChoice
 
 DATASETS = ("general-payments",)
 SETTINGS = ("run_id", "lake_url", "source_max_streams")
@@ -180,6 +179,6 @@ def selection_of(
 
 
 def _totals_choice(*, totals_from: Route | None, rescrape_totals: bool, add_year: bool) -> TotalsChoice:
-    from data_pipeline.open_payments.pipeline import TotalsChoice
+    from data_pipeline.open_payments.totals import TotalsChoice
 
     return TotalsChoice(rescrape=rescrape_totals, add_year=add_year, route=totals_from)

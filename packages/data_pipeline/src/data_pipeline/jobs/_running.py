@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.crew import Outcome
     from data_pipeline.open_payments.download import Strategy
     from data_pipeline.open_payments.facts import Manifest, Selection, SliceResult
-    from data_pipeline.open_payments.pipeline import Prepared, TotalsChoice
+    from data_pipeline.open_payments.pipeline import Prepared
+    from data_pipeline.open_payments.totals import TotalsChoice
     from data_pipeline.wiring import Context
 
 

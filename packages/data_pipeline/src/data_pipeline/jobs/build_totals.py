@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
-    from data_pipeline.open_payments.pipeline import TotalsChoice
+    from data_pipeline.open_payments.totals import TotalsChoice
     from data_pipeline.wiring import Context
 
 
@@ -24,9 +24,7 @@ def command(context: Context, year: int, totals: TotalsChoice) -> int:
 def build(context: Context, year: int, choice: TotalsChoice) -> dict[str, Any]:
     """Make sure of the totals of a year; gives the fact of the job."""
     resolved = context.pipeline.catalogue.resolve(year)
-    found = context.pipeline.totals.ensure(
-        resolved, rescrape=choice.rescrape, add_year=choice.add_year, route=choice.route
-    )
+    found = context.pipeline.totals.ensure(resolved, choice)
     if found.how != "cached":
         context.begin()
     counted = [rows for rows in found.rows.values() if rows is not None]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 def command(context: Context, selection: Selection, **how: Any) -> int:  # noqa: ANN401 - options
     from data_pipeline.jobs import _running
-    from data_pipeline.open_payments.pipeline import TotalsChoice
+    from data_pipeline.open_payments.totals import TotalsChoice
 
     return _running.run_selection(context, selection, TotalsChoice(), with_manifest=False, **how)
 

@@ -33,7 +33,7 @@ def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how:
     from data_pipeline.jobs import _running
     from data_pipeline.open_payments import runs
     from data_pipeline.open_payments.facts import Selection
-    from data_pipeline.open_payments.pipeline import TotalsChoice
+    from data_pipeline.open_payments.totals import TotalsChoice
     from etl_core.errors import DONE, UsageError
 
     if failed == missing:

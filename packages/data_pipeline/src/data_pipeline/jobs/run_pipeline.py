@@ -15,7 +15,7 @@ from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
     from data_pipeline.open_payments.facts import Selection
-    from data_pipeline.open_payments.pipeline import TotalsChoice
+    from data_pipeline.open_payments.totals import TotalsChoice
     from data_pipeline.wiring import Context
 
 

@@ -18,7 +18,7 @@ from data_pipeline.open_payments.facts import Plan, PlannedCompany
 from data_pipeline.open_payments.plan import Forecast, describe, forecast, select
 from data_pipeline.open_payments.query import conditions_of
 from data_pipeline.open_payments.slices import Slices
-from data_pipeline.open_payments.totals import Route, TotalsBuilder
+from data_pipeline.open_payments.totals import TotalsBuilder, TotalsChoice
 from data_pipeline.open_payments.witness import must_not_contradict, summary_witness
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
 
@@ -35,15 +35,6 @@ if TYPE_CHECKING:
     from etl_core.retry import Retry
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class TotalsChoice:
-    """How totals may be had (S1.3)."""
-
-    rescrape: bool = False
-    add_year: bool = True
-    route: Route | None = None
 
 
 @dataclass(frozen=True)
@@ -250,14 +241,9 @@ class Pipeline:
             counts_from = "count"
         else:
             _log.info("counting rows per company", year=selection.year)
-            found = self.totals.ensure(
-                resolved,
-                rescrape=choice.rescrape,
-                add_year=choice.add_year,
-                route=choice.route,
-                # Every N-th of all companies needs all; the first N do not.
-                at_most=selection.max_files if selection.slice_of is None else None,
-            )
+            # Every N-th of all companies needs all; the first N do not.
+            at_most = selection.max_files if selection.slice_of is None else None
+            found = self.totals.ensure(resolved, choice, at_most=at_most)
             # Totals may be older than the end of a run that counted payers otherwise.
             by_company = found.rows | runs.counted_at_end(self._store, resolved.release, since=found.built_at)
             companies = select({one: count for one, count in by_company.items() if count != 0}, selection)

@@ -107,6 +107,15 @@ class Totals(BaseModel):
 
 
 @dataclass(frozen=True)
+class TotalsChoice:
+    """How totals may be had (S1.3)."""
+
+    rescrape: bool = False
+    add_year: bool = True
+    route: Route | None = None
+
+
+@dataclass(frozen=True)
 class Found:
     """Totals of one year, ready to plan from, and whether they were read or built."""
 
@@ -125,15 +134,7 @@ class TotalsBuilder:
         self._now = now
         self._workers = workers
 
-    def ensure(
-        self,
-        resolved: Resolved,
-        *,
-        rescrape: bool = False,
-        add_year: bool = True,
-        route: Route | None = None,
-        at_most: int | None = None,
-    ) -> Found:
+    def ensure(self, resolved: Resolved, choice: TotalsChoice | None = None, *, at_most: int | None = None) -> Found:
         """Totals of the release's year: from the cache where its three rules allow, else from the source.
 
         The newest file is reused if it is at most ten days old and holds the year *of this very
@@ -145,21 +146,21 @@ class TotalsBuilder:
             UsageError: the year would have to be added and ``add_year`` forbids it.
 
         """
-        release = resolved.release
-        key, cached = (None, None) if rescrape else self._newest(release.dataset)
+        choice, release = choice or TotalsChoice(), resolved.release
+        key, cached = (None, None) if choice.rescrape else self._newest(release.dataset)
         have = cached.years.get(release.year) if cached is not None else None
-        usable = have is not None and have.distribution_id == release.distribution_id and route in (None, have.route)
-        if cached is not None and have is not None and have.route == "grouped":
+        if cached is not None and have is not None and choice.route in (None, have.route):
+            held = cached.of(release.year)
             # A table may go on growing under its release.
-            usable = usable and sum(rows or 0 for rows in cached.of(release.year).values()) == resolved.table.rows
-        if cached is not None and have is not None and usable:
-            return Found(cached.of(release.year), have.route, "cached", have.built_at)
-        if cached is not None and have is None and not add_year:
+            as_many = have.route != "grouped" or sum(count or 0 for count in held.values()) == resolved.table.rows
+            if have.distribution_id == release.distribution_id and as_many:
+                return Found(held, have.route, "cached", have.built_at)
+        if cached is not None and have is None and not choice.add_year:
             raise UsageError(
                 f"the totals of {lake_layout.day_of_totals(key or '')} are fresh and lack {release.year}.",
                 advice="Allow --add-year-if-missing, or build anew with --rescrape-totals.",
             )
-        source, rows, errors = self._count(resolved, route, at_most)
+        source, rows, errors = self._count(resolved, choice.route, at_most)
         totals = (cached or Totals()).with_year(release.year, source, rows, errors)
         if at_most is None:
             today = self._now().astimezone(UTC).strftime("%d-%m-%Y")

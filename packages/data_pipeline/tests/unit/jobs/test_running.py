@@ -12,7 +12,7 @@ from data_pipeline.open_payments.audits import write_attempt
 from data_pipeline.open_payments.crew import Outcome
 from data_pipeline.open_payments.download import DriftedError, NotProvedError
 from data_pipeline.open_payments.facts import PlannedCompany
-from data_pipeline.open_payments.pipeline import TotalsChoice
+from data_pipeline.open_payments.totals import TotalsChoice
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import Context
 from etl_core import logs

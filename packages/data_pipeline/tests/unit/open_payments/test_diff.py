@@ -9,8 +9,8 @@ from typing import Any
 from data_pipeline import lake_layout
 from data_pipeline.open_payments import diff
 from data_pipeline.open_payments.diff import Difference, Digests, Named
-from data_pipeline.open_payments.pipeline import TotalsChoice
 from data_pipeline.open_payments.schema import CHANGE_TYPE, PUBLICATION_DATE
+from data_pipeline.open_payments.totals import TotalsChoice
 from etl_core.errors import DataError, NotFoundError, StoppedError, UsageError
 from etl_core.records import Record
 from etl_core.stop import Stop

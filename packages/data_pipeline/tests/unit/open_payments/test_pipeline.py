@@ -12,8 +12,9 @@ from data_pipeline.open_payments.crew import Outcome
 from data_pipeline.open_payments.diff import named_releases
 from data_pipeline.open_payments.facts import Manifest, PayerCount, PlannedCompany
 from data_pipeline.open_payments.garbage import unnamed
-from data_pipeline.open_payments.pipeline import Prepared, TotalsChoice
+from data_pipeline.open_payments.pipeline import Prepared
 from data_pipeline.open_payments.status import status_of
+from data_pipeline.open_payments.totals import TotalsChoice
 from data_pipeline.open_payments.verify import Finding, verify_run
 from data_pipeline.open_payments.witness import HalfImportedError
 from etl_core.errors import (

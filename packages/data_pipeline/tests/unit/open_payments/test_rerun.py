@@ -4,8 +4,9 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments import runs
 from data_pipeline.open_payments.audits import write_attempt
 from data_pipeline.open_payments.facts import Manifest
-from data_pipeline.open_payments.pipeline import Prepared, TotalsChoice
+from data_pipeline.open_payments.pipeline import Prepared
 from data_pipeline.open_payments.plan import describe
+from data_pipeline.open_payments.totals import TotalsChoice
 from etl_core.errors import NotFoundError, TemporaryError
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,

@@ -3,7 +3,15 @@ import unittest
 from typing import Any
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.totals import CompanyTotals, Found, Route, Totals, TotalsBuilder, YearSource
+from data_pipeline.open_payments.totals import (
+    CompanyTotals,
+    Found,
+    Route,
+    Totals,
+    TotalsBuilder,
+    TotalsChoice,
+    YearSource,
+)
 from etl_core.errors import (
     BlockedError,
     DataError,
@@ -97,12 +105,12 @@ class TotalsCase(WorldCase):
         super().setUp()
         self.table = self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2))
 
-    def ensure(self, table: Published | None = None, **choice: Any) -> Found:
+    def ensure(self, table: Published | None = None, at_most: int | None = None, **choice: Any) -> Found:
         """Totals of a year, and in ``self.site.asked`` what that took."""
         resolved = self.world.resolved(table or self.table)
         self.site.asked.clear()
         builder = TotalsBuilder(self.world.source, self.store, self.world.now, workers=2)
-        return builder.ensure(resolved, **choice)
+        return builder.ensure(resolved, TotalsChoice(**choice), at_most=at_most)
 
     def kept(self, day: str = "14-07-2026") -> Any:
         return json.loads(self.store.get(key_of(day)) or b"null")

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.audits import keys_of
 from data_pipeline.open_payments.facts import Manifest
-from data_pipeline.open_payments.pipeline import TotalsChoice
+from data_pipeline.open_payments.totals import TotalsChoice
 from data_pipeline.open_payments.upload import ToCopy, Uploaded, missing, objects_of, upload_run
 from etl_core.errors import ConflictError, DataError
 from etl_core.lake import Body, ObjectInfo, PutResult
