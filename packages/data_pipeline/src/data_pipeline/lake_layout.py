@@ -11,7 +11,7 @@ DATASET_IDS_CACHE = "metadata/dataset_ids_cache.json"
 RUNS = "metadata/runs/"
 RAW = "raw/"
 AUDITS = "metadata/audits/"
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}(-[0-9]{1,3})?")  # the number is ours: write_plan
 _COMPANY_ID = re.compile(r"[0-9]{1,38}")  # CMS's data dictionary: up to 38 digits
 
 

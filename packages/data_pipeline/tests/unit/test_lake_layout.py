@@ -154,7 +154,15 @@ class Reading(unittest.TestCase):
 
 class Ids(unittest.TestCase):
     def test_of_runs_are_letters_digits_and_three_signs(self):
-        for run_id in ["2026-02-18T17-20-33", "a", "0", "A.b_c-d", "manual__2026-01-01T00", "x" * 100]:
+        for run_id in [
+            "2026-02-18T17-20-33",
+            "a",
+            "0",
+            "A.b_c-d",
+            "manual__2026-01-01T00",
+            "x" * 100,
+            "x" * 100 + "-999",
+        ]:
             with self.subTest(run_id=run_id):
                 self.assertEqual(lake_layout.checked_run_id(run_id), run_id)
 
