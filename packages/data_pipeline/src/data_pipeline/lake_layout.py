@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 
 from etl_core.errors import UsageError
 
@@ -159,9 +160,9 @@ def failures(run_id: str, company_id: str | None = None) -> str:
     return f"{_run(run_id)}/failures/{one}"
 
 
-def totals(dataset: str, day: str) -> str:
-    """Rows per company and year; ``day`` is DD-MM-YYYY as the seeds name it."""
-    return f"{totals_prefix(dataset)}openpayments_companies_totals_by_year_{day}.json"
+def totals(dataset: str, day: date) -> str:
+    """Rows per company and year, by the day they were built."""
+    return f"{totals_prefix(dataset)}openpayments_companies_totals_by_year_{day:%d-%m-%Y}.json"
 
 
 def totals_prefix(dataset: str) -> str:
@@ -169,10 +170,13 @@ def totals_prefix(dataset: str) -> str:
     return f"metadata/totals/dataset={dataset}/"
 
 
-def day_of_totals(key: str) -> str | None:
-    """DD-MM-YYYY of a totals file."""
-    match = re.search(r"openpayments_companies_totals_by_year_(\d\d-\d\d-\d{4})\.json$", key)
-    return match.group(1) if match else None
+def day_of_totals(key: str) -> date | None:
+    """The day of a totals file; None for any other key."""
+    match = re.search(r"openpayments_companies_totals_by_year_(\d\d)-(\d\d)-(\d{4})\.json$", key)
+    try:
+        return date(int(match[3]), int(match[2]), int(match[1])) if match else None
+    except ValueError:  # 31-02-2026
+        return None
 
 
 def schema(dataset: str, year: int, release: str) -> str:

@@ -1,4 +1,5 @@
 import unittest
+from datetime import date
 
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout import SliceKeys
@@ -75,7 +76,7 @@ class Keys(unittest.TestCase):
     def test_of_caches(self):
         self.assertEqual(lake_layout.DATASET_IDS_CACHE, "metadata/dataset_ids_cache.json")
         self.assertEqual(
-            lake_layout.totals("general-payments", "18-02-2026"),
+            lake_layout.totals("general-payments", date(2026, 2, 18)),
             "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_18-02-2026.json",
         )
         self.assertEqual(lake_layout.totals_prefix("general-payments"), "metadata/totals/dataset=general-payments/")
@@ -142,7 +143,8 @@ class Reading(unittest.TestCase):
 
     def test_finds_the_day_of_a_totals_file_and_of_nothing_else(self):
         for key, day in [
-            (lake_layout.totals("general-payments", "18-02-2026"), "18-02-2026"),
+            (lake_layout.totals("general-payments", date(2026, 2, 18)), date(2026, 2, 18)),
+            ("openpayments_companies_totals_by_year_31-02-2026.json", None),
             ("openpayments_companies_totals_by_year_18-02-26.json", None),
             ("openpayments_companies_totals_by_year_18-02-2026.json.tmp", None),
             ("openpayments_companies_totals_by_year_18_02_2026.json", None),

@@ -8,10 +8,9 @@ payers that the list lacks, so they plan a run but prove nothing.
 
 from __future__ import annotations
 
-import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,7 +31,7 @@ from etl_core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from data_pipeline.open_payments.catalogue import Resolved
     from data_pipeline.open_payments.source import Source
@@ -157,17 +156,14 @@ class TotalsBuilder:
                 return Found(held, have.route, "cached", have.built_at)
         if cached is not None and have is None and not choice.add_year:
             raise UsageError(
-                f"the totals of {lake_layout.day_of_totals(key or '')} are fresh and lack {release.year}.",
+                f"{key} is fresh and lacks {release.year}.",
                 advice="Allow --add-year-if-missing, or build anew with --rescrape-totals.",
             )
         source, rows, errors = self._count(resolved, choice.route, at_most)
         totals = (cached or Totals()).with_year(release.year, source, rows, errors)
         if at_most is None:
-            today = self._now().astimezone(UTC).strftime("%d-%m-%Y")
-            self._store.put(
-                key or lake_layout.totals(release.dataset, today),
-                totals.model_dump_json(indent=1).encode() + b"\n",
-            )
+            key = key or lake_layout.totals(release.dataset, self._now().astimezone(UTC).date())
+            self._store.put(key, totals.model_dump_json(indent=1).encode() + b"\n")
         fresh = Totals().with_year(release.year, source, rows, errors)
         how: Literal["year added", "built"] = "built" if cached is None else "year added"
         return Found(fresh.of(release.year), source.route, how, source.built_at)
@@ -247,7 +243,8 @@ class TotalsBuilder:
         """The newest totals file that is at most ten days old."""
         today = self._now().astimezone(UTC).date()
         listed = self._store.list(lake_layout.totals_prefix(dataset))
-        for day, key in sorted(_dated(entry.key for entry in listed), reverse=True):
+        dated = ((lake_layout.day_of_totals(entry.key), entry.key) for entry in listed)
+        for day, key in sorted(((day, key) for day, key in dated if day is not None), reverse=True):
             if not 0 <= (today - day).days <= FRESH_DAYS:
                 continue
             raw = self._store.get(key)
@@ -256,11 +253,3 @@ class TotalsBuilder:
             except ValidationError:
                 _log.warning("a totals file cannot be read and is ignored", key=key)
         return None, None
-
-
-def _dated(keys: Iterable[str]) -> Iterable[tuple[date, str]]:
-    for key in keys:
-        day = lake_layout.day_of_totals(key)
-        if day is not None:
-            with contextlib.suppress(ValueError):  # 31-02-2026
-                yield datetime.strptime(day, "%d-%m-%Y").date(), key  # noqa: DTZ007 - a day, not a moment

@@ -1,5 +1,6 @@
 import json
 import unittest
+from datetime import date, datetime
 from typing import Any
 
 from data_pipeline import lake_layout
@@ -45,7 +46,7 @@ def year_source(route: Route = "grouped") -> YearSource:
 
 
 def key_of(day: str) -> str:
-    return lake_layout.totals("general-payments", day)
+    return lake_layout.totals("general-payments", datetime.strptime(day, "%d-%m-%Y").date())  # noqa: DTZ007
 
 
 class TotalsFile(unittest.TestCase):
@@ -193,7 +194,7 @@ class Cache(TotalsCase):
             "metadata/totals/dataset=general-payments/notes.json",
             "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_31-02-2026.json",
             "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_99-99-2026.json",
-            lake_layout.totals("research-payments", "14-07-2026"),
+            lake_layout.totals("research-payments", date(2026, 7, 14)),
         ):
             with self.subTest(key=key):
                 self.store.put(key, body)
@@ -229,7 +230,7 @@ class Cache(TotalsCase):
         self.ensure()
 
         with self.assertRaisesRegex(
-            UsageError, "totals of 14-07-2026 are fresh and lack 2023. Allow --add-year-if-missing"
+            UsageError, "by_year_14-07-2026.json is fresh and lacks 2023. Allow --add-year-if-missing"
         ):
             self.ensure(older, add_year=False)
         self.assertEqual(self.site.kinds(), [])
