@@ -216,7 +216,7 @@ STATE = [
 def moto() -> Iterator[str]:
     with subprocess.Popen(
         [sys.executable, "-c", SERVER],
-        env=neutral(os.environ) | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true"},
+        env=neutral(os.environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -18,7 +18,11 @@ MODULES = sorted(path.parent for path in sources.TERRAFORM.glob("modules/*/main.
 ROOTS = sorted(path.parent for path in sources.TERRAFORM.glob("environments/*/main.tf"))
 POLICIES = sorted(sources.TERRAFORM.rglob("policies/*.json.tftpl"))
 # What has no resource to name: AWS documents that this action takes "*" alone.
-WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken"}
+WITHOUT_RESOURCE = {
+    "ecr:GetAuthorizationToken",
+    "ssm:UpdateInstanceInformation",
+    *(f"ssmmessages:{verb}{what}Channel" for verb in ("Create", "Open") for what in ("Control", "Data")),
+}
 
 
 def bare(value: Any) -> Any:

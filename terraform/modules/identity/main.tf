@@ -53,12 +53,6 @@ resource "aws_iam_role_policy" "stage" {
   policy = templatefile("${path.module}/policies/${each.value.policy}.json.tftpl", { bucket_arn = local.bucket_arn })
 }
 
-# A session without a key, a port or an address: the way in beside SSH.
-resource "aws_iam_role_policy_attachment" "runner_ssm" {
-  role       = aws_iam_role.stage["runner"].name
-  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
-}
-
 resource "aws_iam_instance_profile" "runner" {
   name = "${var.name}-runner"
   role = aws_iam_role.stage["runner"].name

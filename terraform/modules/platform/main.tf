@@ -46,6 +46,7 @@ module "runner" {
   vpc_id           = module.network[0].vpc_id
   subnet_id        = module.network[0].public_subnet_ids[0]
   instance_profile = module.identity.runner_instance_profile
+  role_name        = module.identity.role_names["runner"]
   lake_url         = module.lake.lake_url
   ssh_cidrs        = var.runner.ssh_cidrs
   ssh_public_key   = var.runner.ssh_public_key

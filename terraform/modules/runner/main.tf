@@ -21,6 +21,14 @@ locals {
   })
 }
 
+# A session without a key, a port or an address: the way in beside SSH. AWS's own policy for it,
+# AmazonSSMManagedInstanceCore, would let the machine read every parameter of the account, too.
+resource "aws_iam_role_policy" "session" {
+  name   = "session"
+  role   = var.role_name
+  policy = templatefile("${path.module}/policies/session.json.tftpl", {})
+}
+
 resource "aws_key_pair" "this" {
   count = var.ssh_public_key == "" ? 0 : 1
 

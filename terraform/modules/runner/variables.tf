@@ -38,6 +38,16 @@ variable "instance_profile" {
   }
 }
 
+variable "role_name" {
+  description = "The role of that profile, by name: sessions of Systems Manager are added to it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", var.role_name))
+    error_message = "A role's name, not its ARN."
+  }
+}
+
 variable "ssh_cidrs" {
   description = "IPv4 blocks that may reach port 22; IPv6 is not offered. Empty: nobody, use a session of Systems Manager."
   type        = list(string)

@@ -12,6 +12,7 @@ variables {
   vpc_id           = "vpc-0123"
   subnet_id        = "subnet-0123"
   instance_profile = "data-pipeline-dev-runner"
+  role_name        = "data-pipeline-dev-runner"
   lake_url         = "s3://openpayments-dezoomcamp2026-us-west-1-test"
   ssh_public_key   = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample me"
   ssh_cidrs        = ["203.0.113.0/24", "198.51.100.7/32"]
@@ -33,6 +34,18 @@ run "a_hardened_machine" {
   assert {
     condition     = { for cidr, rule in aws_vpc_security_group_ingress_rule.ssh : cidr => rule.from_port } == { "203.0.113.0/24" = 22, "198.51.100.7/32" = 22 }
     error_message = "SSH from the named blocks, and nothing else, comes in."
+  }
+}
+
+run "a_session_is_a_session_and_no_parameter_of_the_account_is_read" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for action in jsondecode(aws_iam_role_policy.session.policy).Statement[0].Action :
+      startswith(action, "ssmmessages:") || action == "ssm:UpdateInstanceInformation"
+    ])
+    error_message = "More than a session."
   }
 }
 
