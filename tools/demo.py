@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 import urllib.request
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def show_data(lake: Path) -> None:
                 dollars[nature] += round(float(row["Total_Amount_of_Payment_USDollars"]) * 100)
     say(f"what the {len(smallest)} smallest of the {len(parts)} files paid for (made-up numbers, real proportions):")
     for nature, cents in dollars.most_common(4):
-        say(f"  {cents / 100:>14,.2f} USD  {nature[:70]}")
+        say(f"  {cents / 100:>14,.2f} USD  {textwrap.shorten(nature, 70, placeholder=' …')}")
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+import structlog
+
 from etl_core.errors import BlockedError
 from etl_core.files import explained
 
@@ -35,6 +37,10 @@ LONGEST_HOLD_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.05
 # What was learnt of a source longer ago says nothing of it now.
 FORGET_AFTER_SECONDS = 3600.0
+# A person who sees nothing happen for longer wonders.
+WORTH_TELLING_SECONDS = 2.0
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Budget:
         self._sleep = sleep
         self._check_stop = check_stop
         self._started = clock()
+        self._told = 0.0
         self._given_back = threading.Condition()
         with explained(f"make {folder}"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,6 +129,9 @@ class Budget:
             if state.blocked_at >= self._started:
                 raise BlockedError(state.blocked_why)
             if now < state.not_before:
+                if state.not_before > max(self._told, now + WORTH_TELLING_SECONDS):
+                    self._told = state.not_before
+                    _log.info("waiting, as the source asked of all", seconds=round(state.not_before - now))
                 self._sleep(min(state.not_before - now, 10 * LOOK_AGAIN_SECONDS))
                 continue
             for number in range(min(self.ceiling, int(state.allowed))):

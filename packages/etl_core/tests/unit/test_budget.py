@@ -6,6 +6,8 @@ import threading
 import unittest
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from etl_core.budget import FIRST_HOLD_SECONDS, FORGET_AFTER_SECONDS, LONGEST_HOLD_SECONDS, Budget
 from etl_core.errors import BlockedError, PermanentError, StoppedError
 from etl_core.testing import ManualClock
@@ -251,6 +253,13 @@ class Throttling(BudgetCase):
         self.assertEqual(other.allowed, 2)
         with other.slot() as taken:
             self.assertGreaterEqual(taken, 1_000_007.0)
+
+    def test_a_long_wait_is_told_once_by_whoever_comes_into_it(self):
+        for retry_after, told in [(1.0, []), (120.0, [120])]:
+            self.setUp()
+            self.cut(self.budget(), 1, retry_after)
+            with self.subTest(retry_after=retry_after), capture_logs() as logs, self.budget().slot():
+                self.assertEqual([line["seconds"] for line in logs], told)
 
     def test_what_was_learnt_long_ago_is_forgotten(self):
         budget = self.budget()
