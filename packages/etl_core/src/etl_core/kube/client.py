@@ -261,7 +261,7 @@ def connect(namespace: str, *, retry: Retry) -> Cluster:
     try:
         from kubernetes import client, config
         from kubernetes.client.rest import RESTClientObject
-        from yaml import YAMLError
+        from kubernetes.config.kube_config import yaml  # type: ignore[attr-defined] # whose errors it lets through
     except ImportError as error:
         raise ConfigError(
             "the Kubernetes client is not installed.",
@@ -275,7 +275,7 @@ def connect(namespace: str, *, retry: Retry) -> Cluster:
         try:
             config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
             _, context = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
-        except (config.ConfigException, OSError, ValueError, TypeError, YAMLError) as error:
+        except (config.ConfigException, OSError, ValueError, TypeError, yaml.YAMLError) as error:
             raise ConfigError(
                 f"no cluster is configured: {error}",
                 advice="Set KUBECONFIG to a kubeconfig with a current context, or run inside a cluster.",
