@@ -143,6 +143,21 @@ def test_a_half_imported_table_is_never_fetched_and_the_same_command_closes_the_
     world.assert_equals_truth()
 
 
+def test_a_run_that_trusts_half_an_import_is_partial_and_the_same_command_closes_the_year_later(world):
+    world.source.republish(2024, added=0.01, imported_share=0.6)
+    ended = world.pipeline("--trust-count")
+    assert (ended.status, ended.fact["status"], ended.fact["year_closed"]) == (4, "partial", False), ended.stderr
+    truth = world.source.truth(2024)["rows"]
+    (manifest,) = world.manifests()
+    assert f"{truth:,} rows: it is still being imported" in manifest["closure"]["note"]
+    part = world.pipeline("--trust-count", "--max-files", "3")
+    assert (part.status, part.fact["status"]) == (4, "partial"), part.stderr
+    world.source.finish_import(2024)
+    again = world.pipeline("--trust-count")
+    assert (again.status, again.fact["year_closed"], again.fact["rows"]) == (0, True, truth), again.stderr
+    world.assert_equals_truth()
+
+
 def test_where_there_is_no_summary_the_last_release_in_the_lake_is_the_witness(world):
     assert world.pipeline().status == 0
     world.source.republish(2024, added=0.01, imported_share=0.6)

@@ -147,7 +147,9 @@ add_year = click.option(
     help="Add the year to totals that are fresh and lack it.",
 )  # fmt: skip
 trust_count = click.option(
-    "--trust-count", is_flag=True, help="Begin although the source's summary says that its table lacks rows."
+    "--trust-count",
+    is_flag=True,
+    help="Begin although the source's summary says that its table lacks rows; such a run ends partial.",
 )
 overwrite = click.option(
     "--overwrite", is_flag=True,

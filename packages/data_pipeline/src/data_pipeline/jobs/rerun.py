@@ -46,8 +46,7 @@ def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how:
         click.echo(f"nothing of run {rerun_of} is left {what}; nothing was fetched", err=True)
         context.emit(status="already done", rerun_of=rerun_of, planned=0, release=before.release.name)
         return DONE.code
-    # It is the release that was held against a witness when the run was planned.
-    return _running.run_selection(context, selection, TotalsChoice(), trust_count=True, with_manifest=True, **how)
+    return _running.run_selection(context, selection, TotalsChoice(), with_manifest=True, **how)
 
 
 JOB = (options.entrypoint_of(command, "rerun"), "Work on what a run left open, as a run of its own")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from data_pipeline import __version__
 from data_pipeline.open_payments.facts import Closure, Manifest, PayerCount, SliceResult
+from data_pipeline.open_payments.plan import falls_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -114,8 +115,13 @@ def closure_of(
         note += f"; counts moved under the release: {_named(moved)}"
     if unplanned:
         note += f"; {len(unplanned):,} payers are not in the plan: {_named(unplanned)}"
+    if falls_short(source_rows, plan.witness_rows):
+        note += f"; a count from outside the table has {plan.witness_rows:,} rows: it is still being imported"
     return Closure(
-        closed=rows == source_rows and len(proved) == len(results) and not unplanned,
+        closed=rows == source_rows
+        and len(proved) == len(results)
+        and not unplanned
+        and not falls_short(source_rows, plan.witness_rows),
         source_rows=source_rows,
         proved_rows=rows,
         companies_proved=len(proved),
@@ -127,11 +133,15 @@ def closure_of(
 
 
 def status_of(plan: Plan, results: Sequence[SliceResult], closure: Closure, release_at_end: Release) -> RunStatus:
-    """``completed``: all proved, and closed if the whole year was asked for. ``torn``: the release changed under it."""
+    """``completed``: all proved of a table that is whole, and closed if the whole year was asked for.
+
+    ``torn``: the release changed under it.
+    """
     if release_at_end.distribution_id != plan.release.distribution_id:
         return "torn"
     proved = sum(result.verdict in ("proved", "empty") for result in results)
-    if proved == len(results) and (closure.closed or not plan.selection.is_whole_year):
+    whole = not falls_short(closure.source_rows, plan.witness_rows)
+    if proved == len(results) and whole and (closure.closed or not plan.selection.is_whole_year):
         return "completed"
     return "partial" if proved or closure.moved else "failed"
 

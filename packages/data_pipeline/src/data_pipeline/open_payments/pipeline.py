@@ -90,7 +90,7 @@ class Pipeline:
         """The plan of the run: the newest open one of this selection, of this name if one is given, or a new one.
 
         A completed run whose table has not changed since is the run, too.
-        ``trust_count`` plans a new one even where a witness says that the table lacks rows.
+        ``trust_count`` plans a new one even where a witness says that the table lacks rows; it is never completed then.
 
         Raises:
             UsageError: no such year or company selection. NotFoundError: the year is not published.
@@ -110,9 +110,7 @@ class Pipeline:
             as_of_now = plan.model_copy(update={"companies": counted_now or plan.companies})
             proved = runs.proved_slices(self._store, as_of_now)
             return Prepared(plan, resolved, proved, counted_now=counted_now, joined=True)
-        if not trust_count:
-            self._hold_against_a_witness(resolved)
-        plan = ours = self._plan(selection, run_id, resolved, totals)
+        plan = ours = self._plan(selection, run_id, resolved, totals, trust_count=trust_count)
         if not dry_run:
             runs.write_schema(self._store, resolved)
             plan = runs.write_plan(self._store, ours)
@@ -198,12 +196,14 @@ class Pipeline:
             _log.warning("the slices could not be compared with a count by payer at the end", error=str(error))
             return None
 
-    def _hold_against_a_witness(self, resolved: Resolved) -> None:
-        """Before a release is planned for the first time in this lake, its count needs a second opinion."""
+    def _held_against_a_witness(self, resolved: Resolved, *, trust_count: bool) -> int | None:
+        """Before anything is planned, the table's count needs a second opinion: the rows of the year by that one."""
         year = resolved.release.year
         _log.info("holding the count against the summary", release=resolved.release.name, rows=resolved.table.rows)
         witness = summary_witness(self._source, year) or runs.last_count(self._store, resolved.release)
-        must_not_contradict(year, resolved.table.rows, witness)
+        if not trust_count:
+            must_not_contradict(year, resolved.table.rows, witness)
+        return witness.rows if witness else None
 
     def _existing(self, selection: Selection, run_id: str, resolved: Resolved) -> tuple[Plan, Manifest | None] | None:
         found = runs.find_run(self._store, selection, resolved.release, run_id)
@@ -229,34 +229,39 @@ class Pipeline:
         rows = self._source.count(resolved.release.distribution_id, conditions)
         return (PlannedCompany(company_id=company_id, rows=rows),)
 
-    def _plan(self, selection: Selection, run_id: str, resolved: Resolved, choice: TotalsChoice) -> Plan:
-        counts_from: CountsFrom
-        companies: tuple[PlannedCompany, ...]
+    def _plan(
+        self, selection: Selection, run_id: str, resolved: Resolved, choice: TotalsChoice, *, trust_count: bool
+    ) -> Plan:
         if selection.rerun_of is not None:
             before, companies = runs.left_of(self._store, selection.rerun_of, selection.rerun_what or "missing")
             runs.must_be_current(before, resolved.release)
-            counts_from = before.counts_from
-        elif selection.company_id is not None:
-            companies = self._counted(selection.company_id, resolved)
-            counts_from = "count"
+            counts_from, witness_rows = before.counts_from, before.witness_rows
         else:
-            _log.info("counting rows per company", year=selection.year)
-            # Every N-th of all companies needs all; the first N do not.
-            at_most = selection.max_files if selection.slice_of is None else None
-            found = self.totals.ensure(resolved, choice, at_most=at_most)
-            # Totals may be older than the end of a run that counted payers otherwise.
-            by_company = found.rows | runs.counted_at_end(self._store, resolved.release, since=found.built_at)
-            companies = select({one: count for one, count in by_company.items() if count != 0}, selection)
-            counts_from = found.route
+            witness_rows = self._held_against_a_witness(resolved, trust_count=trust_count)
+            companies, counts_from = self._chosen(selection, resolved, choice)
         return Plan(
             run_id=run_id or runs.default_run_id(self._now()),
             selection=selection,
             release=resolved.release,
             counts_from=counts_from,
             source_rows=resolved.table.rows,
+            witness_rows=witness_rows,
             companies=companies,
             created_at=self._now(),
         )
+
+    def _chosen(
+        self, selection: Selection, resolved: Resolved, choice: TotalsChoice
+    ) -> tuple[tuple[PlannedCompany, ...], CountsFrom]:
+        if selection.company_id is not None:
+            return self._counted(selection.company_id, resolved), "count"
+        _log.info("counting rows per company", year=selection.year)
+        # Every N-th of all companies needs all; the first N do not.
+        at_most = selection.max_files if selection.slice_of is None else None
+        found = self.totals.ensure(resolved, choice, at_most=at_most)
+        # Totals may be older than the end of a run that counted payers otherwise.
+        by_company = found.rows | runs.counted_at_end(self._store, resolved.release, since=found.built_at)
+        return select({one: count for one, count in by_company.items() if count != 0}, selection), found.route
 
 
 def _anywhere(_rows: int) -> float:

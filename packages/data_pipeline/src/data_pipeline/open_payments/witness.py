@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from data_pipeline.open_payments.plan import TOLERANCE, falls_short
 from etl_core.errors import BlockedError, DataError, NotFoundError, TemporaryError, UnavailableError
 
 if TYPE_CHECKING:
     from data_pipeline.open_payments.source import Source
 
 SUMMARY_TITLE = "Payments grouped by reporting entities"
-# Republications moved PY2024 by -0.08 % and +0.7 %; the summary may be of the publication before.
-TOLERANCE = 0.02
 
 _log = structlog.get_logger()
 
@@ -55,11 +54,12 @@ def summary_witness(source: Source, year: int) -> Witness | None:
 
 def must_not_contradict(year: int, table_rows: int, witness: Witness | None) -> None:
     """Raise ``HalfImportedError`` where the table lacks more than the tolerance of what the witness says."""
-    if witness is None or table_rows >= witness.rows * (1 - TOLERANCE):
+    if witness is None or not falls_short(table_rows, witness.rows):
         return
     missing = witness.rows - table_rows
     raise HalfImportedError(
         f"the table of {year} holds {table_rows:,} rows, {witness.says} says {witness.rows:,}: {missing:,} "
         f"({missing / witness.rows:.1%}, tolerance {TOLERANCE:.0%}) are missing, so it is still being imported.",
-        advice="Nothing was fetched. Run the same command again later; --trust-count fetches what there is.",
+        advice="Nothing was fetched. Run the same command again later; "
+        "--trust-count fetches what there is, as a partial run.",
     )

@@ -189,12 +189,23 @@ class ClosureOf(unittest.TestCase):
         self.assertFalse(found.closed)
         self.assertEqual((found.proved_rows, found.companies_proved), (3, 1))
 
+    def test_is_open_where_a_witness_counts_clearly_more_than_the_table(self):
+        short, fits = a_plan(witness_rows=4), a_plan(witness_rows=3)
+
+        found = closure_of(short, [PROVED], 3)
+
+        self.assertFalse(found.closed)
+        self.assertIn("has 4 rows: it is still being imported", found.note)
+        self.assertTrue(closure_of(fits, [PROVED], 3).closed)
+        self.assertTrue(closure_of(short, [a_result(rows=4)], 4).closed, "it was finished meanwhile")
+
 
 class StatusOf(unittest.TestCase):
     def test_says_how_a_run_ended(self):
         later = a_release(distribution_id="99999999-cda3-5f6b-a501-b76926c7c035")
         renamed = a_release(modified="2026-07-01")
         whole, part = a_plan(), a_plan(max_files=1)
+        half, witnessed = a_plan(max_files=1, witness_rows=4), a_plan(max_files=1, witness_rows=3)
         empty = a_result(OTHER, "empty")
         cases: list[tuple[Plan, list[SliceResult], bool, Release, RunStatus]] = [
             (whole, [PROVED, empty], True, a_release(), "completed"),
@@ -202,6 +213,8 @@ class StatusOf(unittest.TestCase):
             (whole, [PROVED], False, a_release(), "partial"),
             (part, [PROVED], False, a_release(), "completed"),
             (part, [empty], False, a_release(), "completed"),
+            (half, [PROVED], False, a_release(), "partial"),
+            (witnessed, [PROVED], False, a_release(), "completed"),
             (part, [PROVED, FAILED], False, a_release(), "partial"),
             (part, [empty, FAILED], False, a_release(), "partial"),
             (whole, [FAILED], False, a_release(), "failed"),

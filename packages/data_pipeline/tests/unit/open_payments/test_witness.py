@@ -91,7 +91,7 @@ class MustNotContradict(WorldCase):
             str(caught.exception),
             "the table of 2024 holds 9,000,000 rows, the summary says 15,000,000: 6,000,000 (40.0%, tolerance 2%) are "
             "missing, so it is still being imported. Nothing was fetched. Run the same command again later; "
-            "--trust-count fetches what there is.",
+            "--trust-count fetches what there is, as a partial run.",
         )
         self.assertIsInstance(caught.exception, TemporaryError)
         self.assertFalse(caught.exception.worth_waiting)
