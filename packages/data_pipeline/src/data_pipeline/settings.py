@@ -5,9 +5,10 @@ Reading the environment is ``wiring``'s; this module only knows what the values 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from data_pipeline import __version__
 from etl_core.errors import ConfigError
@@ -16,12 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_CREDENTIALS = re.compile(r"//[^/@]*@")
+
+
+def _without_credentials(url: str) -> str:
+    if _CREDENTIALS.search(url):
+        raise ValueError("a name or password would stand in every audit; requests takes them from ~/.netrc")
+    return url
+
+
 class Settings(BaseModel):
     """All settings of all jobs; credentials are not among them (boto3 reads its own ``AWS_*``)."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    open_payments_url: str = Field(
+    open_payments_url: Annotated[str, AfterValidator(_without_credentials)] = Field(
         "https://openpaymentsdata.cms.gov", description="where the source is; the sandbox prints its own address"
     )
     open_payments_user_agent: str = Field(
@@ -75,6 +85,6 @@ class Settings(BaseModel):
             wrong = error.errors()[0]
             name = str(wrong["loc"][0]).upper()
             where = f" (from {said_in[name]})" if said_in and name in said_in else ""
-            raise ConfigError(
-                f"{name}={values[name]!r}{where}: {wrong['msg']}.", advice="Correct it or leave it out."
-            ) from error
+            shown, why = _CREDENTIALS.sub("//…@", values[name]), wrong["msg"].removeprefix("Value error, ")
+            # Without its cause, which holds the value whole.
+            raise ConfigError(f"{name}={shown!r}{where}: {why}.", advice="Correct it or leave it out.") from None

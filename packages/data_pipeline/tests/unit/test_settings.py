@@ -1,3 +1,4 @@
+import traceback
 import unittest
 from typing import get_args
 
@@ -78,6 +79,14 @@ class FromMapping(unittest.TestCase):
                 self.assertTrue(message.startswith(f"{name}={text!r}{where}: "), message)
                 self.assertIn(why, message)
                 self.assertTrue(message.endswith(". Correct it or leave it out."), message)
+
+    def test_takes_no_password_of_the_source_and_does_not_repeat_it(self):
+        with self.assertRaises(ConfigError) as caught:
+            Settings.from_mapping({"OPEN_PAYMENTS_URL": "https://me:secret@example.org/x@y"})
+        said = str(caught.exception)
+        self.assertTrue(said.startswith("OPEN_PAYMENTS_URL='https://…@example.org/x@y': a name or password"), said)
+        self.assertNotIn("secret", "".join(traceback.format_exception(caught.exception)))
+        Settings.from_mapping({"OPEN_PAYMENTS_URL": "https://example.org/me@here"})
 
     def test_takes_the_least_of_each_number(self):
         for name, least in [

@@ -109,7 +109,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
     manifest = prepared.manifest or context.pipeline.commit(prepared.plan, [])
     fact = _running.show_manifest(context, manifest)
     status = _running.status_of_attempts(context, manifest)
-    if prepared.manifest is not None and manifest.status == "completed":
+    if prepared.manifest is not None:
         fact["status"] = "already done"
     cost = {"jobs_created": ended.created, "jobs_adopted": ended.adopted, "looks": ended.looks}
     context.emit(**fact, shape=shape, **cost, release=prepared.plan.release.name)
