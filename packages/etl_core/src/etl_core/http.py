@@ -275,7 +275,10 @@ def _translated(url: str) -> Iterator[None]:
     ) as error:
         raise DataError(f"{url} is not a URL that can be asked: {printable(str(error))}") from error
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
-        raise UnreachableError(f"GET {url} failed: {_root(error)}") from error
+        raise UnreachableError(
+            f"GET {url} failed: {_root(error)}.",
+            advice="Check the address and the network; behind a proxy, set HTTPS_PROXY.",
+        ) from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(f"GET {url} failed: {_root(error)}") from error
     except ValueError as error:  # requests lets some through that come from reading where a redirect leads
@@ -296,4 +299,5 @@ def _root(error: BaseException) -> str:
         if inner is None:
             break
         error = inner
-    return printable(f"{type(error).__name__}: {error}")
+    words = re.sub(r"^HTTPS?Connection(Pool)?\([^)]*\): ", "", str(error))
+    return printable(f"{type(error).__name__}: {words}")
