@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.facts import FanOutPlan
 from etl_core.errors import DataError, NotFoundError
@@ -21,7 +19,7 @@ def write_plan(store: ObjectStore, plan: FanOutPlan) -> tuple[FanOutPlan, str]:
     body = plan.to_bytes()
     if not store.put_new(key, body).created:
         body = store.get(key) or b""
-    return _parsed(key, body), _digest(body)
+    return FanOutPlan.parse(body, key), _digest(body)
 
 
 def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: int) -> FanOutPlan:
@@ -41,7 +39,7 @@ def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: i
         )
     if _digest(body) != digest:
         raise DataError(f"{key} has sha256 {_digest(body)}, this worker was sent with {digest}.")
-    plan = _parsed(key, body)
+    plan = FanOutPlan.parse(body, key)
     if index >= len(plan.bins):
         raise DataError(f"{key} has {len(plan.bins)} bins, there is none with the number {index}.")
     return plan
@@ -49,10 +47,3 @@ def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: i
 
 def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
-
-
-def _parsed(key: str, body: bytes) -> FanOutPlan:
-    try:
-        return FanOutPlan.model_validate_json(body)
-    except ValidationError as error:
-        raise DataError(f"{key} is no fan-out plan of schema version 1: {error.errors()[0]['msg']}") from error

@@ -44,7 +44,7 @@ M = TypeVar("M", bound=Document)
 
 
 @dataclass(frozen=True)
-class Finding:
+class Fault:
     """One thing that is not as it must be: a stable word, the object, a sentence."""
 
     finding: str
@@ -56,7 +56,7 @@ class Finding:
 class Verified:
     """What was found, and how much was read to find no more."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Fault] = field(default_factory=list)
     slices: int = 0
     parts: int = 0
     rows: int = 0
@@ -99,7 +99,7 @@ def verify_run(
     try:
         manifest = runs.read_manifest(store, run_id)
     except DataError as error:
-        return Verified([Finding("unreadable", lake_layout.manifest(run_id), str(error))])
+        return Verified([Fault("unreadable", lake_layout.manifest(run_id), str(error))])
     if manifest is None:
         runs.planned(store, run_id)
         raise DataError(
@@ -110,13 +110,13 @@ def verify_run(
     return _Reading(store, run_id, manifest, Verified(found), progress, check_stop).verified()
 
 
-def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Finding]:
+def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Fault]:
     """The manifest's counts against those of the table as it is now: of the year, and of each slice."""
     key, release = lake_layout.manifest(run_id), manifest.release
     table = source.table(release.dataset_id)
     if table.distribution_id != release.distribution_id:
         detail = f"the source has published {table.distribution_id} since; it cannot vouch for {release.name} any more"
-        return [Finding("release_moved", key, detail)]
+        return [Fault("release_moved", key, detail)]
     columns = table.columns
     counts = source.grouped_counts(table.distribution_id, columns.name_of(PAYER_ID), columns.name_of(RECORD_ID))
     if sum(counts.values()) != table.rows:
@@ -124,18 +124,16 @@ def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Find
     found = []
     if manifest.closure.source_rows != table.rows:
         detail = f"the manifest says the year has {manifest.closure.source_rows} rows, the source counts {table.rows}"
-        found.append(Finding("year_count_differs", key, detail))
+        found.append(Fault("year_count_differs", key, detail))
     for one in _vouched(manifest):
         counted = counts.get(one.company_id, 0)
         if one.rows != counted:
             detail = f"the manifest says {one.rows} rows, the source counts {counted}"
             slice_key = keys_of(release, one.company_id).slice_audit_of(one.generation)
-            found.append(Finding("slice_count_differs", slice_key, detail))
+            found.append(Fault("slice_count_differs", slice_key, detail))
     if manifest.selection.is_whole_year:
         unplanned = sorted(counts.keys() - {one.company_id for one in manifest.slices})
-        found += [
-            Finding("payer_missing", key, f"{one}, who has {counts[one]} rows at the source") for one in unplanned
-        ]
+        found += [Fault("payer_missing", key, f"{one}, who has {counts[one]} rows at the source") for one in unplanned]
     return found
 
 
@@ -191,7 +189,7 @@ class _Reading:
         return self._verified
 
     def _note(self, finding: str, key: str, detail: str) -> None:
-        self._verified.findings.append(Finding(finding, key, detail))
+        self._verified.findings.append(Fault(finding, key, detail))
 
     def _read(self, model: type[M], key: str) -> M | None:
         self._named.add(key)

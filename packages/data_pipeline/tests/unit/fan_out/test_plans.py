@@ -65,9 +65,9 @@ class APlan(unittest.TestCase):
         for body in (b"", b"{}", b"nonsense", self.plan.to_bytes().replace(b'"bins"', b'"heaps"')):
             with self.subTest(body=body):
                 self.store.put(KEY, body)
-                with self.assertRaisesRegex(DataError, f"{KEY} is no fan-out plan of schema version 1"):
+                with self.assertRaisesRegex(DataError, f"{KEY} is no FanOutPlan of schema version 1"):
                     write_plan(self.store, self.plan)
-                with self.assertRaisesRegex(DataError, f"{KEY} is no fan-out plan of schema version 1"):
+                with self.assertRaisesRegex(DataError, f"{KEY} is no FanOutPlan of schema version 1"):
                     read_plan(self.store, "r1", "per-company", hashlib.sha256(body).hexdigest(), 0)
 
     def test_counts_as_proved_what_was_proved_since_it_was_made(self):

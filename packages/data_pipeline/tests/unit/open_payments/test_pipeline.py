@@ -15,7 +15,7 @@ from data_pipeline.open_payments.garbage import unnamed
 from data_pipeline.open_payments.pipeline import Prepared
 from data_pipeline.open_payments.status import status_of
 from data_pipeline.open_payments.totals import TotalsChoice
-from data_pipeline.open_payments.verify import Finding, verify_run
+from data_pipeline.open_payments.verify import Fault, verify_run
 from data_pipeline.open_payments.witness import HalfImportedError
 from etl_core.errors import (
     BlockedError,
@@ -366,7 +366,7 @@ class ATableThatMoves(PipelineCase):
     def grow(self, company_id: str = OTHER) -> None:
         self.table.rows += payments(company_id, 1, first=len(self.table.rows) + 9)
 
-    def verify(self, run_id: str, *, against_source: bool = False) -> list[Finding]:
+    def verify(self, run_id: str, *, against_source: bool = False) -> list[Fault]:
         source = self.world.source if against_source else None
         check_stop = self.world.stop.check
         return verify_run(
