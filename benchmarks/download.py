@@ -6,9 +6,8 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from urllib.request import urlopen
 
-from benchmarks.measure import Cost, run, run_measuring_memory, sandbox
+from benchmarks.measure import Cost, asked, run, run_measuring_memory, sandbox
 
 YEAR, STREAMS = "2024", 8
 LARGE = "100000000053"
@@ -49,14 +48,12 @@ def fetch_with_us(url: str, words: list[str], lake: Path) -> Cost:
 
 def switch(url: str, **settings: object) -> None:
     """Change the sandbox's settings while it runs."""
-    with urlopen(f"{url}/_sandbox/settings", data=json.dumps(settings).encode()) as answer:
-        answer.read()
+    asked(url, "settings", method="POST", **settings)
 
 
 def requests_made(url: str) -> int:
     """Requests in the sandbox's ledger."""
-    with urlopen(f"{url}/_sandbox/ledger/summary") as answer:
-        return int(json.load(answer)["requests"])
+    return int(asked(url, "ledger/summary")["requests"])
 
 
 def compare(title: str, url: str, words: list[str], folder: Path, *, paced: bool) -> dict[str, object]:
@@ -68,7 +65,7 @@ def compare(title: str, url: str, words: list[str], folder: Path, *, paced: bool
     switch(url, bytes_per_second=PACE if paced else None)
     before = requests_made(url)
     ours = fetch_with_us(url, words, lake)
-    asked = requests_made(url) - before
+    requests = requests_made(url) - before
     target = folder / "curl"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
@@ -81,7 +78,7 @@ def compare(title: str, url: str, words: list[str], folder: Path, *, paced: bool
         "case": title,
         "MB": round(size / 1e6),
         "windows": len(audits),
-        "requests per slice": round(asked / len({str(audit["company_id"]) for audit in audits}), 2),
+        "requests per slice": round(requests / len({str(audit["company_id"]) for audit in audits}), 2),
         "ours s": round(ours.wall, 2),
         "curl s": round(theirs.wall, 2),
         "ratio": round(ours.wall / theirs.wall, 2),

@@ -19,10 +19,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
-from urllib.request import urlopen
 
 from benchmarks.download import YEAR, requests_made
-from benchmarks.measure import BIN, sandbox
+from benchmarks.measure import BIN, asked, sandbox
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.shapes import Rates, predict, units_of
 from data_pipeline.open_payments.facts import PlannedCompany, Release, SliceAudit
@@ -61,8 +60,7 @@ def run_beside(words: list[str], **environment: str) -> tuple[float, dict[str, A
 
 def use_of_ceiling(url: str, since: int) -> tuple[int, float]:
     """The most requests at once, and the share of the ceiling used from the first rows to the last twentieth."""
-    with urlopen(f"{url}/_sandbox/ledger") as answer:
-        entries = [entry for entry in json.load(answer)[since:] if entry["ended"]]
+    entries = [entry for entry in asked(url, "ledger")[since:] if entry["ended"]]
     rows = [entry for entry in entries if "/download" in entry["target"]]
     begin, end = min(one["started"] for one in rows), max(one["ended"] for one in rows)
     end = begin + 0.95 * (end - begin)

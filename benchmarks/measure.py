@@ -1,4 +1,4 @@
-"""Run a command as a process and say what it cost; run the sandbox as another."""
+"""Run a command as a process and say what it cost; run the sandbox as another, and ask it what it saw."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import resource
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 BIN = Path(sys.executable).parent
+# pip takes 10 s with a mirror at hand; past this much nobody wants to wait for a comparison.
+INSTALL_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -84,3 +89,25 @@ def sandbox(**settings: object) -> Iterator[str]:
         if process.stdin is not None:
             process.stdin.close()
         process.wait()
+
+
+def asked(url: str, path: str, *, method: str = "GET", **body: object) -> Any:  # noqa: ANN401 - JSON
+    """What the sandbox says by its own interface, of which ``path`` is a part."""
+    data = json.dumps(body).encode() if body else None
+    with urlopen(Request(f"{url}/_sandbox/{path}", data=data, method=method)) as answer:
+        return json.load(answer)
+
+
+def installed(package: str, environment: Path) -> Path:
+    """The programs of an environment that has this package, which would contradict ours; made if need be.
+
+    Raises:
+        subprocess.SubprocessError: it cannot be had in time.
+
+    """
+    programs = environment / "bin"
+    if not programs.exists():
+        venv.create(environment, with_pip=True)
+    pip = [str(programs / "pip"), "install", "--quiet", package]
+    subprocess.run(pip, check=True, capture_output=True, timeout=INSTALL_SECONDS)
+    return programs

@@ -9,18 +9,15 @@ import os
 import subprocess
 import tempfile
 import time
-import venv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
-from benchmarks.measure import run, sandbox
+from benchmarks.measure import asked, installed, run, sandbox
 
 YEAR, COMPANY, ROWS = 2024, "100000000053", 30_000
 DLT = "dlt==1.31.0"
-INSTALL_SECONDS = 300
 # A stream of the real source, and what an offset and a sort cost it.
 PACE = {
     "bytes_per_second_per_stream": 2e6,
@@ -92,13 +89,6 @@ def with_us(url: str, folder: Path) -> Fetched:
     return Fetched(cost.wall, 0, ids)
 
 
-def asked(url: str, path: str, *, method: str = "GET", **body: object) -> Any:  # noqa: ANN401 - JSON
-    """The sandbox's own interface."""
-    data = json.dumps(body).encode() if body else None
-    with urlopen(Request(f"{url}/_sandbox/{path}", data=data, method=method)) as answer:
-        return json.load(answer)
-
-
 def compare(case: str, url: str, python: Path, folder: Path) -> list[dict[str, object]]:
     """All three in turn, each against what the source really holds."""
     truth = asked(url, f"truth?year={YEAR}&company_id={COMPANY}&ids=true")
@@ -136,11 +126,8 @@ def main() -> list[dict[str, object]]:
     """Without faults and with some."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        venv.create(folder / "venv", with_pip=True)
-        pip = [str(folder / "venv/bin/pip"), "install", "--quiet", DLT]
-        subprocess.run(pip, check=True, capture_output=True, timeout=INSTALL_SECONDS)
+        python = installed(DLT, folder / "venv") / "python"
         with sandbox(years=[YEAR], company_rows={COMPANY: ROWS}, **PACE) as url:
-            python = folder / "venv/bin/python"
             rows = compare("healthy", url, python, folder)
             for fault, probability in FAULTS.items():
                 asked(url, "faults", method="POST", name=fault, probability=probability)

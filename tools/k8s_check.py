@@ -113,7 +113,7 @@ def _version_of(kubectl: str) -> tuple[int, int]:
 def _kubectl_of_debian() -> Path:
     try:
         return debian.unpack(KUBECTL, CACHE) / "kubectl"
-    except debian.NotThereError as reason:
+    except own_env.NotThereError as reason:
         raise SkippedError(f"there is no kubectl of 1.22 or newer, and {reason}") from reason
 
 

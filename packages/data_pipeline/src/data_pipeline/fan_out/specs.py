@@ -91,16 +91,18 @@ def selector_of(labels: Mapping[str, str]) -> str:
 
 def units_in(plan: FanOutPlan, digest: str) -> tuple[str, ...]:
     """What there is one Job for each, in the order in which they are begun: the companies, or this very plan."""
-    if plan.shape == "packed":
-        return (f"packed-{digest[:12]}",)
-    return tuple(bin_[0].company_id for bin_ in plan.bins)
+    return tuple(_unit(plan, digest, number) for number in range(1 if plan.shape == "packed" else len(plan.bins)))
+
+
+def _unit(plan: FanOutPlan, digest: str, number: int) -> str:
+    return f"packed-{digest[:12]}" if plan.shape == "packed" else plan.bins[number][0].company_id
 
 
 def spec_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: PodOptions) -> JobSpec:
     """The Job of the unit at that place of ``units_in``. Its name says what it does, not which run wants it done."""
     packed = plan.shape == "packed"
     index = None if packed else number
-    unit = units_in(plan, digest)[0] if packed else plan.bins[number][0].company_id
+    unit = _unit(plan, digest, number)
     release = plan.release
     args = ["run", "fan_out_worker", "--", "--plan", plan.run_id, "--shape", plan.shape, "--digest", digest]
     identity = {

@@ -97,7 +97,7 @@ def closure_of(
     """
     proved = [result for result in results if result.verdict in ("proved", "empty")]
     rows = sum(result.rows for result in proved)
-    year = plan.release.year
+    year, short = plan.release.year, falls_short(source_rows, plan.witness_rows)
     if not plan.selection.is_whole_year and rows != source_rows:
         note = f"{rows:,} of the year's {source_rows:,} rows; the selection is a part of the year"
     elif rows == source_rows:
@@ -115,13 +115,10 @@ def closure_of(
         note += f"; counts moved under the release: {_named(moved)}"
     if unplanned:
         note += f"; {len(unplanned):,} payers are not in the plan: {_named(unplanned)}"
-    if falls_short(source_rows, plan.witness_rows):
+    if short:
         note += f"; a count from outside the table has {plan.witness_rows:,} rows: it is still being imported"
     return Closure(
-        closed=rows == source_rows
-        and len(proved) == len(results)
-        and not unplanned
-        and not falls_short(source_rows, plan.witness_rows),
+        closed=rows == source_rows and len(proved) == len(results) and not unplanned and not short,
         source_rows=source_rows,
         proved_rows=rows,
         companies_proved=len(proved),

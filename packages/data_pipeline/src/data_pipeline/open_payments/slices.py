@@ -10,6 +10,7 @@ import structlog
 from data_pipeline.open_payments import query
 from data_pipeline.open_payments.download import NotProvedError, WindowFetcher, WindowTask, release_still_there
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, RECORD_ID
+from data_pipeline.open_payments.source import COUNTS_TRIED
 from data_pipeline.open_payments.windows import cut, rows_of, tiles
 from etl_core.errors import DataError, PermanentError, TemporaryError, UnavailableError, UnreachableError
 from etl_core.telemetry import Tally
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.source import Source
     from data_pipeline.open_payments.windows import Window
     from etl_core.progress import Progress
-
-COUNTS_TRIED = 3
 
 _log = structlog.get_logger()
 

@@ -35,6 +35,10 @@ class Table:
     columns: Columns
 
 
+# So often counts that contradict each other are asked for anew before the source is disbelieved.
+COUNTS_TRIED = 3
+
+
 class Source:
     """Asks the source; raises what ``HttpClient`` raises."""
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, m
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.schema import PAYER_ID, RECORD_ID
+from data_pipeline.open_payments.source import COUNTS_TRIED
 from etl_core.errors import (
     BlockedError,
     DataError,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
 
 Route = Literal["grouped", "entities"]
-COUNTS_TRIED = 3
 FRESH_DAYS = 10  # S1.3
 
 _log = structlog.get_logger()
