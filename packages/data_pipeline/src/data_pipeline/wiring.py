@@ -124,7 +124,7 @@ class Context:
     @cached_property
     def source(self) -> Source:
         """CMS Open Payments, or what ``OPEN_PAYMENTS_URL`` names."""
-        from data_pipeline.open_payments.source.api import Source, is_temporary
+        from data_pipeline.open_payments.source.api import POLICY, Source
         from etl_core.http import HttpClient, HttpSettings, make_session
 
         url = self.settings.open_payments_url
@@ -138,12 +138,12 @@ class Context:
         )
         client = HttpClient(
             values,
+            POLICY,
             session=make_session(values),
             budget=self._budget(url),
             retry=self.retry,
             telemetry=self.telemetry,
             check_stop=self.stop.check,
-            is_temporary=is_temporary,
         )
         return Source(client)
 

@@ -17,6 +17,7 @@ import structlog
 
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.shared_backoff import Notice, SharedBudget
+from data_pipeline.open_payments.source.api import POLICY
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import MOST_LOGS, Context, job_context, settings_from
 from etl_core.errors import AccessError, BlockedError, ConfigError, DataError, StoppedError, UsageError
@@ -163,7 +164,7 @@ class Clients(ContextCase):
         self.assertEqual(client._budget._folder.name, "127.0.0.1-1")
         self.assertIs(client._retry, context.retry)
         self.assertIs(client._telemetry, context.telemetry)
-        self.assertTrue(client._is_temporary(400, "Database internal error."))
+        self.assertIs(client._policy, POLICY)
         self.assertEqual(context.retry._policy, RetryPolicy(attempts=3, first_wait_seconds=0.25))
         self.assertEqual(context.pipeline._streams, 5)
 

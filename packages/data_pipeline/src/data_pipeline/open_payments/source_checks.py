@@ -249,7 +249,7 @@ class SourceDoctor:
         return either(not any(copies), "neither answer says that it is a copy.", "a cache answered.")
 
     def fresh_parameter_ignored(self) -> str:
-        known, got = self._read(self._small), self._fetch(self._chosen(SMALL), past_caches=True)
+        known, got = self._read(self._small), self._fetch(self._chosen(SMALL), bypass_cache=True)
         same = self._read(got, "width", "error_row", "repeated_key").content_hash == known.content_hash
         return either(same and not got.is_copy(older_than=0), "the same rows, no copy.", "a copy or other rows came.")
 

@@ -225,7 +225,7 @@ class AnAssumption(SourceCase):
         small = about(COMPANY)
         whole = lambda asked: small(asked) and not asked["offset"]  # noqa: E731
         again = lambda asked: whole(asked) and len(self.site.of_kind("download")) == 2  # noqa: E731
-        fresh = lambda asked: asked.past_caches  # noqa: E731
+        fresh = lambda asked: asked.bypass_cache  # noqa: E731
         later = when(offset="20")
         header = re.compile(rb"\A[^\n]*\n")
         first = lambda body: body.split(b"\n")[1] + b"\n"  # noqa: E731

@@ -53,13 +53,13 @@ class GoneAgainError(UnavailableError):
 class QuotaError(TemporaryError):
     """The namespace has no room for it now: wait until something ends."""
 
-    worth_waiting = False
+    retryable = False
 
 
 class _ExpiredError(TemporaryError):
     """410: the snapshot behind a ``continue`` token is gone."""
 
-    worth_waiting = False
+    retryable = False
 
 
 class Cluster:
