@@ -102,14 +102,14 @@ class Context:
     @cached_property
     def store(self) -> ObjectStore:
         """The lake of ``LAKE_URL``."""
-        return self.open_store(self.settings.lake_url)
+        return self.open_store(self.settings.lake_url, named="LAKE_URL")
 
     @staticmethod
-    def open_store(url: str) -> ObjectStore:
+    def open_store(url: str, *, named: str) -> ObjectStore:
         """Another lake."""
         from etl_core.lake import open_store
 
-        return open_store(url)
+        return open_store(url, named=named)
 
     @cached_property
     def retry(self) -> Retry:

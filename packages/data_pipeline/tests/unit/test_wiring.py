@@ -144,7 +144,9 @@ class Clients(ContextCase):
         store = context.store
         self.assertIsInstance(store, DirectoryStore)
         self.assertEqual(store.url, (self.folder / "lake").as_uri())
-        self.assertEqual(context.open_store(str(self.folder / "other")).url, (self.folder / "other").as_uri())
+        self.assertEqual(
+            context.open_store(str(self.folder / "other"), named="--to").url, (self.folder / "other").as_uri()
+        )
 
     def test_ask_the_source_as_the_settings_say(self):
         context = self.context(

@@ -30,7 +30,7 @@ from data_pipeline.open_payments.ledger.documents import Attempt, Audit
 from data_pipeline.open_payments.source import query
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from etl_core.errors import ConflictError, PermanentError, TemporaryError
-from etl_core.files import explained
+from etl_core.files import translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +170,7 @@ class WindowFetcher:
         reader, expected = RecordReader(task.layout), begun.expected
         write = self._pages.write if begun.by_pages else partial(write_answer, self._source)
         try:
-            with explained(f"write {path}"), path.open("wb") as stream:
+            with translate_os_errors(f"write {path}"), path.open("wb") as stream:
                 url = write(task, expected, Answer(stream, reader, shown), bypass_cache=bypass_cache)
             if reader.records > expected:
                 raise RecordError("rows_extra", f"{reader.records} records and more, the source counts {expected}")
