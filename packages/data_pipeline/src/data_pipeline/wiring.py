@@ -173,7 +173,7 @@ class Context:
 
         # The time bounds it, not the tries: a server under load asks to come again after a second, each time.
         policy = RetryPolicy(attempts=1000, total_seconds=patience_seconds, longest_wait_seconds=15.0)
-        return connect(namespace, retry=Retry(policy, sleep=self.stop.sleep))
+        return connect(namespace, default_namespace="data-pipeline", retry=Retry(policy, sleep=self.stop.sleep))
 
     @cached_property
     def progress(self) -> Progress:
