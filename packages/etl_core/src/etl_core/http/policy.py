@@ -11,7 +11,7 @@ from typing import Literal
 Meaning = Literal["blocked", "throttled", "temporary", "denied", "not_found", "permanent"]
 
 # RFC 9110 and 6585; 520, 522 and 524 are a CDN's words for a broken origin. Any other status is permanent.
-STANDARD_STATUSES: Mapping[int, Meaning] = {
+STANDARD_STATUSES: dict[int, Meaning] = {
     401: "denied",
     403: "denied",
     404: "not_found",
