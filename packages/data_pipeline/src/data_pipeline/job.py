@@ -113,7 +113,7 @@ def job_context(
     **arguments: Any,  # noqa: ANN401 - settings of any type
 ) -> Iterator[Context]:
     """The context of one job. ``arguments`` are settings given on the command line; None means not given."""
-    settings = checked_settings(environ, **arguments)
+    settings = checked_settings(environ, arguments)
     stop = Stop()
     if threading.current_thread() is threading.main_thread():
         stop.install()

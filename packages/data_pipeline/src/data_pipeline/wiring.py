@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from etl_core.retry import Retry
 
 
-def checked_settings(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+def checked_settings(
+    environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None
+) -> Settings:
     """``load_settings`` with a run id that can be part of a key.
 
     Raises:
@@ -68,7 +70,7 @@ class Services:
     @classmethod
     def from_environment(cls, **overrides: object) -> Self:
         """From the environment and ``.env``; ``overrides`` are settings by name, as in ``lake_url="./data"``."""
-        return cls(checked_settings(**overrides))
+        return cls(checked_settings(None, overrides))
 
     def __enter__(self) -> Self:
         return self
