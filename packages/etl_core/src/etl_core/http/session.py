@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -11,7 +12,7 @@ from requests.adapters import HTTPAdapter
 
 @dataclass(frozen=True)
 class HttpSettings:
-    """Values only. ``bearer_token`` is sent to the host of ``base_url`` and to no other."""
+    """Values only. ``bearer_token`` goes to the scheme, host and port of ``base_url`` only."""
 
     base_url: str
     user_agent: str
@@ -27,7 +28,8 @@ class _Session(requests.Session):
     """A session that follows a redirect to another host without its token, and reads no ``.netrc``."""
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
+        before, after = urlsplit(str(response.request.url)), urlsplit(str(prepared_request.url))
+        if (before.scheme, before.netloc) != (after.scheme, after.netloc):
             prepared_request.headers.pop("Authorization", None)
 
 
