@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from data_pipeline.open_payments.ledger.documents import Audit, Release, SliceAudit
-    from etl_core.csv_stream.reader import Layout, Record
+    from etl_core.csv_stream.layout import Layout
+    from etl_core.csv_stream.reader import Record
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.open_payments.windows import Window
-    from etl_core.csv_stream.reader import Layout
+    from etl_core.csv_stream.layout import Layout
     from etl_core.lake import ObjectInfo, ObjectStore
     from etl_core.progress import Progress
 
