@@ -241,10 +241,12 @@ class Context:
         self.telemetry.gauge("job_duration_seconds", self.seconds, help_text="Wall time of the job", job=self.job)
         body = self._log_file.read_bytes()
         for number in range(1, MOST_LOGS):
-            put = self.store.put_new(lake_layout.log(self.run_id, number), body)
+            put = self.store.put_new(lake_layout.logs.log(self.run_id, number), body)
             # Ours it is, too, where the answer that told so was lost and the write was repeated.
             if put.created or put.sha256 == hashlib.sha256(body).hexdigest():
-                self.store.put_new(lake_layout.metrics(self.run_id, number), self.telemetry.to_prometheus().encode())
+                self.store.put_new(
+                    lake_layout.logs.metrics(self.run_id, number), self.telemetry.to_prometheus().encode()
+                )
                 return
 
     def close(self) -> None:
@@ -281,7 +283,7 @@ def job_context(
     given = {name: value for name, value in arguments.items() if value is not None}
     settings = settings.model_copy(update=given)
     if settings.run_id:
-        lake_layout.checked_run_id(settings.run_id)
+        lake_layout.ids.checked_run_id(settings.run_id)
     stop = Stop()
     if threading.current_thread() is threading.main_thread():
         stop.install()
