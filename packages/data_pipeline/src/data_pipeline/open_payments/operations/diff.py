@@ -229,7 +229,7 @@ class Comparison:
             chosen = [company_id]
         rows = sum(named.rows.get(one, 0) for named in self._pair for one in chosen)
         names = " with ".join(one.release.name for one in self._pair)
-        self._progress.start(f"comparing {names}", slices=len(chosen), rows=rows)
+        self._progress.start(f"comparing {names}", units=len(chosen), rows=rows)
         pool = ThreadPoolExecutor(READERS)  # audits are small and many: they wait for the lake, not for us
         try:
             audits = pool.map(self._audits, chosen)
@@ -266,7 +266,7 @@ class Comparison:
         else:
             done = Difference(company_id, 0, 0, 0, newer.records, None, "content hash equal, not read")
             unread = [older, newer]
-        self._progress.advance(slices=1, rows=sum(audit.records for audit in unread))
+        self._progress.advance(units=1, rows=sum(audit.records for audit in unread))
         return done
 
     def _records(self, side: int, audit: SliceAudit) -> Iterator[Record]:

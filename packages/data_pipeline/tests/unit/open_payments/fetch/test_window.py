@@ -422,7 +422,7 @@ class Attempts(DownloadCase):
 
     def test_are_none_where_somebody_said_stop(self):
         def stops(real: Reply) -> Reply:
-            self.world.stop.ask()
+            self.world.stop.request()
             return real
 
         self.site.fault("download", stops)
