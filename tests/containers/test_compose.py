@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers.conftest import OWNER, STORE, opened
-from tools import debian, own_env
+from tools import debian, isolated
 
 pytestmark = pytest.mark.long
 PACKAGES = {
@@ -66,7 +66,7 @@ def docker(engine, image, sandbox_image):
     """With both images in its store, as `docker compose build` would have made them."""
     try:
         programs = debian.unpack(PACKAGES, STORE.parent / "docker")
-    except own_env.NotThereError as reason:
+    except isolated.UnavailableError as reason:
         pytest.skip(f"Compose is not run: {reason}")
     with tempfile.TemporaryDirectory() as place:  # pytest's own folders are too deep for a socket's name
         docker = Docker(programs, Path(place))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from data_pipeline import __version__
-from tools import own_env
+from tools import isolated
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "docker/data-pipeline.Dockerfile").read_text()
@@ -88,8 +88,8 @@ def test_no_service_is_stopped_before_its_grace_is_over():
 @pytest.mark.long
 def test_compose_is_what_the_compose_specification_s_schema_allows():
     try:
-        program = own_env.program("check-jsonschema")
-    except own_env.NotThereError as reason:
+        program = isolated.program("check-jsonschema")
+    except isolated.UnavailableError as reason:
         pytest.skip(str(reason))
 
     words = [str(program), "--builtin-schema", "vendor.compose-spec", "docker/compose.yaml"]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.containers.conftest import OWNER, opened
 from tools import image as image_tool
-from tools import own_env
+from tools import isolated
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,7 +188,7 @@ def test_an_extra_that_does_not_exist_is_named(engine, image, context):
 def test_the_list_of_what_is_in_it_is_what_is_in_it(engine, image, tmp_path):
     try:
         image_tool.write_sbom(tmp_path / "sbom.json")
-    except own_env.NotThereError as reason:
+    except isolated.UnavailableError as reason:
         pytest.skip(str(reason))
     code = (
         "import json, re, site; from importlib.metadata import distributions as found\n"

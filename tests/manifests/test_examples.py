@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import click
 import pytest
@@ -12,8 +11,9 @@ from data_pipeline.registry import Job, Registry
 from data_pipeline.settings import Settings
 from etl_core.errors import EXIT_STATUSES
 from etl_core.kube.jobs import pod_failure_policy
-from tools import k8s_check, k8s_examples
-from tools.k8s_check import ROOT
+from tests.manifests import kubernetes
+from tests.manifests.kubernetes import ROOT
+from tools import k8s_examples
 
 BODIES = {path: yaml.safe_load(text) for path, text in k8s_examples.files() if path.name != "kustomization.yaml"}
 JOBS = {path.stem: body.get("spec", {}).get("jobTemplate", body) for path, body in BODIES.items()}
@@ -64,22 +64,16 @@ def test_the_arguments_of_every_example_are_taken_by_its_job(args):
 
 @pytest.mark.parametrize("name", ["status", "run-pipeline"])
 def test_an_example_is_given_the_image_of_a_registry_as_the_page_says(name):
-    try:
-        kubectl = k8s_check.kustomizer()[0]
-    except k8s_check.SkippedError as reason:
-        pytest.skip(str(reason))
-    if Path(kubectl).name != "kubectl":
-        pytest.skip("there is a kustomize here and no kubectl")
     page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
     image = "registry.example/etl-data-pipeline@sha256:" + "ab" * 32
     (line,) = re.findall(r"^kubectl (set image .+) \| kubectl create -f -", page, re.MULTILINE)
     words = line.replace("$IMAGE", image).replace("status", name).split()
 
-    made = subprocess.run([kubectl, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    made = subprocess.run([kubernetes.kubectl(), *words], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    (job,) = k8s_check.documents(made.stdout)
+    (job,) = kubernetes.documents(made.stdout)
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == image
-    assert k8s_check.schema_faults(job, k8s_check.SUPPORTED[0]) == []
+    assert kubernetes.schema_faults(job, kubernetes.SUPPORTED[0]) == []
 
 
 def test_a_job_whose_required_option_has_no_sample_is_named():

@@ -14,11 +14,12 @@ from data_pipeline.settings import Settings
 from etl_core.kube.client import Cluster
 from etl_core.kube.jobs import JobSpec, job_body
 from etl_core.retry import Retry, RetryPolicy
-from tools import k8s_check, k8s_examples
-from tools.k8s_check import ROOT, SUPPORTED
+from tests.manifests import kubernetes
+from tests.manifests.kubernetes import ROOT, SUPPORTED, documents, schema_faults
+from tools import k8s_examples
 
-FILES = list(k8s_check.whole_files(ROOT))
-OBJECTS = [one for path in FILES for one in k8s_check.documents(path.read_text()) if path.parent.name == "base"]
+FILES = list(kubernetes.complete_files())
+OBJECTS = [one for path in FILES for one in documents(path.read_text()) if path.parent.name == "base"]
 
 
 def objects(kind, among=OBJECTS):
@@ -26,16 +27,13 @@ def objects(kind, among=OBJECTS):
 
 
 def rendered(name):
-    try:
-        return k8s_check.documents(k8s_check.rendered(ROOT / "k8s" / name))
-    except k8s_check.SkippedError as reason:
-        pytest.skip(str(reason))
+    return documents(kubernetes.rendered(name))
 
 
 @pytest.mark.parametrize("version", SUPPORTED)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_passes_the_strict_schemas(path, version):
-    found = [k8s_check.schema_faults(one, version) for one in k8s_check.documents(path.read_text())]
+    found = [schema_faults(one, version) for one in documents(path.read_text())]
 
     assert found
     assert [fault for faults in found for fault in faults] == []
@@ -43,20 +41,20 @@ def test_every_file_passes_the_strict_schemas(path, version):
 
 def test_an_invented_field_is_noticed():
     (path,) = [path for path in FILES if path.name == "priorityclass.yaml"]
-    (document,) = k8s_check.documents(path.read_text())
+    (document,) = documents(path.read_text())
     document["preemptionPolice"] = "Never"
 
-    (fault,) = k8s_check.schema_faults(document, SUPPORTED[0])
+    (fault,) = schema_faults(document, SUPPORTED[0])
 
     assert "preemptionPolice" in fault
 
 
-@pytest.mark.parametrize("name", k8s_check.RENDERED)
+@pytest.mark.parametrize("name", kubernetes.RENDERED)
 def test_what_kustomize_makes_passes_them_too(name):
     found = rendered(name)
 
     assert len(found) > 10
-    assert [fault for one in found for version in SUPPORTED for fault in k8s_check.schema_faults(one, version)] == []
+    assert [fault for one in found for version in SUPPORTED for fault in schema_faults(one, version)] == []
 
 
 @pytest.mark.parametrize("name", ["overlays/local", "overlays/eks"])
@@ -280,19 +278,3 @@ def cores(text):
 
 def mebibytes(text):
     return float(text[:-2]) * {"Mi": 1, "Gi": 1024}[text[-2:]]
-
-
-@pytest.mark.long
-def test_the_policy_scan_finds_a_pod_that_asks_for_everything(tmp_path):
-    body = job_body(JobSpec("a", {}, "image", (), "account"))
-    body["metadata"]["namespace"] = "data-pipeline"
-    container = body["spec"]["template"]["spec"]["containers"][0]
-    container["securityContext"] = {"privileged": True}
-    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(body))
-    (tmp_path / "data-pipeline.Dockerfile").write_text("FROM scratch\n")
-    try:
-        _, found = k8s_check.policy_findings(tmp_path)
-    except k8s_check.SkippedError as reason:
-        pytest.skip(str(reason))
-
-    assert [one for one in found if one.startswith("CKV_K8S_16 ")]
