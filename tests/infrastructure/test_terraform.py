@@ -20,8 +20,10 @@ pytestmark = pytest.mark.long
 # Where people and images keep a mirror of providers; a mirror is known by the folder it has.
 MIRRORS = ("opt/*", "usr/share/*", "usr/local/share/*", "usr/share/terraform/*", "usr/local/share/terraform/*")
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-FOLDERS = sorted(path.parent.relative_to(TERRAFORM) for path in TERRAFORM.glob("*/*/main.tf"))
-MODULES = [folder for folder in FOLDERS if folder.parts[0] == "modules"]
+MODULES, ENVIRONMENTS = (
+    sorted(path.parent.relative_to(TERRAFORM) for path in TERRAFORM.glob(f"{kind}/*/main.tf"))
+    for kind in ("modules", "environments")
+)
 
 
 class Terraform:
@@ -83,8 +85,8 @@ def test_every_file_is_formatted(terraform):
     terraform.run(".", "fmt", "-check", "-diff", "-recursive", "-no-color")
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=str)
-def test_every_module_and_environment_is_valid_with_the_provider_it_locks(terraform, folder):
+@pytest.mark.parametrize("folder", ENVIRONMENTS, ids=str)
+def test_every_environment_is_valid_with_the_provider_it_locks(terraform, folder):
     terraform.init(folder, "-backend=false")
     terraform.run(folder, "validate", "-no-color")
 

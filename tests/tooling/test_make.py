@@ -105,7 +105,7 @@ def test_clean_leaves_what_make_did_not_make(checkout):
     for kept in ("data/raw/part-1-of-1.csv", "packages/a/src/a.py"):
         (checkout / kept).parent.mkdir(parents=True)
         (checkout / kept).write_text("")
-    for gone in (".cache/tmp", ".venv-poetry", "packages/a/src/__pycache__"):
+    for gone in (".cache/tmp", "packages/a/src/__pycache__"):
         (checkout / gone).mkdir(parents=True)
 
     assert make(checkout, "clean").returncode == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_COMMITTED = {".git", ".venv", ".venv-poetry", ".cache", "data", "__pycache__"}
+NOT_COMMITTED = {".git", ".venv", ".cache", "data", "__pycache__"}
 
 # Put together here, so that this file does not find itself.
 PRIVATE = {
