@@ -1,4 +1,4 @@
-"""Only wiring.py knows the environment; importing or calling anything else cannot be swayed by it."""
+"""Only wiring.py reads the environment: nothing else can be influenced by it."""
 
 import ast
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-THE_ROOM = Path("packages/data_pipeline/src/data_pipeline/wiring.py")
+READER = Path("packages/data_pipeline/src/data_pipeline/wiring.py")
 
 OF_OS = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
-# python-dotenv's writes into the environment; Click's read it, behind an option's back.
+# python-dotenv writes into the environment; Click reads options from it.
 ANYWHERE = {"load_dotenv"}
 KEYWORDS = {"envvar", "auto_envvar_prefix"}
 
 
-def readings(source: str) -> list[int]:
+def lines_that_use_it(source: str) -> list[int]:
     """Lines that read or change the environment."""
     tree = ast.parse(source)
     names_of_os = {"os"} | {
@@ -42,12 +42,12 @@ def readings(source: str) -> list[int]:
     return lines
 
 
-def test_nothing_but_the_wiring_reads_the_environment():
+def test_only_the_wiring_reads_the_environment():
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in sorted(ROOT.glob("packages/*/src/**/*.py"))
-        if path.relative_to(ROOT) != THE_ROOM
-        for line in readings(path.read_text(encoding="utf-8"))
+        if path.relative_to(ROOT) != READER
+        for line in lines_that_use_it(path.read_text(encoding="utf-8"))
     ]
 
     assert found == []
@@ -67,12 +67,12 @@ def test_nothing_but_the_wiring_reads_the_environment():
         "import click\nclick.option('--lake', envvar='LAKE_URL')",
     ],
 )
-def test_every_way_to_read_it_is_noticed(source):
-    assert readings(source)
+def test_every_way_to_read_the_environment_is_found(source):
+    assert lines_that_use_it(source)
 
 
 @pytest.mark.parametrize(
     "source", ["import os\nos.path.join('a')", "from os import fsync", "environ = {}", "environ.get('a')"]
 )
-def test_the_rest_is_let_be(source):
-    assert readings(source) == []
+def test_other_code_is_not_reported(source):
+    assert lines_that_use_it(source) == []
