@@ -1,4 +1,4 @@
-"""k8s/examples and the CronJob: what the code says, and arguments that the jobs take."""
+"""k8s/examples and the CronJob: arguments that the jobs accept, limits, hardening."""
 
 import re
 import subprocess
@@ -26,14 +26,14 @@ ARGS = {
 }
 
 
-def test_every_job_has_an_example_but_those_that_the_fan_out_makes():
+def test_every_job_has_an_example_except_those_that_the_fan_out_creates():
     run = {args[1] for args in ARGS.values()}
 
     assert run == set(Registry().names()) - set(k8s_examples.CREATED_BY_THE_FAN_OUT)
 
 
 @pytest.mark.parametrize("args", ARGS.values(), ids=ARGS)
-def test_the_arguments_of_every_example_are_taken_by_its_job(args):
+def test_every_job_accepts_the_arguments_of_its_example(args):
     run, name, *rest = args
     command = Registry().load(name).module.command
 
@@ -44,7 +44,7 @@ def test_the_arguments_of_every_example_are_taken_by_its_job(args):
 
 
 @pytest.mark.parametrize("name", ["status", "run-pipeline"])
-def test_an_example_is_given_the_image_of_a_registry_as_the_page_says(name):
+def test_the_documented_command_sets_the_image_of_an_example(name):
     page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
     image = "registry.example/etl-data-pipeline@sha256:" + "ab" * 32
     (line,) = re.findall(r"^kubectl (set image .+) \| kubectl create -f -", page, re.MULTILINE)
@@ -57,7 +57,7 @@ def test_an_example_is_given_the_image_of_a_registry_as_the_page_says(name):
     assert kubernetes.schema_faults(job, kubernetes.SUPPORTED[0]) == []
 
 
-def test_a_job_whose_required_option_has_no_sample_is_named():
+def test_a_job_whose_required_option_has_no_sample_value_is_named():
     command = click.Command("x", params=[click.Option(["--strange"], required=True)])
 
     class Module:
@@ -73,12 +73,12 @@ def test_a_job_without_a_click_command_is_started_without_arguments():
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
-def test_every_job_is_bounded_and_ends_as_the_exit_status_table_says(job):
+def test_every_job_has_time_limits_and_the_pod_failure_policy(job):
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
 
     assert pod["restartPolicy"] == "Never"
     assert spec["backoffLimit"] > 0
-    # A CronJob's are removed by its limits of history.
+    # A CronJob's history limits remove its Jobs.
     assert spec.get("ttlSecondsAfterFinished", 0) > 0 or job is JOBS["cronjob"]
     assert pod["activeDeadlineSeconds"] > 0
     assert pod["terminationGracePeriodSeconds"] == 60 > Settings().grace_seconds
@@ -86,7 +86,7 @@ def test_every_job_is_bounded_and_ends_as_the_exit_status_table_says(job):
     assert spec["template"]["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
 
 
-def test_what_no_second_try_mends_ends_a_job_and_a_disruption_is_no_try():
+def test_permanent_failures_end_a_job_and_disruptions_do_not_count_as_retries():
     ignore, fail = pod_failure_policy(indexed=False)["rules"]
 
     assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
@@ -114,12 +114,12 @@ def test_every_pod_is_hardened(pod):
     assert pod["automountServiceAccountToken"] is submits
 
 
-def test_the_cron_job_never_runs_twice_at_once_and_has_a_name_that_a_job_s_fits_behind():
+def test_the_cron_job_forbids_concurrency_and_its_name_leaves_room_for_a_job_s():
     cron = BODIES["cronjob"]
 
     assert len(cron["metadata"]["name"]) <= 52
     assert cron["spec"]["concurrencyPolicy"] == "Forbid"
     assert cron["spec"]["timeZone"] == "Etc/UTC"
     assert cron["spec"]["startingDeadlineSeconds"] > 60
-    # Whoever applies the base has not asked for a whole year yet.
+    # Applying the base must not download a whole year.
     assert cron["spec"]["suspend"] is True
