@@ -56,7 +56,7 @@ def main() -> list[dict[str, object]]:
             query(url, "ledger", method="DELETE")
             with Cluster(CLUSTER) as cluster:
                 kubeconfig = str(cluster.kubeconfig(Path(name) / "kubeconfig"))
-                cost = run_job(url, Path(name) / way, *words, KUBECONFIG=kubeconfig)
+                cost = run_job(url, Path(name) / way, *words, kubeconfig=kubeconfig)
                 calls, pods = sum(cluster.calls.values()), cluster.peak_pods
             slices = json.loads(cost.stdout)["proved"]
             most, used = use_of_streams(url)

@@ -52,10 +52,10 @@ def run(words: Sequence[str], *, cwd: Path | None = None, **environment: str) ->
         return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, stdout.read())
 
 
-def run_job(url: str, lake: Path, *words: str, **environment: str) -> Cost:
+def run_job(url: str, lake: Path, *words: str, kubeconfig: str = "") -> Cost:
     """Run a job of ours against a sandbox."""
     command = ["data-pipeline", "run", *words]
-    return run(command, OPEN_PAYMENTS_URL=url, LAKE_URL=str(lake), LOG_FORMAT="json", **environment)
+    return run(command, OPEN_PAYMENTS_URL=url, LAKE_URL=str(lake), LOG_FORMAT="json", KUBECONFIG=kubeconfig)
 
 
 @contextlib.contextmanager

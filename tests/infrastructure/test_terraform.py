@@ -116,8 +116,15 @@ LOCATION = b"<CreateBucketConfiguration><LocationConstraint>us-west-1</LocationC
 @pytest.fixture
 def moto(terraform):
     command = [sys.executable, "-c", SERVER]
-    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=terraform.environment, text=True, **options) as process:
+    with subprocess.Popen(
+        command,
+        env=terraform.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         process.communicate()  # closes its stdin, which ends it
 
