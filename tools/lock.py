@@ -27,7 +27,7 @@ from tools import isolated
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Exported from poetry.lock by `make lock`. Do not edit.\n"
 DIGEST = "# sha256 of dependencies, lock and exports: "
-CHANGED = "Dependencies, poetry.lock or a file exported from it changed by hand: run `make lock`."
+CHANGED = "A dependency, poetry.lock or a file exported from it was changed by hand: run `make lock`."
 IMAGE_GROUP = "image-"
 
 
