@@ -63,7 +63,7 @@ def sandbox(**settings: object) -> Iterator[str]:
     """The URL of a sandbox that runs as a process of its own."""
     code = (
         "import json,sys\n"
-        "from sandbox import Sandbox, Settings\n"
+        "from sandbox.open_payments import Sandbox, Settings\n"
         "with Sandbox(Settings(**json.loads(sys.argv[1]))) as s:\n"
         "    print(s.url, flush=True)\n"
         "    sys.stdin.read()\n"

@@ -1,4 +1,4 @@
-"""Only wiring.py reads the environment: the linter bans os.environ elsewhere, Click must not read it either."""
+"""Only settings/environment.py reads the environment: the linter bans os.environ elsewhere, and Click reads none."""
 
 import subprocess
 import sys
