@@ -49,10 +49,8 @@ FROM ${BASE} AS runtime
 # A home that any user may write to; Python writes no bytecode and does not buffer output.
 ENV PATH=/opt/venv/bin:${PATH} HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY --from=dependencies /opt/venv /opt/venv
-# Error messages suggest --user where this file exists: not every container runtime leaves a file of its own.
-RUN echo etl-data-pipeline > /etc/container-image
-# Relative lakes, such as the default ./data, are below here. There is no /app/data, so that a lake must be mounted: one
-# inside the container would be lost with it.
+# Relative lakes, such as the default ./data, lie below here. There is no /app/data: a lake inside a container would
+# be gone with it, so one must be mounted.
 WORKDIR /app
 
 

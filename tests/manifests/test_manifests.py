@@ -12,7 +12,7 @@ from data_pipeline.fan_out.specs import PodOptions, labels_of
 from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.settings import Settings
 from etl_core.kube.client import Cluster
-from etl_core.kube.jobs import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, job_body
 from etl_core.retry import Retry, RetryPolicy
 from tests.manifests import kubernetes
 from tests.manifests.kubernetes import ROOT, SUPPORTED, documents, schema_faults
@@ -164,7 +164,7 @@ def allowed_to_the_submitter():
 def test_the_role_of_the_submitter_allows_every_call_it_makes():
     pool = Recorder()
     cluster = Cluster("https://cluster", "data-pipeline", pool=pool, retry=Retry(RetryPolicy(attempts=1)))  # type: ignore[arg-type]
-    cluster.create_job(job_body(JobSpec("a", {}, "image", (), "account")))
+    cluster.create_job(job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org")))
     cluster.job("a")
     list(cluster.jobs("a=b"))
     list(cluster.pods("a=b"))
@@ -257,7 +257,7 @@ def test_no_pod_reaches_the_credentials_of_its_node():
 def test_a_hundred_default_workers_fit_the_quota_and_each_fits_the_limits():
     (quota,), (limits,) = objects("ResourceQuota").values(), objects("LimitRange").values()
     hard, (one,) = quota["spec"]["hard"], limits["spec"]["limits"]
-    body = job_body(JobSpec("a", {}, "image", (), "account"))
+    body = job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org"))
     (container,) = body["spec"]["template"]["spec"]["containers"]
     asked = container["resources"]["requests"]
 
