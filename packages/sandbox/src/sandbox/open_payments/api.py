@@ -21,9 +21,9 @@ class Sandbox:
         self.fault = source.faults.add  # fault("http_500", probability=0.05 or count=3, match=, after=, params=)
         self.faults, self.clear_faults = source.faults.listed, source.faults.clear
         self.ledger, self.clear_ledger, self.summary = source.ledger.listed, source.ledger.clear, source.ledger.summary
-        self.truth = source.world.truth  # truth(2024) or truth(2024, "100000000053", ids=True)
+        self.truth = source.world.truth  # truth(2024, "100000000053", dataset="research", ids=True)
         self.warm = source.world.warm
-        self.republish = source.world.republish  # removed=, added=, changed=, keep_old=, imported_share=
+        self.republish = source.world.republish  # dataset=, removed=, added=, changed=, keep_old=, imported_share=
         self.finish_import = source.world.finish_import
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="sandbox")
         self._thread.start()

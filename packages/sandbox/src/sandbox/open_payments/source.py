@@ -51,7 +51,7 @@ class Source:
             if fault.name == "slow_start":
                 delay += fault.param("seconds", 1.0)
             elif fault.name == "republish":
-                self.world.republish(**{"year": max(self.world.releases), **fault.params})
+                self.world.republish(**{"year": max(settings.years), **fault.params})
             else:
                 return answer_to(fault)
         try:
