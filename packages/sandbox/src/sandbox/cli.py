@@ -16,6 +16,7 @@ import click
 from sandbox.cluster import Cluster, ClusterSettings, Instant
 from sandbox.faults import STAGES, literal, parse
 from sandbox.open_payments.api import Sandbox
+from sandbox.open_payments.datasets import DATASETS
 from sandbox.open_payments.settings import Settings
 
 _HELP = """Serve a simulated openpaymentsdata.cms.gov on loopback.
@@ -76,6 +77,7 @@ def main() -> None:
 @main.command(help=_HELP)
 @click.option("--port", default=0, show_default=True, help="0 takes a free port.")
 @click.option("--year", "years", type=int, multiple=True, default=(2024,), show_default=True, help="Repeatable.")
+@click.option("--dataset", "datasets", multiple=True, default=tuple(DATASETS), show_default=True, help="Repeatable.")
 @click.option("--scale", default=0.01, show_default=True, help="Rows of a company = real rows times this.")
 @click.option("--first-companies", type=int, help="Only the N lowest payer ids with rows.")
 @click.option("--company", "companies", multiple=True, metavar="ID", help="Only this payer. Repeatable.")

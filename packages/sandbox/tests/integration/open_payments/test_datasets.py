@@ -18,7 +18,8 @@ DATASETS = {
     "ownership": "9ac4f7f8-b6e4-4d80-8410-4aba7e71dd02",
 }
 LARGE, SMALL, OTHER = "100000000053", "100000000066", "100000000144"
-ROWS = {LARGE: {"general": 7, "research": 900, "ownership": 60}, SMALL: {"general": 5, "research": 4}, OTHER: 2}
+ROWS: dict[str, int | dict[str, int]] = {LARGE: {"general": 7, "research": 900, "ownership": 60}}
+ROWS |= {SMALL: {"general": 5, "research": 4}, OTHER: 2}
 AMOUNTS = {"research": "Total_Amount_of_Payment_USDollars", "ownership": "Value_of_Interest"}
 both = pytest.mark.parametrize("name", ["research", "ownership"])
 
@@ -103,9 +104,8 @@ def test_a_dataset_is_published_again_without_the_others(mixed, name):
     before = download(mixed, name, LARGE)
     truth = mixed.sandbox.truth(2024, LARGE, dataset=name)
     address = f"{QUERY}/{truth['distribution_id']}/download?format=csv"
-    told = mixed.post(
-        "/_sandbox/republish", {"year": 2024, "dataset": name, "removed": 3, "changed": 5, "added": 2}
-    ).json
+    changes = {"removed": 3, "changed": 5, "added": 2}
+    told = mixed.post("/_sandbox/republish", {"year": 2024, "dataset": name, **changes}).json
     assert (told["dataset"], told["rows"]) == (name, sum(rows_of(name).values()) - 1)
     assert mixed.get(address).status == 404
     assert mixed.get(f"{ITEMS}/{DATASETS[name]}").json["modified"] == told["modified"] == "2026-01-23"

@@ -227,11 +227,7 @@ class IdsTest(TestCase):
     def test_every_hard_row_is_in_two_thousand(self):
         """One of each kind, whatever the company."""
         hard = set(load_json("pools.json")["hard_texts"].values())
-        texts = {
-            "general": "Contextual_Information",
-            "research": "Context_of_Research",
-            "ownership": "Terms_of_Interest",
-        }
+        texts = dict(zip(DATASETS, ("Contextual_Information", "Context_of_Research", "Terms_of_Interest"), strict=True))
         for name, company in product(DATASETS, ("100000000053", "100000000204", "100001451204")):
             rows = made(company, 2_000, name=name)
             with self.subTest(dataset=name, company=company):
