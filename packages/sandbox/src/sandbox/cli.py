@@ -14,10 +14,11 @@ from typing import Any
 import click
 
 from sandbox.cluster import Cluster, ClusterSettings, Instant
-from sandbox.faults import STAGES, literal, parse
+from sandbox.faults import literal, parse
 from sandbox.open_payments.api import Sandbox
 from sandbox.open_payments.datasets import DATASETS
 from sandbox.open_payments.settings import Settings
+from sandbox.open_payments.source import STAGES
 
 _HELP = """Serve a simulated openpaymentsdata.cms.gov on loopback.
 

@@ -1,4 +1,4 @@
-"""Faults by name: which request meets one is decided here, what it does stands in edge.py and body_faults.py."""
+"""Faults by name: which request meets one. What a fault does there is up to the stand-in."""
 
 from __future__ import annotations
 
@@ -10,16 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
 
-# The stage of a request at which each fault can strike. A request that does not get there never meets it.
-_BY_STAGE = {
-    "edge": "http_500 http_502 http_503 http_504 http_429 waf_403 waf_200 slow_start republish",
-    "conditions": "conditions_ignored",
-    "count": "wrong_count",
-    "header": "header_drift",
-    "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad stall reset json_garbage",
-}
 _OPTIONS = ("probability", "count", "match", "after")
-STAGES = {name: stage for stage, names in _BY_STAGE.items() for name in names.split()}
 
 
 @dataclass
@@ -52,7 +43,8 @@ class Fault:
 class Faults:
     """The faults set now. At most one strikes a request: the first in the order of setting."""
 
-    def __init__(self, seed: int, stages: Mapping[str, str] = STAGES) -> None:
+    def __init__(self, seed: int, stages: Mapping[str, str]) -> None:
+        """`stages` gives, by name, the stage of a request at which a fault can strike."""
         self.random = random.Random(f"faults/{seed}")
         self._stages = stages
         self._set: list[Fault] = []

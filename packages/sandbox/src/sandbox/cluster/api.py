@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from sandbox.cluster.kubelet import ENDS, Kubelet
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import ACCOUNTS, CONFIG_MAPS, JOBS, PODS, QUOTAS, SECRETS, Resource, Store, Thing
 from sandbox.cluster.pod import Pod
-from sandbox.cluster.server import STAGES, Api, Handler, Server
+from sandbox.cluster.server import STAGES, Api, Server
 from sandbox.cluster.settings import ClusterSettings
 from sandbox.faults import Faults
 
@@ -38,11 +37,9 @@ class Cluster(AbstractContextManager["Cluster"]):
             self._furnish(namespace)
         handlers = Handlers(self.settings, self._store, controller, self._kubelet)
         self._api = Api(handlers, self._loop, self._faults, self.settings.minor_version)
-        self._server = Server(("127.0.0.1", self.settings.port), Handler)
-        self._server.api = self._api
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="cluster")
-        self._thread.start()
+        self._server = Server(self._api, self.settings.port)
+        self.url = self._server.url
+        self._server.start()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -100,9 +97,7 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     def close(self) -> None:
         """Stop serving, kill every process and wait for it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
         self._loop.stop()
         self._kubelet.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Self
 
 from sandbox.open_payments.server import Server
@@ -25,8 +24,8 @@ class Sandbox:
         self.warm = source.world.warm
         self.republish = source.world.republish  # dataset=, removed=, added=, changed=, keep_old=, imported_share=
         self.finish_import = source.world.finish_import
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="sandbox")
-        self._thread.start()
+        self.close = self._server.close
+        self._server.start()
 
     def __enter__(self) -> Self:
         return self
@@ -38,8 +37,3 @@ class Sandbox:
     def settings(self) -> Settings:
         """The settings in force."""
         return self._source.settings
-
-    def close(self) -> None:
-        """Stop serving and release the port."""
-        self._server.stop()
-        self._thread.join()

@@ -20,6 +20,16 @@ from sandbox.open_payments.reply import Data, End, Reply, body_reply, json_reply
 from sandbox.open_payments.settings import Settings
 from sandbox.open_payments.world import World
 
+# The stage of a request at which each fault can strike. A request that does not get there never meets it.
+_FAULTS = {
+    "edge": "http_500 http_502 http_503 http_504 http_429 waf_403 waf_200 slow_start republish",
+    "conditions": "conditions_ignored",
+    "count": "wrong_count",
+    "header": "header_drift",
+    "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad stall reset json_garbage",
+}
+STAGES = {name: stage for stage, names in _FAULTS.items() for name in names.split()}
+
 
 class Source:
     """The simulated site and its present condition."""
@@ -27,7 +37,7 @@ class Source:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.world = World(settings)
-        self.faults = Faults(settings.seed)
+        self.faults = Faults(settings.seed, STAGES)
         self.ledger = Ledger()
         self._copies: dict[str, tuple[Reply, float, float]] = {}  # the CDN's, by URL: stored at, kept until
         self._datastore = Datastore(self.world)
