@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unittest import TestCase
 
-from sandbox.faults import Faults, Luck, parse
+from sandbox.faults import FaultDraw, Faults, parse
 
 STAGES = {"http_500": "edge", "slow_start": "edge", "short_rows": "body", "stall": "body"}
 
@@ -35,7 +35,7 @@ class ParseTest(TestCase):
 
 class FaultsTest(TestCase):
     def meets(self, faults: Faults, target: str = "/a", stage: str = "edge") -> str | None:
-        fault = Luck(faults, target).meet(stage)
+        fault = FaultDraw(faults, target).take(stage)
         return fault.name if fault else None
 
     def test_a_fault_strikes_only_at_its_stage_and_where_it_matches(self):
@@ -58,7 +58,7 @@ class FaultsTest(TestCase):
     def test_one_that_cannot_apply_takes_no_notice(self):
         faults = Faults(1, STAGES)
         faults.add("short_rows", count=1)
-        self.assertIsNone(Luck(faults, "/a").meet("body", lambda _: False))
+        self.assertIsNone(FaultDraw(faults, "/a").take("body", lambda _: False))
         self.assertEqual((faults.listed()[0]["seen"], faults.listed()[0]["fired"]), (0, 0))
         self.assertEqual(self.meets(faults, stage="body"), "short_rows")
 
@@ -66,9 +66,9 @@ class FaultsTest(TestCase):
         faults = Faults(1, STAGES)
         faults.add("slow_start")
         faults.add("short_rows")
-        luck = Luck(faults, "/a")
-        self.assertIsNotNone(luck.meet("edge"))
-        self.assertIsNone(luck.meet("body"))
+        draw = FaultDraw(faults, "/a")
+        self.assertIsNotNone(draw.take("edge"))
+        self.assertIsNone(draw.take("body"))
 
     def test_what_does_not_exist_is_refused(self):
         for name, options in (("rain", {}), ("stall", {"seconds": 1})):

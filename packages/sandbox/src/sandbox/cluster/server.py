@@ -1,4 +1,4 @@
-"""HTTP/1.1 over threads: a request's way to its handler, the faults that it meets on it, the ledger."""
+"""From a request to its handler, with the faults on the way, and the count of calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.cluster.handlers import Answer, Call, Handlers, answer_json
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import RESOURCES, REVIEWS
 from sandbox.cluster.problems import EXPIRED, Problem, over_quota
-from sandbox.faults import Faults, Luck
+from sandbox.faults import FaultDraw, Faults
 from sandbox.http import Connection, LoopbackServer
 
 _REFUSALS = {
@@ -53,11 +53,11 @@ class Api:
     def _answer(self, call: Call, line: str) -> Answer | None:
         self.calls[call.what] += 1
         name = call.name or call.body.get("metadata", {}).get("name", "")
-        luck = Luck(self._faults, f"{call.what} {line} {name}")
-        fault = luck.meet("edge", lambda fault: fault.name != "quota_403" or call.what == "create jobs")
+        draw = FaultDraw(self._faults, f"{call.what} {line} {name}")
+        fault = draw.take("edge", lambda fault: fault.name != "quota_403" or call.what == "create jobs")
         if fault is None:
             answer = self._handlers.answer(call)
-            return None if luck.meet("answer") else answer
+            return None if draw.take("answer") else answer
         if fault.name == "quota_403":
             raise over_quota(f'jobs.batch "{name}"', "count/jobs.batch", 10, 10)
         if fault.name in _REFUSALS:
@@ -67,7 +67,7 @@ class Api:
 
 
 def _call(method: str, target: str, body: bytes) -> Call:
-    """What a request asks for; Problem if that is nothing that is here."""
+    """The call that a request makes; Problem if there is no such resource."""
     address = urlsplit(target)
     found = _PATH.fullmatch(address.path)
     group, namespace, plural, name, sub = found.groups(default="") if found else [""] * 5

@@ -10,7 +10,7 @@ from sandbox.open_payments.source import Source
 
 
 class Sandbox:
-    """A source that listens from its making until `close`, or for the length of a `with` block."""
+    """A source that listens from its construction until `close`, or for the length of a `with` block."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._source = source = Source(settings or Settings())

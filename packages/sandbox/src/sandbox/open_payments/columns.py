@@ -1,4 +1,4 @@
-"""The columns of the tables and their two names: the file's title and the database's machine name."""
+"""The columns of the tables, each with two names: the file's title and the database's machine name."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from sandbox.open_payments.columns import load_json, load_text
 from sandbox.open_payments.datasets import Dataset, dataset_of
 from sandbox.open_payments.settings import Settings
 
-# With 2,530 domestic payers the list has the real "about 3,000" entries; below are those it lacks.
+# With 2,530 domestic payers the list has the real "about 3,000" entries; the unlisted ones are not among them.
 _FOREIGN = [str(100_000_000_411 + 3_061 * number) for number in range(470)]
 _UNLISTED = [str(100_000_000_412 + 288_007 * number) for number in range(5)]
 _FOREIGN_PAYING = 180
@@ -83,7 +83,7 @@ def _general(year: int) -> tuple[dict[str, int], dict[str, int]]:
 def _real_rows(dataset: Dataset, year: int) -> dict[str, int]:
     """Rows of every payer: General's as they are, the others' as a total spread over some of General's payers.
 
-    Who pays much in General Payments pays much here, on average; a few pay nothing there.
+    On average, a payer with many General Payments has many here; a few have none there.
     """
     domestic, extra = _general(year)
     general = domestic | extra

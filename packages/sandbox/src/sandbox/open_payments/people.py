@@ -27,7 +27,7 @@ _ODD: list[dict[int, str]] = [
     {21: "Doctor of Dentistry", 27: "Dental Providers|Dentist"},
     {10: "O'Neil-Ångström"},
 ]
-EMPTY = ("",) * 17  # types, specialties and licences of who has none
+EMPTY = ("",) * 17  # types, specialties and licences, where there are none
 
 
 class People(NamedTuple):
@@ -62,7 +62,7 @@ def _person(rng: random.Random, pools: Any, number: int) -> list[Values]:
     middle = sometimes(rng, pools["middle_names"], "Covered_Recipient_Middle_Name")
     names = (middle, last, sometimes(rng, pools["suffixes"], "Covered_Recipient_Name_Suffix"))
     states, licences = [state for _, state, _ in pools["cities"]], [city[1]]
-    for place in range(2, 6):  # who lacks one licence lacks those after it
+    for place in range(2, 6):  # a person without one licence has none of the later ones
         column = f"Covered_Recipient_License_State_code{place}"
         licences.append(sometimes(rng, states, column) if licences[-1] else "")
     kinds, weights = zip(*group["types"], strict=True)
@@ -74,7 +74,7 @@ def _person(rng: random.Random, pools: Any, number: int) -> list[Values]:
 
 @lru_cache(maxsize=4)
 def people(seed: int) -> People:
-    """Everybody in the world of a seed."""
+    """All persons and hospitals of a seed."""
     pools, rng = load_json("pools.json"), random.Random(f"people/{seed}")
     hospitals = []
     for known in (pools["hospitals"] * 2)[: _HOSPITALS + 1]:

@@ -16,7 +16,7 @@ from typing import Any
 from sandbox.open_payments.columns import load_json
 from sandbox.open_payments.slices import Block, Values
 
-# One row in so many is hard to read. Each list of hard rows fits into 2,000 rows, so that a slice of that size
+# One row in so many is hard to parse. Each list of hard rows fits into 2,000 rows, so that a slice of that size
 # holds one of each; in the real file such rows are rarer by three orders of magnitude.
 HARD_TEXT_EVERY, HARD_RECIPIENT_EVERY, HARD_DATE_EVERY = 127, 211, 1_500
 

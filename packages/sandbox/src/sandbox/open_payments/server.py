@@ -7,7 +7,7 @@ import struct
 import threading
 from typing import Any, cast
 
-from sandbox.faults import Luck
+from sandbox.faults import FaultDraw
 from sandbox.http import Connection, LoopbackServer
 from sandbox.open_payments.control import control
 from sandbox.open_payments.ledger import Entry
@@ -58,10 +58,10 @@ class Handler(Connection):
             self._send(json_reply(data, status), Entry(ended=0.0), [])
             return
         entry = source.ledger.begin(self.command, self.path, self.headers.get("User-Agent", ""))
-        luck = Luck(source.faults, self.path)
+        draw = FaultDraw(source.faults, self.path)
         try:
-            reply = source.answer(self.command, self.path, entry.user_agent, luck)
-            entry.note(reply, luck.fault)
+            reply = source.answer(self.command, self.path, entry.user_agent, draw)
+            entry.note(reply, draw.fault)
             if self._server.bucket.rate != settings.bytes_per_second:
                 self._server.bucket = Bucket(settings.bytes_per_second)
             self._send(reply, entry, [self._server.bucket, Bucket(settings.bytes_per_second_per_stream)])

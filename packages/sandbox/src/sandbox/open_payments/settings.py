@@ -1,4 +1,4 @@
-"""Every knob of the simulator, with its unit and what it stands for."""
+"""Every setting of the simulator, with its unit and meaning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.open_payments.csv_dialect import Dialect
 
 @dataclass(frozen=True)
 class Settings:
-    """A world, how it is served, and how badly."""
+    """A world, its interface, and its load."""
 
     # The world. Fixed once a sandbox runs.
     years: tuple[int, ...] = (2024,)
@@ -49,7 +49,7 @@ class Settings:
 
     @property
     def restricted(self) -> bool:
-        """Is the world smaller than the real list of companies?"""
+        """Whether the world is smaller than the real list of companies."""
         return any(chosen is not None for chosen in (self.first_companies, self.companies, self.company_rows))
 
     def switched(self, changes: Mapping[str, Any]) -> Settings:

@@ -1,4 +1,4 @@
-"""The source's state: payers, releases and tables, made when first asked for."""
+"""The source's state: payers, releases and tables, made at the first request."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from sandbox.open_payments.tables import Table, release_table, small_table
 
 COMPANY_LIST = "1cf0c6c0-c377-466e-b78f-037b442559f8"
 SUMMARY = "d5762bed-26ca-4035-91c9-9d67297dc77c"
-# A payer of its own, in no company's list and in no count, for a row that does not belong.
-STRANGER = "100009999999"
-_A_STRANGE_ROW = Edit(0, 0, 0, range(1, 2))
+# The payer of the row that the fault foreign_row inserts: in no list and in no count.
+FOREIGN_PAYER = "100009999999"
+_FOREIGN_ROW = Edit(0, 0, 0, range(1, 2))
 
 
 class World:
@@ -51,7 +51,7 @@ class World:
         dataset, year = release.dataset, release.year
         key, made_for = (dataset.name, year, release.number, company), (dataset, self.settings.seed, year, company)
         if key not in self._slices:
-            edit, before = release.edits.get(company, _A_STRANGE_ROW), nothing(dataset)
+            edit, before = release.edits.get(company, _FOREIGN_ROW), nothing(dataset)
             if edit.release:
                 before = self._made(self._releases[dataset.name, year][edit.release - 1], company)[1]
             codes = published(*made_for, before, edit)
@@ -62,17 +62,17 @@ class World:
         self._slices.move_to_end(key)
         return self._slices[key]
 
-    def warm(self, dataset: str = "general") -> None:
-        """Make every row of a dataset's current releases and render it."""
+    def warm(self, dataset: str | None = None) -> None:
+        """Make and render every row of a dataset's current releases, by default of the first in the settings."""
         for year in self.settings.years:
-            release = self._history(dataset, year)[-1]
+            release = self._history(dataset or self.settings.datasets[0], year)[-1]
             for company in release.visible:
                 self.read(release, company).body(self.settings.dialect)
 
     # Publications.
 
     def _history(self, dataset: str, year: int) -> list[Release]:
-        """The releases of a dataset and year; ValueError if this world lacks it."""
+        """The releases of a dataset and year; ValueError if this world has none."""
         if (dataset, year) not in self._releases:
             raise ValueError(f"there is no {dataset} of {year} here; there are: {sorted(self._releases)}")
         return self._releases[dataset, year]
@@ -95,7 +95,7 @@ class World:
         return release.summary
 
     def _rows(self, dataset: str, year: int) -> Mapping[str, int]:
-        """Rows by payer in the current release; none of a dataset that this world lacks."""
+        """Rows by payer in the current release; none of a dataset that is not in this world."""
         history = self._releases.get((dataset, year))
         return history[-1].rows if history else {}
 
@@ -149,7 +149,7 @@ class World:
         return rows
 
     def transactions(self, company: str) -> Mapping[int, int] | None:
-        """General rows per year with any, for the company endpoint; None if the list lacks the company."""
+        """General rows per year with any, for the company endpoint; None if the company is not listed."""
         if company not in self.directory.listed:
             return None
         counts = {year: self._rows("general", year).get(company, 0) for year in self.settings.years}
