@@ -71,7 +71,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _until_stopped(parent: int | None) -> Iterator[ExitStack]:
-    """After the block wait for SIGTERM, SIGINT or the parent's end, then close the stack; a ValueError is a usage error."""
+    """Wait after the block for SIGTERM, SIGINT or the parent's end, then close the stack. ValueError: usage error."""
     stop = threading.Event()  # handlers are set before anybody can know of this process
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
