@@ -4,7 +4,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipeline.fan_out.facts import FanOutPlan, Unit
+from data_pipeline.fan_out.documents import FanOutPlan, Unit
 from data_pipeline.fan_out.shapes import (
     AS_FAST,
     POD_START_SECONDS,
@@ -18,7 +18,7 @@ from data_pipeline.fan_out.shapes import (
     predict,
     units_of,
 )
-from data_pipeline.open_payments.facts import PlannedCompany
+from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from data_pipeline.open_payments.windows import ROWS_PER_WINDOW
 from packages.data_pipeline.tests.unit.fakes import a_release
 
@@ -131,9 +131,9 @@ class APackedPlan(unittest.TestCase):
         self.assertEqual(len(a_packed(some[:2], 50).bins), 2)
 
     def test_spreads_a_large_slice_over_pods(self):
-        plan = a_packed(units([30 * ROWS_PER_WINDOW]), 16, 2)
+        plan = a_packed(units([1_720_871]), 16, 2)
 
-        self.assertEqual([len(bin_) for bin_ in plan.bins], [15, 15])
+        self.assertEqual([len(bin_) for bin_ in plan.bins], [12, 12])
 
 
 class APlanPerCompany(unittest.TestCase):

@@ -1,0 +1,216 @@
+"""Checks that a fan-out can work on a cluster.
+
+The last checks run in a pod: only a node knows whether it can pull the image, and only a pod sees
+lake and source as the workers do.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from data_pipeline.doctor.checks import (
+    Check,
+    CheckFailedError,
+    CheckSkippedError,
+    Finding,
+    outcome_of,
+    require,
+    run_checks,
+    summary_of,
+)
+from data_pipeline.fan_out import specs
+from etl_core.errors import PermanentError
+from etl_core.kube.diagnosis import explain_job, phase_of_job
+from etl_core.kube.jobs import JobSpec, job_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from data_pipeline.fan_out.specs import PodOptions
+    from etl_core.kube.client import Cluster
+
+OLDEST = (1, 31)  # podFailurePolicy for everybody; packed runs need what became stable with 1.33
+# Verb, group and resource of everything a submitter does.
+RIGHTS = (
+    ("create", "batch", "jobs"),
+    ("get", "batch", "jobs"),
+    ("list", "batch", "jobs"),
+    ("delete", "batch", "jobs"),
+    ("deletecollection", "batch", "jobs"),
+    ("list", "", "pods"),
+    ("deletecollection", "", "pods"),
+    ("get", "", "pods/log"),
+    ("list", "", "events"),
+)
+POLLS, POLL_SECONDS = 90, 2.0
+LABEL = {"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/component": "doctor"}
+
+# fmt: off
+CLUSTER_CHECKS: tuple[Check, ...] = (
+    Check("reachable", "Does the API server answer, and is it new enough?",
+          "Set KUBECONFIG to a reachable cluster of Kubernetes 1.31 or newer; packed runs need 1.33."),
+    Check("allowed", "Has this user the rights that a fan-out needs?",
+          "Bind the role of k8s/base to this user or service account."),
+    Check("quota", "Has the namespace's quota room for one more Job and its pod?",
+          "Raise the quota, wait, or lower --max-in-flight.", required=False),
+    Check("dry_run", "Does the API server accept a Job of the fan-out (dry run)?",
+          "An admission policy or an old server refuses it: see its message."),
+    Check("image", "Does a pod start with the image?",
+          "See the message: correct --image or --service-account, or give the nodes access to the registry."),
+    Check("workers_lake", "Does a worker's lake pass its checks?",
+          "Give the workers its address and rights: --env LAKE_URL=…, --env-from, their service account."),
+    Check("workers_source", "Does the source answer a worker?",
+          "Let pods reach it (NetworkPolicy, proxy), or set --env OPEN_PAYMENTS_URL=….", required=False),
+)
+# fmt: on
+
+
+def examine(
+    cluster: Cluster, options: PodOptions, *, sleep: Callable[[float], None], say: Callable[[str], None]
+) -> tuple[dict[str, Any], int]:
+    """Run the checks, calling ``say`` with each finding; the fact and the exit code."""
+    name = f"op-doctor-{uuid.uuid4().hex[:10]}"
+    findings = ClusterDoctor(cluster, options, name=name, sleep=sleep).examine(say)
+    status, code = outcome_of(findings)
+    return {"status": status, "cluster_checks": summary_of(findings), "cluster": cluster.url}, code
+
+
+class ClusterDoctor:
+    """One method per check, named by its id: returns what it found, or raises."""
+
+    def __init__(self, cluster: Cluster, options: PodOptions, *, name: str, sleep: Callable[[float], None]) -> None:
+        self._cluster = cluster
+        self._options = options
+        self._name = name
+        self._sleep = sleep
+        self._pod: dict[str, Any] | None = None
+        self._fact: dict[str, Any] = {}
+        self._created = False
+
+    def examine(self, say: Callable[[str], None]) -> list[Finding]:
+        """Run all checks; one Job with one pod is created and deleted again."""
+        try:
+            return run_checks(CLUSTER_CHECKS, self, say)
+        finally:
+            if self._created:
+                self._cluster.delete_job(self._name)
+
+    def reachable(self) -> str:
+        said = self._cluster.ask("GET", "/version")
+        version = (int(str(said.get("major", 0))), int(str(said.get("minor", "0")).rstrip("+")))
+        words = f"{self._cluster.url} is Kubernetes {version[0]}.{version[1]}, namespace {self._cluster.namespace}."
+        return require(version >= OLDEST, found=words, otherwise=f"{words[:-1]}; 1.31 is the oldest supported.")
+
+    def allowed(self) -> str:
+        missing = [f"{verb} {resource}" for verb, group, resource in RIGHTS if not self._may(verb, group, resource)]
+        return require(
+            not missing, found=f"all {len(RIGHTS)} rights are there.", otherwise=f"not allowed: {', '.join(missing)}."
+        )
+
+    def quota(self) -> str:
+        try:
+            found = self._cluster.ask("GET", f"/api/v1/namespaces/{self._cluster.namespace}/resourcequotas")
+        except PermanentError as error:
+            raise CheckSkippedError(f"no right to read quotas: {error}") from error
+        full: list[str] = []
+        room: list[str] = []
+        for quota in found.get("items", []):
+            status = quota.get("status", {})
+            for what in ("count/jobs.batch", "pods"):
+                hard = status.get("hard", {}).get(what)
+                if hard is not None:
+                    left = int(hard) - int(status.get("used", {}).get(what, 0))
+                    (room if left > 0 else full).append(f"{left} more {what}")
+        return require(
+            not full, found=f"{', '.join(room) or 'no quota on Jobs or pods'}.", otherwise=f"{', '.join(full)}."
+        )
+
+    def dry_run(self) -> str:
+        self._cluster.create_job(self._body(), dry_run=True)
+        return "accepted."
+
+    def image(self) -> str:
+        self._created = self._cluster.create_job(self._body())
+        for number in range(POLLS):
+            self._pod = next(iter(self._cluster.pods(f"batch.kubernetes.io/job-name={self._name}")), self._pod or {})
+            job = self._cluster.job(self._name) or {}
+            # The pod may appear a moment later; only events explain a pod that was refused.
+            events = self._cluster.events(self._name) if number and not self._pod else []
+            why = explain_job(job, [self._pod] if self._pod else [], events)
+            if not why.started and not why.temporary:
+                raise CheckFailedError(why.detail)
+            if phase_of_job(job) in ("succeeded", "failed"):
+                break
+            self._sleep(POLL_SECONDS)
+        else:
+            raise CheckFailedError(f"no pod of it ended within {POLLS * POLL_SECONDS:.0f} s. {why}")
+        if not self._pod:
+            raise CheckFailedError(str(why))
+        self._fact = self._fact_of(str(self._pod["metadata"]["name"]))
+        return f"{self._options.image} ran."
+
+    def workers_lake(self) -> str:
+        return self._as_workers_see("lake_checks")
+
+    def workers_source(self) -> str:
+        return self._as_workers_see("source_checks")
+
+    def _as_workers_see(self, what: str) -> str:
+        if not self._fact:
+            raise CheckSkippedError("no pod ran.")
+        found = self._fact.get(what)
+        if not isinstance(found, dict):
+            raise CheckFailedError(f"the pod's doctor ended with: {str(self._fact.get('message', self._fact))[:300]}.")
+        if found.get("no_answer"):
+            raise CheckFailedError(f"no answer to {', '.join(found['no_answer'])}.")
+        return require(
+            not found.get("failed"),
+            found=f"{found.get('passed')} checks passed.",
+            otherwise=f"failed: {', '.join(found['failed'])}.",
+        )
+
+    def _fact_of(self, pod: str) -> dict[str, Any]:
+        """The JSON object that the pod's ``doctor`` ended with."""
+        for line in reversed(self._cluster.log(pod).splitlines()):
+            try:
+                fact = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(fact, dict) and fact.get("job") == "doctor" and "lake" in fact:
+                return fact
+        raise CheckFailedError(f"pod {pod} started and printed no fact; is {self._options.image} this tool's image?")
+
+    def _may(self, verb: str, group: str, resource: str) -> bool:
+        name, _, sub = resource.partition("/")
+        asked = {"namespace": self._cluster.namespace, "verb": verb, "group": group, "resource": name}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked | ({"subresource": sub} if sub else {})},
+        }
+        said = self._cluster.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        return bool(said.get("status", {}).get("allowed"))
+
+    def _body(self) -> dict[str, Any]:
+        options = self._options
+        return job_body(
+            JobSpec(
+                name=self._name,
+                identity={"doctor": self._name},
+                image=options.image,
+                image_pull_policy=options.image_pull_policy,
+                args=("doctor",),
+                service_account=options.service_account,
+                env={"LOG_FORMAT": "json", **options.env},
+                env_from=options.env_from,
+                labels={**LABEL, specs.UNIT: "doctor"},
+                tries=0,
+                cpu=options.cpu,
+                memory=options.memory,
+                try_seconds=600,
+                keep_seconds=600,
+                queue=options.queue,
+            )
+        )
