@@ -256,7 +256,7 @@ class CloseLarge(SlicesCase):
         del self.site.tables[self.table.dataset_id]
 
         for ask in (lambda: self.close(parts), lambda: self.opened(60_001), lambda: self.opened(None)):
-            with self.subTest(), self.assertRaisesRegex(ReleaseGoneError, "CMS has republished. Run the same command again"):
+            with self.subTest(), self.assertRaisesRegex(ReleaseGoneError, "CMS has republished. Run the same command"):
                 ask()
 
     def test_without_grouped_counts_a_slice_is_closed_by_window_counts(self):

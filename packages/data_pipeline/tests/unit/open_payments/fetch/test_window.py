@@ -486,7 +486,7 @@ class AReleaseThatIsGone(DownloadCase):
             with self.subTest(kind=kind):
                 self.setUp()
                 self.site.fault(kind, says(404, "distribution not found"), NEVER)
-                with self.assertRaisesRegex(ReleaseGoneError, "CMS has republished. Run the same command again") as caught:
+                with self.assertRaisesRegex(ReleaseGoneError, "CMS has republished. Run the same command") as caught:
                     self.prove()
                 self.assertIsInstance(caught.exception, TemporaryError)
                 self.assertFalse(caught.exception.worth_waiting)
