@@ -40,7 +40,7 @@ class DriftedError(PermanentError):
 class ReleaseGoneError(TemporaryError):
     """The table answers 404: CMS has republished since the run began. The next run resolves the new release."""
 
-    worth_waiting = False
+    retryable = False
 
 
 @dataclass

@@ -30,7 +30,7 @@ from data_pipeline.open_payments.ledger.documents import Attempt, Audit
 from data_pipeline.open_payments.source import query
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from etl_core.errors import ConflictError, PermanentError, TemporaryError
-from etl_core.files import explained
+from etl_core.files import translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +149,7 @@ class WindowFetcher:
             expected = self._count(task) if task.expected is None else task.expected
             start = _AttemptStart(at, clock, requests, expected, by_pages)
             with translate_release_gone():
-                url, summary = self._fetch(task, start, path, shown, past_caches=attempt > 1)
+                url, summary = self._fetch(task, start, path, shown, bypass_cache=attempt > 1)
             count_after = self._count_after(task, summary) if task.window.is_whole_slice else None
             return self._publish(task, path, url, summary, count_after, start)
         except BaseException as error:
@@ -163,14 +163,14 @@ class WindowFetcher:
             path.unlink(missing_ok=True)
 
     def _fetch(
-        self, task: WindowTask, start: _AttemptStart, path: Path, shown: AttemptProgress, *, past_caches: bool
+        self, task: WindowTask, start: _AttemptStart, path: Path, shown: AttemptProgress, *, bypass_cache: bool
     ) -> tuple[str, Summary]:
         """Write the answer to ``path``; returns its URL and what one pass over the bytes found."""
         reader, expected = RecordReader(task.layout), start.expected
         write = self._pages.write if start.by_pages else partial(write_answer, self._source)
         try:
-            with explained(f"write {path}"), path.open("wb") as stream:
-                url = write(task, expected, AnswerSink(stream, reader, shown), past_caches=past_caches)
+            with translate_os_errors(f"write {path}"), path.open("wb") as stream:
+                url = write(task, expected, AnswerSink(stream, reader, shown), bypass_cache=bypass_cache)
             if reader.records > expected:
                 raise RecordError("rows_extra", f"more than {reader.records - 1} records, the source counts {expected}")
             summary = reader.finish()
