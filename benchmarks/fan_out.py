@@ -24,6 +24,7 @@ from benchmarks.download import YEAR, requests_made
 from benchmarks.measure import BIN, asked, sandbox
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.shapes import Rates, predict, units_of
+from data_pipeline.open_payments.datasets import GENERAL
 from data_pipeline.open_payments.ledger.documents import PlannedCompany, Release, SliceAudit
 from sandbox import Settings
 from sandbox.cluster import Cluster, ClusterSettings, Instant
@@ -37,7 +38,7 @@ UNITS = (2_000, 10_000)
 IMAGE = "etl-data-pipeline"
 ACCOUNTS = ("data-pipeline-worker",)
 # The ceiling lifted: 50 streams of 1,000 rows a second (572 bytes each), pods that take 15 s to start.
-LIFTED = Rates(bytes_per_second=572_000, seconds_per_request=0.5, pod_start_seconds=15.0)
+LIFTED = Rates(GENERAL.bytes_per_row, bytes_per_second=572_000, seconds_per_request=0.5, pod_start_seconds=15.0)
 MANY = 50
 
 
@@ -157,7 +158,7 @@ def under_a_ceiling(folder: Path) -> list[dict[str, object]]:
 
 def with_the_ceiling_lifted(sizes: dict[str, int]) -> list[dict[str, object]]:
     """What the ways take with 50 streams, by the planner's own prediction."""
-    units = units_of([PlannedCompany(company_id=one, rows=count) for one, count in sizes.items()])
+    units = units_of(GENERAL, [PlannedCompany(company_id=one, rows=count) for one, count in sizes.items()])
     ways = {one.way: one for one in predict(units, ceiling=MANY, max_in_flight=MANY, pods=None, rates=LIFTED)}
     by_id: dict[str, float] = {}
     for unit in sorted(units, key=lambda unit: (len(unit.company_id), unit.company_id)):

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from data_pipeline.open_payments.datasets import DATASETS, GENERAL
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.open_payments.source.totals import Route, TotalsChoice
 
-DATASETS = ("general-payments",)
 SETTINGS = ("run_id", "lake_url", "source_max_streams")
 SELECTION = ("dataset", "year", "company_id", "max_files", "slice_of")
 TOTALS = ("totals_from", "rescrape_totals", "add_year")
@@ -58,7 +59,7 @@ def job(*options: Callable[[Any], Any]) -> Callable[[Callable[..., int]], click.
         def in_context(**given: Any) -> int:  # noqa: ANN401 - click's
             from data_pipeline.wiring import job_context
 
-            if "dataset" in given:
+            if "dataset" in given and "year" in given:
                 given["selection"] = selection_of(**_taken(given, SELECTION))
             if "totals_from" in given:
                 given["totals"] = _totals_choice(**_taken(given, TOTALS))
@@ -103,8 +104,8 @@ def _slice(_context: click.Context, _parameter: click.Parameter, value: str | No
 
 dataset = click.option(
     "--dataset",
-    type=click.Choice(DATASETS),
-    default=DATASETS[0],
+    type=click.Choice(tuple(DATASETS)),
+    default=GENERAL.name,
     show_default=True,
     help="Dataset of the family.",
 )

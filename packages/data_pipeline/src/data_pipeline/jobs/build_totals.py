@@ -11,26 +11,30 @@ from typing import TYPE_CHECKING, Any
 from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
+    from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.open_payments.source.totals import TotalsChoice
     from data_pipeline.wiring import Context
 
 
-@options.job(options.year, options.totals, options.run_id, options.lake, options.streams)
-def command(context: Context, year: int, totals: TotalsChoice) -> int:
-    context.emit(**build(context, year, totals))
+@options.job(options.dataset, options.year, options.totals, options.run_id, options.lake, options.streams)
+def command(context: Context, selection: Selection, totals: TotalsChoice) -> int:
+    context.emit(**build(context, selection, totals))
     return 0
 
 
-def build(context: Context, year: int, choice: TotalsChoice) -> dict[str, Any]:
+def build(context: Context, selection: Selection, choice: TotalsChoice) -> dict[str, Any]:
     """Make sure of the totals of a year; gives the fact of the job."""
-    resolved = context.pipeline.catalogue.resolve(year)
+    from data_pipeline.open_payments.datasets import dataset_named
+
+    resolved = context.pipeline.catalogue.resolve(dataset_named(selection.dataset), selection.year)
     found = context.pipeline.totals.ensure(resolved, choice)
     if found.how != "cached":
         context.begin()
     counted = [rows for rows in found.rows.values() if rows is not None]
     return {
         "status": found.how,
-        "year": year,
+        "dataset": selection.dataset,
+        "year": selection.year,
         "release": resolved.release.name,
         "counted_by": found.route,
         "companies": len(found.rows),

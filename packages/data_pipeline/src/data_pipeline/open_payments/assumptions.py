@@ -5,7 +5,7 @@ contradicts one, the slice is not proved. What of a run covers which (``download
 
 =============================================  =========================================================
 catalogue, script, dataset_resolves            ``Catalogue.resolve`` and ``runs.must_be_provable``
-summary_agrees                                 ``witness.must_not_contradict``, before anything is planned
+summary_agrees                                 ``reference_count.require_full_import``, before anything is planned
 rows_500_answered, grouped_counts(_sum)        ``TotalsBuilder``: the sum must be the table's own count
 date_ranges_as_text, window_counts_tile        ``Slices._cut`` and ``close``: the windows sum to the slice; ``foreign``
 conditions_honoured, unknown_parameters        ``foreign`` and ``rows_extra``: every record is of payer and window
@@ -27,9 +27,9 @@ from data_pipeline.doctor.checks import Assumption
 # In the order in which they are asked: what is cheap first, what others need before them.
 # fmt: off
 OF_SOURCE: tuple[Assumption, ...] = (
-    Assumption("catalogue", "Does the catalogue list years of General Payments?",
+    Assumption("catalogue", "Does the catalogue list years of the dataset?",
                "Runs ask the site's script in its place; if that fails as well, report it.", required=False),
-    Assumption("script", "Does the site's script name the dataset of each year?",
+    Assumption("script", "Does the site's script name the table of each year?",
                "There is no second route to a year; nothing to do while the catalogue answers.", required=False),
     Assumption("dataset_resolves", "Does the year's dataset answer its distribution id, count and columns?",
                "No run can begin. Is the year published? Check OPEN_PAYMENTS_URL, then report it."),

@@ -11,6 +11,7 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.cli import status_of
+from data_pipeline.open_payments.datasets import GENERAL
 from data_pipeline.open_payments.ledger import plans as runs
 from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
 from data_pipeline.open_payments.source.catalogue import Catalogue
@@ -125,7 +126,7 @@ class ResolveIds(CommandCase):
         self.addCleanup(world.close)
         world.site.publish(2024)
         world.site.publish(2023)
-        Catalogue(world.source, self.store, Context.now).resolve_all()
+        Catalogue(world.source, self.store, Context.now).resolve_all(GENERAL)
 
         for words, years in [([], ["2023", "2024"]), (["--year", "2024"], ["2024"]),
                              (["--year", "2024", "--year", "2023"], ["2023", "2024"])]:  # fmt: skip

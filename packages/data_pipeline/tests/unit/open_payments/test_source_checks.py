@@ -11,7 +11,7 @@ from typing import Any
 from data_pipeline.doctor.checks import status_of
 from data_pipeline.doctor.lake import OF_LAKE, LakeDoctor
 from data_pipeline.open_payments.assumptions import OF_SOURCE
-from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID
+from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP
 from data_pipeline.open_payments.source_checks import SourceDoctor, examine, questions
 from etl_core.errors import AccessError, UnavailableError, UsageError
 from etl_core.lake import Body, ObjectInfo, ObjectStore, PutResult, content_of
@@ -19,8 +19,10 @@ from etl_core.lake.directory import DirectoryStore
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
+    DATE_OF_PAYMENT,
     NEVER,
     OTHER,
+    PAYER_ID,
     START,
     Asked,
     Change,
@@ -97,11 +99,15 @@ class SourceCase(WorldCase):
         """Change the downloads of a kind, beside all that others change."""
         self.downloads.append((which, change))
 
+    dataset = GENERAL
+
     def examine(self, year: int | None = None) -> tuple[dict[str, Any], int]:
         cached = with_headers(Cache_Control="max-age=3600, public")
         self.site.fault("download", self._changed(cached), NEVER, when=self._seen)
         self.said: list[str] = []
-        return examine(self.store, self.world.source, year, of_lake=False, now=self.world.now, say=self.said.append)
+        return examine(
+            self.store, self.world.source, self.dataset, year, of_lake=False, now=self.world.now, say=self.said.append
+        )
 
     def _seen(self, asked: Asked) -> bool:
         self.last = asked
@@ -121,6 +127,25 @@ class SourceCase(WorldCase):
         fact, _ = self.examine()
         self.assertEqual(fact["of_source"]["no_answer"], [])
         return set(fact["of_source"]["not_held"])
+
+
+class WithoutDate(SourceCase):
+    """A dataset that is never cut, and that the script does not name."""
+
+    dataset = OWNERSHIP
+
+    def test_is_asked_for_nothing_that_it_does_not_have(self):
+        self.site.publish(2024, [row[:2] + row[3:] for row in ROWS], dataset=OWNERSHIP)
+        self.site.summarise("Trans_Invested", y2024=len(ROWS))
+
+        fact, status = self.examine()
+
+        self.assertEqual((status, fact["dataset"], fact["year"]), (0, "ownership-payments", 2024))
+        self.assertLessEqual(
+            {"script", "date_ranges_as_text", "window_counts_tile"}, set(fact["of_source"]["not_asked"])
+        )
+        self.assertEqual(fact["of_source"]["not_held"], [])
+        self.assertNotIn("script", self.site.kinds())
 
 
 class TheSource(SourceCase):
@@ -181,7 +206,7 @@ class TheSource(SourceCase):
         self.assertEqual(self.examine()[0]["year"], 2024)
 
     def test_has_no_such_year(self):
-        with self.assertRaisesRegex(UsageError, "no program year 1999; it has 2024"):
+        with self.assertRaisesRegex(UsageError, "no program year 1999 of general-payments; it has 2024"):
             self.examine(1999)
 
 
@@ -349,7 +374,9 @@ class AReport(SourceCase):
                 raise AccessError("the disk is full.")
 
         said: list[str] = []
-        fact, status = examine(Full(), self.world.source, None, of_lake=False, now=self.world.now, say=said.append)
+        fact, status = examine(
+            Full(), self.world.source, GENERAL, None, of_lake=False, now=self.world.now, say=said.append
+        )
         self.assertEqual((status, fact["report"]), (0, ""))
         self.assertEqual(said[-1], "the report of the source could not be kept: the disk is full.")
         self.assertEqual(len(said), len(OF_SOURCE) + 1)
@@ -494,6 +521,9 @@ class TheLake(unittest.TestCase):
         self.addCleanup(world.close)
         world.site.publish(2024, ROWS)
         said: list[str] = []
-        fact, status = examine(world.store, world.source, None, of_lake=True, now=now, say=said.append)
+        fact, status = examine(world.store, world.source, GENERAL, None, of_lake=True, now=now, say=said.append)
         self.assertEqual((status, fact["of_lake"]["held"], len(said)), (0, 7, len(OF_LAKE) + len(OF_SOURCE)))
-        self.assertEqual(SourceDoctor(world.source, 2024).about, {"year": 2024, "distribution_id": None})
+        self.assertEqual(
+            SourceDoctor(world.source, GENERAL, 2024).about,
+            {"dataset": "general-payments", "year": 2024, "distribution_id": None},
+        )

@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import structlog
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger import manifest as manifests
 from data_pipeline.open_payments.ledger.audits import READERS, Audits, read_attempts
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan, PlannedCompany
-from data_pipeline.open_payments.ledger.selection import Witness, describe
-from data_pipeline.open_payments.schema import (
-    DATE_OF_PAYMENT,
-    GENERAL_PAYMENTS,
-    PAYER_ID,
-    RECORD_ID,
-    Columns,
-    drift_from,
-)
+from data_pipeline.open_payments.ledger.selection import describe
+from data_pipeline.open_payments.schema import Columns, drift_from
 from etl_core.documents import read
 from etl_core.errors import ConflictError, DataError, NotFoundError, TemporaryError
 from etl_core.lake import put_or_agree
@@ -77,8 +71,8 @@ def find_run(
     return (newest, manifest) if manifest is None or is_done else None
 
 
-def last_count(store: ObjectStore, release: Release) -> Witness | None:
-    """Rows of the year as the newest committed run of another release of it knew them."""
+def last_of_another_release(store: ObjectStore, release: Release) -> Manifest | None:
+    """The newest committed run of another release of the same dataset and year."""
     others = [
         one
         for one in committed(store)
@@ -87,10 +81,7 @@ def last_count(store: ObjectStore, release: Release) -> Witness | None:
         and (one.dataset, one.year) == (release.dataset, release.year)
         and one.release.distribution_id != release.distribution_id
     ]
-    if not others:
-        return None
-    newest = others[-1]
-    return Witness(newest.closure.source_rows, f"run {newest.run_id} of the release {newest.release.name}")
+    return others[-1] if others else None
 
 
 def committed(store: ObjectStore) -> list[Manifest]:
@@ -152,20 +143,20 @@ def must_be_current(plan: Plan, release: Release) -> None:
     if plan.release.distribution_id != release.distribution_id:
         raise TemporaryError(
             f"run {plan.run_id} is of release {plan.release.name}, the source has published {release.name} since.",
-            advice=f"Run the pipeline anew: data-pipeline run run_pipeline -- --year {release.year}",
+            advice="Run the pipeline anew: data-pipeline run run_pipeline -- "
+            f"--dataset {release.dataset} --year {release.year}",
         )
 
 
 def must_be_provable(release: Release, columns: Columns) -> None:
     """Raise ``DataError`` if the table lacks a column that the proof needs."""
-    missing = {PAYER_ID, DATE_OF_PAYMENT, RECORD_ID} - set(columns.titles)
-    if missing:
-        raise DataError(f"the table of {release.name} lacks {', '.join(sorted(missing))}, so nothing can be proved.")
+    if columns.missing:
+        raise DataError(f"the table of {release.name} lacks {', '.join(columns.missing)}, so nothing can be proved.")
 
 
 def write_schema(store: ObjectStore, release: Release, columns: Columns) -> None:
     """Keep the columns of a release; say where they drifted from those known."""
-    drift = drift_from(GENERAL_PAYMENTS, columns.titles)
+    drift = drift_from(columns.dataset.header, columns.titles)
     if drift:
         _log.warning(
             "the columns are not those known",
@@ -232,11 +223,12 @@ def read_schema(store: ObjectStore, release: Release) -> Columns:
     key = lake_layout.schema(release.dataset, release.year, release.name)
     try:
         pairs = [(str(one["title"]), str(one["name"])) for one in json.loads(store.get(key) or b"")["columns"]]
-        columns = Columns(titles=tuple(title for title, _ in pairs), names=tuple(name for _, name in pairs))
+        titles, names = (tuple(one) for one in zip(*pairs, strict=True))
+        columns = Columns(dataset_named(release.dataset), titles, names)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{key} does not say which columns the release has: {error!r}.") from error
-    for title in (PAYER_ID, DATE_OF_PAYMENT, RECORD_ID):
-        columns.name_of(title)
+    if columns.missing:
+        raise DataError(f"{key} lacks {', '.join(columns.missing)}, so nothing of the release can be read.")
     return columns
 
 
