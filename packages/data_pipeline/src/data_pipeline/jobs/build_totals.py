@@ -8,33 +8,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
-    from data_pipeline.open_payments.ledger.documents import Selection
+    from data_pipeline.job import Context
     from data_pipeline.open_payments.source.totals import TotalsChoice
-    from data_pipeline.wiring import Context
 
 
-@options.job(options.dataset, options.year, options.totals, options.run_id, options.lake, options.streams)
-def command(context: Context, selection: Selection, totals: TotalsChoice) -> int:
-    context.emit(**build(context, selection, totals))
+@frame.job(options.dataset, options.year, options.totals, frame.run_id, frame.lake, frame.streams)
+def command(context: Context, dataset: str, year: int, totals: TotalsChoice) -> int:
+    context.print_fact(**build(context, dataset, year, totals))
     return 0
 
 
-def build(context: Context, selection: Selection, choice: TotalsChoice) -> dict[str, Any]:
+def build(context: Context, dataset: str, year: int, choice: TotalsChoice) -> dict[str, Any]:
     """Make sure of the totals of a year; gives the fact of the job."""
     from data_pipeline.open_payments.datasets import dataset_named
 
-    resolved = context.pipeline.catalogue.resolve(dataset_named(selection.dataset), selection.year)
+    resolved = context.pipeline.catalogue.resolve(dataset_named(dataset), year)
     found = context.pipeline.totals.ensure(resolved, choice)
     if found.how != "cached":
         context.begin()
     counted = [rows for rows in found.rows.values() if rows is not None]
     return {
         "status": found.how,
-        "dataset": selection.dataset,
-        "year": selection.year,
+        "dataset": dataset,
+        "year": year,
         "release": resolved.release.name,
         "counted_by": found.route,
         "companies": len(found.rows),
@@ -45,6 +45,6 @@ def build(context: Context, selection: Selection, choice: TotalsChoice) -> dict[
 
 
 JOB = (
-    options.entrypoint_of(command, "build_totals"),
+    frame.entrypoint_of(command, "build_totals"),
     "Count the rows of every company in a program year (cached 10 days)",
 )

@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
-    from data_pipeline.wiring import Context
+    from data_pipeline.job import Context
 
 
-@options.job(
+@frame.job(
     options.dataset,
     click.option("--year", "years", type=int, multiple=True, help="Only this year; repeatable. Default: all."),
     click.option("--refresh", is_flag=True, help="Ask the source even where the cache is fresh."),
-    options.run_id,
-    options.lake,
+    frame.run_id,
+    frame.lake,
 )
 def command(context: Context, dataset: str, years: tuple[int, ...], refresh: bool) -> int:
-    context.emit(**resolve(context, dataset, years, refresh=refresh))
+    context.print_fact(**resolve(context, dataset, years, refresh=refresh))
     return 0
 
 
@@ -61,6 +62,6 @@ def resolve(context: Context, name: str, years: tuple[int, ...], *, refresh: boo
 
 
 JOB = (
-    options.entrypoint_of(command, "resolve_ids"),
+    frame.entrypoint_of(command, "resolve_ids"),
     "Find the dataset and distribution ids of program years (cached 7 days)",
 )

@@ -50,10 +50,8 @@ class FromMapping(unittest.TestCase):
                 found = getattr(Settings.from_mapping({name: text}), name.lower())
                 self.assertEqual((found, type(found)), (value, type(value)))
 
-    def test_takes_an_empty_value_for_none_and_ignores_other_names(self):
-        self.assertEqual(
-            Settings.from_mapping({"SOURCE_ATTEMPTS": "", "LOG_LEVEL": "", "lake_url": "x", "HOME": "y"}), Settings()
-        )
+    def test_ignores_other_names(self):
+        self.assertEqual(Settings.from_mapping({"lake_url": "x", "HOME": "y"}), Settings())
 
     def test_says_which_value_is_bad_why_and_where_it_came_from(self):
         for name, text, why in [
@@ -72,9 +70,9 @@ class FromMapping(unittest.TestCase):
             ("LOG_FORMAT", "xml", "'auto', 'console' or 'json'"),
             ("LOG_LEVEL", "INFO", "'debug', 'info', 'warning' or 'error'"),
         ]:
-            for said_in, where in [({}, ""), ({name: "a file"}, " (from a file)"), ({"HOME": "a file"}, "")]:
+            for origins, where in [({}, ""), ({name: "a file"}, " (from a file)"), ({"HOME": "a file"}, "")]:
                 with self.subTest(name=name, text=text, where=where), self.assertRaises(ConfigError) as caught:
-                    Settings.from_mapping({name: text}, said_in=said_in)
+                    Settings.from_mapping({name: text}, origins=origins)
                 message = str(caught.exception)
                 self.assertTrue(message.startswith(f"{name}={text!r}{where}: "), message)
                 self.assertIn(why, message)
@@ -84,7 +82,7 @@ class FromMapping(unittest.TestCase):
         with self.assertRaises(ConfigError) as caught:
             Settings.from_mapping({"OPEN_PAYMENTS_URL": "https://me:secret@example.org/x@y"})
         said = str(caught.exception)
-        self.assertTrue(said.startswith("OPEN_PAYMENTS_URL='https://…@example.org/x@y': a name or password"), said)
+        self.assertTrue(said.startswith("OPEN_PAYMENTS_URL='https://…@example.org/x@y': a user name or password"), said)
         self.assertNotIn("secret", "".join(traceback.format_exception(caught.exception)))
         Settings.from_mapping({"OPEN_PAYMENTS_URL": "https://example.org/me@here"})
 
