@@ -238,7 +238,7 @@ class SourceDoctor:
         return require(names in (columns.titles, columns.names), found=f"{len(names)} columns.", otherwise=no)
 
     def fresh_parameter_ignored(self) -> str:
-        known, got = self._read(self._small), self._fetch(self._chosen(SMALL), past_caches=True)
+        known, got = self._read(self._small), self._fetch(self._chosen(SMALL), bypass_cache=True)
         same = self._read(got, "width", "error_row", "repeated_key").content_hash == known.content_hash
         return require(
             same and not got.is_copy, found="the same rows, no copy.", otherwise="a copy or other rows came."
@@ -404,7 +404,7 @@ def _joined(years: Iterable[int]) -> str:
 
 def save(store: ObjectStore, findings: Iterable[Finding], now: datetime, about: Mapping[str, Any]) -> str:
     """Store a report of the source in the lake, named by time; the key."""
-    key = lake_layout.source_report(now.strftime("%Y-%m-%dT%H-%M-%S-%f"))
+    key = lake_layout.doctor.source_report(now.strftime("%Y-%m-%dT%H-%M-%S-%f"))
     report = {"schema_version": 1, "at": now.isoformat(), **about, "findings": [one.as_json() for one in findings]}
     put_or_agree(store, key, json.dumps(report, indent=1).encode() + b"\n")
     return key

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from data_pipeline.fan_out.plans import write_plan
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits
 from packages.data_pipeline.tests.unit.fakes import COLUMNS, START, a_plan, a_release, an_audit
 from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, a_fan_out, a_unit
@@ -13,8 +13,8 @@ PLAN = a_fan_out((a_unit(A),), (a_unit(B),))
 class AWorker(CommandCase):
     def setUp(self):
         super().setUp()
-        runs.write_plan(self.store, a_plan({A: 3, B: 3}))
-        runs.write_schema(self.store, a_release(), COLUMNS)
+        plans.write_plan(self.store, a_plan({A: 3, B: 3}))
+        schemas.write_schema(self.store, a_release(), COLUMNS)
         _, self.digest = write_plan(self.store, PLAN)
 
     def work(self, *words: str, plan: str = "r1", digest: str = "", shape: str = "per-company"):

@@ -116,7 +116,7 @@ def closure_of(
     if unplanned:
         note += f"; {len(unplanned):,} payers are not in the plan: {_named(unplanned)}"
     if short:
-        note += f"; a count from outside the table has {plan.witness_rows:,} rows: it is still being imported"
+        note += f"; a count from outside the table has {plan.reference_rows:,} rows: it is still being imported"
     return Closure(
         closed=rows == source_rows and len(proved) == len(results) and not unplanned and not short,
         source_rows=source_rows,
@@ -144,7 +144,7 @@ def status_of(plan: Plan, results: Sequence[SliceResult], closure: Closure, rele
 
 
 def _is_incomplete(plan: Plan, source_rows: int) -> bool:
-    return dataset_named(plan.release.dataset).is_incomplete(source_rows, plan.witness_rows)
+    return dataset_named(plan.release.dataset).is_incomplete(source_rows, plan.reference_rows)
 
 
 def file_audits_of(audits: Iterable[SliceAudit]) -> bytes:

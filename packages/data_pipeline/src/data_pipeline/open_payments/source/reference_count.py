@@ -36,7 +36,7 @@ class ReferenceCount:
 class HalfImportedError(TemporaryError):
     """The table holds clearly fewer rows than its reference count."""
 
-    worth_waiting = False
+    retryable = False
 
 
 def fetch_reference_count(source: Source, dataset: Dataset, year: int) -> ReferenceCount | None:

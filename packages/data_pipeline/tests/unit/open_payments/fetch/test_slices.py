@@ -205,7 +205,7 @@ class CloseLarge(SlicesCase):
         self.assertEqual(self.site.kinds(), ["groups"])
         asked = self.site.asked[0]
         self.assertEqual((asked["groupings[0]"], asked["conditions[0][value]"]), ("date_of_payment", COMPANY))
-        self.assertTrue(asked.past_caches)
+        self.assertTrue(asked.bypass_cache)
         self.assertEqual((closed.records, closed.count_before, closed.count_after), (8, 8, 8))
         self.assertEqual((closed.counts_after, closed.parts), ((6, 2), tuple(parts)))
         self.assertEqual([part.count_after for part in parts], [None, None])
@@ -284,7 +284,7 @@ class Close(SlicesCase):
         self.assertEqual(self.close(3, count_after=3), (3, Tally()))
 
         self.assertEqual(self.site.asked, [])
-        self.assertEqual(self.store.writes, [keys_of(self.resolved.release, COMPANY).slice_audit])
+        self.assertEqual(self.store.writes, [keys_of(self.resolved.release, COMPANY).slice_audit()])
         self.assertEqual(self.world.progress.slices, 1)
         closed = self.audits.slice_audit(COMPANY)
         self.assertEqual(closed and closed.proved_at, START)

@@ -115,4 +115,4 @@ class RequireFullImport(unittest.TestCase):
             "--trust-count fetches what there is, as a partial run.",
         )
         self.assertIsInstance(caught.exception, TemporaryError)
-        self.assertFalse(caught.exception.worth_waiting)
+        self.assertFalse(caught.exception.retryable)

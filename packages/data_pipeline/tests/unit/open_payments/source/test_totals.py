@@ -47,7 +47,7 @@ def year_source(route: Route = "grouped") -> YearSource:
 
 
 def key_of(day: str) -> str:
-    return lake_layout.totals("general-payments", datetime.strptime(day, "%d-%m-%Y").date())  # noqa: DTZ007
+    return lake_layout.open_payments.totals("general-payments", datetime.strptime(day, "%d-%m-%Y").date())  # noqa: DTZ007
 
 
 class TotalsFile(unittest.TestCase):
@@ -195,7 +195,7 @@ class Cache(TotalsCase):
             "metadata/totals/dataset=general-payments/notes.json",
             "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_31-02-2026.json",
             "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_99-99-2026.json",
-            lake_layout.totals("research-payments", date(2026, 7, 14)),
+            lake_layout.open_payments.totals("research-payments", date(2026, 7, 14)),
         ):
             with self.subTest(key=key):
                 self.store.put(key, body)
@@ -388,7 +388,7 @@ class WithoutCompanyByCompany(TotalsCase):
 
     def test_counts_by_payer_as_every_dataset(self):
         self.assertEqual(self.ensure(), YearTotals({COMPANY: 3}, "grouped", "built"))
-        self.assertEqual(self.store.writes, [lake_layout.totals(OWNERSHIP.name, START.date())])
+        self.assertEqual(self.store.writes, [lake_layout.open_payments.totals(OWNERSHIP.name, START.date())])
 
     def test_refused_counts_are_not_replaced(self):
         self.site.fault("groups", says(400))
