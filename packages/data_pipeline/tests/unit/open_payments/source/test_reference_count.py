@@ -78,7 +78,7 @@ class FetchReferenceCount(WorldCase):
             self.fetch()
 
         self.setUp()
-        self.world.stop.ask()
+        self.world.stop.request()
         with self.assertRaises(StoppedError):
             self.fetch()
 
