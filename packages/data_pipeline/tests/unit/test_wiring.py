@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.shared_backoff import Notice, SharedBudget
+from data_pipeline.fan_out.shared_backoff import Backoff, SharedBudget
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import MOST_LOGS, Context, job_context, settings_from
 from etl_core.errors import AccessError, BlockedError, ConfigError, DataError, StoppedError, UsageError
@@ -177,9 +177,9 @@ class Clients(ContextCase):
         budget = context.source._http._budget
 
         assert isinstance(budget, SharedBudget)
-        self.assertIs(budget._board, context.board)
+        self.assertIs(budget._backoff, context.backoff)
         self.assertEqual(budget.ceiling, settings.source_max_streams)
-        context.board.tell(Notice(10**12, "403 by the edge"))
+        context.backoff.publish(Backoff(10**12, "403 by the edge"))
         with self.assertRaises(BlockedError), budget.slot():
             pass
         self.assertTrue((self.folder / "lake" / "metadata/sources/127.0.0.1-1/not_before.json").exists())

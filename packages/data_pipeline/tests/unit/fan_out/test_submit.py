@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from packages.data_pipeline.tests.unit.fan_out.to_hand import OPTIONS, A, B, C, a_fan_out, a_unit
+
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Limits
 from data_pipeline.fan_out.documents import FanOutPlan
@@ -26,7 +28,6 @@ from etl_core.lake.port import Body, ObjectInfo, PutResult
 from etl_core.testing import ManualClock, MemoryStore
 from packages.data_pipeline.tests.unit.fakes import START, Shown, a_release, an_attempt, an_audit
 from packages.data_pipeline.tests.unit.fan_out.api import MemoryApi, ended
-from packages.data_pipeline.tests.unit.fan_out.to_hand import OPTIONS, A, B, C, a_fan_out, a_unit
 
 DIGEST = "d" * 64
 LIMITS = Limits(max_in_flight=2, look_every=5.0)

@@ -2,6 +2,8 @@ import json
 import unittest
 from collections.abc import Callable, Sequence
 
+from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, C, D, a_fan_out, a_unit
+
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.worker import Claims, Worker, failed_attempt
@@ -17,7 +19,6 @@ from etl_core.errors import AccessError, DataError, StoppedError
 from etl_core.telemetry import Tally
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import START, TITLES, a_release, a_task, an_audit
-from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, C, D, a_fan_out, a_unit
 
 RESOLVED = Resolved(a_release(), Table("d", 3, Columns(TITLES, tuple(title.lower() for title in TITLES))))
 

@@ -5,8 +5,8 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]
 
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.plans import read_plan
-from data_pipeline.fan_out.shared_backoff import Notice
+from data_pipeline.fan_out.documents import read_plan
+from data_pipeline.fan_out.shared_backoff import Backoff
 from data_pipeline.fan_out.worker import Worker
 from data_pipeline.jobs import _fan_out, fan_out
 from data_pipeline.open_payments.ledger import plans as runs
@@ -16,7 +16,7 @@ from data_pipeline.wiring import Context
 from etl_core.errors import BlockedError, ConflictError, StoppedError, UsageError
 from etl_core.kube.client import Cluster
 from etl_core.stop import Stop
-from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, START, a_selection, says
+from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, a_selection, says
 from packages.data_pipeline.tests.unit.fan_out.api import MemoryApi
 from packages.data_pipeline.tests.unit.jobs.called import CalledCase
 from packages.data_pipeline.tests.unit.jobs.test_running import OF_EVERY_FACT, JobCase
@@ -85,7 +85,6 @@ class FanOutCase(JobCase):
             self.store,
             Audits(self.store, plan.release),
             companies=plan.companies,
-            now=lambda: START,
         )
         return 4 if any(outcome.error for outcome in worker.run()) else 0
 
@@ -174,7 +173,7 @@ class FanOut(FanOutCase):
         self.assertEqual(plans, [lake_layout.fan_out("r1", "packed")])
 
     def test_begins_nothing_while_the_source_refuses_us(self):
-        self.context().board.tell(Notice(10**12, "403 by the edge."))
+        self.context().backoff.publish(Backoff(10**12, "403 by the edge."))
 
         with self.assertRaisesRegex(BlockedError, "403 by the edge"):
             self.fan_out(*PER_COMPANY)
