@@ -17,7 +17,7 @@ from etl_core.errors import BlockedError, ConflictError, StoppedError, UsageErro
 from etl_core.kube.client import Cluster
 from etl_core.stop import Stop
 from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, a_selection, says
-from packages.data_pipeline.tests.unit.fan_out.api import MemoryApi
+from packages.data_pipeline.tests.unit.fan_out.memory_cluster import MemoryCluster
 from packages.data_pipeline.tests.unit.jobs.called import CalledCase
 from packages.data_pipeline.tests.unit.jobs.test_running import OF_EVERY_FACT, JobCase
 
@@ -39,7 +39,7 @@ class SteppingStop(Stop):
 
 
 class ClusterContext(Context):
-    api: MemoryApi
+    api: MemoryCluster
 
     def cluster(self, namespace: str, *, patience_seconds: float = 0.0) -> Cluster:
         return self.api.cluster(self.stop.sleep)
@@ -50,7 +50,7 @@ class FanOutCase(JobCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.api = MemoryApi(self.work)
+        self.api = MemoryCluster(self.work)
         self.stop = SteppingStop(self.api.step)
         self.streams = 8
 
@@ -113,13 +113,13 @@ class FanOut(FanOutCase):
     def test_run_again_creates_nothing(self):
         self.fan_out(*PER_COMPANY)
         run_id = self.fact["run_id"]
-        asked, writes = list(self.api.asked), list(self.store.writes)
+        asked, writes = list(self.api.requests), list(self.store.writes)
 
         self.assertEqual(self.fan_out(*PER_COMPANY), 0)
 
         fact = self.fact
         self.assertEqual((fact["status"], fact["run_id"], fact["jobs_created"]), ("already done", run_id, 0))
-        self.assertEqual((self.api.asked, self.store.writes), (asked, writes))
+        self.assertEqual((self.api.requests, self.store.writes), (asked, writes))
 
     def test_finds_that_all_is_proved_and_commits(self):
         for one in (COMPANY, OTHER):
@@ -128,7 +128,7 @@ class FanOut(FanOutCase):
 
         self.assertEqual(self.fan_out(*PER_COMPANY), 0)
 
-        self.assertEqual((self.fact["status"], self.api.asked), ("completed", []))
+        self.assertEqual((self.fact["status"], self.api.requests), ("completed", []))
 
     def test_creates_jobs_only_for_what_is_not_proved(self):
         self.run_job(with_manifest=False, company_id=OTHER)
@@ -143,7 +143,7 @@ class FanOut(FanOutCase):
 
         self.fan_out(*PER_COMPANY, "--max-in-flight", "50")
 
-        self.assertEqual((self.api.most_open, self.fact["status"]), (1, "completed"))
+        self.assertEqual((self.api.peak_open, self.fact["status"]), (1, "completed"))
 
     def test_whose_slices_fail_ends_as_their_failures_say(self):
         self.site.fault("download", says(503), 10**6, when=lambda asked: asked["conditions[0][value]"] == OTHER)
@@ -156,7 +156,7 @@ class FanOut(FanOutCase):
 
     def test_without_an_image_says_so_of_every_slice_and_does_not_wait_for_ever(self):
         waiting = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
-        self.api.holds = {COMPANY: waiting, OTHER: waiting}
+        self.api.stuck = {COMPANY: waiting, OTHER: waiting}
 
         self.assertEqual(self.fan_out(*PER_COMPANY, "--doubt-after", "0"), 3)
 
@@ -178,7 +178,7 @@ class FanOut(FanOutCase):
         with self.assertRaisesRegex(BlockedError, "403 by the edge"):
             self.fan_out(*PER_COMPANY)
 
-        self.assertEqual(self.api.asked, [])
+        self.assertEqual(self.api.requests, [])
 
     def test_chooses_the_cheaper_shape_if_it_may(self):
         self.fan_out()
@@ -212,7 +212,7 @@ class FanOut(FanOutCase):
         with self.assertRaisesRegex(UsageError, "has 8 streams, more than the 2 of now. --streams 8 goes on with it"):
             self.fan_out(*PACKED, run_id="r1")
 
-        self.assertEqual(self.api.asked, [])
+        self.assertEqual(self.api.requests, [])
 
 
 class TheWays(FanOutCase):
@@ -222,7 +222,7 @@ class TheWays(FanOutCase):
         fact = self.fact
         self.assertEqual([one["way"] for one in fact["ways"]], ["one process", "packed", "per-company"])
         self.assertEqual((fact["status"], fact["units"], fact["choice"]), ("planned", 2, "one process"))
-        self.assertEqual((self.api.asked, lake_layout.fan_out("r1", "packed") in self.store.writes), ([], False))
+        self.assertEqual((self.api.requests, lake_layout.fan_out("r1", "packed") in self.store.writes), ([], False))
         self.assertFalse([key for key in self.store.writes if key.startswith(lake_layout.RUNS)])
         self.assertRegex(self.said(), r"2 slices in 2 windows are not proved; 8 streams")
         self.assertRegex(self.said(), r"one process +1 +1 .*<-")
@@ -235,7 +235,7 @@ class Printed(FanOutCase):
                 self.setUp()
                 self.assertEqual(self.fan_out(*words, "--print", "--env", "A=1", "--queue", "main", run_id="r1"), 0)
                 printed = json.loads(self.stdout.getvalue())
-                self.assertEqual((printed["kind"], len(printed["items"]), self.api.asked), ("List", count, []))
+                self.assertEqual((printed["kind"], len(printed["items"]), self.api.requests), ("List", count, []))
                 for item in printed["items"]:
                     kubernetes_validate.validate(item, "1.33", strict=True)
                     self.assertIn('"--digest"', json.dumps(item))
