@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from sandbox import Sandbox, Settings
 from sandbox.cluster import Cluster, ClusterSettings
+from sandbox.open_payments import Sandbox, Settings
 
 REAL = bool(os.environ.get("KUBECONFIG") and os.environ.get("IMAGE"))
 ROOT = Path(__file__).parent.parent.parent

@@ -112,8 +112,8 @@ def doctor(
     dry_run: bool,
 ) -> int:
     """Check that the source, lake and cluster behave as the pipeline expects."""
+    from data_pipeline.job import job_context
     from data_pipeline.open_payments import source_checks as doctors
-    from data_pipeline.wiring import job_context
 
     both = of_lake == of_source and not of_cluster
     with job_context("doctor", lake_url=lake_url, source_attempts=1) as context:
@@ -127,14 +127,14 @@ def doctor(
                 pods = PodOptions(image=image, service_account=service_account, env=env, env_from=env_from)
                 cluster = context.cluster(namespace, patience_seconds=30.0)
                 fact, status = cluster_doctor.examine(cluster, pods, sleep=context.stop.sleep, say=_say)
-                context.emit(**fact)
+                context.print_fact(**fact)
                 return status
             questions = [f"{one.id}: {one.question}" for one in cluster_doctor.CLUSTER_CHECKS]
         elif dry_run:
             questions = doctors.questions(of_lake=of_lake or both, of_source=of_source or both)
         if dry_run:
             click.echo("\n".join(questions), err=True)
-            context.emit(status="planned", checks=len(questions))
+            context.print_fact(status="planned", checks=len(questions))
             return DONE.code
         fact, status = doctors.examine(
             context.store,
@@ -144,7 +144,7 @@ def doctor(
             now=context.now,
             say=_say,
         )
-        context.emit(**fact)
+        context.print_fact(**fact)
         return status
 
 
