@@ -13,9 +13,8 @@ import structlog
 from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Limits
-from data_pipeline.fan_out.documents import write_plan
 from data_pipeline.fan_out.plan import Rates, choice_of, plan_of, predict, units_of
-from data_pipeline.fan_out.submit import FanOutResult, Submitter, sweep
+from data_pipeline.fan_out.submit import FanOutResult, Submitter, sweep, write_plan
 from data_pipeline.jobs import _running
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core.errors import DONE, ConflictError, StoppedError, UsageError

@@ -1,3 +1,4 @@
+import hashlib
 import unittest
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -6,14 +7,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import CHECKS_PER_POLL, POLLS_FOR_AN_AUDIT, Limits
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.shared_backoff import Backoff, SharedBackoff
-from data_pipeline.fan_out.submit import NAMES_IN_SELECTOR, SWEEPS, FanOutResult, Submitter, sweep
+from data_pipeline.fan_out.submit import NAMES_IN_SELECTOR, SWEEPS, FanOutResult, Submitter, sweep, write_plan
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
 from data_pipeline.open_payments.ledger.documents import Attempt
-from etl_core.errors import StoppedError, UnavailableError
+from etl_core.errors import DataError, StoppedError, UnavailableError
 from etl_core.lake.port import Body, ObjectInfo, PutResult
 from etl_core.testing import ManualClock, MemoryStore
 from packages.data_pipeline.tests.unit.fakes import START, Shown, a_release, an_attempt, an_audit
@@ -21,6 +23,7 @@ from packages.data_pipeline.tests.unit.fan_out.fakes import OPTIONS, A, B, C, a_
 from packages.data_pipeline.tests.unit.fan_out.memory_cluster import MemoryCluster, ended
 
 DIGEST = "d" * 64
+KEY = "metadata/runs/run_id=r1/fan_out_per-company.json"
 LIMITS = Limits(max_in_flight=2, poll_interval=5.0)
 ON_NO_NODE = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available."}]}
 NO_IMAGE = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}
@@ -143,6 +146,42 @@ class Fleet:
 
 def many(number: int) -> FanOutPlan:
     return a_fan_out(*((a_unit(str(one), rows=1000 - one),) for one in range(1, number + 1)))
+
+
+class WritePlan(unittest.TestCase):
+    def setUp(self):
+        self.store = MemoryStore()
+        self.plan = a_fan_out()
+
+    def test_a_plan_is_written_under_its_run_and_shape(self):
+        found, digest = write_plan(self.store, self.plan)
+
+        self.assertEqual((found, self.store.writes), (self.plan, [KEY]))
+        body = self.store.get(KEY) or b""
+        self.assertEqual(digest, hashlib.sha256(body).hexdigest())
+        self.assertEqual(FanOutPlan.model_validate_json(body), self.plan)
+        self.assertEqual(KEY, lake_layout.fan_out("r1", "per-company"))
+
+    def test_the_plan_of_the_first_submitter_stays(self):
+        first = write_plan(self.store, self.plan)
+        other = a_fan_out((a_unit(B),))
+
+        self.assertEqual(write_plan(self.store, other), first)
+        self.assertEqual(self.store.writes, [KEY])
+
+    def test_a_run_may_have_a_plan_of_each_shape(self):
+        write_plan(self.store, self.plan)
+        packed = a_fan_out((a_unit(A), a_unit(B)), shape="packed")
+
+        self.assertEqual(write_plan(self.store, packed)[0], packed)
+        self.assertEqual(len(self.store.writes), 2)
+
+    def test_a_stored_plan_that_cannot_be_parsed_is_refused(self):
+        for body in (b"", b"{}", b"nonsense", self.plan.to_bytes().replace(b'"bins"', b'"heaps"')):
+            with self.subTest(body=body):
+                self.store.put(KEY, body)
+                with self.assertRaisesRegex(DataError, f"{KEY} is no FanOutPlan of schema version 1"):
+                    write_plan(self.store, self.plan)
 
 
 class FleetCase(unittest.TestCase):

@@ -5,9 +5,8 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]
 
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.documents import read_plan
 from data_pipeline.fan_out.shared_backoff import Backoff
-from data_pipeline.fan_out.worker import Worker
+from data_pipeline.fan_out.worker import Worker, read_plan
 from data_pipeline.job import Context
 from data_pipeline.jobs import _fan_out, fan_out
 from data_pipeline.open_payments.ledger import plans as runs
