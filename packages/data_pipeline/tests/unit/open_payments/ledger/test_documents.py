@@ -17,16 +17,16 @@ from packages.data_pipeline.tests.unit.fakes import (
     an_audit,
 )
 
-DOCUMENTS = (an_audit(), a_slice(parts=2), an_attempt(count_before=None), a_plan(max_files=3), a_manifclass AttemptTest(unittest.TestCase):
+DOCUMENTS = (an_audit(), a_slice(parts=2), an_attempt(count_before=None), a_plan(max_files=3), a_manifest())
+
+
+class AttemptTest(unittest.TestCase):
     def test_an_attempt_at_a_slice_names_no_window_in_particular(self):
         attempt = Attempt.of_slice("r1", a_release(), COMPANY, reason="no_audit", detail="x", temporary=False, at=START)
 
         self.assertEqual((attempt.run_id, attempt.release, attempt.window.of), ("r1", a_release(), 1))
         self.assertEqual((attempt.final, attempt.count_before, attempt.records, attempt.bytes), (True, None, 0, 0))
         self.assertEqual(Attempt.parse(attempt.to_bytes(), "key"), attempt)
-
-
-est())
 
 
 class Documents(unittest.TestCase):
