@@ -46,14 +46,14 @@ def shared_names(tree):
 
 
 def mutations(tree):
-    """Lines on which something is changed that others see."""
+    """Statements and calls that change something others see."""
     shared = shared_names(tree)
     for node in ast.walk(tree):
         changed = [one for one in targets_of(node) if isinstance(one, ast.Attribute | ast.Subscript)]
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATORS:
             changed = [node.func]
         if isinstance(node, ast.Global) or any(root_of(one) in shared for one in changed):
-            yield f"line {node.lineno}: {ast.unparse(node)}"
+            yield ast.unparse(node)
 
 
 def test_every_module_that_says_it_is_pure_is_listed():
