@@ -23,14 +23,15 @@ from data_pipeline.doctor.checks import (
 )
 from data_pipeline.fan_out import specs
 from etl_core.errors import PermanentError
-from etl_core.kube.diagnosis import explain_job, phase_of_job
-from etl_core.kube.jobs import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, job_body
+from etl_core.kube.explain import explain_job
+from etl_core.kube.observe import phase_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from etl_core.kube.client import Cluster
-    from etl_core.kube.jobs import PodOptions
+    from etl_core.kube.describe import PodOptions
 
 OLDEST = (1, 31)  # podFailurePolicy for everybody; packed runs need what became stable with 1.33
 # Verb, group and resource of everything a submitter does.
@@ -201,8 +202,10 @@ class ClusterDoctor:
                 name=self._name,
                 identity={"doctor": self._name},
                 args=("doctor",),
-                pod=replace(self._options, env=env, tries=0, try_seconds=600),
+                pod=replace(self._options, env=env, retries=0, attempt_seconds=600),
+                user_id=specs.USER_ID,
+                annotation_prefix=specs.PREFIX,
                 labels={**LABELS, specs.UNIT: "doctor"},
-                keep_seconds=600,
+                ttl_seconds=600,
             )
         )

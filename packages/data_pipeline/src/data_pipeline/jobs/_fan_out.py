@@ -14,12 +14,13 @@ from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Limits
 from data_pipeline.fan_out.plan import Rates, choice_of, plan_of, predict, units_of
-from data_pipeline.fan_out.submit import FanOutResult, Submitter, sweep, write_plan
+from data_pipeline.fan_out.submit import FanOutResult, Submitter, write_plan
 from data_pipeline.jobs import _running
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core.errors import DONE, ConflictError, StoppedError, UsageError
-from etl_core.kube.diagnosis import phase_of_job
-from etl_core.kube.jobs import PodOptions
+from etl_core.kube.describe import PodOptions
+from etl_core.kube.observe import phase_of_job
+from etl_core.kube.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,7 +152,7 @@ def _pods(context: Context, asked: Asked) -> PodOptions:
         env_from=asked.env_from,
         cpu=asked.cpu,
         memory=asked.memory,
-        try_seconds=round(asked.try_hours * 3600),
+        attempt_seconds=round(asked.try_hours * 3600),
     )
 
 

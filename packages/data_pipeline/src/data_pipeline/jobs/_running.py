@@ -103,7 +103,7 @@ def upload(context: Context, run_id: str, target: str, *, overwrite: bool, dry_r
     if manifest is None:
         runs.planned(context.store, run_id)
         raise DataError(f"run {run_id} is not committed.", advice="Commit it with write_manifest first.")
-    other = context.open_store(target)
+    other = context.open_store(target, named="--to")
     try:
         uploaded = upload_run(
             context.store,
