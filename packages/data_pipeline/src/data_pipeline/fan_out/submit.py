@@ -65,7 +65,7 @@ class FanOutResult:
 
 def write_plan(store: ObjectStore, plan: FanOutPlan) -> tuple[FanOutPlan, str]:
     """The plan of this run and shape in the lake, ours or an earlier submitter's, and its SHA-256."""
-    key = lake_layout.fan_out(plan.run_id, plan.shape)
+    key = lake_layout.fan_out.plan(plan.run_id, plan.shape)
     body = plan.to_bytes()
     if not store.put_new(key, body).created:
         body = store.get(key) or b""

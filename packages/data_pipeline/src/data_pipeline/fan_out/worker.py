@@ -40,7 +40,7 @@ def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: i
         DataError: it is another plan, or has no bin ``index``.
 
     """
-    key = lake_layout.fan_out(run_id, shape)
+    key = lake_layout.fan_out.plan(run_id, shape)
     body = store.get(key)
     if body is None:
         raise NotFoundError(
@@ -65,13 +65,13 @@ class Claims:
 
     def claim(self, company_id: str, number: int, of: int) -> bool:
         """Whether the window is now ours: it was free, or a pod with our index claimed it before."""
-        key = lake_layout.claim(self._run_id, company_id, number, of)
+        key = lake_layout.fan_out.claim(self._run_id, company_id, number, of)
         body = json.dumps({"index": self._index}).encode()
         return self._store.put_new(key, body).created or self.is_ours(company_id, number, of)
 
     def is_ours(self, company_id: str, number: int, of: int) -> bool:
         """Whether a pod with our index claimed the window: this one, or one that it replaces."""
-        body = self._store.get(lake_layout.claim(self._run_id, company_id, number, of))
+        body = self._store.get(lake_layout.fan_out.claim(self._run_id, company_id, number, of))
         try:
             return body is not None and bool(json.loads(body)["index"] == self._index)
         except (ValueError, TypeError, KeyError):
@@ -80,8 +80,8 @@ class Claims:
     def claimed(self) -> set[tuple[str, str]]:
         """Company and file name of every claimed window, by one listing."""
         return {
-            (lake_layout.company_of(entry.key) or "", entry.key.rsplit("/", 1)[-1].removesuffix(".json"))
-            for entry in self._store.list(lake_layout.claims(self._run_id))
+            (lake_layout.open_payments.company_of(entry.key) or "", entry.key.rsplit("/", 1)[-1].removesuffix(".json"))
+            for entry in self._store.list(lake_layout.fan_out.claims(self._run_id))
         }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from data_pipeline.open_payments import summary as report
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import read_attempts
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
 from data_pipeline.open_payments.operations.upload import upload_run
@@ -99,9 +99,9 @@ def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outco
 
 def upload(context: Context, run_id: str, target: str, *, overwrite: bool, dry_run: bool) -> dict[str, Any]:
     """Copy a committed run; report each file that was not there; gives the fact."""
-    manifest = runs.read_manifest(context.store, run_id)
+    manifest = plans.read_manifest(context.store, run_id)
     if manifest is None:
-        runs.planned(context.store, run_id)
+        plans.require_plan(context.store, run_id)
         raise DataError(f"run {run_id} is not committed.", advice="Commit it with write_manifest first.")
     other = context.open_store(target, named="--to")
     try:
@@ -150,7 +150,7 @@ def _done_before(context: Context, prepared: Prepared) -> dict[str, Any]:
     click.echo(f"run {prepared.plan.run_id} is done already; nothing was fetched", err=True)
     if prepared.manifest is not None:
         return {"status": "already done", **_counts(prepared.manifest.slices)}
-    audits = runs.read_slices(context.store, prepared.plan)
+    audits = commit.read_slices(context.store, prepared.plan)
     return {"status": "already done", **_counts(results_from_lake(prepared.plan, audits, [], {}))}
 
 
