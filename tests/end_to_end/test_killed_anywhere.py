@@ -295,7 +295,7 @@ def test_terminated_at_random_instants_it_ends_in_order_and_the_same_command_fin
         assert process.returncode in (0, TERMINATED) or outside, stderr
         assert "Traceback" not in stderr
         if process.returncode == TERMINATED:
-            assert "stopped by SIGTERM; what was proved is kept" in stderr.splitlines()[-1]
+            assert "stopped by SIGTERM; completed work is kept" in stderr.splitlines()[-1]
             assert not unfinished_in(life.world.lake)
         with life.pipeline() as process:
             stderr = ended(process)

@@ -448,13 +448,13 @@ class Shown(Progress):
         self.stopped = 0
         self._lock = threading.Lock()
 
-    def start(self, doing: str, *, slices: int, rows: int) -> None:
-        self.begun.append((doing, slices, rows))
+    def start(self, doing: str, *, units: int, rows: int) -> None:
+        self.begun.append((doing, units, rows))
 
-    def advance(self, *, rows: int = 0, slices: int = 0, bytes_read: int = 0) -> None:
+    def advance(self, *, rows: int = 0, units: int = 0, bytes_read: int = 0) -> None:
         with self._lock:
             self.rows += rows
-            self.slices += slices
+            self.slices += units
             self.bytes_read += bytes_read
 
     def stop(self) -> None:

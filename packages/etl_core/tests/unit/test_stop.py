@@ -14,19 +14,19 @@ class Stopping(unittest.TestCase):
         stop.check()
         stop.sleep(0.0)
         stop.sleep(-1.0)
-        self.assertFalse(stop.asked)
+        self.assertFalse(stop.is_requested)
 
     def test_after_that_every_check_and_sleep_says_so(self):
         for number, name in [(signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM"), (15, "SIGTERM")]:
             with self.subTest(name):
                 stop = Stop()
-                stop.ask(number)
-                self.assertTrue(stop.asked)
+                stop.request(number)
+                self.assertTrue(stop.is_requested)
                 stop.wait()
                 for _ in range(2):
-                    with self.assertRaisesRegex(StoppedError, f"stopped by {name}; what was proved is kept"):
+                    with self.assertRaisesRegex(StoppedError, f"stopped by {name}; completed work is kept"):
                         stop.check()
-                    with self.assertRaisesRegex(StoppedError, f"stopped by {name}; what was proved is kept"):
+                    with self.assertRaisesRegex(StoppedError, f"stopped by {name}; completed work is kept"):
                         stop.sleep(1000.0)
                 with self.assertRaises(StoppedError) as caught:
                     stop.check()
@@ -34,7 +34,7 @@ class Stopping(unittest.TestCase):
 
     def test_without_a_number_it_is_an_interrupt(self):
         stop = Stop()
-        stop.ask()
+        stop.request()
         with self.assertRaises(StoppedError) as caught:
             stop.check()
         self.assertEqual(caught.exception.signal_number, signal.SIGINT)
@@ -60,7 +60,7 @@ class Stopping(unittest.TestCase):
         for thread in threads:
             thread.start()
         ready.wait(WAIT)
-        stop.ask()
+        stop.request()
         for thread in threads:
             thread.join(WAIT)
         self.assertEqual(sorted(ended), ["sleeper"] * 5 + ["waiter"] * 3)
@@ -68,21 +68,21 @@ class Stopping(unittest.TestCase):
     def test_a_request_that_is_met_is_forgotten(self):
         stop = Stop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            stop.ask(number)
+            stop.request(number)
         with self.assertRaises(StoppedError):
             stop.sleep(1000.0)
 
-        stop.forget()
+        stop.reset()
 
-        self.assertFalse(stop.asked)
+        self.assertFalse(stop.is_requested)
         stop.check()
         self.assertTrue(stop._wake.empty(), "sleeping takes its time again")
-        stop.ask()
+        stop.request()
         with self.assertRaisesRegex(StoppedError, "stopped by SIGINT"):
             stop.sleep(1000.0)
 
     def test_nothing_is_forgotten_where_nobody_asked(self):
         stop = Stop()
-        stop.forget()
-        self.assertFalse(stop.asked)
+        stop.reset()
+        self.assertFalse(stop.is_requested)
         stop.sleep(0.0)

@@ -154,7 +154,7 @@ class Submitter:
         fresh = companies - self._shown
         self._shown |= fresh
         if fresh:
-            self._progress.advance(slices=len(fresh), rows=sum(self._rows[one] for one in fresh))
+            self._progress.advance(units=len(fresh), rows=sum(self._rows[one] for one in fresh))
 
     def _block(self) -> str:
         try:

@@ -200,13 +200,13 @@ def _submit(
 ) -> FanOutResult:
     todo = prepared.todo
     context.progress.start(
-        f"fan-out {prepared.plan.release.year}", slices=len(todo), rows=sum(one.rows or 0 for one in todo)
+        f"fan-out {prepared.plan.release.year}", units=len(todo), rows=sum(one.rows or 0 for one in todo)
     )
     try:
         return submitter.run()
     except StoppedError:
         context.progress.stop()
-        context.stop.forget()  # an answer may take longer than the grace period; a second Ctrl-C ends it all
+        context.stop.reset()  # an answer may take longer than the grace period; a second Ctrl-C ends it all
         what = asked.on_interrupt
         if what == "ask":
             what = "cancel" if sys.stdin.isatty() and click.confirm("Delete the Jobs too?", err=True) else "detach"

@@ -130,7 +130,7 @@ class Pipeline:
         """
         plan, todo = prepared.plan, prepared.todo
         slices = self.slices(plan, prepared.resolved.table.columns, strategy)
-        self._progress.start(describe(plan.selection), slices=len(todo), rows=sum(one.rows or 0 for one in todo))
+        self._progress.start(describe(plan.selection), units=len(todo), rows=sum(one.rows or 0 for one in todo))
         try:
             return Crew(slices, streams=self._streams, rank=_anywhere if prepared.joined else operator.neg).run(todo)
         finally:

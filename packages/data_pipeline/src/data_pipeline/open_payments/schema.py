@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl_core.csv_stream.reader import Layout
+from etl_core.csv_stream.layout import Layout
 from etl_core.errors import DataError
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.catalogue import Listed, listed_in_catalogue, listed_in_script
 from data_pipeline.open_payments.source.reference_count import SUMMARY_TITLE, must_not_contradict
 from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, cut, rows_of
-from etl_core.csv_stream.reader import Layout, RecordError, RecordReader, Summary
+from etl_core.csv_stream.layout import Layout
+from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from etl_core.errors import (
     PipelineError,
     UsageError,
@@ -378,7 +379,7 @@ class SourceDoctor:
             return reader.finish()
         except RecordError as error:
             if error.reason == "repeated_key" not in wrong:
-                return Summary(reader.records, reader.received, "", "", "")
+                return Summary(reader.records, reader.received, "", "", "", "rfc4180")
             kind = CheckFailedError if error.reason in wrong else CheckSkippedError
             raise kind(f"{error.reason}: {error.detail}.") from error
 

@@ -52,7 +52,7 @@ class JobCase(WorldCase):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.stdout = self.enterContext(redirect_stdout(io.StringIO()))
         self.stderr = self.enterContext(redirect_stderr(io.StringIO()))
-        self.enterContext(logs.configured("json", "info"))
+        self.enterContext(logs.configure_logging("json", "info"))
         self.table = self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2))
         self.site.summarise(y2024=5)
 

@@ -209,7 +209,7 @@ class ARun(PipelineCase):
 
     def test_that_is_stopped_keeps_what_is_proved(self):
         def stops(real: Reply) -> Reply:
-            self.world.stop.ask()
+            self.world.stop.request()
             return real
 
         self.world.streams = 1

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl_core.csv_stream.reader import Layout, RecordError, RecordReader, Summary
+from etl_core.csv_stream.layout import Layout
+from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from packages.etl_core.tests.support.tables import content_hash, php_csv, possible_counts, python_csv
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)

@@ -103,7 +103,7 @@ class Slices:
             if count_after != sum(part.records for part in parts):
                 raise NotProvedError("count_moved", f"{parts[0].records} records, {count_after} counted after them")
             audit = self._audits.close_slice(company.company_id, tuple(parts), count_after, self._now(), counts_after)
-        self._progress.advance(slices=1)
+        self._progress.advance(units=1)
         return audit
 
     @contextlib.contextmanager

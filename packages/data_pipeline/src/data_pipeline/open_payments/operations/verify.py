@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.open_payments.windows import Window
-    from etl_core.csv_stream.reader import Layout
+    from etl_core.csv_stream.layout import Layout
     from etl_core.lake import ObjectInfo, ObjectStore
     from etl_core.progress import Progress
 
@@ -173,7 +173,7 @@ class _Reading:
             key = lake_layout.open_payments.schema(self._release.dataset, self._release.year, self._release.name)
             self._note("unreadable", key, f"{error} So no part could be read.")
         lines = self._read_lines()
-        self._progress.start(f"verify {self._run_id}", slices=len(vouched), rows=manifest.rows)
+        self._progress.start(f"verify {self._run_id}", units=len(vouched), rows=manifest.rows)
         try:
             with ThreadPoolExecutor(READERS) as pool:
                 list(pool.map(self._slice, sorted(vouched, key=lambda one: -one.rows)))
@@ -231,7 +231,7 @@ class _Reading:
                 self._note("audits_disagree", key, "file_audits.jsonl has other audits of its parts")
         for number, part in enumerate(parts, 1):
             self._part(keys, part, replace(part.window, number=number, of=len(parts)))
-        self._progress.advance(slices=1)
+        self._progress.advance(units=1)
 
     def _hold_slice(self, keys: SliceKeys, audit: SliceAudit, result: SliceResult) -> None:
         """Against its own parts, and the manifest's line."""

@@ -66,7 +66,7 @@ class TheSummary(WorldCase):
             self.witness()
 
         self.setUp()
-        self.world.stop.ask()
+        self.world.stop.request()
         with self.assertRaises(StoppedError):
             self.witness()
 

@@ -418,7 +418,7 @@ class CompanyByCompany(TotalsCase):
 
     def test_ends_where_the_edge_refuses_or_somebody_says_stop(self):
         def stops(real: Any) -> Any:
-            self.world.stop.ask()
+            self.world.stop.request()
             return real
 
         for change, error in [(blocks, BlockedError), (stops, StoppedError)]:
