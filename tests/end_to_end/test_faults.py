@@ -158,7 +158,7 @@ def test_a_run_that_trusts_half_an_import_is_partial_and_the_same_command_closes
     world.assert_equals_truth()
 
 
-def test_where_there_is_no_summary_the_last_release_in_the_lake_is_the_witness(world):
+def test_where_there_is_no_summary_the_last_release_in_the_lake_is_the_reference_count(world):
     assert world.pipeline().status == 0
     world.source.republish(2024, added=0.01, imported_share=0.6)
     world.source.fault("http_500", match="trans_general")

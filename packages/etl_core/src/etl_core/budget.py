@@ -6,7 +6,7 @@ source that keeps throttling without naming a time gets twice as long a pause ea
 single such answer delays only its own retry. A block stops every process that was running then.
 
 The processes share a folder: a slot is a file that a request holds locked, so a killed process
-releases its slots; the limit is in ``state.json``, replaced atomically under a lock.
+frees its slots; the limit is in ``state.json``, replaced atomically under a lock.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-FORMATS = ("auto", "console", "json")
 
 
 class _Tee:

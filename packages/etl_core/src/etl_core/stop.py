@@ -26,11 +26,6 @@ class Stop:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._signal_number = signal.SIGINT
 
-    @property
-    def is_requested(self) -> bool:
-        """Whether a stop was requested."""
-        return self._is_requested
-
     def request(self, signal_number: int = signal.SIGINT) -> None:
         """Request every thread to stop."""
         self._signal_number = signal.Signals(signal_number)

@@ -16,6 +16,7 @@ from data_pipeline.fan_out.decide import Limits
 from data_pipeline.fan_out.plan import Rates, choice_of, plan_of, predict, units_of
 from data_pipeline.fan_out.submit import FanOutResult, Submitter, write_plan
 from data_pipeline.jobs import _running
+from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core.errors import DONE, ConflictError, StoppedError, UsageError
 from etl_core.kube.describe import PodOptions
@@ -84,9 +85,11 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         dry_run=asked.dry_run,
     )
     context.run_id = prepared.plan.run_id
-    units = units_of(prepared.todo)
+    dataset = dataset_named(selection.dataset)
+    units = units_of(dataset, prepared.todo)
     in_flight = asked.max_in_flight or ceiling
-    predicted = predict(units, ceiling=ceiling, max_in_flight=in_flight, pods=asked.pods, rates=Rates())
+    rates = Rates(dataset.bytes_per_row)
+    predicted = predict(units, ceiling=ceiling, max_in_flight=in_flight, pods=asked.pods, rates=rates)
     if asked.dry_run:
         return _show_ways(context, prepared, units, predicted)
     shape = _shape(context, asked, predicted)
@@ -200,7 +203,9 @@ def _submit(
 ) -> FanOutResult:
     todo = prepared.todo
     context.progress.start(
-        f"fan-out {prepared.plan.release.year}", units=len(todo), rows=sum(one.rows or 0 for one in todo)
+        f"fan-out {prepared.plan.release.dataset} {prepared.plan.release.year}",
+        units=len(todo),
+        rows=sum(one.rows or 0 for one in todo),
     )
     try:
         return submitter.run()

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger import manifest as manifests
 from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import digest, keys_of, slice_audit_of
 from data_pipeline.open_payments.ledger.documents import Audit, Manifest, Plan, SliceAudit
-from data_pipeline.open_payments.schema import PAYER_ID, RECORD_ID
 from data_pipeline.open_payments.source import query
 from etl_core.csv_stream.reader import RecordError, RecordReader
 from etl_core.documents import Document
@@ -115,12 +115,12 @@ def verify_run(
 def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Fault]:
     """The manifest's counts against those of the table as it is now: of the year, and of each slice."""
     key, release = lake_layout.runs.manifest(run_id), manifest.release
-    table = source.table(release.dataset_id)
+    table = source.table(dataset_named(release.dataset), release.dataset_id)
     if table.distribution_id != release.distribution_id:
         detail = f"the source has published {table.distribution_id} since; it cannot vouch for {release.name} any more"
         return [Fault("release_moved", key, detail)]
     columns = table.columns
-    counts = source.grouped_counts(table.distribution_id, columns.name_of(PAYER_ID), columns.name_of(RECORD_ID))
+    counts = source.grouped_counts(table.distribution_id, columns.payer, columns.record_id)
     if sum(counts.values()) != table.rows:
         raise TemporaryError(f"the source counts {table.rows} rows, and {sum(counts.values())} by payer: try later.")
     found = []
@@ -268,13 +268,17 @@ class _Reading:
         self._must_be_of(keys, audit_key, part, fits=fits)
         if self._columns is None:
             return
-        asked = query.describe(query.conditions_of(self._columns, keys.company_id, window))
+        try:
+            asked = query.describe(query.conditions_of(self._columns, keys.company_id, window))
+            layout = self._columns.layout(keys.company_id, window)
+        except DataError as error:
+            self._note("does_not_tile", audit_key, str(error))
+            return
         follows = part.records, part.records, "proved" if part.records else "empty", asked
         # A window of several is counted after by slice.json.
         count_after = part.records if part.count_after is None and window.of > 1 else part.count_after
         if (part.count_before, count_after, part.verdict, part.condition) != follows:
             self._note("contradicts_itself", audit_key, "counts, verdict and condition are not those of a proof")
-        layout = self._columns.layout(keys.company_id, window)
         reader = RecordReader(layout)
         try:
             self._feed(reader, key)

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import CHANGE_TYPE, PUBLICATION_DATE
 from data_pipeline.open_payments.operations import diff
 from data_pipeline.open_payments.operations.diff import Difference, Digests, Named
-from data_pipeline.open_payments.schema import CHANGE_TYPE, PUBLICATION_DATE
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core.csv_stream.reader import Record
 from etl_core.errors import DataError, NotFoundError, StoppedError, UsageError
