@@ -17,7 +17,8 @@ import structlog
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Decision, Known, Limits, SeenJob, breaker, decide, newest, seen
 from data_pipeline.fan_out.worker import failed_attempt
-from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
+from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
+from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import BlockedError, UnavailableError
 from etl_core.kube.client import GoneAgainError, QuotaError
 from etl_core.kube.diagnosis import Diagnosis, explain_job, over_quota

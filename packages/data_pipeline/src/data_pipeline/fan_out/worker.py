@@ -16,7 +16,7 @@ import structlog
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome, SliceWork
 from data_pipeline.open_payments.fetch.task import reason_of
-from data_pipeline.open_payments.ledger.audits import write_attempt
+from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.open_payments.ledger.documents import Attempt, PlannedCompany
 from data_pipeline.open_payments.windows import Window
 from etl_core.errors import PipelineError, TemporaryError

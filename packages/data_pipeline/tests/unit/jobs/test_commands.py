@@ -2,7 +2,8 @@
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import commit, plans
-from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
+from data_pipeline.open_payments.ledger.audits import Audits
+from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.open_payments.source.catalogue import Catalogue
 from data_pipeline.wiring import Services
 from packages.data_pipeline.tests.unit.fakes import (

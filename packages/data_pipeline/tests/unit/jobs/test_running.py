@@ -11,7 +11,7 @@ from data_pipeline.jobs import _running, build_totals, resolve_ids
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.fetch.task import DriftedError, NotProvedError
 from data_pipeline.open_payments.ledger import plans
-from data_pipeline.open_payments.ledger.audits import write_attempt
+from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from data_pipeline.settings import Settings

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Dialect = Literal["rfc4180", "backslash"]
 
 _FIELD: Final = re.compile(rb'"([^"]*(?:""[^"]*)*)"|([^",\r\n]*)')
 # With literal quotes marked: a backslash forces quoting, so there is none in an unquoted field.
@@ -101,6 +103,11 @@ def parse_record(raw: bytes, width: int) -> list[bytes] | None:
         if fields is not None:
             return [field.replace(_LITERAL_QUOTE, b'"') for field in fields]
     return None
+
+
+def is_rfc4180(raw: bytes, width: int) -> bool:
+    """Whether one record without its line end can be read without the backslash rule."""
+    return b'\\"' not in raw or _parse_rfc4180(raw, width, _FIELD) is not None
 
 
 def _parse_rfc4180(raw: bytes, width: int, field: re.Pattern[bytes]) -> list[bytes] | None:

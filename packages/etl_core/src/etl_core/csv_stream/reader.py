@@ -20,11 +20,13 @@ from itertools import compress, pairwise
 from operator import not_
 from typing import TYPE_CHECKING, NamedTuple
 
-from etl_core.csv_stream.dialect import LONGEST_RECORD_LINES, parse_record, records_of, write_fields
+from etl_core.csv_stream.dialect import LONGEST_RECORD_LINES, is_rfc4180, parse_record, records_of, write_fields
 from etl_core.csv_stream.outline import outline_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from etl_core.csv_stream.dialect import Dialect
 
 _MODULUS = 1 << 256
 # The dictionary's longest record is some 12 kB. A "record" past this is an unbalanced quote.
@@ -70,13 +72,17 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What one pass over a stream found. ``bytes`` counts the header; ``records`` does not."""
+    """What one pass over a stream found. ``bytes`` counts the header; ``records`` does not.
+
+    ``dialect`` is ``rfc4180`` unless some record can be read by the backslash rule only.
+    """
 
     records: int
     bytes: int
     sha256: str
     content_hash: str
     header_hash: str
+    dialect: Dialect
 
 
 class KeySet:
@@ -153,6 +159,7 @@ class RecordReader:
         self._keys = KeySet()
         self._tail = b""
         self._header_hash = ""
+        self._dialect: Dialect = "rfc4180"
 
     @property
     def records(self) -> int:
@@ -209,6 +216,7 @@ class RecordReader:
             sha256=self._sha256.hexdigest(),
             content_hash=f"{self._content:064x}",
             header_hash=self._header_hash,
+            dialect=self._dialect,
         )
 
     def _bound_tail(self) -> None:
@@ -276,6 +284,8 @@ class RecordReader:
         fields = parse_record(raw, self._width)
         if fields is None:
             raise self._misfit(raw)
+        if not is_rfc4180(raw, self._width):
+            self._dialect = "backslash"
         for index, value in self._equal.items():
             if fields[index] != value:
                 raise self._foreign(index, fields[index], value.decode())

@@ -25,7 +25,8 @@ from data_pipeline.open_payments.fetch.task import (
     reason_of,
     release_still_there,
 )
-from data_pipeline.open_payments.ledger.audits import keys_of, write_attempt
+from data_pipeline.open_payments.ledger.audits import keys_of
+from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit
 from data_pipeline.open_payments.source import query
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary

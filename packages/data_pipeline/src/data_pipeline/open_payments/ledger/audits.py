@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit, SliceAudit
+from data_pipeline.runs import attempts
 from etl_core.documents import read
 from etl_core.errors import ConflictError
 
@@ -67,7 +66,10 @@ class Audits:
         return read(Audit, self._store, keys_of(self._release, company_id).part_audit(number, of, generation))
 
     def part_audits(self, company_id: str, number: int, of: int) -> list[Audit]:
-        """All proofs of a window under this release, the newest last; hardly ever more than one."""
+        """All proofs under the keys of a window of this release, the newest last; hardly ever more than one.
+
+        A proof counts only for its own window: one under the key may have been cut by other bounds.
+        """
         one_by_one = (self.part_audit(company_id, number, of, generation) for generation in itertools.count(1))
         return [audit for audit in itertools.takewhile(lambda audit: audit is not None, one_by_one) if audit]
 
@@ -83,6 +85,11 @@ class Audits:
         if self._store.put_new(key, audit.to_bytes()).created:
             return audit
         theirs = Audit.parse(self._store.get(key) or b"", key)
+        if theirs.window != window:
+            raise ConflictError(
+                f"{key} proves {theirs.window}, this run asked for {window}.",
+                advice="Another version cut the slice by other bounds. Run again once no other version runs.",
+            )
         _must_agree(key, theirs.content_hash, audit.content_hash)
         return theirs
 
@@ -121,6 +128,11 @@ def closed_in(keys: Iterable[str]) -> dict[str, int]:
     return newest
 
 
+def content_hash_of(parts: Iterable[Audit]) -> str:
+    """The content hash of all parts together."""
+    return f"{sum(int(part.content_hash, 16) for part in parts) % _MODULUS:064x}"
+
+
 def slice_audit_of(
     release: Release,
     company_id: str,
@@ -137,7 +149,7 @@ def slice_audit_of(
         verdict="proved" if records else "empty",
         records=records,
         bytes=sum(part.bytes for part in parts),
-        content_hash=f"{sum(int(part.content_hash, 16) for part in parts) % _MODULUS:064x}",
+        content_hash=content_hash_of(parts),
         parts=parts,
         count_before=sum(part.count_before for part in parts),
         count_after=count_after,
@@ -146,31 +158,13 @@ def slice_audit_of(
     )
 
 
-def write_attempt(store: ObjectStore, attempt: Attempt) -> None:
-    """Keep a failed attempt under its run."""
-    key = lake_layout.runs.failure(
-        attempt.run_id, lake_layout.open_payments.company(attempt.company_id), uuid.uuid4().hex
-    )
-    store.put_new(key, attempt.to_bytes())
-
-
 def read_attempts(
     store: ObjectStore, run_id: str, *, company_id: str | None = None, leave_out: Collection[str] = ()
 ) -> list[Attempt]:
-    """The failed attempts of a run, or of one company in it, but those of companies to leave out; by their time."""
-    unit = "" if company_id is None else lake_layout.open_payments.company(company_id)
-    listed = (entry.key for entry in store.list(lake_layout.runs.failures(run_id, unit)))
-    found = [
-        Attempt.parse(store.get(key) or b"", key)
-        for key in listed
-        if lake_layout.open_payments.company_of(key) not in leave_out
-    ]
-    return sorted(found, key=lambda attempt: attempt.at)
-
-
-def digest(lines: bytes) -> str:
-    """SHA-256 of ``file_audits.jsonl``, for the manifest."""
-    return hashlib.sha256(lines).hexdigest()
+    """The failed attempts of a run, or of one company, except those of companies to leave out; the oldest first."""
+    folder = lake_layout.open_payments.company
+    unit = "" if company_id is None else folder(company_id)
+    return attempts.read_attempts(Attempt, store, run_id, unit=unit, leave_out={folder(one) for one in leave_out})
 
 
 def _must_agree(key: str, theirs: str, ours: str) -> None:

@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import commit, plans, schemas
-from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
+from data_pipeline.open_payments.ledger.audits import Audits
+from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan, Release, SliceResult
 from data_pipeline.open_payments.schema import GENERAL_PAYMENTS
 from etl_core.errors import ConflictError, DataError, NotFoundError

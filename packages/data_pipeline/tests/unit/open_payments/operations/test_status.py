@@ -3,7 +3,8 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import commit, plans
-from data_pipeline.open_payments.ledger.audits import Audits, keys_of, write_attempt
+from data_pipeline.open_payments.ledger.audits import Audits, keys_of
+from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.open_payments.operations.status import newest_run, status_of, table_of
 from etl_core.errors import NotFoundError
 from etl_core.testing import MemoryStore
