@@ -45,7 +45,7 @@ def by_company_id(lake: Path) -> None:
 
 def hashes(lake: Path) -> dict[str | None, str]:
     """What each closed slice holds, by company."""
-    audits = lake.glob("metadata/audits/**/slice.json")
+    audits = lake.glob("metadata/audits/**/slice.jsonl")
     return {
         lake_layout.open_payments.company_of(str(path)): json.loads(path.read_bytes())["content_hash"]
         for path in audits

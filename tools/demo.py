@@ -70,7 +70,7 @@ def run_pipeline(url: str, lake: Path) -> dict[str, object]:
 
 def compare_with_truth(url: str, lake: Path) -> tuple[int, int]:
     """Slices whose records and content hash are those the sandbox itself holds, of all."""
-    slices = sorted(lake.glob("metadata/audits/**/slice.json"))
+    slices = sorted(lake.glob("metadata/audits/**/slice.jsonl"))
     equal = 0
     for path in slices:
         audit = json.loads(path.read_text())

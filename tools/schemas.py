@@ -17,7 +17,10 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schemas"
 def published() -> dict[str, str]:
     """File name to text."""
     return {
-        f"{model.__name__.lower()}.v1.json": json.dumps(model.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+        f"{model.__name__.lower()}.v1.json": json.dumps(
+            model.model_json_schema(mode="serialization"), indent=2, ensure_ascii=False
+        )
+        + "\n"
         for model in MODELS
     }
 

@@ -204,8 +204,8 @@ def describe(story: Story) -> None:
 def collect(story: Story) -> None:
     lake = story.buckets[LAKE]
     lake.write(unnamed(story), b"what a killed run left")
-    closed = next(key for key in lake.listed("metadata/audits/") if COMPANY in key and key.endswith("slice.json"))
-    lake.write(closed.replace("slice.json", "part-1-of-99.json"), b"a proof of another cut")
+    closed = next(key for key in lake.listed("metadata/audits/") if COMPANY in key and key.endswith("slice.jsonl"))
+    lake.write(closed.replace("slice.jsonl", "part-1-of-99.json"), b"a proof of another cut")
     story.run("collect", "gc", "--", "--older-than-hours", "0", "--delete")
 
 

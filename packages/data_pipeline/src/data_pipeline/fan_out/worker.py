@@ -16,9 +16,9 @@ import structlog
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome, SliceWork
 from data_pipeline.open_payments.fetch.task import reason_of
-from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.open_payments.ledger.documents import Attempt, PlannedCompany
-from data_pipeline.open_payments.windows import Window
+from data_pipeline.open_payments.windows import Window, tiles
+from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import PipelineError, TemporaryError
 
 if TYPE_CHECKING:
@@ -102,12 +102,12 @@ class _Part:
         """Close the slice if all its windows are proved, by whomever; None if some are not yet."""
         of = self._of[company.company_id]
         found = {part.window.number: part for part in parts}
-        for number in range(1, of + 1):
-            if number not in found:
-                proofs = self._audits.part_audits(company.company_id, number, of)
+        for window in tiles(of):
+            if window.number not in found:
+                proofs = self._audits.window_proofs(company.company_id, window).audits
                 if not proofs:
                     return None
-                found[number] = proofs[-1]
+                found[window.number] = proofs[-1]
         return self._slices.close(company, [found[number] for number in sorted(found)], tally)
 
 

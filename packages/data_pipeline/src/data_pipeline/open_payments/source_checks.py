@@ -378,7 +378,7 @@ class SourceDoctor:
             return reader.finish()
         except RecordError as error:
             if error.reason == "repeated_key" not in wrong:
-                return Summary(reader.records, reader.received, "", "", "")
+                return Summary(reader.records, reader.received, "", "", "", "rfc4180")
             kind = CheckFailedError if error.reason in wrong else CheckSkippedError
             raise kind(f"{error.reason}: {error.detail}.") from error
 

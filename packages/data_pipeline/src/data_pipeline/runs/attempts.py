@@ -10,6 +10,7 @@ from data_pipeline.runs.documents import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
     from etl_core.lake import ObjectStore
 
 T = TypeVar("T", bound=Attempt)

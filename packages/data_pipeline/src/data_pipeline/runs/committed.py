@@ -60,9 +60,7 @@ class AuditList(Generic[A]):
 class CommittedRun(Generic[M, A, R]):
     """One committed run, from its manifest down to the records of its parts."""
 
-    def __init__(
-        self, store: ObjectStore, manifest: M, kind: type[A], decode: Decoder[R]
-    ) -> None:
+    def __init__(self, store: ObjectStore, manifest: M, kind: type[A], decode: Decoder[R]) -> None:
         self._store = store
         self._kind = kind
         self._decode = decode
@@ -73,8 +71,8 @@ class CommittedRun(Generic[M, A, R]):
         listed = AuditList.read(self._kind, self._store, self.manifest.run_id)
         if not listed.is_of(self.manifest):
             raise DataError(
-                f"{self._store.url}/{listed.key} is not the file that the manifest of run {self.manifest.run_id} names.",
-                advice=f"data-pipeline run write_manifest -- --run-id {self.manifest.run_id} derives it again.",
+                f"{self._store.url}/{listed.key} is not the file that the manifest beside it names.",
+                advice=f"Derive it again: data-pipeline run write_manifest -- --run-id {self.manifest.run_id}",
             )
         parts = []
         for one in listed.entries():
@@ -121,14 +119,15 @@ class CommittedRun(Generic[M, A, R]):
             DataError: as ``chunks``, or they cannot be decoded, or are not as many as audited.
 
         """
-        number = 0
+        found = 0
         try:
-            for number, record in enumerate(self._decode(self.chunks(part)), 1):
+            for record in self._decode(self.chunks(part)):
+                found += 1
                 yield record
         except RecordError as error:
             raise self.damaged(part, error.detail) from error
-        if number != part.records:
-            raise self.damaged(part, f"{number} records, proved were {part.records}")
+        if found != part.records:
+            raise self.damaged(part, f"{found} records, proved were {part.records}")
 
     def damaged(self, part: A, found: str) -> DataError:
         """The error for a part that is not what its audit says."""

@@ -64,7 +64,7 @@ class CsvPartAudit(PartAudit):
     """The proof of a part that is a CSV file."""
 
     dialect: Literal["rfc4180", "backslash"] = Field(
-        description="rfc4180 where every record can be read so; backslash where a quote after a backslash is not doubled"
+        description="rfc4180 if all records can be read so; backslash if a quote after a backslash is not doubled"
     )
     content_hash: Sha256 = Field(description="the same for the same records in any order and either dialect")
     header_hash: Sha256
@@ -91,6 +91,11 @@ class RunManifest(Document):
     def is_closed(self) -> bool:
         """Whether everything there is was fetched and proved."""
         return self.status == "completed"
+
+    @property
+    def open_units(self) -> frozenset[str]:
+        """The folders of the units that are not proved."""
+        raise NotImplementedError
 
     @property
     def folders(self) -> tuple[str, ...]:

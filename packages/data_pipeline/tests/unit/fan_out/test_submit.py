@@ -20,8 +20,8 @@ from data_pipeline.fan_out.submit import (
     sweep,
 )
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
-from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.open_payments.ledger.documents import Attempt
+from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import StoppedError, UnavailableError
 from etl_core.lake.port import Body, ObjectInfo, PutResult
 from etl_core.testing import ManualClock, MemoryStore

@@ -57,7 +57,7 @@ class Slices:
         name = f"{task.company_id} {window.number}"
         if name in self.errors:
             raise self.errors[name]
-        proofs = self.audits.part_audits(task.company_id, window.number, window.of)
+        proofs = self.audits.window_proofs(task.company_id, window).audits
         if proofs:
             return proofs[-1]
         self.fetched.append(name)

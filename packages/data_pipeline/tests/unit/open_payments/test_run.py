@@ -9,8 +9,8 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.ledger import open_work, plans
 from data_pipeline.open_payments.ledger.audits import keys_of, read_attempts
+from data_pipeline.open_payments.ledger.committed import proved_slices
 from data_pipeline.open_payments.ledger.documents import Manifest, PayerCount, PlannedCompany
-from data_pipeline.open_payments.operations.diff import named_releases
 from data_pipeline.open_payments.operations.gc import unnamed
 from data_pipeline.open_payments.operations.status import status_of
 from data_pipeline.open_payments.operations.verify import Fault, verify_run
@@ -101,7 +101,7 @@ class ARun(PipelineCase):
                 "schema.json",
                 "plan.json",
                 *[f"{one}/{file}" for one in (COMPANY, OTHER, THIRD)
-                  for file in ("part-1-of-1.csv", "part-1-of-1.json", "slice.json")],
+                  for file in ("part-1-of-1.csv", "part-1-of-1.json", "slice.jsonl")],
                 "file_audits.jsonl",
                 "download_report_2024.csv",
                 "manifest.json",
@@ -220,7 +220,7 @@ class ARun(PipelineCase):
             self.world.pipeline.work(prepared)
 
         self.assertEqual(self.world.progress.stopped, 1)
-        self.assertEqual(self.wrote()[-1], f"{COMPANY}/slice.json")
+        self.assertEqual(self.wrote()[-1], f"{COMPANY}/slice.jsonl")
 
 
 class ARunAgain(PipelineCase):
@@ -423,8 +423,8 @@ class ATableThatMoves(PipelineCase):
         self.assertEqual((first.status, second.status, second.rows), ("completed", "completed", 7))
         self.assertEqual([outcome.company.company_id for outcome in outcomes], [OTHER])
         self.assertEqual(self.verify(first.run_id), [], "the older manifest names the older proof")
-        both = named_releases(self.store, "general-payments", 2024)
-        self.assertEqual([(one.rows[OTHER], one.generations[OTHER]) for one in both], [(3, 2)])
+        found = proved_slices(self.store, second.release)[OTHER]
+        self.assertEqual((found.rows, found.parts[0].generation), (3, 2))
 
     def test_whose_count_is_misread_once_is_not(self):
         first, _ = self.run_all()

@@ -38,6 +38,9 @@ class DirectoryStore:
     def url(self) -> str:
         return self._root.as_uri()
 
+    def uri(self, key: str) -> str:
+        return self._path(key).as_uri()
+
     @property
     def root(self) -> Path:
         """The directory."""

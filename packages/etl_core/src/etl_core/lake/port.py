@@ -49,6 +49,10 @@ class ObjectStore(Protocol):
         """Where the store is, without secrets: ``file:///…`` or ``s3://bucket/prefix``."""
         ...
 
+    def uri(self, key: str) -> str:
+        """Where one object is, for other programs: ``file:///…/key`` or ``s3://bucket/prefix/key``."""
+        ...
+
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         """Create ``key``, or tell what is there. ``sha256`` saves hashing a file once more."""
         ...

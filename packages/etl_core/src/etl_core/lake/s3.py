@@ -83,6 +83,9 @@ class S3Store:
     def url(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
+    def uri(self, key: str) -> str:
+        return f"{self.url}/{checked_key(key)}"
+
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)
         try:

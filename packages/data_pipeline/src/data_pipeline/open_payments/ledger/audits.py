@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout.open_payments import SliceKeys
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from data_pipeline.open_payments.ledger.documents import Release
+    from data_pipeline.open_payments.windows import Window
     from etl_core.lake import ObjectStore
 
 _MODULUS = 1 << 256
@@ -28,6 +29,13 @@ READERS = 16
 def keys_of(release: Release, company_id: str) -> SliceKeys:
     """The keys of one slice of a release."""
     return SliceKeys(release.dataset, release.year, release.name, company_id)
+
+
+class WindowProofs(NamedTuple):
+    """The proofs of one window, and the generation that the next one will have."""
+
+    audits: list[Audit]
+    next_generation: int
 
 
 class Audits:
@@ -65,13 +73,15 @@ class Audits:
         """The proof of a part, or None."""
         return read(Audit, self._store, keys_of(self._release, company_id).part_audit(number, of, generation))
 
-    def part_audits(self, company_id: str, number: int, of: int) -> list[Audit]:
-        """All proofs under the keys of a window of this release, the newest last; hardly ever more than one.
+    def window_proofs(self, company_id: str, window: Window) -> WindowProofs:
+        """The proofs of a window under this release, the newest last; hardly ever more than one.
 
-        A proof counts only for its own window: one under the key may have been cut by other bounds.
+        What is stored under the window's key, but was cut by other bounds, is no proof of it.
         """
-        one_by_one = (self.part_audit(company_id, number, of, generation) for generation in itertools.count(1))
-        return [audit for audit in itertools.takewhile(lambda audit: audit is not None, one_by_one) if audit]
+        numbers = window.number, window.of
+        one_by_one = (self.part_audit(company_id, *numbers, generation) for generation in itertools.count(1))
+        stored = [audit for audit in itertools.takewhile(lambda audit: audit is not None, one_by_one) if audit]
+        return WindowProofs([one for one in stored if one.window == window], len(stored) + 1)
 
     def publish_part(self, audit: Audit) -> Audit:
         """Write the proof of a part; if another writer proved the same content first, theirs stands.
@@ -101,7 +111,7 @@ class Audits:
         now: datetime,
         counts_after: tuple[int, ...] = (),
     ) -> SliceAudit:
-        """Write ``slice.json``: the last word on a slice, until the source counts other rows of it.
+        """Write ``slice.jsonl``: the last word on a slice, until the source counts other rows of it.
 
         Raises:
             ConflictError: another writer proved other content of as many records.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import manifest as manifests
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
 from data_pipeline.open_payments.ledger.documents import Manifest
@@ -34,17 +33,9 @@ def commit_run(
     ``known`` are results of this very process. ``by_payer`` is what the source counts of each payer at the end: a
     slice proved at another count is not proved by this run any more; the next one proves it at that count.
     """
-    audits: dict[str, SliceAudit] = {}
-
-    def files_of(manifest: Manifest) -> dict[str, bytes]:
-        named = {one.company_id: one.generation for one in manifest.proved}
-        if {one: audit.generation for one, audit in audits.items()} == named:
-            return manifests.files_of(manifest, audits)
-        return manifests.files_of(manifest, Audits(store, manifest.release).slice_audits(named))
-
     existing = read_manifest(store, plan.run_id)
     if existing is not None:
-        commit.repair(store, existing, files_of)
+        repair_run(store, existing)
         return existing
     found = read_slices(store, plan)
     # What another process proved since, or proved at a newer count, is what the lake says it is.
@@ -57,13 +48,25 @@ def commit_run(
     moved = () if by_payer is None else manifests.moved_of(results, by_payer)
     unplanned = () if by_payer is None else manifests.unplanned_of(plan, by_payer)
     results = manifests.without_moved(results, moved)
-    audits |= {one.company_id: found[one.company_id] for one in results if one.verdict in ("proved", "empty")}
+    audits = {one.company_id: found[one.company_id] for one in results if one.verdict in ("proved", "empty")}
     closure = manifests.closure_of(
         plan, results, source_rows, compared=by_payer is not None, moved=moved, unplanned=unplanned
     )
     lines = manifests.file_audits_of(audits.values())
     manifest = manifests.manifest_of(plan, results, closure, release_at_end=release_at_end, file_audits=lines, now=now)
-    return commit.commit(store, manifest, files_of)
+    return commit.commit(store, manifest, lambda one: _files_of(store, one, audits))
+
+
+def repair_run(store: ObjectStore, manifest: Manifest) -> None:
+    """Write the files beside a manifest again if they are not its own: a process may have died between two writes."""
+    commit.repair(store, manifest, lambda one: _files_of(store, one, {}))
+
+
+def _files_of(store: ObjectStore, manifest: Manifest, known: Mapping[str, SliceAudit]) -> dict[str, bytes]:
+    named = {one.company_id: one.generation for one in manifest.proved}
+    if {company_id: audit.generation for company_id, audit in known.items()} != named:
+        known = Audits(store, manifest.release).slice_audits(named)
+    return manifests.files_of(manifest, known)
 
 
 def read_slices(store: ObjectStore, plan: Plan) -> dict[str, SliceAudit]:

@@ -19,6 +19,8 @@ from etl_core.documents import Document, Value
 from etl_core.errors import DataError
 
 Verdict = Literal["proved", "empty"]
+# Where a document has a field named bytes.
+Raw = bytes
 CountsFrom = Literal["grouped", "entities", "count"]
 
 
@@ -79,17 +81,17 @@ class SliceAudit(Document):
     )
     proved_at: datetime
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self) -> Raw:
         """Its own line, and those of its parts as they are stored."""
         return super().to_bytes() + self.part_lines
 
     @property
-    def part_lines(self) -> bytes:
+    def part_lines(self) -> Raw:
         """The stored audits of the parts, a line each."""
         return b"".join(part.to_bytes() for part in self.parts)
 
     @classmethod
-    def parse(cls, raw: bytes, key: str) -> Self:
+    def parse(cls, raw: Raw, key: str) -> Self:
         """The slice and its parts; raises ``DataError`` if a line is not what it must be."""
         own, *lines = raw.splitlines(keepends=True) or [b""]
         parts = tuple(Audit.parse(line, key) for line in lines)
@@ -158,8 +160,8 @@ class Plan(runs.RunPlan):
 
     @property
     def edition(self) -> str:
-        """The release."""
-        return self.release.name
+        """The publication: the same whatever date the catalogue gives it later."""
+        return self.release.distribution_id
 
 
 class SliceResult(Value):
@@ -232,6 +234,12 @@ class Manifest(runs.RunManifest):
     def proved(self) -> tuple[SliceResult, ...]:
         """The slices that the run vouches for."""
         return tuple(one for one in self.slices if one.verdict in ("proved", "empty"))
+
+    @property
+    def open_units(self) -> frozenset[str]:
+        """The folders of the companies that are not proved."""
+        left = (one.company_id for one in self.slices if one.verdict in ("failed", "missing"))
+        return frozenset(map(lake_layout.open_payments.company, left))
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def find_run(
     """
     newest = _newest_named(store, selection, release, run_id) if run_id else None
     if not run_id:
-        newest = plans.newest_plan(Plan, store, selection, release.name)
+        newest = plans.newest_plan(Plan, store, selection, release.distribution_id)
     if newest is None:
         return None
     manifest = read_manifest(store, newest.run_id)
@@ -63,7 +63,7 @@ def _newest_named(store: ObjectStore, selection: Selection, release: Release, ru
             f"run {run_id} is planned already, for {describe(named[0].selection)}.",
             advice="Choose another --run-id, or leave it out.",
         )
-    same = [one for one in named if one.selection == selection and one.edition == release.name]
+    same = [one for one in named if one.selection == selection and one.edition == release.distribution_id]
     return max(same, key=lambda plan: plan.created_at, default=None)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.open_payments.ledger.committed import ProvedSlice
     from data_pipeline.open_payments.ledger.documents import Release
-    from etl_core.csv_stream.reader import Layout, Record
+    from etl_core.csv_stream.reader import Record
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
 
