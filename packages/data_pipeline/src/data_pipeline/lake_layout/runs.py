@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from data_pipeline.lake_layout.ids import checked_run_id
+from data_pipeline.lake_layout.ids import checked_run_id, is_run_id
 
 RUNS = "metadata/runs/"
 _SELECTIONS = "metadata/selections/"
@@ -52,7 +52,7 @@ def unit_of_failure(key: str) -> str:
 def run_of(key: str) -> str | None:
     """The run that ``key`` is the plan or the manifest of, or None."""
     match = re.fullmatch(r"metadata/runs/run_id=([^/]+)/(plan|manifest)\.json", key)
-    return match[1] if match else None
+    return match[1] if match and is_run_id(match[1]) else None
 
 
 def selection(selection_hash: str, edition: str = "") -> str:
@@ -68,4 +68,9 @@ def pointer(folder_of_pointers: str, at: datetime, run_id: str) -> str:
 def run_of_pointer(key: str) -> tuple[str, datetime] | None:
     """The run that a pointer names and the moment it has; None for any other key."""
     match = re.search(r"/(\d{18})_([^/]+)$", key)
-    return (match[2], _LAST_MOMENT - int(match[1]) * _MICROSECOND) if match else None
+    if match is None or not is_run_id(match[2]):
+        return None
+    try:
+        return match[2], _LAST_MOMENT - int(match[1]) * _MICROSECOND
+    except OverflowError:
+        return None

@@ -12,7 +12,7 @@ from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, 
 from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source.api import Table
 from data_pipeline.open_payments.source.catalogue import Resolved
-from data_pipeline.open_payments.windows import Window
+from data_pipeline.open_payments.windows import tiles
 from etl_core.errors import AccessError, DataError, StoppedError
 from etl_core.telemetry import Tally
 from etl_core.testing import MemoryStore
@@ -49,7 +49,7 @@ class Slices:
     def open(self, company: PlannedCompany, of: int | None = None) -> list[WindowTask]:
         self.opened.append(company.company_id)
         of = of or self.of.get(company.company_id, 1)
-        windows = (Window(number, of, "", "") for number in range(1, of + 1))
+        windows = tiles(of)
         return [a_task(RESOLVED, company.company_id, window=window, expected=3) for window in windows]
 
     def prove(self, task: WindowTask) -> Audit:

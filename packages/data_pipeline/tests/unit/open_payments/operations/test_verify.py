@@ -25,6 +25,7 @@ from packages.data_pipeline.tests.unit.fakes import (
     a_plan,
     a_release,
     a_result,
+    a_slice,
     payments,
     sends,
 )
@@ -408,7 +409,7 @@ class AuditsOfARun(RunCase):
                 # An audit that names another company is a line of that one's.
                 beside = {"audits_disagree", "does_not_tile"}
                 self.assertEqual({one for one in found if one[0] not in beside}, {("misplaced", key)})
-                cut = "window" in change(an_audit())
+                cut = "window" in change(a_slice().parts[0])
                 self.assertEqual(("does_not_tile", self.slice_audit) in found, cut)
 
     def test_of_a_slice_that_names_another_company_are_found(self):
