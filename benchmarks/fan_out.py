@@ -247,7 +247,7 @@ def leave_an_audit(lake: Path, release: Release, company_id: str) -> None:
 
 def real_sizes() -> dict[str, int]:
     """Rows of each company in the year."""
-    rows = directory(Settings(years=(int(YEAR),), scale=1.0)).rows[int(YEAR)]
+    rows = directory(Settings(years=(int(YEAR),), scale=1.0)).rows["general", int(YEAR)]
     return {company: count for company, count in rows.items() if count}
 
 

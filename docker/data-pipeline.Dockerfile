@@ -49,8 +49,6 @@ FROM ${BASE} AS runtime
 # A home that any user may write to; Python writes nothing beside the code and holds no line back.
 ENV PATH=/opt/venv/bin:${PATH} HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY --from=dependencies /opt/venv /opt/venv
-# By this an error message knows that --user may help: not every runtime leaves a mark of its own.
-RUN echo etl-data-pipeline > /etc/container-image
 # Relative lakes, such as the default ./data, lie below here. There is no /app/data: a lake inside a container would
 # be gone with it, so one must be mounted.
 WORKDIR /app

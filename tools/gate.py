@@ -39,7 +39,7 @@ class Part:
     name: str
     command: Sequence[str]
     # Several times what any part takes: a hung one is to fail here, with its name, not in CI's own limit.
-    limit_seconds: float = 600
+    limit_seconds: float = 1200
 
     def words(self, root: Path) -> list[str]:
         """The command as it is run; FileNotFoundError where nothing matches: no check vanishes unseen."""
@@ -56,7 +56,7 @@ class Part:
         return words
 
 
-def pytest(name: str, *words: str, limit_seconds: float = 600) -> Part:
+def pytest(name: str, *words: str, limit_seconds: float = 1200) -> Part:
     return Part(name, ("python", "-m", "pytest", "-q", *words), limit_seconds)
 
 

@@ -1,7 +1,7 @@
 """Manifests that follow from the code: ``k8s_examples.py check`` or ``k8s_examples.py write``.
 
 k8s/examples/ has a Job for every job of the registry, k8s/base/cronjob.yaml the fan-out of the newest year. Their
-bodies come from ``etl_core.kube.jobs``, as those of the fan-out's own workers do: what the exit-status table says
+bodies come from ``etl_core.kube.describe``, as those of the fan-out's own workers do: what the exit-status table says
 a failed pod means, and how a pod is hardened, is written down once.
 """
 
@@ -16,8 +16,9 @@ import click
 import yaml
 
 from data_pipeline import __version__
+from data_pipeline.fan_out import specs
 from data_pipeline.registry import Job, Registry
-from etl_core.kube.jobs import SPEC_DIGEST, JobSpec, job_body
+from etl_core.kube.describe import JobSpec, job_body
 
 ROOT = Path(__file__).resolve().parent.parent
 K8S = Path("k8s")
@@ -80,14 +81,16 @@ def body_of(name: str, component: str, account: str, args: list[str]) -> dict[st
         image=IMAGE,
         args=tuple(args),
         service_account=account,
+        user_id=specs.USER_ID,
+        annotation_prefix=specs.PREFIX,
         env={"IMAGE": IMAGE} if "$(IMAGE)" in args else {},
         env_from=(f"configmap/{SETTINGS}",),
         labels={"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/component": component},
         # A submitter follows a whole year; its pod may be replaced at any time and goes on.
-        try_seconds=24 * 3600 if submits else 6 * 3600,
+        attempt_seconds=24 * 3600 if submits else 6 * 3600,
     )
     body = job_body(spec)
-    del body["metadata"]["annotations"][SPEC_DIGEST]
+    del body["metadata"]["annotations"]
     body["metadata"] = {key: value for key, value in body["metadata"].items() if value}
     body["metadata"]["namespace"] = NAMESPACE
     pod = body["spec"]["template"]["spec"]

@@ -11,7 +11,7 @@ import yaml
 from data_pipeline.registry import Job, Registry
 from data_pipeline.settings import Settings
 from etl_core.errors import EXIT_STATUSES
-from etl_core.kube.jobs import pod_failure_policy
+from etl_core.kube.describe import pod_failure_policy
 from tools import k8s_check, k8s_examples
 from tools.k8s_check import ROOT
 

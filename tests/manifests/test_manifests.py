@@ -12,7 +12,7 @@ from data_pipeline.fan_out.specs import PodOptions, labels_of
 from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.settings import Settings
 from etl_core.kube.client import Cluster
-from etl_core.kube.jobs import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, job_body
 from etl_core.retry import Retry, RetryPolicy
 from tools import k8s_check, k8s_examples
 from tools.k8s_check import ROOT, SUPPORTED
@@ -166,7 +166,7 @@ def allowed_to_the_submitter():
 def test_the_role_of_the_submitter_allows_every_call_it_makes():
     pool = Recorder()
     cluster = Cluster("https://cluster", "data-pipeline", pool=pool, retry=Retry(RetryPolicy(attempts=1)))  # type: ignore[arg-type]
-    cluster.create_job(job_body(JobSpec("a", {}, "image", (), "account")))
+    cluster.create_job(job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org")))
     cluster.job("a")
     list(cluster.jobs("a=b"))
     list(cluster.pods("a=b"))
@@ -259,7 +259,7 @@ def test_no_pod_of_ours_reaches_the_credentials_of_its_machine():
 def test_a_hundred_workers_of_the_usual_size_fit_the_quota_and_each_fits_the_limits():
     (quota,), (limits,) = objects("ResourceQuota").values(), objects("LimitRange").values()
     hard, (one,) = quota["spec"]["hard"], limits["spec"]["limits"]
-    body = job_body(JobSpec("a", {}, "image", (), "account"))
+    body = job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org"))
     (container,) = body["spec"]["template"]["spec"]["containers"]
     asked = container["resources"]["requests"]
 
@@ -284,7 +284,7 @@ def mebibytes(text):
 
 @pytest.mark.long
 def test_the_policy_scan_finds_a_pod_that_asks_for_everything(tmp_path):
-    body = job_body(JobSpec("a", {}, "image", (), "account"))
+    body = job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org"))
     body["metadata"]["namespace"] = "data-pipeline"
     container = body["spec"]["template"]["spec"]["containers"][0]
     container["securityContext"] = {"privileged": True}

@@ -50,9 +50,9 @@ from data_pipeline.open_payments.source.api import (
     CATALOGUE_PATH,
     COMPANY_LIST_DATASET,
     COMPANY_LIST_ID_COLUMN,
+    POLICY,
     SCRIPT_PATH,
     Source,
-    is_temporary,
 )
 from data_pipeline.open_payments.source.catalogue import Resolved
 from data_pipeline.open_payments.windows import Window, tiles
@@ -97,7 +97,7 @@ class Asked:
         return dict(self.params).get(name, "")
 
     @property
-    def past_caches(self) -> bool:
+    def bypass_cache(self) -> bool:
         return bool(self["fresh"])
 
     @property
@@ -487,6 +487,7 @@ class World:
         self.source = Source(
             HttpClient(
                 settings,
+                POLICY,
                 session=session,
                 budget=Budget(
                     64,
@@ -499,7 +500,6 @@ class World:
                 telemetry=self.telemetry,
                 clock=self.clock,
                 check_stop=self.stop.check,
-                is_temporary=is_temporary,
             )
         )
 

@@ -15,11 +15,12 @@ from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Limits
 from data_pipeline.fan_out.plans import write_plan
 from data_pipeline.fan_out.shapes import Rates, choice_of, plan_of, predict, units_of
-from data_pipeline.fan_out.submit import Ended, Submitter, sweep
+from data_pipeline.fan_out.submit import Ended, Submitter
 from data_pipeline.jobs import _running
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core.errors import DONE, ConflictError, StoppedError, UsageError
-from etl_core.kube.diagnosis import phase_of_job
+from etl_core.kube.observe import phase_of_job
+from etl_core.kube.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -98,7 +98,7 @@ def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outco
 def upload(context: Context, run_id: str, target: str, *, overwrite: bool, dry_run: bool) -> dict[str, Any]:
     """Copy a committed run; report each file that was not there; gives the fact."""
     run = open_run(context.store, run_id)
-    other = context.open_store(target)
+    other = context.open_store(target, named="--to")
     try:
         uploaded = upload_run(
             context.store,

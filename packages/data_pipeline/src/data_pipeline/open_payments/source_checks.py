@@ -224,7 +224,7 @@ class SourceDoctor:
         return require(names in (columns.titles, columns.names), found=f"{len(names)} columns.", otherwise=no)
 
     def fresh_parameter_ignored(self) -> str:
-        known, got = self._read(self._small), self._fetch(self._chosen(SMALL), past_caches=True)
+        known, got = self._read(self._small), self._fetch(self._chosen(SMALL), bypass_cache=True)
         same = self._read(got, "width", "error_row", "repeated_key").content_hash == known.content_hash
         return require(
             same and not got.is_copy, found="the same rows, no copy.", otherwise="a copy or other rows came."

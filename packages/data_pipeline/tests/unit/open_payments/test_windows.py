@@ -76,7 +76,7 @@ class Cut(unittest.TestCase):
         self.assertEqual(sorted({window.low for window in windows}), [window.low for window in windows])
 
     def test_the_source_reads_no_more_rows_of_a_real_year_than_with_windows_of_sixty_thousand(self):
-        rows_per_company = directory(Settings(years=(2024,), scale=1.0)).rows[2024].values()
+        rows_per_company = directory(Settings(years=(2024,), scale=1.0)).rows["general", 2024].values()
 
         touched = sum(rows * len(cut(rows)) for rows in rows_per_company)
 

@@ -59,10 +59,10 @@ class Answer:
         self._shown.up_to(self.reader.records, len(chunk))
 
 
-def write_answer(source: Source, task: WindowTask, expected: int, to: Answer, *, past_caches: bool) -> str:
+def write_answer(source: Source, task: WindowTask, expected: int, to: Answer, *, bypass_cache: bool) -> str:
     """The whole window in one answer; gives its URL."""
     with source.download(
-        task.release.distribution_id, task.conditions, past_caches=past_caches, tally=task.tally
+        task.release.distribution_id, task.conditions, bypass_cache=bypass_cache, tally=task.tally
     ) as answer:
         for chunk in answer.chunks:
             to.take(chunk)
@@ -79,14 +79,14 @@ class Pages:
         self._store = store
         self._streams = streams
 
-    def write(self, task: WindowTask, expected: int, to: Answer, *, past_caches: bool) -> str:
+    def write(self, task: WindowTask, expected: int, to: Answer, *, bypass_cache: bool) -> str:
         """The whole window; gives the URL of its first page."""
         offsets = range(0, max(expected, 1), ROWS_PER_PAGE)
         paths = [self._store.scratch_file() for _ in offsets]
         tallies = [Tally() for _ in offsets]
 
         def fetch(index: int) -> str:
-            return self._fetch(task, offsets[index], paths[index], tallies[index], past_caches=past_caches)
+            return self._fetch(task, offsets[index], paths[index], tallies[index], bypass_cache=bypass_cache)
 
         try:
             with ThreadPoolExecutor(min(len(offsets), self._streams)) as pool:
@@ -100,7 +100,7 @@ class Pages:
             for path in paths:
                 path.unlink(missing_ok=True)
 
-    def _fetch(self, task: WindowTask, offset: int, path: Path, tally: Tally, *, past_caches: bool) -> str:
+    def _fetch(self, task: WindowTask, offset: int, path: Path, tally: Tally, *, bypass_cache: bool) -> str:
         with (
             self._source.download(
                 task.release.distribution_id,
@@ -108,7 +108,7 @@ class Pages:
                 sort=task.columns.name_of(RECORD_ID),
                 limit=ROWS_PER_PAGE,
                 offset=offset,
-                past_caches=past_caches,
+                bypass_cache=bypass_cache,
                 tally=tally,
             ) as answer,
             path.open("wb") as page,

@@ -40,7 +40,7 @@ class DriftedError(PermanentError):
 class ReleaseGoneError(TemporaryError):
     """The table answers 404: CMS has published anew since the run began. The next run resolves it."""
 
-    worth_waiting = False
+    retryable = False
 
 
 @dataclass

@@ -31,7 +31,7 @@ from data_pipeline.open_payments.source import query
 from data_pipeline.runs.attempts import write_attempt
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from etl_core.errors import ConflictError, PermanentError, TemporaryError
-from etl_core.files import explained
+from etl_core.files import translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +148,7 @@ class WindowFetcher:
             expected = self._count(task) if task.expected is None else task.expected
             begun = _Begun(at, clock, requests, expected, by_pages)
             with release_still_there():
-                url, summary = self._fetch(task, begun, path, shown, past_caches=attempt > 1)
+                url, summary = self._fetch(task, begun, path, shown, bypass_cache=attempt > 1)
             count_after = self._count_after(task, summary) if task.window.is_whole_slice else None
             return self._publish(task, path, url, summary, count_after, begun)
         except BaseException as error:
@@ -164,14 +164,14 @@ class WindowFetcher:
             path.unlink(missing_ok=True)
 
     def _fetch(
-        self, task: WindowTask, begun: _Begun, path: Path, shown: Shown, *, past_caches: bool
+        self, task: WindowTask, begun: _Begun, path: Path, shown: Shown, *, bypass_cache: bool
     ) -> tuple[str, Summary]:
         """The answer's URL, and what one pass over it found; its bytes are at ``path``."""
         reader, expected = RecordReader(task.layout), begun.expected
         write = self._pages.write if begun.by_pages else partial(write_answer, self._source)
         try:
-            with explained(f"write {path}"), path.open("wb") as stream:
-                url = write(task, expected, Answer(stream, reader, shown), past_caches=past_caches)
+            with translate_os_errors(f"write {path}"), path.open("wb") as stream:
+                url = write(task, expected, Answer(stream, reader, shown), bypass_cache=bypass_cache)
             if reader.records > expected:
                 raise RecordError("rows_extra", f"{reader.records} records and more, the source counts {expected}")
             summary = reader.finish()

@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 class HalfImportedError(TemporaryError):
     """The table holds clearly fewer rows than a witness says the year has."""
 
-    worth_waiting = False
+    retryable = False
 
 
 def summary_reference(source: Source, year: int) -> ReferenceCount | None:

@@ -205,7 +205,7 @@ class CloseLarge(SlicesCase):
         self.assertEqual(self.site.kinds(), ["groups"])
         asked = self.site.asked[0]
         self.assertEqual((asked["groupings[0]"], asked["conditions[0][value]"]), ("date_of_payment", COMPANY))
-        self.assertTrue(asked.past_caches)
+        self.assertTrue(asked.bypass_cache)
         self.assertEqual((closed.records, closed.count_before, closed.count_after), (8, 8, 8))
         self.assertEqual((closed.counts_after, closed.parts), ((6, 2), tuple(parts)))
         self.assertEqual([part.count_after for part in parts], [None, None])

@@ -133,7 +133,7 @@ class Proved(DownloadCase):
         for asked in self.site.asked:
             self.assertEqual(asked["conditions[0][value]"], COMPANY)
             self.assertEqual(asked["conditions[0][property]"], CONDITION.split(" ", maxsplit=1)[0])
-        self.assertFalse(self.site.asked[1].past_caches)
+        self.assertFalse(self.site.asked[1].bypass_cache)
 
     def test_takes_a_count_that_is_known(self):
         self.prove(expected=3)
@@ -321,12 +321,12 @@ class Refused(DownloadCase):
         self.assertEqual(self.world.progress.rows, 3)
         self.assert_nothing_is_left()
 
-    def test_asks_for_the_count_and_the_rows_anew_past_caches(self):
+    def test_a_retried_window_bypasses_caches_for_count_and_rows(self):
         self.prove(expected=2)  # a count of the day before yesterday
 
         self.assertEqual(self.reasons(), ["rows_extra"])
         self.assertEqual(self.site.kinds(), ["download", "count", "download", "count"])
-        self.assertEqual([asked.past_caches for asked in self.site.of_kind("download")], [False, True])
+        self.assertEqual([asked.bypass_cache for asked in self.site.of_kind("download")], [False, True])
         (attempt,) = read_attempts(self.store, "r1")
         self.assertEqual((attempt.count_before, attempt.detail), (2, "3 records and more, the source counts 2"))
 
@@ -490,7 +490,7 @@ class AReleaseThatIsGone(DownloadCase):
                 with self.assertRaisesRegex(ReleaseGoneError, "The source published anew; run again") as caught:
                     self.prove()
                 self.assertIsInstance(caught.exception, TemporaryError)
-                self.assertFalse(caught.exception.worth_waiting)
+                self.assertFalse(caught.exception.retryable)
                 self.assertEqual(self.world.clock.slept, [])
 
 
@@ -555,12 +555,12 @@ class Pages(DownloadCase):
 
         self.assertEqual(self.prove("window").strategy, "window")
 
-    def test_are_asked_past_caches_on_a_retry(self):
+    def test_retried_pages_bypass_caches(self):
         self.site.fault("download", dies)
 
         self.prove("pages")
 
-        past = [asked.past_caches for asked in self.site.of_kind("download")]
+        past = [asked.bypass_cache for asked in self.site.of_kind("download")]
         self.assertEqual((past[-3:], any(past[:-3])), ([True] * 3, False))
         self.assertEqual(self.task.tally.requests, len(self.site.asked))
         self.assertEqual(self.world.progress.rows, 10_001)

@@ -94,4 +94,4 @@ class MustNotContradict(WorldCase):
             "--trust-count fetches what there is, as a partial run.",
         )
         self.assertIsInstance(caught.exception, TemporaryError)
-        self.assertFalse(caught.exception.worth_waiting)
+        self.assertFalse(caught.exception.retryable)
