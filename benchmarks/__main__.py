@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("startup", "download", "memory", "windows", "upload", "fan_out", "lifted", "paging")
+NAMES = ("startup", "download", "memory", "windows", "upload", "fan_out", "lifted", "paging", "runs")
 
 
 def main() -> None:

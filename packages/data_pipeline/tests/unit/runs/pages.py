@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import unittest
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,8 @@ from data_pipeline import lake_layout
 from data_pipeline.runs import attempts, commit, committed, plans
 from data_pipeline.runs.documents import Attempt, PartAudit, RunManifest, RunPlan
 from etl_core.documents import Value
-from etl_core.lake import ObjectStore
+from etl_core.lake import Body, ObjectInfo, ObjectStore, PutResult
+from etl_core.testing import MemoryStore
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -118,3 +120,28 @@ def a_run(
 
 def opened(store: ObjectStore, run_id: str = "r1") -> Run:
     return committed.open_run(store, run_id, PagesManifest, PageAudit, decode)
+
+
+class CountingStore(MemoryStore):
+    """Counts the requests that S3 would get: of a listing its first page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[str] = []
+
+    def get(self, key: str) -> bytes | None:
+        self.requests.append(f"get {key}")
+        return super().get(key)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        self.requests.append(f"list {prefix}")
+        return super().list(prefix)
+
+    def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
+        self.requests.append(f"put {key}")
+        return super().put_new(key, body, sha256=sha256)
+
+
+class LakeCase(unittest.TestCase):
+    def setUp(self) -> None:
+        self.store = CountingStore()
