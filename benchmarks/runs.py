@@ -12,12 +12,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
-from benchmarks.download import YEAR
-from benchmarks.measure import asked, run, run_measuring_memory, sandbox
-from benchmarks.upload import LATENCY, SETTINGS, requests_so_far, s3_server, set_latency
+from benchmarks.measure import query, run, sandbox
+from benchmarks.upload import LATENCY, SETTINGS, YEAR, requests_so_far, s3_server, set_latency
 from data_pipeline.open_payments.ledger import committed
 from data_pipeline.open_payments.ledger.plans import require_plan
 from data_pipeline.runs import commit, plans
@@ -51,7 +50,7 @@ def measure(
     lake: str, size: int, companies: list[str], server: str = "", **environment: str
 ) -> list[dict[str, object]]:
     """The three commands in one lake, which holds ``size`` runs and no others."""
-    here = {"LAKE_URL": lake, "LOG_FORMAT": "json", **environment}
+    here: dict[str, Any] = {"LAKE_URL": lake, "LOG_FORMAT": "json", **environment}
     pipeline = ["data-pipeline", "run", "run_pipeline", "--", "--year", YEAR]
     run([*pipeline, "--company-id", companies[0], "--run-id", "seed"], **here)
     store = open_store(lake)
@@ -66,7 +65,7 @@ def measure(
         ("status", ["data-pipeline", "run", "status"]),
     ):
         before = requests_so_far(server) if server else 0
-        cost = run_measuring_memory(words, **here)
+        cost = run(words, **here)
         requests = requests_so_far(server) - before - 1 if server else ""
         rows.append(
             {
@@ -88,7 +87,7 @@ def main() -> list[dict[str, object]]:
     os.environ.update(SETTINGS)
     rows: list[dict[str, object]] = []
     with sandbox(years=[int(YEAR)], scale=0.02, first_companies=6) as source:
-        companies = sorted(asked(source, f"truth?year={YEAR}")["companies"])
+        companies = sorted(query(source, f"truth?year={YEAR}")["companies"])
         for size in SIZES:
             with tempfile.TemporaryDirectory() as name:
                 rows += measure(str(Path(name) / "lake"), size, companies, OPEN_PAYMENTS_URL=source)

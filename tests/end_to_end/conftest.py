@@ -54,8 +54,9 @@ class World:
         return self.run("run_pipeline", "--", "--year", str(YEAR), *words, **environment)
 
     def slices(self) -> dict[str, dict[str, Any]]:
-        """By company, the newest proof of each."""
-        found = [json.loads(path.read_text()) for path in self.lake.glob("metadata/audits/**/slice*.json")]
+        """By company, the newest proof of each with the audits of its ``parts``."""
+        lines = (path.read_text().splitlines() for path in self.lake.glob("metadata/audits/**/slice*.jsonl"))
+        found = [json.loads(own) | {"parts": [*map(json.loads, parts)]} for own, *parts in lines]
         return {audit["company_id"]: audit for audit in sorted(found, key=lambda audit: audit["generation"])}
 
     def attempts(self) -> list[dict[str, Any]]:

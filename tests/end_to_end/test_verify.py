@@ -82,8 +82,10 @@ def drop_a_record(world, folder, *, list_too: bool):
     numbers = {"records": summary.records, "bytes": summary.bytes, "content_hash": summary.content_hash}
     numbers |= {"count_before": summary.records, "count_after": summary.records}
     audit |= numbers | {"sha256": summary.sha256}
-    (audits / "part-1-of-1.json").write_text(json.dumps(audit))
-    rewrite(audits / "slice.jsonl", lambda one: one.update(numbers | {"parts": [audit]}))
+    (audits / "part-1-of-1.json").write_text(json.dumps(audit) + "\n")
+    own, _ = (audits / "slice.jsonl").read_text().splitlines()
+    lines = [json.loads(own) | numbers, audit]
+    (audits / "slice.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     if list_too:
         run = world.lake / "metadata/runs/run_id=r1"
         (run / "manifest.json").unlink()

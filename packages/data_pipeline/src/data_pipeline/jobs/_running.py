@@ -81,7 +81,7 @@ def status_of_attempts(context: Context, manifest: Manifest) -> int:
 def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outcome] = ()) -> dict[str, Any]:
     """The report of a committed run on stderr; gives its fact."""
     cost = context.cost
-    said = {outcome.result.reason: outcome.said for outcome in outcomes if outcome.error is not None}
+    said = {outcome.result.reason: outcome.detail for outcome in outcomes if outcome.error is not None}
     text = report.of_manifest(
         manifest,
         seconds=cost["seconds"],
@@ -153,7 +153,7 @@ def _show_outcomes(outcomes: list[Outcome]) -> dict[str, Any]:
     results = [outcome.result for outcome in outcomes]
     for outcome in outcomes:
         if outcome.error is not None:
-            click.echo(f"failed  {outcome.company.company_id}  {outcome.result.reason}: {outcome.said}", err=True)
+            click.echo(f"failed  {outcome.company.company_id}  {outcome.result.reason}: {outcome.detail}", err=True)
     counts = _counts(results)
     return {"status": "failed" if counts["failed"] else "proved", **counts}
 
