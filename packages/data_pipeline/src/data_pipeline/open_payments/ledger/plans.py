@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan
-from data_pipeline.open_payments.ledger.selection import ReferenceCount, describe
+from data_pipeline.open_payments.ledger.selection import describe
 from data_pipeline.runs import commit, plans, pointers
 from etl_core.errors import ConflictError, TemporaryError
 
@@ -67,8 +67,8 @@ def _newest_named(store: ObjectStore, selection: Selection, release: Release, ru
     return max(same, key=lambda plan: plan.created_at, default=None)
 
 
-def last_reference(store: ObjectStore, release: Release) -> ReferenceCount | None:
-    """Rows of the year as the newest committed run of another release of it knew them."""
+def last_of_another_release(store: ObjectStore, release: Release) -> Manifest | None:
+    """The newest committed run of another release of the same dataset and year."""
     prefix = lake_layout.open_payments.schemas(release.dataset, release.year)
     names = (lake_layout.open_payments.release_of_schema(entry.key) for entry in store.list(prefix))
     # The count of a torn run is that of the release after its own.
@@ -77,10 +77,7 @@ def last_reference(store: ObjectStore, release: Release) -> ReferenceCount | Non
         for name in names
         if name and name != release.name
     ]
-    known = max(filter(None, newest), key=lambda one: one.finished_at, default=None)
-    if known is None:
-        return None
-    return ReferenceCount(known.closure.source_rows, f"run {known.run_id} of the release {known.release.name}")
+    return max(filter(None, newest), key=lambda one: one.finished_at, default=None)
 
 
 def committed(store: ObjectStore, dataset: str, year: int, release: str) -> Iterator[Manifest]:
@@ -106,5 +103,6 @@ def must_be_current(plan: Plan, release: Release) -> None:
     if plan.release.distribution_id != release.distribution_id:
         raise TemporaryError(
             f"run {plan.run_id} is of release {plan.release.name}, the source has published {release.name} since.",
-            advice=f"Run the pipeline anew: data-pipeline run run_pipeline -- --year {release.year}",
+            advice="Run the pipeline anew: data-pipeline run run_pipeline -- "
+            f"--dataset {release.dataset} --year {release.year}",
         )

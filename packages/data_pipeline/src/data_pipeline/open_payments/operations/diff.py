@@ -208,7 +208,7 @@ class Comparison:
             chosen = [company_id]
         rows = sum(side[one].rows for side in self._slices for one in chosen if one in side)
         names = " with ".join(one.name for one in self._pair)
-        self._progress.start(f"comparing {names}", slices=len(chosen), rows=rows)
+        self._progress.start(f"comparing {names}", units=len(chosen), rows=rows)
         try:
             return [self._compared(one, check_change_type=check_change_type) for one in chosen]
         finally:
@@ -231,7 +231,7 @@ class Comparison:
         else:
             done = Difference(company_id, 0, 0, 0, newer.rows, None, "content hash equal, not read")
             unread = [older, newer]
-        self._progress.advance(slices=1, rows=sum(one.rows for one in unread if one))
+        self._progress.advance(units=1, rows=sum(one.rows for one in unread if one))
         return done
 
     def _records(self, side: int, one: ProvedSlice) -> Iterator[Record]:

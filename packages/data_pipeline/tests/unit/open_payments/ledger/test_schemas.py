@@ -4,8 +4,8 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import GENERAL
 from data_pipeline.open_payments.ledger import schemas
-from data_pipeline.open_payments.schema import GENERAL_PAYMENTS
 from etl_core.errors import ConflictError, DataError
 from packages.data_pipeline.tests.unit.fakes import (
     TITLES,
@@ -28,17 +28,17 @@ class WriteSchema(WorldCase):
         return json.loads(raw), logs
 
     def test_keeps_the_columns_of_the_release(self):
-        body, logs = self.written(GENERAL_PAYMENTS)
+        body, logs = self.written(GENERAL.header)
 
         self.assertEqual(body["schema_version"], 1)
-        self.assertEqual(body["columns"], [{"title": title, "name": title.lower()} for title in GENERAL_PAYMENTS])
+        self.assertEqual(body["columns"], [{"title": title, "name": title.lower()} for title in GENERAL.header])
         self.assertEqual(body["drift"], {"added": [], "removed": [], "reordered": False})
         self.assertEqual(body["release"]["distribution_id"], "00000001-cda3-5f6b-a501-b76926c7c035")
         self.assertEqual(logs, [])
 
     def test_records_and_says_where_they_drifted(self):
         """S3.2. Equal to the source's own schema and unknown to us: proved, drift recorded."""
-        first, *rest = GENERAL_PAYMENTS
+        first, *rest = GENERAL.header
         body, logs = self.written((*rest[:-1], first, "Amount_in_Euro"))
 
         drift = {"added": ["Amount_in_Euro"], "removed": ["Payment_Publication_Date"], "reordered": True}
