@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 from data_pipeline.open_payments.ledger.audits import slice_audit_of
 from data_pipeline.open_payments.ledger.documents import (
     PUBLISHED,
+    Attempt,
     Audit,
     Manifest,
     Plan,
@@ -28,6 +29,15 @@ from packages.data_pipeline.tests.unit.fakes import (
 )
 
 DOCUMENTS = (an_audit(), a_slice(parts=2), an_attempt(count_before=None), a_plan(max_files=3), a_manifest())
+
+
+class AttemptTest(unittest.TestCase):
+    def test_an_attempt_at_a_slice_names_no_window_in_particular(self):
+        attempt = Attempt.of_slice("r1", a_release(), COMPANY, reason="no_audit", detail="x", temporary=False, at=START)
+
+        self.assertEqual((attempt.run_id, attempt.release, attempt.window.of), ("r1", a_release(), 1))
+        self.assertEqual((attempt.final, attempt.count_before, attempt.records, attempt.bytes), (True, None, 0, 0))
+        self.assertEqual(Attempt.parse(attempt.to_bytes(), "key"), attempt)
 
 
 class Documents(unittest.TestCase):
