@@ -16,7 +16,6 @@ import structlog
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome, SliceWork
-from data_pipeline.open_payments.windows import tiles
 from etl_core.errors import DataError, NotFoundError
 from etl_core.lake import content_of
 
@@ -123,12 +122,12 @@ class _UnitWork:
         """Close the slice if all its windows are proved, by any pod; else None."""
         of = self._of[company.company_id]
         found = {part.window.number: part for part in parts}
-        for window in tiles(of):
-            if window.number not in found:
-                proofs = self._audits.window_proofs(company.company_id, window).audits
-                if not proofs:
+        for number in range(1, of + 1):
+            if number not in found:
+                proof = self._audits.proof_of_unit(company.company_id, number, of)
+                if proof is None:
                     return None
-                found[window.number] = proofs[-1]
+                found[number] = proof
         return self._slices.close(company, [found[number] for number in sorted(found)], tally)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit, SliceAudit
+from data_pipeline.open_payments.windows import tiles
 from data_pipeline.runs import attempts
 from etl_core.documents import read
 from etl_core.errors import ConflictError
@@ -82,6 +83,11 @@ class Audits:
         one_by_one = (self.part_audit(company_id, *numbers, generation) for generation in itertools.count(1))
         stored = [audit for audit in itertools.takewhile(lambda audit: audit is not None, one_by_one) if audit]
         return WindowProofs([one for one in stored if one.window == window], len(stored) + 1)
+
+    def proof_of_unit(self, company_id: str, number: int, of: int) -> Audit | None:
+        """The newest proof of window ``number`` of a slice that is cut into ``of`` equal ones, or None."""
+        proofs = self.window_proofs(company_id, tiles(of)[number - 1]).audits
+        return proofs[-1] if proofs else None
 
     def publish_part(self, audit: Audit) -> Audit:
         """Write the proof of a part; if another writer proved the same content first, theirs stands.
