@@ -2,7 +2,7 @@
 
 The cluster is the sandbox's stand-in: its pods are real processes on this machine, so what is
 compared is planning, claiming, waiting and looking, not a cloud's nodes. What the ways take with
-50 streams is predicted here for a whole year (``fan_out.shapes``); ``lifted`` measures a quarter of it.
+50 streams is predicted here for a whole year (``fan_out.plan``); ``lifted`` measures a quarter of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Self
 from benchmarks.download import YEAR, requests_made
 from benchmarks.measure import BIN, asked, sandbox
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.shapes import Rates, predict, units_of
+from data_pipeline.fan_out.plan import Rates, predict, units_of
 from data_pipeline.open_payments.ledger.documents import PlannedCompany, Release, SliceAudit
 from sandbox.cluster import Cluster, ClusterSettings, Instant
 from sandbox.open_payments import Settings

@@ -17,7 +17,7 @@ import yaml
 
 from data_pipeline import __version__
 from data_pipeline.registry import Job, Registry
-from etl_core.kube.jobs import SPEC_DIGEST, JobSpec, job_body
+from etl_core.kube.jobs import SPEC_DIGEST, JobSpec, PodOptions, job_body
 
 ROOT = Path(__file__).resolve().parent.parent
 K8S = Path("k8s")
@@ -77,14 +77,16 @@ def body_of(name: str, component: str, account: str, args: list[str]) -> dict[st
     spec = JobSpec(
         name=name,
         identity={},
-        image=IMAGE,
         args=tuple(args),
-        service_account=account,
-        env={"IMAGE": IMAGE} if "$(IMAGE)" in args else {},
-        env_from=(f"configmap/{SETTINGS}",),
+        pod=PodOptions(
+            image=IMAGE,
+            service_account=account,
+            env={"IMAGE": IMAGE} if "$(IMAGE)" in args else {},
+            env_from=(f"configmap/{SETTINGS}",),
+            # A submitter follows a whole year; its pod may be replaced at any time and goes on.
+            timeout_hours=24 if submits else 6,
+        ),
         labels={"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/component": component},
-        # A submitter follows a whole year; its pod may be replaced at any time and goes on.
-        try_seconds=24 * 3600 if submits else 6 * 3600,
     )
     body = job_body(spec)
     del body["metadata"]["annotations"][SPEC_DIGEST]

@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from data_pipeline.fan_out.cluster_checks import RIGHTS
-from data_pipeline.fan_out.specs import PodOptions, labels_of
+from data_pipeline.fan_out.specs import labels_of
+from data_pipeline.jobs import fan_out
 from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.settings import Settings
 from etl_core.kube.client import Cluster
-from etl_core.kube.jobs import JobSpec, job_body
+from etl_core.kube.jobs import JobSpec, PodOptions, job_body
 from etl_core.retry import Retry, RetryPolicy
 from tools import k8s_check, k8s_examples
 from tools.k8s_check import ROOT, SUPPORTED
@@ -112,7 +113,8 @@ def test_every_account_that_a_pod_names_exists_and_none_mounts_a_token_unasked()
     accounts = objects("ServiceAccount")
 
     assert set(accounts) == {*k8s_examples.ACCOUNTS.values(), k8s_examples.OTHERS}
-    assert PodOptions(image="x").service_account in accounts
+    (option,) = [one for one in fan_out.command.params if one.name == "service_account"]
+    assert option.default in accounts
     assert {one["automountServiceAccountToken"] for one in accounts.values()} == {False}
 
 
@@ -166,7 +168,7 @@ def allowed_to_the_submitter():
 def test_the_role_of_the_submitter_allows_every_call_it_makes():
     pool = Recorder()
     cluster = Cluster("https://cluster", "data-pipeline", pool=pool, retry=Retry(RetryPolicy(attempts=1)))  # type: ignore[arg-type]
-    cluster.create_job(job_body(JobSpec("a", {}, "image", (), "account")))
+    cluster.create_job(job_body(JobSpec("a", {}, (), PodOptions("image", "account"))))
     cluster.job("a")
     list(cluster.jobs("a=b"))
     list(cluster.pods("a=b"))
@@ -259,7 +261,7 @@ def test_no_pod_of_ours_reaches_the_credentials_of_its_machine():
 def test_a_hundred_workers_of_the_usual_size_fit_the_quota_and_each_fits_the_limits():
     (quota,), (limits,) = objects("ResourceQuota").values(), objects("LimitRange").values()
     hard, (one,) = quota["spec"]["hard"], limits["spec"]["limits"]
-    body = job_body(JobSpec("a", {}, "image", (), "account"))
+    body = job_body(JobSpec("a", {}, (), PodOptions("image", "account")))
     (container,) = body["spec"]["template"]["spec"]["containers"]
     asked = container["resources"]["requests"]
 
@@ -284,7 +286,7 @@ def mebibytes(text):
 
 @pytest.mark.long
 def test_the_policy_scan_finds_a_pod_that_asks_for_everything(tmp_path):
-    body = job_body(JobSpec("a", {}, "image", (), "account"))
+    body = job_body(JobSpec("a", {}, (), PodOptions("image", "account")))
     body["metadata"]["namespace"] = "data-pipeline"
     container = body["spec"]["template"]["spec"]["containers"][0]
     container["securityContext"] = {"privileged": True}

@@ -44,7 +44,7 @@ from data_pipeline.open_payments.ledger.documents import (
     SliceAudit,
     SliceResult,
 )
-from data_pipeline.open_payments.run import Pipeline
+from data_pipeline.open_payments.pipeline import Pipeline
 from data_pipeline.open_payments.schema import CHANGE_TYPE, DATE_OF_PAYMENT, PAYER_ID, PUBLICATION_DATE, RECORD_ID
 from data_pipeline.open_payments.source.api import (
     CATALOGUE_PATH,

@@ -77,6 +77,23 @@ def configured(log_format: str, level: str, *, copy: Path | None = None, no_colo
         structlog.reset_defaults()
 
 
+@contextlib.contextmanager
+def silent_unless_configured() -> Iterator[None]:
+    """Log nothing unless structlog is configured: its default prints to stdout. For library calls."""
+    if structlog.is_configured():
+        yield
+        return
+    structlog.configure(processors=[_drop])
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+def _drop(_logger: Any, _name: str, _event: MutableMapping[str, Any]) -> Any:  # noqa: ANN401 - structlog's contract
+    raise structlog.DropEvent
+
+
 def bind(**values: str) -> None:
     """Bind values (run, job, company) to every further line of this thread of work."""
     structlog.contextvars.bind_contextvars(**values)

@@ -9,6 +9,8 @@ import click
 from data_pipeline.jobs import _frame as frame
 
 if TYPE_CHECKING:
+    from data_pipeline.job import Context
+    from data_pipeline.open_payments.facts import RunFact
     from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.open_payments.source.totals import Route, TotalsChoice
 
@@ -55,6 +57,15 @@ def _totals_choice(totals_from: Route | None, rescrape_totals: bool, add_year: b
     from data_pipeline.open_payments.source.totals import TotalsChoice
 
     return TotalsChoice(rescrape=rescrape_totals, add_year=add_year, route=totals_from)
+
+
+def show(context: Context, fact: RunFact) -> int:
+    """Print the fact of a run, with its text on stderr; the exit code of the job."""
+    from data_pipeline.open_payments.summary import text_of
+
+    click.echo(text_of(fact), err=True)
+    context.print_document(fact)
+    return fact.exit_code
 
 
 dataset = click.option(

@@ -22,11 +22,11 @@ from data_pipeline.jobs import _frame as frame
 @click.option("--index", type=click.IntRange(min=0), help="Number of the bin. Default: JOB_COMPLETION_INDEX.")
 @frame.lake
 def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: str | None) -> int:
-    from data_pipeline.fan_out.plans import read_plan
+    from data_pipeline.fan_out.documents import read_plan
     from data_pipeline.fan_out.worker import Worker
     from data_pipeline.job import job_context
-    from data_pipeline.jobs import _running
     from data_pipeline.lake_layout import checked_run_id
+    from data_pipeline.open_payments.facts import exit_code_of_outcomes
     from data_pipeline.open_payments.ledger import plans as runs
     from data_pipeline.open_payments.ledger.audits import Audits
     from etl_core import logs
@@ -49,10 +49,9 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
             context.store,
             Audits(context.store, plan.release),
             companies=plan.companies,
-            now=context.now,
         )
         outcomes = worker.run()
-        status = _running.status_of_outcomes(outcomes)
+        status = exit_code_of_outcomes(outcomes)
         proved = [outcome.audit for outcome in outcomes if outcome.audit is not None]
         failed = sum(outcome.error is not None for outcome in outcomes)
         context.print_fact(

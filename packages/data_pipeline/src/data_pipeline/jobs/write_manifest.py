@@ -1,7 +1,7 @@
 """Commit a run: write its manifest from its plan, its audits and the source's counts now.
 
 Reads the lake, and asks the source twice. Writes manifest.json (once), file_audits.jsonl and
-download_report_YEAR.csv. A run that is committed already is left as it is.
+download_report_YEAR.csv. A committed run stays as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -18,16 +19,9 @@ if TYPE_CHECKING:
 
 @frame.job(click.option("--run-id", required=True, help="The run to commit."), frame.lake)
 def command(context: Context) -> int:
-    from data_pipeline.jobs import _running
-    from data_pipeline.open_payments.ledger import plans as runs
+    from data_pipeline.open_payments.run import commit
 
-    plan = runs.planned(context.store, context.run_id)
-    manifest = runs.read_manifest(context.store, context.run_id)
-    if manifest is None:
-        context.begin(context.run_id)
-        manifest = context.pipeline.commit(plan, [])
-    context.print_fact(**_running.show_manifest(context, manifest), release=manifest.release.name)
-    return _running.status_of_attempts(context, manifest)
+    return options.show(context, commit(context, context.run_id, on_start=context.begin))
 
 
 JOB = (

@@ -9,13 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
 from etl_core.errors import EXIT_STATUSES, DataError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # The Job's name becomes a label of its pods, and label values end at 63 (kubernetes/kubernetes#50850).
 LONGEST_NAME = 63
@@ -27,35 +25,42 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True)
-class JobSpec:
-    """What a Job of ours consists of. ``indexes`` makes it an Indexed Job of so many pods at once.
+class PodOptions:
+    """What the pods of several Jobs have in common, and how often and how long they are tried."""
 
-    ``marks`` are labels and ``notes`` annotations that do not change what the Job does: the run it
-    was created for, where its plan lies. They and ``args`` are left out of the digest; ``identity``
-    is in it, and says what the Job is to leave behind.
+    image: Annotated[str, "Image of the pods; by digest is best."]
+    service_account: Annotated[str, "Service account of the pods."]
+    image_pull_policy: Annotated[Literal["", "Always", "IfNotPresent", "Never"], "Default: that of Kubernetes."] = ""
+    env: Annotated[Mapping[str, str], "Environment of the pods, KEY=VALUE; repeatable."] = field(default_factory=dict)
+    env_from: Annotated[tuple[str, ...], "configmap/NAME or secret/NAME, for the pods; repeatable."] = ()
+    cpu: Annotated[str, "Requested by each pod."] = "500m"
+    memory: Annotated[str, "Requested by each pod, and its limit."] = "512Mi"
+    scratch: str = "2Gi"
+    queue: Annotated[str, "Kueue's LocalQueue in which the Jobs wait."] = ""
+    tries: int = 3  # further ones after the first, not counting disruptions
+    timeout_hours: Annotated[float, (0.01, None), "A pod that runs longer is ended; it may be retried."] = 6.0
+    grace_seconds: int = 60  # longer than GRACE_SECONDS: what a window takes to finish or be dropped
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One Job. ``indexes`` makes it an Indexed Job with so many pods at once.
+
+    ``marks`` are labels and ``notes`` annotations that do not change what the Job does, such as the
+    run it was created for. They and ``args`` are left out of the digest; ``identity``, what the Job
+    produces, is in it.
     """
 
     name: str
     identity: Mapping[str, str]
-    image: str
     args: tuple[str, ...]
-    service_account: str
-    image_pull_policy: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-    env_from: tuple[str, ...] = ()  # configmap/NAME or secret/NAME
+    pod: PodOptions
     labels: Mapping[str, str] = field(default_factory=dict)
     marks: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     indexes: int | None = None
     max_failed_indexes: int | None = None
-    tries: int = 3  # further ones after the first, not counting disruptions
-    cpu: str = "500m"
-    memory: str = "512Mi"
-    scratch: str = "2Gi"
-    grace_seconds: int = 60  # longer than GRACE_SECONDS: what a window takes to finish or be dropped
-    try_seconds: int = 6 * 3600
     keep_seconds: int = 6 * 3600
-    queue: str = ""
 
 
 def job_name(slug: str, *identity: str) -> str:
@@ -107,7 +112,7 @@ def job_body(spec: JobSpec) -> dict[str, Any]:
     does["template"]["spec"]["containers"][0]["args"] = list(spec.args)
     labels = {name: label_value(value) for name, value in {**spec.labels, **spec.marks}.items()}
     does["template"]["metadata"]["labels"] = labels
-    queue = {"kueue.x-k8s.io/queue-name": label_value(spec.queue)} if spec.queue else {}
+    queue = {"kueue.x-k8s.io/queue-name": label_value(spec.pod.queue)} if spec.pod.queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -122,20 +127,22 @@ def job_body(spec: JobSpec) -> dict[str, Any]:
 
 def _spec_of(spec: JobSpec) -> dict[str, Any]:
     indexed = spec.indexes is not None
-    tries: dict[str, Any] = {"backoffLimit": spec.tries}
+    pod = spec.pod
+    seconds = round(pod.timeout_hours * 3600)
+    tries: dict[str, Any] = {"backoffLimit": pod.tries}
     if indexed:
         tries = {
             "completionMode": "Indexed",
             "completions": spec.indexes,
             "parallelism": spec.indexes,
-            "backoffLimitPerIndex": spec.tries,
+            "backoffLimitPerIndex": pod.tries,
             "maxFailedIndexes": spec.indexes if spec.max_failed_indexes is None else spec.max_failed_indexes,
         }
     return {
         **tries,
         # Disruptions are no tries, so tries do not end a Job whose pods are taken away for ever; this does.
-        "activeDeadlineSeconds": (spec.tries + 1) * spec.try_seconds,
-        **({"suspend": True} if spec.queue else {}),  # Kueue starts it when there is room
+        "activeDeadlineSeconds": (pod.tries + 1) * seconds,
+        **({"suspend": True} if pod.queue else {}),  # Kueue starts it when there is room
         "podFailurePolicy": pod_failure_policy(indexed=indexed),
         "podReplacementPolicy": "Failed",
         "ttlSecondsAfterFinished": spec.keep_seconds,
@@ -143,11 +150,11 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
             "metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}},
             "spec": {
                 "restartPolicy": "Never",
-                "serviceAccountName": spec.service_account,
+                "serviceAccountName": pod.service_account,
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
-                "activeDeadlineSeconds": spec.try_seconds,
-                "terminationGracePeriodSeconds": spec.grace_seconds,
+                "activeDeadlineSeconds": seconds,
+                "terminationGracePeriodSeconds": pod.grace_seconds,
                 "securityContext": {
                     "runAsNonRoot": True,
                     "runAsUser": USER,
@@ -155,24 +162,24 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
                     "fsGroup": USER,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
-                "containers": [_container_of(spec)],
-                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": spec.scratch}}],
+                "containers": [_container_of(pod)],
+                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": pod.scratch}}],
             },
         },
     }
 
 
-def _container_of(spec: JobSpec) -> dict[str, Any]:
-    pull = {"imagePullPolicy": spec.image_pull_policy} if spec.image_pull_policy else {}
-    sources = [_source_of(text) for text in spec.env_from]
+def _container_of(pod: PodOptions) -> dict[str, Any]:
+    pull = {"imagePullPolicy": pod.image_pull_policy} if pod.image_pull_policy else {}
+    sources = [_source_of(text) for text in pod.env_from]
     return {
         "name": CONTAINER,
-        "image": spec.image,
+        "image": pod.image,
         **pull,
-        "env": [{"name": name, "value": value} for name, value in sorted(spec.env.items())],
+        "env": [{"name": name, "value": value} for name, value in sorted(pod.env.items())],
         **({"envFrom": sources} if sources else {}),
         # Memory is not shared out again once taken, so its request is its limit; a processor is.
-        "resources": {"requests": {"cpu": spec.cpu, "memory": spec.memory}, "limits": {"memory": spec.memory}},
+        "resources": {"requests": {"cpu": pod.cpu, "memory": pod.memory}, "limits": {"memory": pod.memory}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -26,11 +26,11 @@ from etl_core.errors import (
     UnreachableError,
 )
 from etl_core.kube.client import LISTS_BEGUN, PAGE, AlreadyThereError, Cluster, QuotaError
-from etl_core.kube.jobs import JobSpec, job_body
+from etl_core.kube.jobs import JobSpec, PodOptions, job_body
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.testing import ManualClock
 
-BODY = job_body(JobSpec(name="op-1", identity={"unit": "1"}, image="image", args=("run",), service_account="worker"))
+BODY = job_body(JobSpec("op-1", {"unit": "1"}, ("run",), PodOptions("image", "worker")))
 JOBS = "/apis/batch/v1/namespaces/team/jobs"
 PODS = "/api/v1/namespaces/team/pods"
 
@@ -183,7 +183,7 @@ class CreatingAJob(ClientCase):
         self.assertEqual(self.asked(), [f"POST {JOBS}", f"GET {JOBS}/op-1"])
 
     def test_explains_one_of_the_name_that_does_something_else(self):
-        other = job_body(JobSpec(name="op-1", identity={}, image="other", args=(), service_account="worker"))
+        other = job_body(JobSpec("op-1", {}, (), PodOptions("other", "worker")))
         digest = other["metadata"]["annotations"]["openpayments.io/spec-sha256"]
         for there, said in ((other, digest), ({"metadata": {"name": "op-1"}}, "nothing")):
             with self.subTest(said=said):

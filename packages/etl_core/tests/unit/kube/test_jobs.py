@@ -13,6 +13,7 @@ from etl_core.kube.jobs import (
     LONGEST_NAME,
     SPEC_DIGEST,
     JobSpec,
+    PodOptions,
     job_body,
     job_name,
     label_value,
@@ -24,15 +25,19 @@ VERSIONS = ("1.31", "1.33", "1.37")
 A_SPEC = JobSpec(
     name="op-2024-100000000053-0123456789",
     identity={"release": "2026-06-30-9323b84e", "unit": "100000000053"},
-    image="registry.test/etl@sha256:" + "a" * 64,
     args=("run", "fan_out_worker", "--", "--index", "0"),
-    service_account="worker",
-    env={"LAKE_URL": "s3://lake/x", "A": "1"},
+    pod=PodOptions("registry.test/etl@sha256:" + "a" * 64, "worker", env={"LAKE_URL": "s3://lake/x", "A": "1"}),
     labels={"openpayments.io/unit": "100000000053"},
     marks={"openpayments.io/run-id": "r1"},
     notes={"openpayments.io/plan-sha256": "b" * 64},
 )
 INDEXED = replace(A_SPEC, indexes=7)
+
+
+def changed(spec: JobSpec, **changes: Any) -> JobSpec:
+    """The spec with other values, of its own and of its pods."""
+    of_pod = {name: changes.pop(name) for name in [*changes] if name in PodOptions.__dataclass_fields__}
+    return replace(spec, pod=replace(spec.pod, **of_pod), **changes)
 
 
 def pod_of(body: dict[str, Any]) -> dict[str, Any]:
@@ -90,12 +95,12 @@ class ALabel(unittest.TestCase):
     def test_is_checked_wherever_one_is_written(self):
         for change in ({"labels": {"a": "x y"}}, {"marks": {"a": "x y"}}, {"queue": "x y"}):
             with self.subTest(change=change), self.assertRaises(DataError):
-                job_body(replace(A_SPEC, **change))
+                job_body(changed(A_SPEC, **change))
 
 
 class TheDigest(unittest.TestCase):
     def changed(self, **change: Any) -> bool:
-        return spec_digest(job_body(replace(A_SPEC, **change))) != spec_digest(job_body(A_SPEC))
+        return spec_digest(job_body(changed(A_SPEC, **change))) != spec_digest(job_body(A_SPEC))
 
     def test_is_not_of_what_only_says_for_whom(self):
         for change in (
@@ -120,7 +125,7 @@ class TheDigest(unittest.TestCase):
             {"memory": "1Gi"},
             {"scratch": "3Gi"},
             {"tries": 1},
-            {"try_seconds": 60},
+            {"timeout_hours": 1},
             {"grace_seconds": 61},
             {"keep_seconds": 60},
             {"queue": "main"},
@@ -172,7 +177,7 @@ class ABody(unittest.TestCase):
         for indexes, queue, env_from, pull in itertools.product(
             (None, 1, 7), ("", "main"), ((), ("configmap/a", "secret/b")), ("", "IfNotPresent")
         ):
-            spec = replace(A_SPEC, indexes=indexes, queue=queue, env_from=env_from, image_pull_policy=pull)
+            spec = changed(A_SPEC, indexes=indexes, queue=queue, env_from=env_from, image_pull_policy=pull)
             for version in VERSIONS:
                 with self.subTest(indexes=indexes, queue=queue, env_from=env_from, pull=pull, version=version):
                     kubernetes_validate.validate(job_body(spec), version, strict=True)
@@ -217,7 +222,7 @@ class ABody(unittest.TestCase):
         self.assertEqual(container_of(body)["volumeMounts"], [{"name": "scratch", "mountPath": "/tmp"}])
 
     def test_is_bounded_in_tries_time_and_keeping(self):
-        body = job_body(replace(A_SPEC, tries=2, try_seconds=60, grace_seconds=70, keep_seconds=80))
+        body = job_body(changed(A_SPEC, tries=2, timeout_hours=1 / 60, grace_seconds=70, keep_seconds=80))
 
         self.assertEqual(body["spec"]["backoffLimit"], 2)
         self.assertEqual(body["spec"]["ttlSecondsAfterFinished"], 80)
@@ -232,17 +237,17 @@ class ABody(unittest.TestCase):
         self.assertEqual((does["completionMode"], does["completions"], does["parallelism"]), ("Indexed", 7, 7))
         self.assertEqual((does["backoffLimitPerIndex"], does["maxFailedIndexes"]), (3, 7))
         self.assertNotIn("backoffLimit", does)
-        self.assertEqual(job_body(replace(INDEXED, max_failed_indexes=2))["spec"]["maxFailedIndexes"], 2)
+        self.assertEqual(job_body(changed(INDEXED, max_failed_indexes=2))["spec"]["maxFailedIndexes"], 2)
         plain = {"completionMode", "completions", "parallelism", "backoffLimitPerIndex", "maxFailedIndexes"}
         self.assertFalse(plain & set(job_body(A_SPEC)["spec"]))
 
     def test_asks_for_all_the_memory_it_may_have_and_for_a_share_of_a_processor(self):
-        resources = container_of(job_body(replace(A_SPEC, cpu="250m", memory="1Gi")))["resources"]
+        resources = container_of(job_body(changed(A_SPEC, cpu="250m", memory="1Gi")))["resources"]
 
         self.assertEqual(resources, {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}})
 
     def test_is_the_same_text_whatever_the_order_of_its_environment(self):
-        one, other = (job_body(replace(A_SPEC, env=env)) for env in ({"B": "2", "A": "1"}, {"A": "1", "B": "2"}))
+        one, other = (job_body(changed(A_SPEC, env=env)) for env in ({"B": "2", "A": "1"}, {"A": "1", "B": "2"}))
 
         self.assertEqual(one, other)
         self.assertEqual(container_of(one)["env"], [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}])
@@ -255,7 +260,7 @@ class ABody(unittest.TestCase):
         self.assertEqual(body["spec"]["template"]["metadata"]["labels"], labels)
 
     def test_waits_suspended_in_a_queue(self):
-        body = job_body(replace(A_SPEC, queue="main"))
+        body = job_body(changed(A_SPEC, queue="main"))
 
         self.assertIs(body["spec"]["suspend"], True)
         self.assertEqual(body["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "main")
@@ -274,7 +279,7 @@ class ABody(unittest.TestCase):
         self.assertNotIn("imagePullPolicy", container)
 
     def test_takes_an_environment_from_config_maps_and_secrets(self):
-        container = container_of(job_body(replace(A_SPEC, env_from=("configmap/a", "secret/b.c"))))
+        container = container_of(job_body(changed(A_SPEC, env_from=("configmap/a", "secret/b.c"))))
 
         self.assertEqual(container["envFrom"], [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b.c"}}])
 
@@ -284,7 +289,7 @@ class ABody(unittest.TestCase):
                 self.subTest(text=text),
                 self.assertRaisesRegex(UsageError, f"{re.escape(repr(text))} is neither configmap/NAME nor"),
             ):
-                job_body(replace(A_SPEC, env_from=(text,)))
+                job_body(changed(A_SPEC, env_from=(text,)))
 
     def test_of_a_spec_leaves_the_spec_as_it_is(self):
         first = job_body(A_SPEC)

@@ -105,6 +105,17 @@ class Attempt(Document):
     bytes: int
     at: datetime
 
+    @classmethod
+    def of_slice(
+        cls, run_id: str, release: Release, company_id: str, *, reason: str, detail: str, temporary: bool, at: datetime
+    ) -> Attempt:
+        """A final attempt at a whole slice of which no window was tried."""
+        return cls(
+            run_id=run_id, release=release, company_id=company_id, window=Window(1, 1, "", ""), attempt=1,
+            reason=reason, detail=detail, temporary=temporary, final=True,
+            condition="", count_before=None, records=0, bytes=0, at=at,
+        )  # fmt: skip
+
 
 class Selection(Value):
     """What a run was asked for."""
