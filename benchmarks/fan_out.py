@@ -118,7 +118,7 @@ def under_a_ceiling(folder: Path) -> list[dict[str, object]]:
     with sandbox(years=[int(YEAR)], scale=SCALE, **PACED) as url:
         base: dict[str, str] = {"OPEN_PAYMENTS_URL": url}
         alone = 0.0
-        packed = ["fan_out", "--", "--year", YEAR, "--shape", "packed", "--look-every", "2"]
+        packed = ["fan_out", "--", "--year", YEAR, "--shape", "packed", "--poll-interval", "2"]
         for way, words in (
             ("one process", ["run_pipeline", "--", "--year", YEAR]),
             ("packed, 1 pod", packed),
@@ -212,7 +212,7 @@ def at_many_units(folder: Path, count: int) -> dict[str, object]:
             "LAKE_URL": str(lake),
             "KUBECONFIG": str(cluster.kubeconfig(folder / "kubeconfig")),
         }
-        words = ["fan_out", "--", "--year", YEAR, "--shape", "per-company", "--streams", "64", "--look-every", "0.5"]
+        words = ["fan_out", "--", "--year", YEAR, "--shape", "per-company", "--streams", "64", "--poll-interval", "0.5"]
         wall, fact, peak = run_beside(words, **environment)
         calls = cluster.calls
     looking = sum(number for what, number in calls.items() if not what.startswith("create"))

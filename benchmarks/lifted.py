@@ -70,7 +70,7 @@ def one_way(
             "KUBECONFIG": str(cluster.kubeconfig(folder / "kubeconfig")),
         }
         words = ["fan_out", "--", "--year", YEAR, "--shape", shape, "--streams", str(MANY), "--run-id", RUN]
-        words += ["--look-every", "2"]
+        words += ["--poll-interval", "2"]
         if before is not None:
             run_beside([*words, "--print"], **environment)
             before(lake)

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 from data_pipeline.fan_out.documents import FanOutPlan
+from data_pipeline.fan_out.orchestrate import FanOutFact
+from data_pipeline.open_payments.facts import RunFact
 from data_pipeline.open_payments.ledger.documents import PUBLISHED
 from etl_core.documents import Document
 
-MODELS: tuple[type[Document], ...] = (*PUBLISHED, FanOutPlan)
+MODELS: tuple[type[Document], ...] = (*PUBLISHED, FanOutPlan, RunFact, FanOutFact)
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schemas"
 
 

@@ -160,7 +160,7 @@ def fan_out(story: Story, folder: Path) -> None:
     with Cluster(settings) as cluster:
         kubeconfig = str(cluster.kubeconfig(folder / "kubeconfig"))
         for shape in (("--shape", "per-company", "--max-files", "2"), ("--shape", "packed", "--pods", "2")):
-            words = ("fan_out", "--", *YEARLY, "--look-every", "0.2", *shape, *workers)
+            words = ("fan_out", "--", *YEARLY, "--poll-interval", "0.2", *shape, *workers)
             # A pod that is told to wait tells the others.
             story.world.source.fault(
                 "http_429", count=1, match="/download", params={"retry_after": 2, "form": "seconds"}

@@ -115,6 +115,7 @@ def orchestrate(
     return fact_of(FanOutFact, services.store, plan, costs, job="fan_out", **fact)
 
 
+@logs.silent_unless_configured()
 def job_bodies(
     services: Services,
     selection: Selection,
@@ -130,6 +131,7 @@ def job_bodies(
     return specs.bodies_of(*work.write(), work.pod) if work.is_open else []
 
 
+@logs.silent_unless_configured()
 def cancel(services: Services, dataset: str, year: int, namespace: str = "") -> int:
     """Delete all Jobs and pods of a year, whatever their run, shape and release; the number of Jobs.
 

@@ -27,6 +27,8 @@ def _run_lines(fact: RunFact) -> Iterator[str]:
     yield f"requests   {fact.requests:,}, {fact.retries:,} of them retries"
     if fact.closed is not None:
         yield f"year       {'closed' if fact.closed else 'not closed'}: {fact.note}"
+    elif fact.note:
+        yield f"note       {fact.note}"
     yield f"lake       {fact.lake}"
     for one in fact.failures:
         yield f"failed     {one.company_id}  {one.reason}"

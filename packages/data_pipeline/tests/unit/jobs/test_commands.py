@@ -39,7 +39,7 @@ class WriteManifest(CommittedCase):
 
         self.assertEqual((status, fact["job"], fact["run_id"]), (0, "write_manifest", "r1"))
         self.assertEqual((fact["status"], fact["proved"], fact["rows"]), ("completed", 1, 3))
-        self.assertEqual((fact["year_closed"], fact["release"]), (True, "2026-06-30-9323b84e"))
+        self.assertEqual((fact["closed"], fact["release"]), (True, "2026-06-30-9323b84e"))
         self.assertIn("run        r1  completed", err)
         self.assertEqual(sorted(self.lake.rglob("*")), files)
 

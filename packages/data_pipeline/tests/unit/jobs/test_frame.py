@@ -89,17 +89,20 @@ class OptionsOfADataclass(unittest.TestCase):
         self.assertEqual(self.parsed(), Whole())
 
     def test_are_taken_apart_and_put_together_again(self):
-        words = "--count 2 --share 1 --kind b --texts x --texts y --name m --env A=1 --env B="
+        words = "--count 2 --share 1 --kind b --texts x --texts y --name m --env A=1 --env B=x=y"
 
         self.assertEqual(
             self.parsed(*words.split()),
-            Whole(count=2, share=1.0, kind="b", texts=("x", "y"), part=Part(name="m", env={"A": "1", "B": ""})),
+            Whole(count=2, share=1.0, kind="b", texts=("x", "y"), part=Part(name="m", env={"A": "1", "B": "x=y"})),
         )
 
     def test_are_checked(self):
         for words in ("--count 0", "--share 1.1", "--share nan", "--kind c", "--env =", "--env A", "--hidden 1"):
             with self.subTest(words=words), self.assertRaises(click.UsageError):
                 self.parsed(*words.split())
+        for text in ("A", "=1", "", "A B=1", "1A=2", "Ü=1", "A\n=1"):
+            with self.subTest(text=text), self.assertRaisesRegex(click.UsageError, "is not KEY=VALUE"):
+                self.parsed("--env", "OK=1", "--env", text)
 
     def test_may_be_only_some(self):
         self.assertEqual(self.parsed("--name", "m", only=("name",)), Whole(part=Part(name="m")))

@@ -57,6 +57,7 @@ class TextOfARun(unittest.TestCase):
         for changes, line in [
             ({"closed": False, "note": "1 slice is open"}, "year       not closed: 1 slice is open"),
             ({"status": "already done"}, "run        r1  already done; nothing was fetched"),
+            ({"closed": None, "note": "no company failed"}, "note       no company failed"),
             ({"seconds": 0.0}, "time       0.0 s"),
             ({"failed": 11}, "           and 10 more, all in the report CSV"),
             ({"retry_after_seconds": 7200.0}, "again      in 7,200 s, as the source asks"),

@@ -64,7 +64,7 @@ def explain_pod(pod: Mapping[str, Any]) -> Diagnosis | None:
             started=True,
         )
     if status.get("reason") == "DeadlineExceeded":
-        return Diagnosis("deadline", "the pod ran longer than a try may take.", "Raise --try-hours.", started=True)
+        return Diagnosis("deadline", "the pod ran longer than a try may take.", "Raise --timeout-hours.", started=True)
     if ended.get("reason") == "OOMKilled" or ended.get("exitCode") == 137:
         return Diagnosis(
             "out_of_memory",

@@ -137,7 +137,7 @@ class APod(unittest.TestCase):
         why = self.explained(OVERDUE)
 
         self.assertEqual(why.reason, "deadline")
-        self.assertIn("--try-hours", why.advice)
+        self.assertIn("--timeout-hours", why.advice)
 
     def test_that_lacked_memory(self):
         for pod in (ended(137, "OOMKilled"), ended(137), ended(1, "OOMKilled")):
