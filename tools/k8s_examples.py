@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,54 +27,50 @@ SETTINGS = "data-pipeline-settings"
 IMAGE = f"etl-data-pipeline:{__version__}"
 HEADER = "# Made by `tools/k8s_examples.py write`, not by hand.\n"
 
-# Whose rights a job takes; the rest read, or write what describes a run.
-ACCOUNTS = {
-    "fan_out": "data-pipeline-fan-out",
-    "download_company": "data-pipeline-worker",
-    "rerun": "data-pipeline-runner",
-    "run_pipeline": "data-pipeline-runner",
-}
-OTHERS = "data-pipeline-metadata"
-# Their Jobs are made by the fan-out, from a plan that only it knows.
-MADE_BY_THE_FAN_OUT = ("fan_out_worker",)
-# The program year that CMS published last. A new one is a new line in the changelog, not a surprise at night.
-NEWEST_YEAR = "2025"
-# A value for each option that some job cannot do without.
-SAMPLES = {
-    "--year": NEWEST_YEAR,
-    "--company-id": "100000000053",
-    "--run-id": "2026-11-21T03-50-27",
-    "--to": "s3://another-lake/prefix",
-}
-# What makes an example sensible that is not required. Kubernetes writes $(IMAGE), the container's own image, in.
-BESIDES = {
-    "fan_out": ["--year", NEWEST_YEAR, "--image", "$(IMAGE)", "--env-from", f"configmap/{SETTINGS}"],
-    "rerun": ["--missing"],
-    "run_pipeline": ["--max-files", "20"],
-}
+# Of a job that names none: it reads, or writes what describes a run.
+DEFAULT_ACCOUNT = "data-pipeline-metadata"
+SUBMITTER = "data-pipeline-fan-out"
 
 
-def required_arguments(job: Job) -> list[str]:
-    """The options that the job's command requires, with sample values; a plain-argparse job is asked for none."""
+@dataclass(frozen=True)
+class Example:
+    """How the Kubernetes example of a job is run: its module's ``KUBERNETES``, or without one no arguments."""
+
+    args: list[str]
+    service_account: str
+
+
+def example_of(job: Job) -> Example | None:
+    """The example of a job; None if its ``KUBERNETES`` is None.
+
+    Raises:
+        ValueError: the job requires options that its example lacks; the message says what to write.
+
+    """
+    given = getattr(job.module, "KUBERNETES", {})
+    if given is None:
+        return None
+    example = Example(given.get("args", []), given.get("service_account", DEFAULT_ACCOUNT))
     command = getattr(job.module, "command", None)
-    words = []
-    for parameter in command.params if isinstance(command, click.Command) else []:
-        if parameter.required:
-            option = next(name for name in parameter.opts if name.startswith("--"))
-            if option not in SAMPLES:
-                raise ValueError(f"{job.name} requires {option}: give it a sample value in {Path(__file__).name}")
-            words += [option, SAMPLES[option]]
-    return words
+    if isinstance(command, click.Command):
+        try:
+            command.make_context(job.name, list(example.args))
+        except click.UsageError as error:
+            what = 'KUBERNETES = {"args": ["--option", "sample value"]}'
+            raise ValueError(
+                f"jobs/{job.name}.py: its Kubernetes example does not run: {error.format_message()} Write {what}"
+                " below JOB, with a sample value for each option that the job requires."
+            ) from error
+    return example
 
 
-def arguments(job: Job) -> list[str]:
-    words = required_arguments(job) + BESIDES.get(job.name, [])
-    return ["run", job.name, *(["--", *words] if words else [])]
+def arguments(job: Job, example: Example) -> list[str]:
+    return ["run", job.name, *(["--", *example.args] if example.args else [])]
 
 
 def body_of(name: str, component: str, account: str, args: list[str]) -> dict[str, Any]:
     """A Job as the fan-out would make it, without the digest by which it knows its own."""
-    submits = account == ACCOUNTS["fan_out"]
+    submits = account == SUBMITTER
     spec = JobSpec(
         name=name,
         identity={},
@@ -100,7 +97,9 @@ def body_of(name: str, component: str, account: str, args: list[str]) -> dict[st
 
 
 def cron_job() -> dict[str, Any]:
-    job = body_of("", "fan-out", ACCOUNTS["fan_out"], arguments(Registry().load("fan_out")))
+    fan_out = Registry().load("fan_out")
+    example = example_of(fan_out) or Example([], SUBMITTER)
+    job = body_of("", "fan-out", example.service_account, arguments(fan_out, example))
     labels = job["metadata"]["labels"]
     # The limits of its history clean up: by the hour, Monday's failure would be gone before anybody is awake.
     del job["spec"]["ttlSecondsAfterFinished"]
@@ -138,13 +137,15 @@ class _Plain(yaml.SafeDumper):
 def files() -> Iterator[tuple[Path, str]]:
     """Path below the root, and text."""
     registry = Registry()
-    jobs = [registry.load(name) for name in registry.names() if name not in MADE_BY_THE_FAN_OUT]
     names = []
-    for job in jobs:
+    for job in map(registry.load, registry.names()):
+        example = example_of(job)
+        if example is None:
+            continue
         name = job.name.replace("_", "-")
         names.append(f"{name}.yaml")
         component = "fan-out" if job.name == "fan_out" else name
-        body = body_of(f"data-pipeline-{name}", component, ACCOUNTS.get(job.name, OTHERS), arguments(job))
+        body = body_of(f"data-pipeline-{name}", component, example.service_account, arguments(job, example))
         yield K8S / "examples" / f"{name}.yaml", as_yaml(body, f"{job.description}.")
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",

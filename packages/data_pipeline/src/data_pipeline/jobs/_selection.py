@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.source.totals import Route, TotalsChoice
 
 DATASETS = ("general-payments",)
+# The program year that CMS published last, for the Kubernetes examples.
+NEWEST_YEAR = "2025"
 
 
 def _company_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

@@ -37,3 +37,7 @@ def command(context: Context, selection: Selection, **how: Any) -> int:  # noqa:
 
 
 JOB = (frame.entrypoint_of(command, "download_company"), "Fetch and prove the slice of one company")
+KUBERNETES = {
+    "args": ["--year", options.NEWEST_YEAR, "--company-id", "100000000053"],
+    "service_account": "data-pipeline-worker",
+}

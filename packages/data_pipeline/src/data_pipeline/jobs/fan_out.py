@@ -164,3 +164,8 @@ def _show_ways(fact: FanOutFact) -> None:
 
 
 JOB = (frame.entrypoint_of(command, "fan_out"), "Spread a program year over Kubernetes Jobs")
+# Kubernetes replaces $(IMAGE) by the container's own image.
+KUBERNETES = {
+    "args": ["--year", options.NEWEST_YEAR, "--image", "$(IMAGE)", "--env-from", "configmap/data-pipeline-settings"],
+    "service_account": "data-pipeline-fan-out",
+}

@@ -67,3 +67,5 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
 
 
 JOB = (frame.entrypoint_of(command, "fan_out_worker"), "One pod's part of a fanned-out run")
+# Its Jobs are created by fan_out, from a plan in the lake.
+KUBERNETES = None

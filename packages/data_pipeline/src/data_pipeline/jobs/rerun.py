@@ -40,3 +40,7 @@ def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how:
 
 
 JOB = (frame.entrypoint_of(command, "rerun"), "Retry the failed or missing companies of a run")
+KUBERNETES = {
+    "args": ["--run-id", "2026-11-21T03-50-27", "--missing"],
+    "service_account": "data-pipeline-runner",
+}

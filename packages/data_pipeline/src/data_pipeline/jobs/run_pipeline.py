@@ -51,3 +51,7 @@ JOB = (
     frame.entrypoint_of(command, "run_pipeline"),
     "Fetch, prove and commit a program year, or a part of it",
 )
+KUBERNETES = {
+    "args": ["--year", options.NEWEST_YEAR, "--max-files", "20"],
+    "service_account": "data-pipeline-runner",
+}

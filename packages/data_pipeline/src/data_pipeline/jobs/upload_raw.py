@@ -41,3 +41,4 @@ def command(context: Context, target: str, overwrite: bool, dry_run: bool) -> in
 
 
 JOB = (frame.entrypoint_of(command, "upload_raw"), "Copy a committed run to another lake")
+KUBERNETES = {"args": ["--run-id", "2026-11-21T03-50-27", "--to", "s3://another-lake/prefix"]}

@@ -28,3 +28,4 @@ JOB = (
     frame.entrypoint_of(command, "write_manifest"),
     "Commit a run: write its manifest, audits file and report",
 )
+KUBERNETES = {"args": ["--run-id", "2026-11-21T03-50-27"]}
