@@ -54,7 +54,7 @@ class TextOfARun(unittest.TestCase):
         )
 
     def test_says_what_is_special_about_it(self):
-        for changes, line in [
+        cases: list[tuple[dict[str, Any], str]] = [
             ({"closed": False, "note": "1 slice is open"}, "year       not closed: 1 slice is open"),
             ({"status": "already done"}, "run        r1  already done; nothing was fetched"),
             ({"closed": None, "note": "no company failed"}, "note       no company failed"),
@@ -65,7 +65,8 @@ class TextOfARun(unittest.TestCase):
                 {"failures": (FailedCompany(company_id="7", reason="blocked", detail="403. Wait an hour."),)},
                 "because    blocked: 403. Wait an hour.",
             ),
-        ]:
+        ]
+        for changes, line in cases:
             with self.subTest(line=line):
                 self.assertIn(line, lines_of(**changes))
 
