@@ -197,7 +197,7 @@ def at_many_units(folder: Path, count: int) -> dict[str, object]:
         said = dict(zip(args[3::2], args[4::2], strict=False))
         run_id = said["--plan"]
         if run_id not in plans:
-            plan = json.loads((lake / lake_layout.fan_out(run_id, "per-company")).read_bytes())
+            plan = json.loads((lake / lake_layout.fan_out.plan(run_id, "per-company")).read_bytes())
             plans["release"] = plan["release"]
             plans[run_id] = [bin_[0]["company_id"] for bin_ in plan["bins"]]
         leave_an_audit(lake, Release(**plans["release"]), plans[run_id][int(said["--index"])])  # type: ignore[arg-type]
@@ -237,8 +237,8 @@ def leave_an_audit(lake: Path, release: Release, company_id: str) -> None:
         release=release, company_id=company_id, verdict="proved", records=1, bytes=0, content_hash="0" * 64, parts=(),
         count_before=1, count_after=1, proved_at=datetime.now(UTC),
     )  # fmt: skip
-    keys = lake_layout.SliceKeys(release.dataset, release.year, release.name, company_id)
-    path = lake / keys.slice_audit
+    keys = lake_layout.open_payments.SliceKeys(release.dataset, release.year, release.name, company_id)
+    path = lake / keys.slice_audit()
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
     beside.write_bytes(audit.to_bytes())

@@ -37,7 +37,7 @@ def quarter_of_a_year() -> dict[str, int]:
 
 def by_company_id(lake: Path) -> None:
     """Put the bins of the plan, which lies in the lake and was not begun, into the order of the companies' ids."""
-    path = lake / lake_layout.fan_out(RUN, "per-company")
+    path = lake / lake_layout.fan_out.plan(RUN, "per-company")
     plan = FanOutPlan.model_validate_json(path.read_bytes())
     bins = tuple(sorted(plan.bins, key=lambda bin_: (len(bin_[0].company_id), bin_[0].company_id)))
     path.write_bytes(plan.model_copy(update={"bins": bins}).to_bytes())
@@ -46,7 +46,10 @@ def by_company_id(lake: Path) -> None:
 def hashes(lake: Path) -> dict[str | None, str]:
     """What each closed slice holds, by company."""
     audits = lake.glob("metadata/audits/**/slice.json")
-    return {lake_layout.company_of(str(path)): json.loads(path.read_bytes())["content_hash"] for path in audits}
+    return {
+        lake_layout.open_payments.company_of(str(path)): json.loads(path.read_bytes())["content_hash"]
+        for path in audits
+    }
 
 
 def processor_time() -> tuple[int, int]:

@@ -90,10 +90,10 @@ def run_pipeline(context: Context) -> None:
 
 
 def upload_raw(context: Context, target: ObjectStore) -> None:
-    from data_pipeline.open_payments.ledger import plans as runs
+    from data_pipeline.open_payments.ledger import plans
     from data_pipeline.open_payments.operations.upload import upload_run
 
-    manifest = runs.read_manifest(context.store, context.run_id)
+    manifest = plans.read_manifest(context.store, context.run_id)
     assert manifest is not None
     uploaded = upload_run(context.store, target, manifest)
     target.close()

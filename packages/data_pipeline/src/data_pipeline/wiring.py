@@ -42,7 +42,7 @@ def checked_settings(
     """
     settings = load_settings(environ, overrides)
     if settings.run_id:
-        lake_layout.checked_run_id(settings.run_id)
+        lake_layout.ids.checked_run_id(settings.run_id)
     return settings
 
 

@@ -628,7 +628,7 @@ def a_plan(
     *,
     run_id: str = "r1",
     source_rows: int = 3,
-    witness_rows: int | None = None,
+    reference_rows: int | None = None,
     counts_from: CountsFrom = "grouped",
     release: Release | None = None,
     created_at: datetime = START,
@@ -641,7 +641,7 @@ def a_plan(
         release=release or a_release(),
         counts_from=counts_from,
         source_rows=source_rows,
-        witness_rows=witness_rows,
+        reference_rows=reference_rows,
         companies=tuple(PlannedCompany(company_id=one, rows=count) for one, count in rows.items()),
         created_at=created_at,
     )

@@ -58,7 +58,7 @@ class FanOutPlan(Document):
 
 def write_plan(store: ObjectStore, plan: FanOutPlan) -> tuple[FanOutPlan, str]:
     """The plan of this run and shape in the lake, ours or an earlier submitter's, and its SHA-256."""
-    key = lake_layout.fan_out(plan.run_id, plan.shape)
+    key = lake_layout.fan_out.plan(plan.run_id, plan.shape)
     body = plan.to_bytes()
     if not store.put_new(key, body).created:
         body = store.get(key) or b""
@@ -73,7 +73,7 @@ def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: i
         DataError: it is another plan, or has no bin ``index``.
 
     """
-    key = lake_layout.fan_out(run_id, shape)
+    key = lake_layout.fan_out.plan(run_id, shape)
     body = store.get(key)
     if body is None:
         raise NotFoundError(

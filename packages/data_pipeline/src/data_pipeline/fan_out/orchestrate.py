@@ -166,7 +166,7 @@ class _FanOut:
         if self._options.shape != "auto":
             return self._options.shape
         for shape in SHAPES:
-            if self._services.store.head(lake_layout.fan_out(self._prepared.plan.run_id, shape)) is not None:
+            if self._services.store.head(lake_layout.fan_out.plan(self._prepared.plan.run_id, shape)) is not None:
                 return shape
         best = choice_of([one for one in self.ways if one.way != "one process"])
         return "per-company" if best.way == "per-company" else "packed"
@@ -239,7 +239,7 @@ class _FanOut:
 def _require_the_only_shape(store: ObjectStore, cluster: Cluster, plan: FanOutPlan) -> None:
     """Raise ``ConflictError`` while Jobs of the run's other shape run: they would fetch the same windows again."""
     for other in (shape for shape in SHAPES if shape != plan.shape):
-        if store.head(lake_layout.fan_out(plan.run_id, other)) is None:
+        if store.head(lake_layout.fan_out.plan(plan.run_id, other)) is None:
             continue
         labels = specs.labels_of(plan.release, other) | {specs.RUN: specs.as_label(plan.run_id)}
         if any(phase_of_job(job) in ("waiting", "running") for job in cluster.jobs(specs.selector_of(labels))):

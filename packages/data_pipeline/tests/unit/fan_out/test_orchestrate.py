@@ -13,7 +13,7 @@ from data_pipeline.fan_out.options import FanOutOptions, default_pod
 from data_pipeline.fan_out.orchestrate import FanOutFact, cancel, job_bodies, orchestrate
 from data_pipeline.fan_out.shared_backoff import Backoff, SharedBackoff
 from data_pipeline.fan_out.worker import Worker
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.run import run
 from data_pipeline.settings import Settings
@@ -76,11 +76,11 @@ class FanOutCase(WorldCase):
         """As ``fan_out_worker``; in a Job of one company its number is an argument."""
         given = dict(zip(args[3::2], args[4::2], strict=True))
         index = int(given.get("--index", index))
-        plan = runs.planned(self.store, given["--plan"])
+        plan = plans.require_plan(self.store, given["--plan"])
         worker = Worker(
             read_plan(self.store, given["--plan"], given["--shape"], given["--digest"], index),
             index,
-            self.world.pipeline.slices(plan, runs.read_schema(self.store, plan.release)),
+            self.world.pipeline.slices(plan, schemas.read_schema(self.store, plan.release)),
             self.store,
             Audits(self.store, plan.release),
             companies=plan.companies,
@@ -172,7 +172,7 @@ class Orchestrate(FanOutCase):
         self.fan_out(FanOutOptions(shape="packed", pods=1), run_id="r1")
 
         plans = [key for key in self.store.writes if "/fan_out_" in key]
-        self.assertEqual(plans, [lake_layout.fan_out("r1", "packed")])
+        self.assertEqual(plans, [lake_layout.fan_out.plan("r1", "packed")])
 
     def test_starts_nothing_while_the_source_blocks_us(self):
         self.world.backoff.publish(Backoff(10**12, "403 by the edge."))
@@ -215,7 +215,7 @@ class Orchestrate(FanOutCase):
         self.assertEqual([one.way for one in fact.ways], ["one process", "packed", "per-company"])
         self.assertEqual((fact.status, fact.choice, fact.planned), ("planned", "one process", 2))
         self.assertEqual(self.api.requests, [])
-        self.assertFalse([key for key in self.store.writes if key.startswith(lake_layout.RUNS)])
+        self.assertFalse([key for key in self.store.writes if key.startswith(lake_layout.runs.RUNS)])
 
 
 class JobBodies(FanOutCase):

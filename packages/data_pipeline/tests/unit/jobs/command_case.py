@@ -7,7 +7,7 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.cli import status_of
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core.lake.directory import DirectoryStore
 from packages.data_pipeline.tests.unit.fakes import COMPANY, START, a_plan, a_release, a_slice
@@ -41,12 +41,12 @@ class CommittedCase(CommandCase):
     """``commit`` makes a committed run of one slice, r1."""
 
     def commit(self) -> None:
-        runs.write_plan(self.store, a_plan())
+        plans.write_plan(self.store, a_plan())
         part = a_slice().parts[0]
         self.store.put_new(part.key, b"x" * part.bytes)
         release = a_release()
-        self.store.put_new(lake_layout.schema(release.dataset, release.year, release.name), b"{}\n")
+        self.store.put_new(lake_layout.open_payments.schema(release.dataset, release.year, release.name), b"{}\n")
         audits = Audits(self.store, release)
         audits.publish_part(part)
         audits.close_slice(COMPANY, (part,), 3, START)
-        runs.commit(self.store, a_plan(), known={}, source_rows=3, release_at_end=release, now=START)
+        commit.commit_run(self.store, a_plan(), known={}, source_rows=3, release_at_end=release, now=START)

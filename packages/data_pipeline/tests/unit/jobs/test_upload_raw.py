@@ -17,7 +17,7 @@ class UploadRaw(CommittedCase):
         status, fact, err = self.run_job("upload_raw", "--run-id", "r1", "--to", str(other))
         self.assertEqual((status, fact["error"]), (3, "ConflictError"))
         self.assertIn("its audit says", err)
-        self.assertFalse((other / lake_layout.manifest("r1")).exists())
+        self.assertFalse((other / lake_layout.runs.manifest("r1")).exists())
         self.assertTrue(part.exists())
 
     def test_needs_both_names(self):

@@ -6,7 +6,7 @@ import structlog
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.facts import RunFact
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.run import commit, rerun, run, upload
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core.errors import ConflictError, DataError, NotFoundError, PipelineError
@@ -253,7 +253,7 @@ class Rerun(RunCase):
 
 class Commit(RunCase):
     def test_writes_the_manifest_of_a_run_whose_process_died(self):
-        runs.write_plan(self.store, self.world.pipeline.prepare(a_selection(), "r1", TotalsChoice()).plan)
+        plans.write_plan(self.store, self.world.pipeline.prepare(a_selection(), "r1", TotalsChoice()).plan)
         self.run_company()
 
         fact = commit(self.world, "r1", on_start=self.started.append)
@@ -290,7 +290,7 @@ class Upload(RunCase):
             fact.upload.model_dump(exclude={"bytes"}),
             {"status": "uploaded", "to": "memory://", "planned": 11, "copied": 11, "same": 0},
         )
-        self.assertIsNotNone(self.other.get(lake_layout.manifest(fact.run_id)))
+        self.assertIsNotNone(self.other.get(lake_layout.runs.manifest(fact.run_id)))
 
     def test_of_a_run_that_is_done_copies_what_is_missing(self):
         self.run_year()
@@ -309,7 +309,7 @@ class Upload(RunCase):
     def test_needs_a_committed_run(self):
         with self.assertRaisesRegex(NotFoundError, "has no run r1"):
             upload(self.store, self.other, "r1")
-        runs.write_plan(self.store, a_plan())
+        plans.write_plan(self.store, a_plan())
         with self.assertRaisesRegex(DataError, "run r1 is not committed. Commit it with write_manifest first"):
             upload(self.store, self.other, "r1")
 
@@ -322,11 +322,11 @@ class Upload(RunCase):
             return fact.status, fact.copied
 
         self.assertEqual(copied(dry_run=True), ("planned", 0))
-        self.assertIn(f"would copy  {lake_layout.plan('r1')}", lines)
+        self.assertIn(f"would copy  {lake_layout.runs.plan('r1')}", lines)
         self.assertEqual(copied(), ("uploaded", 11))
-        self.assertIn(f"copied  {lake_layout.plan('r1')}", lines)
-        self.other.put(lake_layout.plan("r1"), b"other")
+        self.assertIn(f"copied  {lake_layout.runs.plan('r1')}", lines)
+        self.other.put(lake_layout.runs.plan("r1"), b"other")
         with self.assertRaises(ConflictError):
             copied()
         self.assertEqual(copied(overwrite=True), ("uploaded", 11))
-        self.assertEqual(self.other.get(lake_layout.plan("r1")), self.store.get(lake_layout.plan("r1")))
+        self.assertEqual(self.other.get(lake_layout.runs.plan("r1")), self.store.get(lake_layout.runs.plan("r1")))

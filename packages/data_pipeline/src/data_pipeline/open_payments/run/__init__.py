@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from data_pipeline.open_payments import facts
 from data_pipeline.open_payments.facts import Costs
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import open_work, plans
+from data_pipeline.open_payments.ledger.commit import read_slices
 from data_pipeline.open_payments.ledger.documents import Selection
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
 from data_pipeline.open_payments.operations.upload import upload_run
@@ -94,7 +95,7 @@ def run(
         if manifest is not None:
             results = manifest.slices
         else:
-            results = results_from_lake(plan, runs.read_slices(services.store, plan), [], {})
+            results = results_from_lake(plan, read_slices(services.store, plan), [], {})
         fact = {"status": "already done", "exit_code": DONE.code, **facts.counts_of(results)}
     else:
         fact = facts.ended_fact(manifest, outcomes)
@@ -117,11 +118,11 @@ def rerun(
 ) -> RunFact:
     """Retry the ``failed`` or all ``missing`` companies of a run, as a run of their own; raises as ``run`` does."""
     costs = Costs(services.telemetry)
-    before, companies = runs.left_of(services.store, run_id, what)
+    before, companies = open_work.open_companies(services.store, run_id, what)
     selection = Selection(
         dataset=before.selection.dataset, year=before.selection.year, rerun_of=run_id, rerun_what=what
     )
-    if not companies and runs.find_run(services.store, selection, before.release) is None:
+    if not companies and plans.find_run(services.store, selection, before.release) is None:
         done = {"status": "already done", "exit_code": DONE.code, "note": f"no company of run {run_id} is {what}"}
         return facts.fact_of(facts.RunFact, services.store, before, costs, job="rerun", **done)
     return run(services, selection, strategy=strategy, dry_run=dry_run, job="rerun", on_start=on_start)
@@ -136,8 +137,8 @@ def commit(services: Services, run_id: str, *, on_start: Callable[[str], None] =
 
     """
     costs = Costs(services.telemetry)
-    plan = runs.planned(services.store, run_id)
-    manifest = runs.read_manifest(services.store, run_id)
+    plan = plans.require_plan(services.store, run_id)
+    manifest = plans.read_manifest(services.store, run_id)
     if manifest is None:
         on_start(run_id)
         manifest = services.pipeline.commit(plan, [])
@@ -161,9 +162,9 @@ def upload(
         content under one of its keys.
 
     """
-    manifest = runs.read_manifest(store, run_id)
+    manifest = plans.read_manifest(store, run_id)
     if manifest is None:
-        runs.planned(store, run_id)
+        plans.require_plan(store, run_id)
         raise DataError(f"run {run_id} is not committed.", advice="Commit it with write_manifest first.")
     copied = upload_run(store, other, manifest, overwrite=overwrite, dry_run=dry_run, on_file=on_file)
     return facts.UploadFact(

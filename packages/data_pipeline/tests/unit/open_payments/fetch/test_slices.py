@@ -284,7 +284,7 @@ class Close(SlicesCase):
         self.assertEqual(self.close(3, count_after=3), (3, Tally()))
 
         self.assertEqual(self.site.asked, [])
-        self.assertEqual(self.store.writes, [keys_of(self.resolved.release, COMPANY).slice_audit])
+        self.assertEqual(self.store.writes, [keys_of(self.resolved.release, COMPANY).slice_audit()])
         self.assertEqual(self.world.progress.slices, 1)
         closed = self.audits.slice_audit(COMPANY)
         self.assertEqual(closed and closed.proved_at, START)

@@ -387,7 +387,7 @@ class Attempts(DownloadCase):
         )
         self.assertEqual(found[-1].release, self.resolved.release)
         self.assertGreater(found[-1].bytes, 200)
-        prefix = f"{lake_layout.failures('r1')}company_id={COMPANY}/attempt-"
+        prefix = f"{lake_layout.runs.failures('r1')}company_id={COMPANY}/attempt-"
         self.assertTrue(all(key.startswith(prefix) for key in self.store.writes))
 
     def test_without_an_answer_say_what_was_said_instead(self):
