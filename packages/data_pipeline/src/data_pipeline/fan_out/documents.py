@@ -1,20 +1,14 @@
-"""The plan of a fan-out in the lake: written once per run and shape, referred to by its digest."""
+"""The plan of a fan-out, a document of the lake: written once per run and shape, referred to by its digest."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.documents import Release
 from etl_core.documents import Document, Value
-from etl_core.errors import DataError, NotFoundError
-
-if TYPE_CHECKING:
-    from etl_core.lake import ObjectStore
 
 Shape = Literal["per-company", "packed"]
 
@@ -54,39 +48,3 @@ class FanOutPlan(Document):
     def units(self) -> tuple[Unit, ...]:
         """The units of all bins, heaviest first."""
         return tuple(sorted((unit for bin_ in self.bins for unit in bin_), key=lambda unit: unit.rank))
-
-
-def write_plan(store: ObjectStore, plan: FanOutPlan) -> tuple[FanOutPlan, str]:
-    """The plan of this run and shape in the lake, ours or an earlier submitter's, and its SHA-256."""
-    key = lake_layout.fan_out.plan(plan.run_id, plan.shape)
-    body = plan.to_bytes()
-    if not store.put_new(key, body).created:
-        body = store.get(key) or b""
-    return FanOutPlan.parse(body, key), _digest(body)
-
-
-def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: int) -> FanOutPlan:
-    """The plan that a worker was started for.
-
-    Raises:
-        NotFoundError: the lake has none; the workers may use another lake than the submitter.
-        DataError: it is another plan, or has no bin ``index``.
-
-    """
-    key = lake_layout.fan_out.plan(run_id, shape)
-    body = store.get(key)
-    if body is None:
-        raise NotFoundError(
-            f"{store.url} has no {key}.",
-            advice="Workers must use the submitter's lake: set its address with --env LAKE_URL=….",
-        )
-    if _digest(body) != digest:
-        raise DataError(f"{key} has sha256 {_digest(body)}, this worker was started for {digest}.")
-    plan = FanOutPlan.parse(body, key)
-    if index >= len(plan.bins):
-        raise DataError(f"{key} has {len(plan.bins)} bins and no bin {index}.")
-    return plan
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()

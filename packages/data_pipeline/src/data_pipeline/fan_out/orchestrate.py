@@ -15,14 +15,13 @@ from pydantic import Field
 
 from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
-from data_pipeline.fan_out.documents import FanOutPlan, Shape, write_plan
+from data_pipeline.fan_out.documents import FanOutPlan, Shape
 from data_pipeline.fan_out.options import FanOutOptions
 from data_pipeline.fan_out.plan import Prediction, Rates, choice_of, plan_of, predict, units_of
-from data_pipeline.fan_out.submit import FanOutResult, Submitter, sweep
+from data_pipeline.fan_out.submit import FanOutResult, Submitter, sweep, write_plan
 from data_pipeline.open_payments import run
 from data_pipeline.open_payments.facts import Costs, RunFact, committed_fact, fact_of, planned_fact
 from data_pipeline.open_payments.ledger.audits import Audits
-from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core import logs
 from etl_core.errors import TEMPORARY, ConflictError, UsageError
 from etl_core.kube.diagnosis import phase_of_job
@@ -79,7 +78,7 @@ def orchestrate(
     options: FanOutOptions | None = None,
     *,
     run_id: str = "",
-    totals: TotalsChoice | None = None,
+    totals: run.TotalsChoice | None = None,
     trust_count: bool = False,
     dry_run: bool = False,
     on_start: Callable[[str], None] = run.ignore,
@@ -94,7 +93,7 @@ def orchestrate(
     """
     costs = Costs(services.telemetry)
     prepared = services.pipeline.prepare(
-        selection, run_id, totals or TotalsChoice(), trust_count=trust_count, dry_run=dry_run
+        selection, run_id, totals or run.TotalsChoice(), trust_count=trust_count, dry_run=dry_run
     )
     plan, manifest = prepared.plan, prepared.manifest
     work = _FanOut(services, options or FanOutOptions(), prepared)
@@ -122,11 +121,11 @@ def job_bodies(
     options: FanOutOptions,
     *,
     run_id: str = "",
-    totals: TotalsChoice | None = None,
+    totals: run.TotalsChoice | None = None,
     trust_count: bool = False,
 ) -> list[dict[str, Any]]:
     """The Jobs that ``orchestrate`` would create, for ``kubectl apply``; its plan is written."""
-    prepared = services.pipeline.prepare(selection, run_id, totals or TotalsChoice(), trust_count=trust_count)
+    prepared = services.pipeline.prepare(selection, run_id, totals or run.TotalsChoice(), trust_count=trust_count)
     work = _FanOut(services, options, prepared)
     return specs.bodies_of(*work.write(), work.pod) if work.is_open else []
 

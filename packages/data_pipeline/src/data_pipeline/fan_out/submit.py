@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import (
     Decision,
@@ -24,18 +25,19 @@ from data_pipeline.fan_out.decide import (
     decide,
     must_give_up,
 )
+from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.observe import Observation, ObservedJob, newest, observe_job
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
 from data_pipeline.open_payments.ledger.documents import Attempt
 from etl_core.errors import BlockedError, UnavailableError
 from etl_core.kube.client import GoneAgainError, QuotaError
 from etl_core.kube.diagnosis import Diagnosis, explain_job, over_quota
+from etl_core.lake import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from data_pipeline.fan_out.documents import FanOutPlan
     from data_pipeline.fan_out.shared_backoff import SharedBackoff
     from etl_core.kube.client import Cluster
     from etl_core.kube.jobs import PodOptions
@@ -60,6 +62,15 @@ class FanOutResult:
     polls: int = 0
     failed: Mapping[str, Diagnosis] = field(default_factory=dict)
     stopped: str = ""
+
+
+def write_plan(store: ObjectStore, plan: FanOutPlan) -> tuple[FanOutPlan, str]:
+    """The plan of this run and shape in the lake, ours or an earlier submitter's, and its SHA-256."""
+    key = lake_layout.fan_out.plan(plan.run_id, plan.shape)
+    body = plan.to_bytes()
+    if not store.put_new(key, body).created:
+        body = store.get(key) or b""
+    return FanOutPlan.parse(body, key), content_of(body)
 
 
 def sweep(cluster: Cluster, selector: str, sleep: Callable[[float], None]) -> int:

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from data_pipeline import lake_layout
+from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome, SliceWork
+from etl_core.errors import DataError, NotFoundError
+from etl_core.lake import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from data_pipeline.fan_out.documents import FanOutPlan, Unit
+    from data_pipeline.fan_out.documents import Unit
     from data_pipeline.open_payments.fetch.task import WindowTask
     from data_pipeline.open_payments.ledger.audits import Audits
     from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit
@@ -27,6 +30,29 @@ if TYPE_CHECKING:
     from etl_core.telemetry import Tally
 
 _log = structlog.get_logger()
+
+
+def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: int) -> FanOutPlan:
+    """The plan that a worker was started for.
+
+    Raises:
+        NotFoundError: the lake has none; the workers may use another lake than the submitter.
+        DataError: it is another plan, or has no bin ``index``.
+
+    """
+    key = lake_layout.fan_out.plan(run_id, shape)
+    body = store.get(key)
+    if body is None:
+        raise NotFoundError(
+            f"{store.url} has no {key}.",
+            advice="Workers must use the submitter's lake: set its address with --env LAKE_URL=….",
+        )
+    if content_of(body) != digest:
+        raise DataError(f"{key} has sha256 {content_of(body)}, this worker was started for {digest}.")
+    plan = FanOutPlan.parse(body, key)
+    if index >= len(plan.bins):
+        raise DataError(f"{key} has {len(plan.bins)} bins and no bin {index}.")
+    return plan
 
 
 class Claims:

@@ -22,8 +22,7 @@ from data_pipeline.jobs import _frame as frame
 @click.option("--index", type=click.IntRange(min=0), help="Number of the bin. Default: JOB_COMPLETION_INDEX.")
 @frame.lake
 def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: str | None) -> int:
-    from data_pipeline.fan_out.documents import read_plan
-    from data_pipeline.fan_out.worker import Worker
+    from data_pipeline.fan_out.worker import Worker, read_plan
     from data_pipeline.job import job_context
     from data_pipeline.lake_layout.ids import checked_run_id
     from data_pipeline.open_payments.facts import exit_code_of_outcomes

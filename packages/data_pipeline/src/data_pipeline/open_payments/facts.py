@@ -1,4 +1,4 @@
-"""The fact that every run ends in, and how it is made from what the run left. Pure, but for reading the lake."""
+"""The fact that every run ends in, and how it is made from what the run left in the lake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person reads at the end of a run: the text of its fact. Pure."""
+"""What a person reads at the end of a run: the text of its fact."""
 
 from __future__ import annotations
 

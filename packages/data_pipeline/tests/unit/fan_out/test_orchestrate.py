@@ -8,11 +8,10 @@ import kubernetes_validate  # type: ignore[import-untyped]
 
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.decide import Limits
-from data_pipeline.fan_out.documents import read_plan
 from data_pipeline.fan_out.options import FanOutOptions, default_pod
 from data_pipeline.fan_out.orchestrate import FanOutFact, cancel, job_bodies, orchestrate
 from data_pipeline.fan_out.shared_backoff import Backoff, SharedBackoff
-from data_pipeline.fan_out.worker import Worker
+from data_pipeline.fan_out.worker import Worker, read_plan
 from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.run import run

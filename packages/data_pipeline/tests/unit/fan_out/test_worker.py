@@ -1,10 +1,12 @@
+import hashlib
 import json
 import unittest
 from collections.abc import Callable, Sequence
 
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.documents import FanOutPlan
-from data_pipeline.fan_out.worker import Claims, Worker
+from data_pipeline.fan_out.submit import write_plan
+from data_pipeline.fan_out.worker import Claims, Worker, read_plan
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.fetch.task import NotProvedError, WindowTask
 from data_pipeline.open_payments.ledger.audits import Audits
@@ -13,13 +15,15 @@ from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source.api import Table
 from data_pipeline.open_payments.source.catalogue import Resolved
 from data_pipeline.open_payments.windows import Window
-from etl_core.errors import AccessError, DataError, StoppedError
+from etl_core.errors import AccessError, DataError, NotFoundError, StoppedError
 from etl_core.telemetry import Tally
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import START, TITLES, a_release, a_task, an_audit
 from packages.data_pipeline.tests.unit.fan_out.fakes import A, B, C, D, a_fan_out, a_unit
 
 RESOLVED = Resolved(a_release(), Table("d", 3, Columns(TITLES, tuple(title.lower() for title in TITLES))))
+
+KEY = "metadata/runs/run_id=r1/fan_out_per-company.json"
 
 
 def nothing() -> None:
@@ -90,6 +94,36 @@ class DyingLake(MemoryStore):
         self.left -= 1
         if self.left < 0:
             raise KilledError
+
+
+class ReadPlan(unittest.TestCase):
+    def setUp(self):
+        self.store = MemoryStore()
+        self.plan = a_fan_out()
+        _, self.digest = write_plan(self.store, self.plan)
+
+    def test_a_worker_reads_the_plan_that_it_was_started_for(self):
+        for index in range(3):
+            self.assertEqual(read_plan(self.store, "r1", "per-company", self.digest, index), self.plan)
+
+    def test_a_missing_plan_names_the_workers_lake(self):
+        with self.assertRaisesRegex(NotFoundError, f"memory:// has no {KEY}. Workers must use the submitter's lake"):
+            read_plan(MemoryStore(), "r1", "per-company", "0" * 64, 0)
+
+    def test_a_plan_with_another_digest_is_refused(self):
+        with self.assertRaisesRegex(DataError, f"{KEY} has sha256 {self.digest}, this worker was started for 0000"):
+            read_plan(self.store, "r1", "per-company", "0" * 64, 0)
+
+    def test_an_index_without_a_bin_is_refused(self):
+        with self.assertRaisesRegex(DataError, "has 3 bins and no bin 3"):
+            read_plan(self.store, "r1", "per-company", self.digest, 3)
+
+    def test_a_plan_that_cannot_be_parsed_is_refused(self):
+        for body in (b"", b"{}", b"nonsense", self.plan.to_bytes().replace(b'"bins"', b'"heaps"')):
+            with self.subTest(body=body):
+                self.store.put(KEY, body)
+                with self.assertRaisesRegex(DataError, f"{KEY} is no FanOutPlan of schema version 1"):
+                    read_plan(self.store, "r1", "per-company", hashlib.sha256(body).hexdigest(), 0)
 
 
 class WorkCase(unittest.TestCase):

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from data_pipeline.fan_out.documents import write_plan
+from data_pipeline.fan_out.submit import write_plan
 from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.schema import Columns

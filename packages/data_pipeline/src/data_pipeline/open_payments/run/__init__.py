@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from data_pipeline.open_payments import facts
-from data_pipeline.open_payments.facts import Costs
+from data_pipeline.open_payments.facts import Costs, RunFact
 from data_pipeline.open_payments.ledger import open_work, plans
 from data_pipeline.open_payments.ledger.commit import read_slices
 from data_pipeline.open_payments.ledger.documents import Selection
@@ -22,12 +22,13 @@ from etl_core.errors import DONE, DataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from data_pipeline.open_payments.facts import RunFact
     from data_pipeline.open_payments.fetch.crew import Outcome
     from data_pipeline.open_payments.fetch.window import Strategy
     from data_pipeline.open_payments.pipeline import Pipeline
     from etl_core.lake import ObjectStore
     from etl_core.telemetry import Telemetry
+
+__all__ = ["RunFact", "Selection", "Services", "TotalsChoice", "commit", "ignore", "rerun", "run", "upload"]
 
 
 class Services(Protocol):
@@ -103,7 +104,7 @@ def run(
         fact |= {"closed": manifest.closure.closed, "note": manifest.closure.note}
         if upload_to is not None:
             fact["upload"] = upload(services.store, upload_to, manifest.run_id)
-    return facts.fact_of(facts.RunFact, services.store, plan, costs, job=job, **fact)
+    return facts.fact_of(RunFact, services.store, plan, costs, job=job, **fact)
 
 
 @logs.silent_unless_configured()
@@ -124,7 +125,7 @@ def rerun(
     )
     if not companies and plans.find_run(services.store, selection, before.release) is None:
         done = {"status": "already done", "exit_code": DONE.code, "note": f"no company of run {run_id} is {what}"}
-        return facts.fact_of(facts.RunFact, services.store, before, costs, job="rerun", **done)
+        return facts.fact_of(RunFact, services.store, before, costs, job="rerun", **done)
     return run(services, selection, strategy=strategy, dry_run=dry_run, job="rerun", on_start=on_start)
 
 
@@ -143,7 +144,7 @@ def commit(services: Services, run_id: str, *, on_start: Callable[[str], None] =
         on_start(run_id)
         manifest = services.pipeline.commit(plan, [])
     fact = facts.committed_fact(services.store, manifest)
-    return facts.fact_of(facts.RunFact, services.store, plan, costs, job="write_manifest", **fact)
+    return facts.fact_of(RunFact, services.store, plan, costs, job="write_manifest", **fact)
 
 
 def upload(

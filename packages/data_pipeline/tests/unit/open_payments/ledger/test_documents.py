@@ -4,8 +4,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from data_pipeline.open_payments.ledger.documents import PUBLISHED, Audit, Manifest, Plan, Release, Selection
+from data_pipeline.open_payments.ledger.documents import PUBLISHED, Attempt, Audit, Manifest, Plan, Release, Selection
 from packages.data_pipeline.tests.unit.fakes import (
+    COMPANY,
+    START,
     a_manifest,
     a_plan,
     a_release,
@@ -16,6 +18,15 @@ from packages.data_pipeline.tests.unit.fakes import (
 )
 
 DOCUMENTS = (an_audit(), a_slice(parts=2), an_attempt(count_before=None), a_plan(max_files=3), a_manifest())
+
+
+class AttemptTest(unittest.TestCase):
+    def test_an_attempt_at_a_slice_names_no_window_in_particular(self):
+        attempt = Attempt.of_slice("r1", a_release(), COMPANY, reason="no_audit", detail="x", temporary=False, at=START)
+
+        self.assertEqual((attempt.run_id, attempt.release, attempt.window.of), ("r1", a_release(), 1))
+        self.assertEqual((attempt.final, attempt.count_before, attempt.records, attempt.bytes), (True, None, 0, 0))
+        self.assertEqual(Attempt.parse(attempt.to_bytes(), "key"), attempt)
 
 
 class Documents(unittest.TestCase):
