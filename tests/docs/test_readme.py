@@ -5,20 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import readme, schemas
-
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "packages").glob("*/README.md"))]
-
-
-def test_the_readme_has_the_help_jobs_statuses_and_settings_of_the_code():
-    text = readme.README.read_text(encoding="utf-8")
-    assert readme.written(text) == text, "run `.venv/bin/python tools/readme.py write`"
-
-
-def test_the_published_schemas_are_those_of_the_models():
-    found = {path.name: path.read_text(encoding="utf-8") for path in schemas.FOLDER.glob("*.json")}
-    assert found == schemas.published(), "run `.venv/bin/python tools/schemas.py write`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -59,10 +47,25 @@ def test_every_decision_is_in_the_index():
     assert all(path.name in index for path in folder.glob("0*.md"))
 
 
-def test_every_test_that_the_promises_name_exists():
+def test_every_test_that_the_proofs_name_exists():
     defined = set()
     for path in [*ROOT.glob("packages/*/tests/**/*.py"), *ROOT.glob("tests/**/*.py")]:
         defined |= set(re.findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8")))
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")))
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")))
     assert named
     assert named <= defined, sorted(named - defined)
+
+
+def test_the_promises_and_the_proofs_have_the_same_sections():
+    promises, proofs = (
+        re.findall(r"^## (.+)$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
+        for page in ("promises.md", "proofs.md")
+    )
+    assert [one for one in promises if one not in ("What verify finds", "Not promised")] == proofs
+
+
+def test_the_glossary_defines_every_word_once():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| \*\*([a-z -]+)\*\* \|", text, re.MULTILINE)
+    assert len(words) == len(set(words))
+    assert {"slice", "window", "part", "generation", "release", "closure", "contract", "build"} <= set(words)

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data_pipeline.fan_out.shared_backoff import Backoff, SharedBudget
+from data_pipeline.open_payments.source.api import POLICY
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import Services
 from etl_core.errors import BlockedError, ConfigError, StoppedError, UsageError
@@ -34,7 +35,9 @@ class TheServices(FolderCase):
         store = services.store
         self.assertIsInstance(store, DirectoryStore)
         self.assertEqual(store.url, (self.folder / "lake").as_uri())
-        self.assertEqual(services.open_store(str(self.folder / "other")).url, (self.folder / "other").as_uri())
+        self.assertEqual(
+            services.open_store(str(self.folder / "other"), named="--to").url, (self.folder / "other").as_uri()
+        )
 
     def test_ask_the_source_as_the_settings_say(self):
         services = self.services(
@@ -54,7 +57,7 @@ class TheServices(FolderCase):
         self.assertEqual(client._budget._folder.name, "127.0.0.1-1")
         self.assertIs(client._retry, services.retry)
         self.assertIs(client._telemetry, services.telemetry)
-        self.assertTrue(client._is_temporary(400, "Database internal error."))
+        self.assertIs(client._policy, POLICY)
         self.assertEqual(services.retry._policy, RetryPolicy(attempts=3, first_wait_seconds=0.25))
         self.assertEqual(services.pipeline._streams, 5)
 
@@ -88,7 +91,7 @@ class TheServices(FolderCase):
     def test_stop_when_the_job_is_asked_to(self):
         """Before a request, in a chunk, and while they wait for the next try."""
         services = self.services()
-        services.stop.ask(signal.SIGTERM)
+        services.stop.request(signal.SIGTERM)
         client = services.source._http
 
         for what in (lambda: services.source.count("d"), lambda: services.retry._sleep(1000), client._check_stop):

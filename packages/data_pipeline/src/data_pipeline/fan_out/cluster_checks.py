@@ -23,14 +23,15 @@ from data_pipeline.doctor.checks import (
 )
 from data_pipeline.fan_out import specs
 from etl_core.errors import PermanentError
-from etl_core.kube.diagnosis import explain_job, phase_of_job
-from etl_core.kube.jobs import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, job_body
+from etl_core.kube.explain import explain_job
+from etl_core.kube.observe import phase_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from etl_core.kube.client import Cluster
-    from etl_core.kube.jobs import PodOptions
+    from etl_core.kube.describe import PodOptions
 
 OLDEST = (1, 31)  # podFailurePolicy for everybody; packed runs need what became stable with 1.33
 # Verb, group and resource of everything a submitter does.
@@ -99,7 +100,7 @@ class ClusterDoctor:
                 self._cluster.delete_job(self._name)
 
     def reachable(self) -> str:
-        said = self._cluster.ask("GET", "/version")
+        said = self._cluster.request("GET", "/version")
         version = (int(str(said.get("major", 0))), int(str(said.get("minor", "0")).rstrip("+")))
         words = f"{self._cluster.url} is Kubernetes {version[0]}.{version[1]}, namespace {self._cluster.namespace}."
         return require(version >= OLDEST, found=words, otherwise=f"{words[:-1]}; 1.31 is the oldest supported.")
@@ -112,7 +113,7 @@ class ClusterDoctor:
 
     def quota(self) -> str:
         try:
-            found = self._cluster.ask("GET", f"/api/v1/namespaces/{self._cluster.namespace}/resourcequotas")
+            found = self._cluster.request("GET", f"/api/v1/namespaces/{self._cluster.namespace}/resourcequotas")
         except PermanentError as error:
             raise CheckSkippedError(f"no right to read quotas: {error}") from error
         full: list[str] = []
@@ -191,7 +192,7 @@ class ClusterDoctor:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": asked | ({"subresource": sub} if sub else {})},
         }
-        said = self._cluster.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        said = self._cluster.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
         return bool(said.get("status", {}).get("allowed"))
 
     def _body(self) -> dict[str, Any]:
@@ -201,8 +202,10 @@ class ClusterDoctor:
                 name=self._name,
                 identity={"doctor": self._name},
                 args=("doctor",),
-                pod=replace(self._options, env=env, tries=0, timeout_hours=1 / 6),
+                pod=replace(self._options, env=env, retries=0, timeout_hours=1 / 6),
+                user_id=specs.USER_ID,
+                annotation_prefix=specs.PREFIX,
                 labels={**LABELS, specs.UNIT: "doctor"},
-                keep_seconds=600,
+                ttl_seconds=600,
             )
         )

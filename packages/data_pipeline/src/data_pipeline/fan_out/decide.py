@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from data_pipeline.fan_out.observe import Observation, ObservedJob
-    from etl_core.kube.diagnosis import Diagnosis
+    from etl_core.kube.explain import Diagnosis
 
 NEVER = float("-inf")
 # A listing of the lake may lag behind the list of Jobs: the audit may appear some polls after its pod ended.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.fan_out.specs import ATTEMPT, UNIT
-from etl_core.kube.diagnosis import Phase, phase_of_job
+from etl_core.kube.observe import Phase, phase_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from data_pipeline.fan_out.decide import Limits
-from etl_core.kube.jobs import PodOptions
+from etl_core.kube.describe import PodOptions
 
 
 def default_pod() -> PodOptions:

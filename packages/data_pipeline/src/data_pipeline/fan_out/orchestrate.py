@@ -18,13 +18,15 @@ from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.documents import FanOutPlan, Shape
 from data_pipeline.fan_out.options import FanOutOptions
 from data_pipeline.fan_out.plan import Prediction, Rates, choice_of, plan_of, predict, units_of
-from data_pipeline.fan_out.submit import FanOutResult, Submitter, sweep, write_plan
+from data_pipeline.fan_out.submit import FanOutResult, Submitter, write_plan
 from data_pipeline.open_payments import run
+from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.facts import Costs, RunFact, committed_fact, fact_of, planned_fact
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core import logs
 from etl_core.errors import TEMPORARY, ConflictError, UsageError
-from etl_core.kube.diagnosis import phase_of_job
+from etl_core.kube.observe import phase_of_job
+from etl_core.kube.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.pipeline import PreparedRun
     from data_pipeline.settings import Settings
     from etl_core.kube.client import Cluster
-    from etl_core.kube.jobs import PodOptions
+    from etl_core.kube.describe import PodOptions
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
     from etl_core.stop import Stop
@@ -149,9 +151,14 @@ class _FanOut:
         self._prepared = prepared
         self._ceiling = services.settings.source_max_streams
         self._in_flight = options.max_in_flight or self._ceiling
-        self._units = units_of(prepared.todo)
+        dataset = dataset_named(prepared.plan.release.dataset)
+        self._units = units_of(dataset, prepared.todo)
         self.ways = predict(
-            self._units, ceiling=self._ceiling, max_in_flight=self._in_flight, pods=options.pods, rates=Rates()
+            self._units,
+            ceiling=self._ceiling,
+            max_in_flight=self._in_flight,
+            pods=options.pods,
+            rates=Rates(dataset.bytes_per_row),
         )
 
     @property
@@ -222,8 +229,10 @@ class _FanOut:
     def submit(self, submitter: Submitter) -> FanOutResult:
         """Create Jobs and poll, with progress shown."""
         todo, progress = self._prepared.todo, self._services.progress
-        title = f"fan-out {self._prepared.plan.release.year}"
-        progress.start(title, slices=len(todo), rows=sum(one.rows or 0 for one in todo))
+        release = self._prepared.plan.release
+        progress.start(
+            f"fan-out {release.dataset} {release.year}", units=len(todo), rows=sum(one.rows or 0 for one in todo)
+        )
         try:
             return submitter.run()
         finally:

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from etl_core.kube.jobs import LONGEST_NAME, JobSpec, PodOptions, job_body, job_name, spec_digest
+from etl_core.kube.describe import LONGEST_NAME, JobSpec, PodOptions, digest_annotation, job_body, job_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from data_pipeline.settings import Settings
 
 PREFIX = "openpayments.io"
+USER_ID = 10001  # of the image; any user but root will do
 UNIT = f"{PREFIX}/unit"
 ATTEMPT = f"{PREFIX}/attempt"
 RUN = f"{PREFIX}/run-id"
@@ -89,14 +90,15 @@ def body_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: P
             env={"LOG_FORMAT": "json", **options.env, "SOURCE_MAX_STREAMS": str(streams)},
             grace_seconds=_grace(options.env),
         ),
-        labels={**labels_of(release, plan.shape), UNIT: unit},
-        marks={RUN: as_label(plan.run_id), ATTEMPT: str(attempt)},
-        notes={RUN: plan.run_id, f"{PREFIX}/plan-sha256": digest},
+        user_id=USER_ID,
+        annotation_prefix=PREFIX,
+        labels={**labels_of(release, plan.shape), UNIT: unit, RUN: as_label(plan.run_id), ATTEMPT: str(attempt)},
+        annotations={RUN: plan.run_id, f"{PREFIX}/plan-sha256": digest},
         indexes=len(plan.bins) if packed else None,
     )
     slug = f"op-{release.year}-{plan.shape if packed else unit}"
-    does = spec_digest(job_body(spec))
-    return job_body(replace(spec, name=job_name(slug, *identity.values(), options.image, does, str(attempt))))
+    _, spec_digest = digest_annotation(job_body(spec))
+    return job_body(replace(spec, name=job_name(slug, *identity.values(), options.image, spec_digest, str(attempt))))
 
 
 def bodies_of(plan: FanOutPlan, digest: str, options: PodOptions) -> list[dict[str, Any]]:

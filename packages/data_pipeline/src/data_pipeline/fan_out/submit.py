@@ -16,6 +16,7 @@ import structlog
 
 from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
+from data_pipeline.fan_out.advice import advice_for
 from data_pipeline.fan_out.decide import (
     Decision,
     Limits,
@@ -29,9 +30,9 @@ from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.observe import Observation, ObservedJob, newest, observe_job
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
 from data_pipeline.open_payments.ledger.documents import Attempt
-from etl_core.errors import BlockedError, UnavailableError
-from etl_core.kube.client import GoneAgainError, QuotaError
-from etl_core.kube.diagnosis import Diagnosis, explain_job, over_quota
+from etl_core.errors import BlockedError
+from etl_core.kube.client import JobRemovedError, QuotaError
+from etl_core.kube.explain import Diagnosis, explain_job, over_quota
 from etl_core.lake import content_of
 
 if TYPE_CHECKING:
@@ -40,14 +41,12 @@ if TYPE_CHECKING:
 
     from data_pipeline.fan_out.shared_backoff import SharedBackoff
     from etl_core.kube.client import Cluster
-    from etl_core.kube.jobs import PodOptions
+    from etl_core.kube.describe import PodOptions
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
 
 # Names in one `in (…)` of a label selector; the URL stays under 8 KiB, which every proxy accepts.
 NAMES_IN_SELECTOR = 80
-SWEEPS = 120
-SWEEP_SECONDS = 1.0
 JOB_OF_POD = "batch.kubernetes.io/job-name"
 
 _log = structlog.get_logger()
@@ -71,26 +70,6 @@ def write_plan(store: ObjectStore, plan: FanOutPlan) -> tuple[FanOutPlan, str]:
     if not store.put_new(key, body).created:
         body = store.get(key) or b""
     return FanOutPlan.parse(body, key), content_of(body)
-
-
-def sweep(cluster: Cluster, selector: str, sleep: Callable[[float], None]) -> int:
-    """Delete Jobs, then pods, until two polls in a row find none: a pod may appear after its Job was listed.
-
-    Gives the number of Jobs. Raises ``UnavailableError`` if some are still there after two minutes.
-    """
-    deleted, empty = 0, 0
-    for _ in range(SWEEPS):
-        jobs, pods = len(list(cluster.jobs(selector))), len(list(cluster.pods(selector)))
-        deleted = max(deleted, jobs)
-        empty = 0 if jobs or pods else empty + 1
-        if empty == 2:
-            return deleted
-        if jobs:
-            cluster.delete_jobs(selector)
-        elif pods:
-            cluster.delete_pods(selector)
-        sleep(SWEEP_SECONDS)
-    raise UnavailableError("Jobs or pods are still there after two minutes of deleting.", advice="Run it again.")
 
 
 class Submitter:
@@ -175,7 +154,7 @@ class Submitter:
         fresh = companies - self._shown
         self._shown |= fresh
         if fresh:
-            self._progress.advance(slices=len(fresh), rows=sum(self._rows[one] for one in fresh))
+            self._progress.advance(units=len(fresh), rows=sum(self._rows[one] for one in fresh))
 
     def _block(self) -> str:
         try:
@@ -192,7 +171,7 @@ class Submitter:
             except QuotaError as error:
                 self._wait_for_quota(decision, error)
                 return
-            except GoneAgainError as error:  # the next poll finds its audit, or creates it again
+            except JobRemovedError as error:  # the next poll finds its audit, or creates it again
                 _log.info("another submitter was faster", because=str(error))
                 continue
             self._keep(replace(self._state, quota_full_since=None))
@@ -221,7 +200,9 @@ class Submitter:
         for job in decision.check:
             why, now = self._explain(job, pods[job.name]), self._clock()
             waited = now - self._state.pending_since[job.name]
-            _log.warning("a Job has not started", name=job.name, waited=round(waited), because=str(why))
+            _log.warning(
+                "a Job has not started", name=job.name, waited=round(waited), because=_with_advice(str(why), why.reason)
+            )
             if must_give_up(job, why, self._state, self._limits, now):
                 self._cluster.delete_job(job.name)
                 failures[job.unit] = why
@@ -245,7 +226,7 @@ class Submitter:
         if why.started and why.reason.startswith("exit_"):
             for attempt in reversed(self._attempts_of(unit)):
                 if attempt.final:
-                    return Diagnosis(attempt.reason, attempt.detail, "", started=True, temporary=attempt.temporary)
+                    return Diagnosis(attempt.reason, attempt.detail, started=True, temporary=attempt.temporary)
         return why
 
     def _attempts_of(self, unit: str) -> list[Attempt]:
@@ -255,7 +236,7 @@ class Submitter:
     def _fail(self, failures: Mapping[str, Diagnosis]) -> None:
         self._keep(after_failures(self._state, failures, self._limits))
         for unit, why in failures.items():
-            _log.warning("a unit failed", unit=unit, because=str(why))
+            _log.warning("a unit failed", unit=unit, because=_with_advice(str(why), why.reason))
             self._write_attempts(unit, why)
 
     def _write_attempts(self, unit: str, why: Diagnosis) -> None:
@@ -265,15 +246,18 @@ class Submitter:
         for company_id in sorted(companies - self._plan.proved_of(self._audits.closed()) - explained):
             attempt = Attempt.of_slice(
                 self._plan.run_id, self._plan.release, company_id, reason=why.reason,
-                detail=f"{why.detail} {why.advice}".strip(), temporary=why.temporary, at=self._now(),
+                detail=_with_advice(why.detail, why.reason), temporary=why.temporary, at=self._now(),
             )  # fmt: skip
             write_attempt(self._store, attempt)
+
+
+def _with_advice(text: str, reason: str) -> str:
+    return f"{text} {advice_for(reason)}".strip()
 
 
 _NO_AUDIT = Diagnosis(
     "no_audit",
     "its Job succeeded, but the lake has no audit of it.",
-    "Workers must write to the submitter's lake: compare their LAKE_URL.",
     started=True,
     temporary=False,
 )

@@ -133,7 +133,7 @@ def fan_out(
 
 
 def _after_interrupt(context: Context, selection: Selection, namespace: str, on_interrupt: str) -> None:
-    context.stop.forget()  # an answer may take longer than the grace period; a second Ctrl-C ends the process
+    context.stop.reset()  # an answer may take longer than the grace period; a second Ctrl-C ends the process
     if on_interrupt == "ask":
         on_interrupt = "cancel" if sys.stdin.isatty() and click.confirm("Delete the Jobs too?", err=True) else "detach"
     if on_interrupt == "cancel":

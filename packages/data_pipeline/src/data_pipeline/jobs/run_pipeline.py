@@ -40,7 +40,7 @@ def command(
     with contextlib.ExitStack() as opened:
         other = None
         if upload_to is not None:
-            other = opened.enter_context(contextlib.closing(context.open_store(upload_to)))
+            other = opened.enter_context(contextlib.closing(context.open_store(upload_to, named="--upload-to")))
         fact = run(
             context, selection, run_id=context.run_id, totals=totals, upload_to=other, on_start=context.begin, **how
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def command(context: Context, target: str, overwrite: bool, dry_run: bool) -> int:
     from data_pipeline.open_payments.run import upload
 
-    with contextlib.closing(context.open_store(target)) as other:
+    with contextlib.closing(context.open_store(target, named="--to")) as other:
         fact = upload(
             context.store,
             other,

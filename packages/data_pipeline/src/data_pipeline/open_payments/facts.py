@@ -185,7 +185,9 @@ def ended_fact(manifest: Manifest | None, outcomes: Sequence[Outcome]) -> dict[s
     return {
         "status": manifest.status if manifest is not None else "failed" if failed else "proved",
         "exit_code": code,
-        "failures": _failures(failed, {one.company.company_id: one.said for one in outcomes if one.error is not None}),
+        "failures": _failures(
+            failed, {one.company.company_id: one.detail for one in outcomes if one.error is not None}
+        ),
         "retry_after_seconds": max(waits, default=None),
         **counts_of(results),
     }

@@ -4,8 +4,8 @@ from typing import Any
 
 from data_pipeline.fan_out.documents import FanOutPlan, Shape, Unit
 from data_pipeline.fan_out.observe import ObservedJob
-from etl_core.kube.diagnosis import Phase
-from etl_core.kube.jobs import PodOptions
+from etl_core.kube.describe import PodOptions
+from etl_core.kube.observe import Phase
 from packages.data_pipeline.tests.unit.fakes import a_release
 
 A, B, C, D = "101", "102", "103", "104"

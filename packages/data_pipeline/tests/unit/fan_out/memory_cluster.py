@@ -60,7 +60,6 @@ class MemoryCluster:
         self.quota_pods: int | None = None
         self.stuck: dict[str, Json] = {}
         self.before_create: list[Callable[[Json], None]] = []
-        self.after_list_of_pods: list[Callable[[], None]] = []
         self._numbers = itertools.count(1)
 
     def cluster(self, sleep: Callable[[float], None]) -> Cluster:
@@ -90,8 +89,6 @@ class MemoryCluster:
         answer = Answer(200, json.loads(json.dumps({"items": found} if name is None else found[0])))
         if method == "DELETE":
             self._delete(objects, found)
-        elif kind == "pods" and self.after_list_of_pods:
-            self.after_list_of_pods.pop(0)()
         return answer
 
     def _create(self, body: Json) -> Answer:

@@ -17,12 +17,13 @@ from data_pipeline.fan_out.decide import (
     must_give_up,
 )
 from data_pipeline.fan_out.observe import Observation, ObservedJob, newest
-from etl_core.kube.diagnosis import Diagnosis, Phase
+from etl_core.kube.explain import Diagnosis
+from etl_core.kube.observe import Phase
 from packages.data_pipeline.tests.unit.fan_out.fakes import A, B, C, D, a_job
 
 LIMITS = Limits(max_in_flight=2)
 LATER = SubmitterState(earlier=frozenset())  # after the first poll
-WHY = Diagnosis("exit_3", "no", "", started=True, temporary=False)
+WHY = Diagnosis("exit_3", "no", started=True, temporary=False)
 PENDING = a_job(A, "waiting")
 
 

@@ -2,7 +2,7 @@ import unittest
 from typing import Any
 
 from data_pipeline.fan_out.observe import ObservedJob, newest, observe_job
-from etl_core.kube.diagnosis import Phase
+from etl_core.kube.observe import Phase
 from packages.data_pipeline.tests.unit.fan_out.fakes import A, a_job
 
 

@@ -262,13 +262,13 @@ class AnInterruptedFanOut(FanOutCase):
         def ask() -> None:
             stop.step = step
             step()
-            stop.ask()
+            stop.request()
             stop.check()
 
         stop.step = ask
         with self.assertRaises(StoppedError):
             self.fan_out(options)
-        stop.forget()
+        stop.reset()
 
     def test_leaves_its_jobs_to_the_next_call(self):
         self.interrupt(PER_COMPANY)

@@ -9,7 +9,7 @@ from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.specs import body_of, labels_of, selector_of, units_in, worker_env
 from data_pipeline.settings import Settings
-from etl_core.kube.jobs import LONGEST_NAME, spec_digest
+from etl_core.kube.describe import LONGEST_NAME, digest_annotation
 from packages.data_pipeline.tests.unit.fakes import a_release
 from packages.data_pipeline.tests.unit.fan_out.fakes import OPTIONS, A, B, C, a_fan_out, a_unit
 
@@ -68,7 +68,7 @@ class Bodies(unittest.TestCase):
 
     def test_pod_options_reach_the_body(self):
         made = body(
-            cpu="2", memory="1Gi", timeout_hours=0.5, tries=1, service_account="other", image="i",
+            cpu="2", memory="1Gi", timeout_hours=0.5, retries=1, service_account="other", image="i",
             image_pull_policy="Never", env_from=("configmap/a",),
         )  # fmt: skip
         pod = made["spec"]["template"]["spec"]
@@ -101,7 +101,7 @@ class Names(unittest.TestCase):
         self.assertEqual(
             body_of(other, "e" * 64, 1, 1, OPTIONS)["metadata"]["name"], name(), "the digest is that of a plan"
         )
-        self.assertEqual(spec_digest(body(other, 1)), spec_digest(body()))
+        self.assertEqual(digest_annotation(body(other, 1)), digest_annotation(body()))
 
     def test_other_work_has_another_name(self):
         newer = a_fan_out(release=a_release(distribution_id="0" * 8, modified="2027-01-01"))

@@ -12,10 +12,10 @@ from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import CHECKS_PER_POLL, POLLS_FOR_AN_AUDIT, Limits
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.shared_backoff import Backoff, SharedBackoff
-from data_pipeline.fan_out.submit import NAMES_IN_SELECTOR, SWEEPS, FanOutResult, Submitter, sweep, write_plan
+from data_pipeline.fan_out.submit import NAMES_IN_SELECTOR, FanOutResult, Submitter, write_plan
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
 from data_pipeline.open_payments.ledger.documents import Attempt
-from etl_core.errors import DataError, StoppedError, UnavailableError
+from etl_core.errors import DataError, StoppedError
 from etl_core.lake.port import Body, ObjectInfo, PutResult
 from etl_core.testing import ManualClock, MemoryStore
 from packages.data_pipeline.tests.unit.fakes import START, Shown, a_release, an_attempt, an_audit
@@ -397,10 +397,10 @@ class Failures(FleetCase):
         fleet = self.fleet()
         fleet.programs[A] = lambda: 0
 
-        ended = fleet.run()
+        fleet.run()
 
         self.assertEqual((fleet.reasons(), fleet.proved()), ({A: "no_audit"}, {B, C}))
-        self.assertIn("compare their LAKE_URL", ended.failed[A].advice)
+        self.assertIn("compare their LAKE_URL", fleet.attempts()[0].detail)
         self.assertFalse(fleet.attempts()[0].temporary)
 
     def test_an_audit_that_appears_some_polls_later_is_enough(self):
@@ -658,70 +658,3 @@ class SubmitterKilledAtAnyCall(FleetCase):
                 break
         else:
             self.fail("it was killed at every call there is")
-
-
-class Sweeping(FleetCase):
-    def setUp(self):
-        self.swept = self.fleet()
-        self.swept.programs = dict.fromkeys((A, B, C), lambda: None)
-        self.selector = specs.selector_of(specs.labels_of(self.swept.plan.release, "per-company"))
-        self.cluster = self.swept.api.cluster(self.swept.sleep)
-        for number in range(3):
-            self.swept.api.add(specs.body_of(self.swept.plan, DIGEST, number, 1, OPTIONS))
-        self.swept.api.step()
-
-    def sweep(self) -> int:
-        return sweep(self.cluster, self.selector, self.swept.clock.sleep)
-
-    def a_late_pod(self) -> None:
-        self.swept.api.pods["late"] = {
-            "metadata": {
-                "name": "late",
-                "labels": specs.labels_of(a_release(), "per-company") | {"batch.kubernetes.io/job-name": "gone"},
-            },
-            "status": {"phase": "Running"},
-        }
-
-    def test_sweep_deletes_all_jobs_and_their_pods_and_counts_the_jobs(self):
-        self.assertEqual(self.sweep(), 3)
-
-        self.assertEqual((self.swept.api.jobs, self.swept.api.pods), ({}, {}))
-
-    def test_sweep_ends_after_two_empty_polls(self):
-        self.sweep()
-
-        self.assertEqual(
-            self.swept.api.requests, ["GET jobs", "GET pods", "DELETE jobs", *["GET jobs", "GET pods"] * 2]
-        )
-        self.assertEqual(len(self.swept.clock.slept), 2)
-
-    def test_sweep_finds_a_pod_that_appears_after_an_empty_poll(self):
-        nothing: Callable[[], None] = lambda: None  # noqa: E731
-        self.swept.api.after_list_of_pods = [nothing, self.a_late_pod]
-
-        self.assertEqual(self.sweep(), 3)
-
-        self.assertEqual(self.swept.api.pods, {})
-        self.assertEqual(self.swept.api.requests.count("DELETE pods"), 1)
-        self.assertEqual(self.swept.api.requests[-4:], ["GET jobs", "GET pods"] * 2)
-
-    def test_sweep_leaves_other_releases_and_shapes_alone(self):
-        other = self.swept.plan.model_copy(update={"release": a_release(year=2023)})
-        self.swept.api.add(specs.body_of(other, DIGEST, 0, 1, OPTIONS))
-
-        self.sweep()
-
-        self.assertEqual(len(self.swept.api.jobs), 1)
-
-    def test_sweep_of_nothing_deletes_nothing(self):
-        self.swept.api.jobs.clear()
-        self.swept.api.pods.clear()
-
-        self.assertEqual(self.sweep(), 0)
-        self.assertFalse([one for one in self.swept.api.requests if one.startswith("DELETE")])
-
-    def test_sweep_gives_up_if_pods_stay(self):
-        self.swept.api.after_list_of_pods = [self.a_late_pod] * SWEEPS
-
-        with self.assertRaisesRegex(UnavailableError, "still there after two minutes of deleting. Run it again."):
-            self.sweep()

@@ -13,7 +13,7 @@ class ContextCase(WorldCase, FolderCase):
     def setUp(self) -> None:
         FolderCase.setUp(self)
         WorldCase.setUp(self)
-        self.enterContext(logs.configured("json", "error"))
+        self.enterContext(logs.configure_logging("json", "error"))
         self.table = self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2))
         self.site.summarise(y2024=5)
 

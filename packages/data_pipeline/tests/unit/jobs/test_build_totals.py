@@ -11,13 +11,14 @@ from packages.data_pipeline.tests.unit.jobs.context_case import ContextCase
 class BuildTotals(ContextCase):
     def build(self, **choice: Any) -> dict[str, Any]:
         self.ran = self.context()
-        return build_totals.build(self.ran, 2024, TotalsChoice(**choice))
+        return build_totals.build(self.ran, "general-payments", 2024, TotalsChoice(**choice))
 
     def test_counts_and_says_what_it_found(self):
         self.assertEqual(
             self.build(),
             {
                 "status": "built",
+                "dataset": "general-payments",
                 "year": 2024,
                 "release": a_release(self.table).name,
                 "counted_by": "grouped",
@@ -53,12 +54,12 @@ class BuildTotals(ContextCase):
         self.site.publish(2023)
 
         with self.assertRaises(UsageError):
-            build_totals.build(self.context(), 2023, TotalsChoice(add_year=False))
+            build_totals.build(self.context(), "general-payments", 2023, TotalsChoice(add_year=False))
 
     def test_keeps_the_run_id_it_is_given(self):
         context = self.context("mine")
 
-        build_totals.build(context, 2024, TotalsChoice())
+        build_totals.build(context, "general-payments", 2024, TotalsChoice())
 
         self.assertEqual(context.run_id, "mine")
 

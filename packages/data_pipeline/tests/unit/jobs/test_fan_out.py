@@ -39,7 +39,7 @@ class FanOutJob(FanOutCase, FolderCase):
         for name in ("source", "store", "pipeline", "telemetry", "backoff"):
             setattr(context, name, getattr(self.world, name))
         if interrupted:
-            self.world.stop.ask()
+            self.world.stop.request()
         return fan_out.fan_out(
             context,
             a_selection(),

@@ -1,6 +1,7 @@
 from typing import Any
 
 from data_pipeline.jobs import resolve_ids
+from data_pipeline.open_payments.datasets import GENERAL
 from data_pipeline.open_payments.run import run
 from data_pipeline.open_payments.source.catalogue import Catalogue
 from data_pipeline.wiring import Services
@@ -14,7 +15,7 @@ class Resolve(ContextCase):
     def resolve(self, *years: int, refresh: bool = False) -> dict[str, Any]:
         self.site.asked.clear()
         self.ran = self.context()
-        return resolve_ids.resolve(self.ran, years, refresh=refresh)
+        return resolve_ids.resolve(self.ran, "general-payments", years, refresh=refresh)
 
     def test_gives_the_ids_of_all_years_and_says_which_are_missing(self):
         older = self.site.publish(2023)
@@ -73,15 +74,17 @@ class Resolve(ContextCase):
 
         with self.assertRaises(UsageError) as caught:
             self.resolve(2024, 2011, 2012)
-        self.assertEqual(str(caught.exception), "the source has no program year 2011, 2012; it has 2024.")
-        with self.assertRaisesRegex(NotFoundError, "2025 is listed by the catalogue but not published"):
+        self.assertEqual(
+            str(caught.exception), "the source has no program year 2011, 2012 of general-payments; it has 2024."
+        )
+        with self.assertRaisesRegex(NotFoundError, "2025 of general-payments is listed .* but not published"):
             self.resolve(2024, 2025)
         self.assertEqual(list(self.resolve(2024)["years"]), ["2024"])
 
     def test_keeps_the_run_id_it_is_given(self):
         context = self.context("mine")
 
-        resolve_ids.resolve(context, (), refresh=False)
+        resolve_ids.resolve(context, "general-payments", (), refresh=False)
 
         self.assertEqual(context.run_id, "mine")
 
@@ -92,7 +95,7 @@ class TheCommand(CommandCase):
         self.addCleanup(world.close)
         world.site.publish(2024)
         world.site.publish(2023)
-        Catalogue(world.source, self.store, Services.now).resolve_all()
+        Catalogue(world.source, self.store, Services.now).resolve_all(GENERAL)
 
         for words, years in [([], ["2023", "2024"]), (["--year", "2024"], ["2024"]),
                              (["--year", "2024", "--year", "2023"], ["2023", "2024"])]:  # fmt: skip

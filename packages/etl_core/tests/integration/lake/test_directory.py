@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etl_core.files import in_container, not_ours_advice
+from etl_core.files import PERMISSION_ADVICE
 from etl_core.lake.directory import DirectoryStore
 from packages.etl_core.tests.integration.lake.conftest import sha256
 from packages.etl_core.tests.support.children import child, line, run, say, start
@@ -98,12 +98,12 @@ def check_race(root, writers, keys, before=None):
     assert [path.name for path in root.iterdir()] == ["raw"]
 
 
-def test_of_twelve_racing_processes_one_creates_and_the_others_are_told(root):
+def test_of_twelve_racing_processes_exactly_one_creates(root):
     check_race(root, 12, 150)
 
 
 @linux_only
-def test_without_hard_links_they_do_as_well(root):
+def test_without_hard_links_exactly_one_of_racing_processes_creates(root):
     check_race(root, 12, 150, before=no_hard_links)
 
 
@@ -123,7 +123,7 @@ PUT_FOR_EVER = (
 
 
 @pytest.mark.parametrize("before", [None, pytest.param(no_hard_links, marks=linux_only)])
-def test_a_killed_writer_leaves_whole_objects_only_and_the_next_start_sweeps(root, before):
+def test_a_killed_writer_leaves_only_whole_objects(root, before):
     for puts in (1, 2, 7):
         with child(PUT_FOR_EVER, root, before=before) as process:
             for _ in range(puts):
@@ -219,7 +219,7 @@ def test_without_hard_links_a_killed_writer_blocks_nobody(root):
 
 
 @linux_only
-def test_a_full_disk_is_told_and_leaves_nothing(root, store):
+def test_a_full_disk_is_an_error_and_leaves_nothing(root, store):
     store.put_new("before", b"x")
     code = (
         OPEN
@@ -243,7 +243,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(root, store):
 
 
 @linux_only
-def test_a_write_that_ends_halfway_leaves_nothing(root):
+def test_a_partial_write_leaves_nothing(root):
     code = (
         OPEN
         + """
@@ -275,7 +275,6 @@ ATTEMPTS = (
     store.close()
 """
 )
-ADVICE = not_ours_advice(contained=in_container())
 
 
 def attempts(root, folder, mode):
@@ -289,13 +288,13 @@ def attempts(root, folder, mode):
 
 
 @linux_only
-def test_a_read_only_lake_can_be_read_and_says_so_when_written(root, store):
+def test_a_read_only_lake_can_be_read_and_not_written(root, store):
     store.put_new("raw/a", b"x")
     store.close()
     (root / "raw").chmod(0o555)
     found = attempts(root, root, 0o555)
     (root / "raw").chmod(0o755)
-    denied = "AccessError | cannot {}: Permission denied. " + ADVICE
+    denied = "AccessError | cannot {}: Permission denied. " + PERMISSION_ADVICE
     assert found == [
         denied.format(f"write {root}/raw/new"),
         denied.format(f"write {root}/raw/new"),
@@ -311,24 +310,24 @@ def test_a_read_only_lake_can_be_read_and_says_so_when_written(root, store):
 
 
 @linux_only
-def test_a_folder_that_may_not_be_written_leaves_nothing_in_scratch(root, store):
+def test_a_failed_write_leaves_nothing_in_scratch(root, store):
     store.put_new("raw/a", b"x")
     found = attempts(root, root / "raw", 0o555)
-    assert found[0] == f"AccessError | cannot write {root}/raw/new: Permission denied. {ADVICE}"
-    assert found[1] == f"AccessError | cannot write {root}/raw/new: Permission denied. {ADVICE}"
+    assert found[0] == f"AccessError | cannot write {root}/raw/new: Permission denied. {PERMISSION_ADVICE}"
+    assert found[1] == f"AccessError | cannot write {root}/raw/new: Permission denied. {PERMISSION_ADVICE}"
     assert found[7] == "a scratch file"
     assert everything(root) == {"raw/a": b"x"}
 
 
 @linux_only
-def test_what_may_not_be_read_is_an_error_and_not_an_empty_lake(root, store):
+def test_an_unreadable_folder_is_an_error_not_an_empty_lake(root, store):
     store.put_new("raw/a", b"x")
     store.close()
     found = attempts(root, root / "raw", 0o000)
     for doing, text in zip(("read", "read", "look at"), found[3:6], strict=True):
-        assert text == f"AccessError | cannot {doing} {root}/raw/a: Permission denied. {ADVICE}"
-    assert found[6] == f"AccessError | cannot list {root}: Permission denied. {ADVICE}"
-    assert found[8] == f"AccessError | cannot write {root}/raw/a: Permission denied. {ADVICE}"
+        assert text == f"AccessError | cannot {doing} {root}/raw/a: Permission denied. {PERMISSION_ADVICE}"
+    assert found[6] == f"AccessError | cannot list {root}: Permission denied. {PERMISSION_ADVICE}"
+    assert found[8] == f"AccessError | cannot write {root}/raw/a: Permission denied. {PERMISSION_ADVICE}"
 
 
 # ------------------------------------------------------------------------------------------------- the rest
@@ -346,7 +345,7 @@ def test_a_lake_in_a_directory_needs_no_boto3(root):
     assert run(code, root) == (0, "[]\n", "")
 
 
-def test_hashes_are_of_what_lies_on_the_disk(root, store):
+def test_hashes_are_of_the_bytes_on_disk(root, store):
     store.put_new("a", b"x")
     (root / "a").write_bytes(b"changed by hand")
     assert store.put_new("a", b"x").sha256 == hashlib.sha256(b"changed by hand").hexdigest()

@@ -1,13 +1,15 @@
-"""A Job: what its controller knows of it, the pods it asks for, and its status as the controller writes that."""
+"""A Job and its pods: the controller's and the kubelet's state of them, and their status."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sandbox.cluster.objects import JOBS, Thing, now, suffix
-from sandbox.cluster.pod import Pod
+from sandbox.cluster.objects import JOBS, PODS, KubeObject, now, suffix
+
+if TYPE_CHECKING:
+    from sandbox.cluster.process import Process
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
@@ -22,7 +24,7 @@ def index_text(indexes: Iterable[int]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs)
 
 
-class Job(Thing):
+class Job(KubeObject):
     """One Job and its pods."""
 
     def __init__(self, body: dict[str, Any]) -> None:
@@ -38,8 +40,8 @@ class Job(Thing):
         self.index_failures: Counter[int] = Counter()
         # Back-offs, each by an index, by None for the whole Job, or by "create" for pods that are refused.
         self.tries: Counter[int | str | None] = Counter()
-        self.backs_off: set[int | str | None] = set()
-        self.verdict: tuple[str, str, str] | None = None  # Complete or Failed, reason, message
+        self.backing_off: set[int | str | None] = set()
+        self.outcome: tuple[str, str, str] | None = None  # Complete or Failed, reason, message
         self.conditions: list[dict[str, str]] = []
         self.started_at = self.completed_at = ""
         self.gone = False
@@ -50,11 +52,11 @@ class Job(Thing):
 
     def free_index(self) -> int | None:
         """The lowest index that wants a pod now; none has a successor before it has ended."""
-        taken = self.done | self.failed_indexes | self.backs_off | {pod.index for pod in self.alive}
+        taken = self.done | self.failed_indexes | self.backing_off | {pod.index for pod in self.alive}
         return next((index for index in range(self.completions) if index not in taken), None)
 
     def new_pod(self, index: int | None) -> Pod:
-        """A pod as the Job controller asks for it."""
+        """A pod as the Job controller creates it."""
         template = self.spec["template"]
         stem = self.name if index is None else f"{self.name}-{index}"
         own = {} if index is None else {_INDEX: str(index)}
@@ -78,16 +80,16 @@ class Job(Thing):
                 return action, f"P{where[1:]} has condition {pod.disruption['type']} {tail}"
         return "", ""
 
-    def holds(self, *kinds: str) -> bool:
+    def has_condition(self, *kinds: str) -> bool:
         return any(condition["type"] in kinds for condition in self.conditions)
 
     def condition(self, kind: str, reason: str, message: str) -> None:
         """Write a condition, once."""
-        if not self.holds(kind):
-            told = {"type": kind, "status": "True", "reason": reason, "message": message}
-            self.conditions.append(told | {"lastTransitionTime": now()})
+        if not self.has_condition(kind):
+            condition = {"type": kind, "status": "True", "reason": reason, "message": message}
+            self.conditions.append(condition | {"lastTransitionTime": now()})
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         active = [pod for pod in self.alive if not pod.deleting]
         status: dict[str, Any] = {"active": len(active), "succeeded": len(self.done), "failed": self.failed}
         status |= {"startTime": self.started_at, "completionTime": self.completed_at, "conditions": self.conditions}
@@ -98,3 +100,64 @@ class Job(Thing):
         if self.per_index is not None:
             status["failedIndexes"] = index_text(self.failed_indexes)
         return self.body | {"status": status}
+
+
+class Pod(KubeObject):
+    """One pod of a Job, with one container."""
+
+    def __init__(self, body: dict[str, Any], job: Job, index: int | None) -> None:
+        super().__init__(PODS, body)
+        self.job, self.index = job, index
+        self.container: dict[str, Any] = body["spec"]["containers"][0]
+        self.grace: int = body["spec"]["terminationGracePeriodSeconds"]
+        self.phase = "Pending"
+        self.scheduled_at = self.started_at = ""
+        self.waiting = {"reason": "ContainerCreating"}
+        self.terminated: dict[str, Any] | None = None
+        self.reason = self.message = ""  # of the whole pod: Evicted, DeadlineExceeded
+        self.killed_reason = ""  # of the container: OOMKilled
+        self.disruption: dict[str, str] | None = None  # condition DisruptionTarget
+        self.process: Process | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.phase in {"Succeeded", "Failed"}
+
+    @property
+    def deleting(self) -> bool:
+        return "deletionTimestamp" in self.meta
+
+    def log(self, lines: int) -> list[bytes]:
+        """The last so many lines that it wrote."""
+        written = self.process.log().splitlines(keepends=True) if self.process else []
+        return written[max(len(written) - lines, 0) :]
+
+    def end(self, code: int) -> None:
+        """Its container has ended."""
+        self.phase = "Succeeded" if code == 0 and not self.reason else "Failed"
+        self.terminated = {"exitCode": code, "reason": self.killed_reason or ("Completed" if code == 0 else "Error")}
+        self.terminated |= {"startedAt": self.started_at or now(), "finishedAt": now()}
+        if code != 0 and self.container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            last = b"".join(self.log(80))[-2048:]
+            self.terminated["message"] = last.decode(errors="replace")
+
+    def to_json(self) -> dict[str, Any]:
+        found = {"phase": self.phase, "reason": self.reason, "message": self.message, "startTime": self.scheduled_at}
+        status: dict[str, Any] = {key: value for key, value in found.items() if value}
+        status["conditions"] = [self.disruption] if self.disruption else []
+        if self.scheduled_at:
+            ready = {"type": "Ready", "status": "True" if self.phase == "Running" else "False"}
+            status["conditions"] += [ready, {"type": "PodScheduled", "status": "True"}]
+            status["containerStatuses"] = [self._container_status()]
+        else:
+            why = {"reason": "Unschedulable", "message": "0/1 nodes are available: 1 Too many pods."}
+            status["conditions"] += [{"type": "PodScheduled", "status": "False", **why}]
+        return self.body | {"status": status}
+
+    def _container_status(self) -> dict[str, Any]:
+        runs = self.phase == "Running"
+        state: dict[str, Any] = {"running": {"startedAt": self.started_at}} if runs else {"waiting": self.waiting}
+        if self.terminated is not None:
+            state = {"terminated": self.terminated}
+        found = {key: self.container[key] for key in ("name", "image")} | {"imageID": ""}
+        return {**found, "ready": runs, "started": runs, "restartCount": 0, "state": state}

@@ -14,7 +14,7 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.audits import digest, keys_of
 from data_pipeline.open_payments.ledger.documents import Audit
 from etl_core.errors import ConflictError, DataError
-from etl_core.files import explained
+from etl_core.files import translate_os_errors
 from etl_core.lake import content_of
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def upload_run(
 def _copy(here: ObjectStore, there: ObjectStore, one: ToCopy, *, overwrite: bool) -> tuple[bool, int]:
     path = there.scratch_file()
     try:
-        with explained(f"write {path}"), path.open("wb") as stream:
+        with translate_os_errors(f"write {path}"), path.open("wb") as stream:
             for chunk in here.read(one.key):
                 stream.write(chunk)
         sha256, size = content_of(path), path.stat().st_size

@@ -11,13 +11,26 @@ from typing import TYPE_CHECKING, Any
 from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source import query
 from etl_core.errors import UnavailableError
+from etl_core.http.policy import STANDARD_STATUSES, HttpPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from data_pipeline.open_payments.datasets import Dataset
     from etl_core.http import Answer, HttpClient
     from etl_core.telemetry import Tally
+
+# CMS's edge answers 403, or an HTML page with status 200, for about an hour after too many requests.
+# Its code answers 400 "Database internal error." to every failed statement, overload included.
+POLICY = HttpPolicy(
+    statuses=STANDARD_STATUSES | {403: "blocked"},
+    bodies=((400, "Database internal error.", "temporary"),),
+    html_page="blocked",
+    advice={"blocked": "All requests were stopped. Wait an hour, then run the same command again."},
+    cache_parameter="fresh",
+    metric_prefix="source",
+)
 
 CATALOGUE_PATH = "/api/1/metastore/schemas/dataset/items"
 SCRIPT_PATH = "/frontend/build/static/js/index.js"
@@ -56,13 +69,14 @@ class Source:
         """The site's own script, which names the dataset of each year."""
         return self._http.get_text(SCRIPT_PATH)
 
-    def table(self, dataset_id: str, tally: Tally | None = None) -> Table:
+    def table(self, dataset: Dataset, dataset_id: str, tally: Tally | None = None) -> Table:
         """The table behind a dataset: the only way from a dataset id to the id that ``/download`` takes."""
         answer = self._query(f"/{dataset_id}/0", query.probe_params(), tally, fresh=True)
         try:
             distribution_id = str(answer["query"]["resources"][0]["id"])
             fields = answer["schema"][distribution_id]["fields"]
             columns = Columns(
+                dataset,
                 titles=tuple(str(field.get("description") or name) for name, field in fields.items()),
                 names=tuple(fields),
             )
@@ -73,7 +87,7 @@ class Source:
     def count(
         self, distribution_id: str, conditions: tuple[query.Condition, ...] = (), tally: Tally | None = None
     ) -> int:
-        """Rows that meet the conditions, now: a count that a cache remembers is no witness."""
+        """Rows that meet the conditions, now: one that a cache remembers says nothing of it."""
         answer = self._query(f"/{distribution_id}", query.count_params(conditions), tally, fresh=True)
         return _count_in(answer)
 
@@ -101,9 +115,9 @@ class Source:
             if len(rows) < query.ROWS_PER_QUERY or (at_least is not None and len(counts) >= at_least):
                 return counts
 
-    def publication_date(self, table: Table, column: str) -> str:
+    def publication_date(self, table: Table) -> str:
         """The publication date of one record, ``MM/DD/YYYY``; empty if the table is."""
-        name = table.columns.name_of(column)
+        name = table.columns.name_of(table.columns.dataset.publication_date_column)
         rows = _results_in(
             self._query(f"/{table.distribution_id}", query.rows_params((name,), sort=name, limit=1), None)
         )
@@ -124,21 +138,21 @@ class Source:
             if len(rows) < query.ROWS_PER_QUERY:
                 return
 
-    def summary_rows(self, dataset_id: str, year: int) -> int:
-        """General payments of a year by the summary of reporting entities: a file apart from the payments."""
+    def summary_rows(self, dataset_id: str, column: str, year: int) -> int:
+        """The sum of a column over a year of the summary by reporting entity: a file apart from the payments."""
         of_year = (query.Condition("program_year", "=", str(year)),)
-        answer = self._query(f"/{dataset_id}/0", query.sum_params("trans_general", of_year), None, fresh=True)
+        answer = self._query(f"/{dataset_id}/0", query.sum_params(column, of_year), None, fresh=True)
         try:
             return int(float(_results_in(answer)[0]["rows"] or 0))
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise UnavailableError(f"the summary of {year} answered without a sum: {error!r}") from error
 
-    def company_totals(self, company_id: str) -> dict[int, int]:
-        """General payments per program year of one company, from its profile page's own summary."""
+    def company_totals(self, company_id: str, field: str) -> dict[int, int]:
+        """A field of the yearly summary of one company's profile page, by program year."""
         answer = self._http.get_json(f"/api/1/entities/companies/{company_id}")
         try:
             return {
-                int(str(entry["programYear"])): int(str(entry.get("generalTransactions") or 0))
+                int(str(entry["programYear"])): int(str(entry.get(field) or 0))
                 for entry in answer["summaryByAvailableYear"]
                 if str(entry["programYear"]).isdigit()
             }
@@ -153,13 +167,13 @@ class Source:
         sort: str = "",
         limit: int | None = None,
         offset: int = 0,
-        past_caches: bool = False,
+        bypass_cache: bool = False,
         tally: Tally | None = None,
     ) -> AbstractContextManager[Answer]:
-        """Rows as CSV, streamed and tried once. ``past_caches`` asks anew where a cache holds a bad answer."""
+        """Rows as CSV, streamed and tried once. ``bypass_cache`` avoids a bad answer that a cache holds."""
         params = query.download_params(conditions, sort=sort, limit=limit, offset=offset)
         path = f"/api/1/datastore/query/{distribution_id}/download"
-        return self._http.stream(path, params, past_caches=past_caches, tally=tally, expect="csv")
+        return self._http.stream(path, params, bypass_cache=bypass_cache, tally=tally, expect="csv")
 
     def answer_to(self, identifier: str, params: query.Params) -> dict[str, Any]:
         """The whole answer to a query of any form, as ``doctor`` needs it."""
@@ -170,18 +184,10 @@ class Source:
         self._http.count_retry(tally)
 
     def _query(self, path: str, params: query.Params, tally: Tally | None, *, fresh: bool = False) -> dict[str, Any]:
-        answer = self._http.get_json(f"/api/1/datastore/query{path}", params, past_caches=fresh, tally=tally)
+        answer = self._http.get_json(f"/api/1/datastore/query{path}", params, bypass_cache=fresh, tally=tally)
         if not isinstance(answer, dict):
             raise UnavailableError(f"{path} answered something that is no query result")
         return answer
-
-
-def is_temporary(status: int, body: str) -> bool:
-    """Whether an error of the source is one that waiting can cure although its status says otherwise.
-
-    Its code answers 400 "Database internal error." to every failed statement, overload included.
-    """
-    return status == 400 and "Database internal error." in body
 
 
 def _count_in(answer: dict[str, Any]) -> int:
