@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import OWNERSHIP
 from data_pipeline.open_payments.fetch.task import WindowTask
 from data_pipeline.open_payments.ledger import commit, plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of, slice_audit_of
@@ -502,6 +503,14 @@ class AuditsOfARun(RunCase):
                 self.windows[COMPANY] = windows
                 self.build()
                 self.assertEqual(self.found(), {("does_not_tile", self.slice_audit)})
+
+    def test_of_a_slice_of_a_dataset_without_a_payment_date_are_found(self):
+        release = self.release.model_copy(update={"dataset": OWNERSHIP.name})
+        self.resolved = replace(self.resolved, release=release)
+        self.build()
+
+        part_audits = {self.keys().part_audit(number, 2) for number in (1, 2)}
+        self.assertEqual({key for finding, key in self.found() if finding == "does_not_tile"}, part_audits)
 
     def test_of_a_slice_without_parts_are_found(self):
         self.windows[EMPTY] = []
