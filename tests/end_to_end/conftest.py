@@ -57,9 +57,10 @@ class World:
         return self.run("run_pipeline", "--", "--year", str(YEAR), *words, **environment)
 
     def slices(self, dataset: str = "general-payments") -> dict[str, dict[str, Any]]:
-        """By company of a dataset, the newest proof of each."""
-        pattern = f"metadata/audits/dataset={dataset}/**/slice*.json"
-        found = [json.loads(path.read_text()) for path in self.lake.glob(pattern)]
+        """By company of a dataset, the newest proof of each with the audits of its ``parts``."""
+        paths = self.lake.glob(f"metadata/audits/dataset={dataset}/**/slice*.jsonl")
+        lines = (path.read_text().splitlines() for path in paths)
+        found = [json.loads(own) | {"parts": [*map(json.loads, parts)]} for own, *parts in lines]
         return {audit["company_id"]: audit for audit in sorted(found, key=lambda audit: audit["generation"])}
 
     def attempts(self) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,8 @@ def test_lake_and_identity_name_every_kind_of_key_that_is_written_once():
         lake_layout.open_payments.SliceKeys("D", 2024, "R", "7").part(1, 1),
         lake_layout.open_payments.SliceKeys("D", 2024, "R", "7").slice_audit(),
         lake_layout.open_payments.schema("D", 2024, "R"),
+        lake_layout.runs.pointer(lake_layout.runs.selection("0" * 16, "d"), datetime.now(UTC), "r"),
+        lake_layout.runs.pointer(lake_layout.open_payments.commits("D", 2024, "R"), datetime.now(UTC), "r"),
         lake_layout.runs.plan("r"),
         lake_layout.runs.manifest("r"),
         lake_layout.fan_out.plan("r", "packed"),

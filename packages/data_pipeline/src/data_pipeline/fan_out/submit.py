@@ -28,8 +28,9 @@ from data_pipeline.fan_out.decide import (
 )
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.observe import Observation, ObservedJob, newest, observe_job
-from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
+from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
 from data_pipeline.open_payments.ledger.documents import Attempt
+from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import BlockedError
 from etl_core.kube.client import JobRemovedError, QuotaError
 from etl_core.kube.explain import Diagnosis, explain_job, over_quota

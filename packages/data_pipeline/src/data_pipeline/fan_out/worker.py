@@ -124,10 +124,10 @@ class _UnitWork:
         found = {part.window.number: part for part in parts}
         for number in range(1, of + 1):
             if number not in found:
-                proofs = self._audits.part_audits(company.company_id, number, of)
-                if not proofs:
+                proof = self._audits.proof_of_unit(company.company_id, number, of)
+                if proof is None:
                     return None
-                found[number] = proofs[-1]
+                found[number] = proof
         return self._slices.close(company, [found[number] for number in sorted(found)], tally)
 
 

@@ -4,7 +4,7 @@ Started by the Jobs that fan_out creates, never by hand: --plan names the run, -
 plan, --index the bin (an Indexed Job's pods have it from Kubernetes). Started twice, or again, it
 finds what is proved and ends at once.
 
-Reads the plan from the lake, and the source. Writes raw parts, their audits and slice.json, and
+Reads the plan from the lake, and the source. Writes raw parts, their audits and slice.jsonl, and
 under the run its claims and failed attempts.
 """
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from data_pipeline.open_payments.ledger.audits import read_attempts
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
+from data_pipeline.runs.status import exit_code_of
 from etl_core.documents import Document, Value
 from etl_core.errors import DONE, PERMANENT, TEMPORARY, TemporaryError, UnavailableError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from data_pipeline.open_payments.fetch.crew import Outcome
-    from data_pipeline.open_payments.ledger.documents import Attempt, Manifest, Plan, SliceResult
+    from data_pipeline.open_payments.ledger.documents import Manifest, Plan, SliceResult
     from data_pipeline.open_payments.ledger.selection import Forecast
     from etl_core.lake import ObjectStore
     from etl_core.telemetry import Telemetry
@@ -141,25 +142,16 @@ def fact_of(kind: type[F], store: ObjectStore, plan: Plan, costs: Costs, **fact:
 def committed_fact(store: ObjectStore, manifest: Manifest) -> dict[str, object]:
     """The fact of a committed run whose slices were proved by other processes: why they failed says the lake."""
     failed = [one for one in manifest.slices if one.verdict in ("failed", "missing")]
-    last = {one.company_id: one for one in read_attempts(store, manifest.run_id) if one.final} if failed else {}
-    details = {company_id: attempt.detail for company_id, attempt in last.items()}
+    attempts = read_attempts(store, manifest.run_id) if manifest.status != "completed" else []
+    details = {one.company_id: one.detail for one in attempts if one.final}
     return {
         "status": manifest.status,
-        "exit_code": exit_code_of_attempts(manifest, last),
+        "exit_code": exit_code_of(manifest, attempts),
         "closed": manifest.closure.closed,
         "note": manifest.closure.note,
         "failures": _failures(failed, details),
         **counts_of(manifest.slices),
     }
-
-
-def exit_code_of_attempts(manifest: Manifest, last: Mapping[str, Attempt]) -> int:
-    """The exit code of a committed run: permanent only if every failed slice's last attempt is."""
-    if manifest.status == "completed":
-        return DONE.code
-    failed = [one.company_id for one in manifest.slices if one.verdict in ("failed", "missing")]
-    permanent = bool(failed) and all(one in last and not last[one].temporary for one in failed)
-    return PERMANENT.code if permanent and manifest.status != "torn" else TEMPORARY.code
 
 
 def exit_code_of_outcomes(outcomes: Iterable[Outcome]) -> int:

@@ -13,8 +13,9 @@ from data_pipeline.fan_out.decide import CHECKS_PER_POLL, POLLS_FOR_AN_AUDIT, Li
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.shared_backoff import Backoff, SharedBackoff
 from data_pipeline.fan_out.submit import NAMES_IN_SELECTOR, FanOutResult, Submitter, write_plan
-from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
+from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
 from data_pipeline.open_payments.ledger.documents import Attempt
+from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import DataError, StoppedError
 from etl_core.lake.port import Body, ObjectInfo, PutResult
 from etl_core.testing import ManualClock, MemoryStore

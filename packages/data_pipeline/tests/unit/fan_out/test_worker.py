@@ -13,7 +13,7 @@ from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit
 from data_pipeline.open_payments.source.api import Table
 from data_pipeline.open_payments.source.catalogue import ResolvedRelease
-from data_pipeline.open_payments.windows import Window
+from data_pipeline.open_payments.windows import tiles
 from etl_core.errors import AccessError, DataError, NotFoundError, StoppedError
 from etl_core.telemetry import Tally
 from etl_core.testing import MemoryStore
@@ -52,7 +52,7 @@ class Slices:
     def open(self, company: PlannedCompany, of: int | None = None) -> list[WindowTask]:
         self.opened.append(company.company_id)
         of = of or self.of.get(company.company_id, 1)
-        windows = (Window(number, of, "", "") for number in range(1, of + 1))
+        windows = tiles(of)
         return [a_task(RESOLVED, company.company_id, window=window, expected=3) for window in windows]
 
     def prove(self, task: WindowTask) -> Audit:
@@ -60,7 +60,7 @@ class Slices:
         name = f"{task.company_id} {window.number}"
         if name in self.errors:
             raise self.errors[name]
-        proofs = self.audits.part_audits(task.company_id, window.number, window.of)
+        proofs = self.audits.window_proofs(task.company_id, window).audits
         if proofs:
             return proofs[-1]
         self.fetched.append(name)

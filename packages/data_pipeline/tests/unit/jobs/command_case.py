@@ -7,8 +7,9 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.cli import status_of
-from data_pipeline.open_payments.ledger import commit, plans
+from data_pipeline.open_payments.ledger import commit
 from data_pipeline.open_payments.ledger.audits import Audits
+from data_pipeline.runs.plans import write_plan
 from etl_core.lake.directory import DirectoryStore
 from packages.data_pipeline.tests.unit.fakes import COMPANY, START, a_plan, a_release, a_slice
 from packages.data_pipeline.tests.unit.folder_case import FolderCase
@@ -41,7 +42,7 @@ class CommittedCase(CommandCase):
     """``commit`` makes a committed run of one slice, r1."""
 
     def commit(self) -> None:
-        plans.write_plan(self.store, a_plan())
+        write_plan(self.store, a_plan())
         part = a_slice().parts[0]
         self.store.put_new(part.key, b"x" * part.bytes)
         release = a_release()

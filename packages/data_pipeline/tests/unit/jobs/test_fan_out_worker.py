@@ -1,8 +1,9 @@
 from pathlib import Path
 
 from data_pipeline.fan_out.submit import write_plan
-from data_pipeline.open_payments.ledger import plans, schemas
+from data_pipeline.open_payments.ledger import schemas
 from data_pipeline.open_payments.ledger.audits import Audits
+from data_pipeline.runs import plans
 from packages.data_pipeline.tests.unit.fakes import COLUMNS, START, a_plan, a_release, an_audit
 from packages.data_pipeline.tests.unit.fan_out.fakes import A, B, a_fan_out, a_unit
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase

@@ -1,5 +1,6 @@
-from data_pipeline.open_payments.ledger import commit, plans
-from data_pipeline.open_payments.ledger.audits import write_attempt
+from data_pipeline.open_payments.ledger import commit
+from data_pipeline.runs.attempts import write_attempt
+from data_pipeline.runs.plans import write_plan
 from packages.data_pipeline.tests.unit.fakes import START, a_plan, a_release, an_attempt
 from packages.data_pipeline.tests.unit.jobs.command_case import CommittedCase
 
@@ -21,7 +22,7 @@ class WriteManifest(CommittedCase):
         for temporary, expected in [(False, 3), (True, 4)]:
             with self.subTest(temporary=temporary):
                 self.setUp()
-                plans.write_plan(self.store, a_plan())
+                write_plan(self.store, a_plan())
                 write_attempt(self.store, an_attempt(temporary=temporary))
                 commit.commit_run(self.store, a_plan(), known={}, source_rows=3, release_at_end=a_release(), now=START)
                 status, fact, _ = self.run_job("write_manifest", "--run-id", "r1")

@@ -1,12 +1,11 @@
 import unittest
 
-from data_pipeline.open_payments.facts import Costs, exit_code_of_attempts, exit_code_of_outcomes
+from data_pipeline.open_payments.facts import Costs, exit_code_of_outcomes
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.fetch.task import DriftedError, NotProvedError
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from etl_core.errors import BlockedError, PipelineError
 from etl_core.telemetry import Tally, Telemetry
-from packages.data_pipeline.tests.unit.fakes import START, a_manifest, a_result, an_attempt
 
 
 class ExitCodes(unittest.TestCase):
@@ -21,23 +20,6 @@ class ExitCodes(unittest.TestCase):
             with self.subTest(code=code, errors=len(errors)):
                 outcomes = [Outcome(company, None, error, Tally(), 0.0) for error in errors]
                 self.assertEqual(exit_code_of_outcomes(outcomes), code)
-
-    def test_of_a_committed_run_are_3_if_every_last_attempt_is_permanent(self):
-        failed, lost = a_result("1", "failed"), a_result("2", "missing")
-        passing, lasting = an_attempt("1", temporary=True), an_attempt("1", temporary=False, at=START)
-        for results, last, status, code in [
-            ([failed], [lasting], "completed", 0),
-            ([failed], [lasting], "failed", 3),
-            ([failed], [passing], "partial", 4),
-            ([failed, lost], [lasting], "failed", 4),
-            ([failed], [], "failed", 4),
-            ([failed], [lasting], "torn", 4),
-            ([a_result()], [lasting], "torn", 4),
-            ([a_result()], [], "partial", 4),
-        ]:
-            with self.subTest(status=status, code=code, attempts=len(last)):
-                manifest = a_manifest(*results, status=status)
-                self.assertEqual(exit_code_of_attempts(manifest, {one.company_id: one for one in last}), code)
 
 
 class TheCosts(unittest.TestCase):

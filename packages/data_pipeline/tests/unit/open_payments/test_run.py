@@ -6,9 +6,9 @@ import structlog
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.facts import RunFact
-from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.run import commit, rerun, run, upload
 from data_pipeline.open_payments.source.totals import TotalsChoice
+from data_pipeline.runs.plans import write_plan
 from etl_core.errors import ConflictError, DataError, NotFoundError, PipelineError
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
@@ -252,7 +252,7 @@ class Rerun(RunCase):
 
 class Commit(RunCase):
     def test_writes_the_manifest_of_a_run_whose_process_died(self):
-        plans.write_plan(self.store, self.world.pipeline.prepare(a_selection(), "r1", TotalsChoice()).plan)
+        write_plan(self.store, self.world.pipeline.prepare(a_selection(), "r1", TotalsChoice()).plan)
         self.run_company()
 
         fact = commit(self.world, "r1", on_start=self.started.append)
@@ -287,7 +287,7 @@ class Upload(RunCase):
         self.assertGreater(fact.upload.bytes, 1000)
         self.assertEqual(
             fact.upload.model_dump(exclude={"bytes"}),
-            {"status": "uploaded", "to": "memory://", "planned": 11, "copied": 11, "same": 0},
+            {"status": "uploaded", "to": "memory://", "planned": 14, "copied": 14, "same": 0},
         )
         self.assertIsNotNone(self.other.get(lake_layout.runs.manifest(fact.run_id)))
 
@@ -308,8 +308,8 @@ class Upload(RunCase):
     def test_needs_a_committed_run(self):
         with self.assertRaisesRegex(NotFoundError, "has no run r1"):
             upload(self.store, self.other, "r1")
-        plans.write_plan(self.store, a_plan())
-        with self.assertRaisesRegex(DataError, "run r1 is not committed. Commit it with write_manifest first"):
+        write_plan(self.store, a_plan())
+        with self.assertRaisesRegex(DataError, "run r1 is not committed, so nothing vouches for it. Commit it first"):
             upload(self.store, self.other, "r1")
 
     def test_names_each_file_and_overwrites_only_if_told(self):
@@ -322,10 +322,10 @@ class Upload(RunCase):
 
         self.assertEqual(copied(dry_run=True), ("planned", 0))
         self.assertIn(f"would copy  {lake_layout.runs.plan('r1')}", lines)
-        self.assertEqual(copied(), ("uploaded", 11))
+        self.assertEqual(copied(), ("uploaded", 14))
         self.assertIn(f"copied  {lake_layout.runs.plan('r1')}", lines)
         self.other.put(lake_layout.runs.plan("r1"), b"other")
         with self.assertRaises(ConflictError):
             copied()
-        self.assertEqual(copied(overwrite=True), ("uploaded", 11))
+        self.assertEqual(copied(overwrite=True), ("uploaded", 14))
         self.assertEqual(self.other.get(lake_layout.runs.plan("r1")), self.store.get(lake_layout.runs.plan("r1")))

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from data_pipeline.open_payments import facts
 from data_pipeline.open_payments.facts import Costs, RunFact
 from data_pipeline.open_payments.ledger import open_work, plans
-from data_pipeline.open_payments.ledger.commit import read_slices
+from data_pipeline.open_payments.ledger.commit import read_slices, repair_run
+from data_pipeline.open_payments.ledger.committed import open_run
 from data_pipeline.open_payments.ledger.documents import Selection
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
 from data_pipeline.open_payments.operations.upload import upload_run
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core import logs
-from etl_core.errors import DONE, DataError
+from etl_core.errors import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +132,7 @@ def rerun(
 
 @logs.silent_unless_configured()
 def commit(services: Services, run_id: str, *, on_start: Callable[[str], None] = ignore) -> RunFact:
-    """Write the manifest of a planned run; one that is committed stays as it is.
+    """Write the manifest of a planned run; of one that is committed, repair the files beside it.
 
     Raises:
         NotFoundError: there is no such run.
@@ -143,6 +144,8 @@ def commit(services: Services, run_id: str, *, on_start: Callable[[str], None] =
     if manifest is None:
         on_start(run_id)
         manifest = services.pipeline.commit(plan, [])
+    else:
+        repair_run(services.store, manifest)
     fact = facts.committed_fact(services.store, manifest)
     return facts.fact_of(RunFact, services.store, plan, costs, job="write_manifest", **fact)
 
@@ -163,11 +166,7 @@ def upload(
         content under one of its keys.
 
     """
-    manifest = plans.read_manifest(store, run_id)
-    if manifest is None:
-        plans.require_plan(store, run_id)
-        raise DataError(f"run {run_id} is not committed.", advice="Commit it with write_manifest first.")
-    copied = upload_run(store, other, manifest, overwrite=overwrite, dry_run=dry_run, on_file=on_file)
+    copied = upload_run(store, other, open_run(store, run_id), overwrite=overwrite, dry_run=dry_run, on_file=on_file)
     return facts.UploadFact(
         status="planned" if dry_run else "uploaded" if copied.copied else "already uploaded",
         to=other.url,
