@@ -76,7 +76,7 @@ def test_a_dataset_is_fanned_out_to_pods_that_fetch_it_and_no_other(world, datas
     )
     with Cluster(settings) as cluster:
         ended = world.run(
-            "fan_out", "--", "--dataset", dataset.name, "--year", "2024", "--look-every", "0.2", *shape,
+            "fan_out", "--", "--dataset", dataset.name, "--year", "2024", "--poll-interval", "0.2", *shape,
             KUBECONFIG=str(cluster.kubeconfig(tmp_path / "kubeconfig")),
         )  # fmt: skip
 
