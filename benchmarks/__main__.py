@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("download", "one_company", "fan_out", "paging", "upload")
+NAMES = ("download", "one_company", "fan_out", "paging", "runs", "upload")
 
 
 def main() -> None:

@@ -41,13 +41,18 @@ class Quiet(WSGIRequestHandler):
         pass
 
 moto, numbers = DomainDispatcherApplication(create_backend_app), itertools.count()
+latency = [float(sys.argv[1])]
 
 def counted(environ, start_response):
     if environ["PATH_INFO"] == "/_requests":
         start_response("200 OK", [])
         return [str(next(numbers)).encode()]
+    if environ["PATH_INFO"].startswith("/_latency/"):
+        latency[0] = float(environ["PATH_INFO"].rpartition("/")[2])
+        start_response("200 OK", [])
+        return []
     next(numbers)
-    time.sleep(float(sys.argv[1]))
+    time.sleep(latency[0])
     return moto(environ, start_response)
 
 server = make_server("127.0.0.1", 0, counted, threaded=True, request_handler=Quiet)
@@ -75,6 +80,11 @@ def requests_so_far(url: str) -> int:
     """Requests the server has received, this one included."""
     with urlopen(f"{url}/_requests") as answer:
         return int(answer.read())
+
+
+def set_latency(url: str, seconds: float) -> None:
+    """Let the server answer so much later from now on."""
+    urlopen(f"{url}/_latency/{seconds}").close()
 
 
 def compare(case: str, lake: Path, files: Path, aws: Path, latency: float) -> list[dict[str, object]]:

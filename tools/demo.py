@@ -70,10 +70,10 @@ def run_pipeline(url: str, lake: Path) -> dict[str, object]:
 
 def compare_with_truth(url: str, lake: Path) -> tuple[int, int]:
     """How many slices have the record count and content hash of the sandbox, and how many there are."""
-    slices = sorted(lake.glob("metadata/audits/**/slice.json"))
+    slices = sorted(lake.glob("metadata/audits/**/slice.jsonl"))
     equal = 0
     for path in slices:
-        audit = json.loads(path.read_text())
+        audit = json.loads(path.read_text().splitlines()[0])
         question = f"{url}/_sandbox/truth?year={YEAR}&company_id={audit['company_id']}"
         with urllib.request.urlopen(question) as answer:
             truth = json.load(answer)["companies"][audit["company_id"]]

@@ -14,7 +14,7 @@ import yaml
 from data_pipeline import __version__
 from data_pipeline.fan_out import specs
 from data_pipeline.registry import Job, Registry
-from etl_core.kube.describe import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, PodOptions, job_body
 
 NAMESPACE = "data-pipeline"
 SETTINGS = "data-pipeline-settings"
@@ -74,16 +74,18 @@ def body_of(name: str, component: str, account: str, args: list[str]) -> dict[st
     spec = JobSpec(
         name=name,
         identity={},
-        image=IMAGE,
         args=tuple(args),
-        service_account=account,
+        pod=PodOptions(
+            image=IMAGE,
+            service_account=account,
+            env={"IMAGE": IMAGE} if "$(IMAGE)" in args else {},
+            env_from=(f"configmap/{SETTINGS}",),
+            # A submitter follows a whole year; a pod that replaces it continues.
+            attempt_seconds=24 * 3600 if submits else 6 * 3600,
+        ),
         user_id=specs.USER_ID,
         annotation_prefix=specs.PREFIX,
-        env={"IMAGE": IMAGE} if "$(IMAGE)" in args else {},
-        env_from=(f"configmap/{SETTINGS}",),
         labels={"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/component": component},
-        # A submitter follows a whole year; a pod that replaces it continues.
-        attempt_seconds=24 * 3600 if submits else 6 * 3600,
     )
     body = job_body(spec)
     del body["metadata"]["annotations"]

@@ -15,7 +15,7 @@ def files() -> dict[str, str]:
     """Path below the root, and text."""
     return {
         f"docs/schemas/{model.__name__.lower()}.v1.json": json.dumps(
-            model.model_json_schema(), indent=2, ensure_ascii=False
+            model.model_json_schema(mode="serialization"), indent=2, ensure_ascii=False
         )
         + "\n"
         for model in MODELS

@@ -33,9 +33,9 @@ class World:
     lake: Path
     environment: Mapping[str, str]
 
-    def start(self, *words: str, **environment: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, command: str = "run", **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "data_pipeline", "run", *words],
+            [sys.executable, "-m", "data_pipeline", command, *words],
             env={**self.environment, **environment},
             cwd=self.lake.parent,
             stdout=subprocess.PIPE,
@@ -43,19 +43,24 @@ class World:
             text=True,
         )
 
-    def run(self, *words: str, **environment: str) -> Ended:
-        process = self.start(*words, **environment)
+    def run(self, *words: str, command: str = "run", **environment: str) -> Ended:
+        process = self.start(*words, command=command, **environment)
         stdout, stderr = process.communicate(timeout=250)
         lines = stdout.splitlines()
         assert len(lines) <= 1, f"stdout carries the fact alone: {stdout}"
         return Ended(process.returncode, json.loads(lines[0]) if lines else {}, stderr)
 
+    def doctor(self, *words: str, **environment: str) -> Ended:
+        return self.run(*words, command="doctor", **environment)
+
     def pipeline(self, *words: str, **environment: str) -> Ended:
         return self.run("run_pipeline", "--", "--year", str(YEAR), *words, **environment)
 
-    def slices(self) -> dict[str, dict[str, Any]]:
-        """By company, the newest proof of each."""
-        found = [json.loads(path.read_text()) for path in self.lake.glob("metadata/audits/**/slice*.json")]
+    def slices(self, dataset: str = "general-payments") -> dict[str, dict[str, Any]]:
+        """By company of a dataset, the newest proof of each with the audits of its ``parts``."""
+        paths = self.lake.glob(f"metadata/audits/dataset={dataset}/**/slice*.jsonl")
+        lines = (path.read_text().splitlines() for path in paths)
+        found = [json.loads(own) | {"parts": [*map(json.loads, parts)]} for own, *parts in lines]
         return {audit["company_id"]: audit for audit in sorted(found, key=lambda audit: audit["generation"])}
 
     def attempts(self) -> list[dict[str, Any]]:
@@ -69,15 +74,16 @@ class World:
         found = (path for path in self.lake.rglob("*") if path.is_file())
         return {str(path.relative_to(self.lake)): path.stat().st_mtime_ns for path in found}
 
-    def assert_equals_truth(self) -> None:
-        """Every slice in the lake is what the source holds, and every part is what its audit says."""
-        for company_id, audit in self.slices().items():
-            truth = self.source.truth(YEAR, company_id)["companies"][company_id]
+    def assert_equals_truth(self, dataset: str = "general-payments") -> None:
+        """Every slice of a dataset is what the source holds, and every part is what its audit says."""
+        in_sandbox = dataset.removesuffix("-payments")
+        for company_id, audit in self.slices(dataset).items():
+            truth = self.source.truth(YEAR, company_id, dataset=in_sandbox)["companies"][company_id]
             assert (audit["records"], audit["content_hash"]) == (truth["rows"], truth["content_hash"]), company_id
             for part in audit["parts"]:
                 assert (self.lake / part["key"]).stat().st_size == part["bytes"]
-        audited = {part["key"] for audit in self.slices().values() for part in audit["parts"]}
-        present = {str(path.relative_to(self.lake)) for path in self.lake.glob("raw/**/*.csv")}
+        audited = {part["key"] for audit in self.slices(dataset).values() for part in audit["parts"]}
+        present = {str(path.relative_to(self.lake)) for path in self.lake.glob(f"raw/dataset={dataset}/**/*.csv")}
         assert audited <= present
         assert not list(self.lake.rglob(".scratch")), "something unfinished was left behind"
 

@@ -90,12 +90,10 @@ def run_pipeline(context: Context) -> None:
 
 
 def upload_raw(context: Context, target: ObjectStore) -> None:
-    from data_pipeline.open_payments.ledger import plans
+    from data_pipeline.open_payments.ledger.committed import open_run
     from data_pipeline.open_payments.operations.upload import upload_run
 
-    manifest = plans.read_manifest(context.store, context.run_id)
-    assert manifest is not None
-    uploaded = upload_run(context.store, target, manifest)
+    uploaded = upload_run(context.store, target, open_run(context.store, context.run_id))
     target.close()
     context.print_fact(status="uploaded", copied=uploaded.copied)
 

@@ -1,8 +1,6 @@
 """``data-pipeline doctor`` as a user runs it: what it finds in a source and a lake, and at what cost."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import boto3
@@ -11,28 +9,12 @@ from moto.server import ThreadedMotoServer
 
 from data_pipeline.doctor.lake import LAKE_CHECKS
 from data_pipeline.open_payments.assumptions import SOURCE_CHECKS
-from tests.end_to_end.conftest import Ended, World
+from tests.end_to_end.conftest import Ended
 from tests.end_to_end.s3 import SETTINGS
 
 SMALL, LONG, LARGE = "100000000053", "100000000066", "100000000144"
 ROWS = {SMALL: 60, LONG: 5_400, LARGE: 60_500}
 CHOSEN = pytest.mark.parametrize("world", [{"company_rows": ROWS, "first_companies": None}], indirect=True)
-
-
-def doctor(world: World, *words: str, **environment: str) -> Ended:
-    command = [sys.executable, "-m", "data_pipeline", "doctor", *words]
-    ended = subprocess.run(
-        command,
-        env={**world.environment, **environment},
-        cwd=world.lake.parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    lines = ended.stdout.splitlines()
-    assert len(lines) <= 1, f"stdout carries the fact alone: {ended.stdout}"
-    return Ended(ended.returncode, json.loads(lines[0]) if lines else {}, ended.stderr)
 
 
 def lines_of(ended: Ended) -> list[str]:
@@ -43,7 +25,7 @@ def lines_of(ended: Ended) -> list[str]:
 @pytest.mark.parametrize("dialect", ["A", "B"])
 def test_a_healthy_source_passes_in_at_most_25_sequential_requests_and_10_mb(world, dialect):
     world.source.switch(dialect=dialect)
-    ended = doctor(world, "--source", "--year", "2024")
+    ended = world.doctor("--source", "--year", "2024")
     found = ended.fact["source_checks"]
     assert (ended.status, ended.fact["status"]) == (0, "passed"), ended.stderr
     assert (found["passed"], found["failed"], found["skipped"]) == (len(SOURCE_CHECKS), [], [])
@@ -65,7 +47,7 @@ def everybody() -> dict[str, int]:
 
 @pytest.mark.parametrize("world", [{"company_rows": everybody(), "first_companies": None}], indirect=True)
 def test_a_year_with_all_its_payers_costs_no_more(world):
-    ended = doctor(world, "--source")
+    ended = world.doctor("--source")
     assert (ended.status, ended.fact["source_checks"]["failed"]) == (0, []), ended.stderr
     cost = world.source.summary()
     assert cost["requests"] <= 25
@@ -85,7 +67,7 @@ def test_a_source_that_behaves_differently_fails_its_check(world):
     kept = {name: getattr(world.source.settings, name) for changes, _, _ in SWITCHED for name in changes}
     for changes, failed, status in SWITCHED:
         world.source.switch(**kept | changes)
-        ended = doctor(world, "--source")
+        ended = world.doctor("--source")
         assert (set(ended.fact["source_checks"]["failed"]), ended.status) == (failed, status), changes
         assert not ended.fact["source_checks"]["no_answer"]
 
@@ -105,7 +87,7 @@ def test_a_source_with_a_fault_fails_its_check(world):
     for name, options, failed in faults:
         world.source.clear_ledger()
         world.source.fault(name, **options)
-        ended = doctor(world, "--source")
+        ended = world.doctor("--source")
         assert set(ended.fact["source_checks"]["failed"]) == failed, name
         assert len([one for one in world.source.ledger() if one["bytes"] > 5_000_000]) <= 1
         world.source.clear_faults()
@@ -114,23 +96,23 @@ def test_a_source_with_a_fault_fails_its_check(world):
 @CHOSEN
 def test_a_source_that_is_still_importing_fails_the_check_of_its_count(world):
     world.source.republish(2024, imported_share=0.5)
-    ended = doctor(world, "--source")
+    ended = world.doctor("--source")
     assert (ended.status, ended.fact["source_checks"]["failed"]) == (3, ["summary_agrees"])
 
 
 @CHOSEN
 def test_a_source_that_does_not_answer_gets_no_further_request(world):
     world.source.switch(degraded=True)
-    ended = doctor(world, "--source")
+    ended = world.doctor("--source")
     assert (ended.status, ended.fact["status"]) == (4, "no answer")
     assert world.source.summary()["by_status"].get("503") == 1
-    nobody = doctor(world, "--source", OPEN_PAYMENTS_URL="http://127.0.0.1:9")
+    nobody = world.doctor("--source", OPEN_PAYMENTS_URL="http://127.0.0.1:9")
     assert (nobody.status, nobody.fact["source_checks"]["passed"]) == (4, 0)
     assert len(nobody.fact["source_checks"]["no_answer"]) == len(SOURCE_CHECKS)
 
 
 def test_a_dry_run_prints_the_questions_and_sends_no_request(world):
-    ended = doctor(world, "--dry-run")
+    ended = world.doctor("--dry-run")
     assert (ended.status, ended.fact["status"]) == (0, "planned")
     assert [line.split(":")[0] for line in lines_of(ended)] == [one.id for one in (*LAKE_CHECKS, *SOURCE_CHECKS)]
     assert world.source.summary()["requests"] == 0
@@ -138,14 +120,14 @@ def test_a_dry_run_prints_the_questions_and_sends_no_request(world):
 
 
 def test_without_flags_lake_and_source_are_examined(world):
-    ended = doctor(world)
+    ended = world.doctor()
     assert ended.status == 0, ended.stderr
     assert len(lines_of(ended)) == len(LAKE_CHECKS) + len(SOURCE_CHECKS)
     assert list(world.files()) == [ended.fact["report"]]
 
 
 def test_a_lake_in_a_folder_passes_and_the_source_gets_no_request(world):
-    ended = doctor(world, "--lake", "--lake-url", str(world.lake.parent / "another"))
+    ended = world.doctor("--lake", "--lake-url", str(world.lake.parent / "another"))
     assert (ended.status, ended.fact["lake_checks"]["failed"]) == (0, []), ended.stderr
     assert world.source.summary()["requests"] == 0
     assert not [path for path in world.lake.parent.rglob("*") if path.is_file()]
@@ -157,7 +139,7 @@ def test_a_lake_on_s3_passes(world):
     try:
         host, port = server.get_host_and_port()
         settings = SETTINGS | {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "LAKE_URL": "s3://lake/below"}
-        missing = doctor(world, "--lake", **settings)
+        missing = world.doctor("--lake", **settings)
         assert missing.status == 3
         assert missing.fact["lake_checks"]["failed"] == ["writable"]
 
@@ -166,7 +148,7 @@ def test_a_lake_on_s3_passes(world):
             aws_access_key_id="test", aws_secret_access_key="test",
         )  # fmt: skip
         client.create_bucket(Bucket="lake")
-        ended = doctor(world, "--lake", **settings)
+        ended = world.doctor("--lake", **settings)
         found = ended.fact["lake_checks"]
         assert (ended.status, found["passed"], found["skipped"]) == (0, len(LAKE_CHECKS) - 1, ["free_space"]), (
             ended.stderr
@@ -180,12 +162,12 @@ def test_a_lake_on_s3_passes(world):
 def test_a_lake_that_cannot_be_written_fails(world):
     world.lake.mkdir()
     (world.lake / "metadata").write_text("a file where a folder belongs")
-    ended = doctor(world, "--lake")
+    ended = world.doctor("--lake")
     assert (ended.status, ended.fact["lake_checks"]["failed"]) == (3, ["writable"])
     assert f"cannot write {world.lake}/metadata/doctor/probe-" in ended.stderr
 
 
 def test_a_year_that_the_source_lacks_is_a_usage_error(world):
-    ended = doctor(world, "--source", "--year", "1999")
+    ended = world.doctor("--source", "--year", "1999")
     assert ended.status == 2
     assert "no program year 1999" in ended.stderr

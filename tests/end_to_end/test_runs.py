@@ -123,8 +123,9 @@ def test_both_strategies_leave_the_same_parts_and_content(world):
             LAKE_URL=str(lake),
         )
         assert ended.status == 0, ended.stderr
-        audit = json.loads(next(lake.glob("metadata/audits/**/slice.json")).read_text())
-        contents[strategy] = [(part["key"], part["records"], part["content_hash"]) for part in audit["parts"]]
+        _, *lines = next(lake.glob("metadata/audits/**/slice.jsonl")).read_text().splitlines()
+        parts = [*map(json.loads, lines)]
+        contents[strategy] = [(part["key"], part["records"], part["content_hash"]) for part in parts]
     assert contents["window"] == contents["pages"]
     assert len(contents["window"]) == 3
     downloads = [one["target"] for one in world.source.ledger() if "/download" in one["target"]]

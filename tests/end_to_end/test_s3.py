@@ -276,7 +276,7 @@ def test_a_dry_run_of_an_upload_writes_nothing(committed, proxy, bucket):
     assert not bucket.listed()
 
 
-@pytest.mark.parametrize("kind", ["raw", "part-1-of-1.json", "slice.json", "plan.json", "manifest.json"])
+@pytest.mark.parametrize("kind", ["raw", "part-1-of-1.json", "slice.jsonl", "plan.json", "manifest.json"])
 @pytest.mark.parametrize("change", ["another size", "the same size"])
 def test_other_content_under_a_key_is_a_conflict_that_names_both_hashes_and_overwrites_nothing(
     committed, bucket, kind, change

@@ -68,7 +68,7 @@ def summary_of(world, body: bytes):
 
 
 def drop_a_record(world, folder, *, list_too: bool):
-    """Take the last record out of a part, and let audit and slice.json vouch for it; with ``list_too`` all the rest."""
+    """Take the last record out of a part, let audit and slice.jsonl vouch for it; with ``list_too`` all the rest."""
     part = next(folder.glob("*.csv"))
     lines = part.read_bytes().splitlines(keepends=True)
     records = summary_of(world, b"".join(lines)).records
@@ -83,8 +83,10 @@ def drop_a_record(world, folder, *, list_too: bool):
     numbers = {"records": summary.records, "bytes": summary.bytes, "content_hash": summary.content_hash}
     numbers |= {"count_before": summary.records, "count_after": summary.records}
     audit |= numbers | {"sha256": summary.sha256}
-    (audits / "part-1-of-1.json").write_text(json.dumps(audit))
-    rewrite(audits / "slice.json", lambda one: one.update(numbers | {"parts": [audit]}))
+    (audits / "part-1-of-1.json").write_text(json.dumps(audit) + "\n")
+    own, _ = (audits / "slice.jsonl").read_text().splitlines()
+    lines = [json.loads(own) | numbers, audit]
+    (audits / "slice.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     if list_too:
         run = world.lake / "metadata/runs/run_id=r1"
         (run / "manifest.json").unlink()
@@ -114,7 +116,7 @@ def test_verify_finds_and_names_each_way_to_tamper_with_the_lake(world):
     clean = world.lake.parent / "clean"
     shutil.copytree(world.lake, clean)
     (one, two, *_), (one_audits, two_audits, *_) = folders(world, "raw"), folders(world, "metadata/audits")
-    part, audit, closed = one / "part-1-of-1.csv", one_audits / "part-1-of-1.json", one_audits / "slice.json"
+    part, audit, closed = one / "part-1-of-1.csv", one_audits / "part-1-of-1.json", one_audits / "slice.jsonl"
     run = world.lake / "metadata/runs/run_id=r1"
     letter = part.read_bytes().index(b"United States") + 3
 
@@ -171,7 +173,7 @@ def test_consistent_edits_are_found_only_against_the_source(world):
 
     assert verify(world) == (0, set())
     status, found = verify(world, "--against-source")
-    closed = folders(world, "metadata/audits")[0] / "slice.json"
+    closed = folders(world, "metadata/audits")[0] / "slice.jsonl"
     assert (status, found) == (3, {("slice_count_differs", key_of(world, closed))})
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import hcl2
 import pytest
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.datasets import GENERAL
+from data_pipeline.open_payments.datasets import DATASETS
 from tests.infrastructure import sources
 from tests.infrastructure.iam import listed, matches
 
@@ -183,9 +184,11 @@ def test_the_tables_partitions_are_the_keys_of_the_lake():
     assert run[1].replace("$${run_id}", "r") == lake_layout.runs.manifest("r").rpartition("/")[0]
 
 
-def test_the_tables_columns_are_the_source_s_in_their_order():
-    columns = json.loads((sources.TERRAFORM / "modules" / "catalogue" / "columns.json").read_text())
-    assert columns == [name.lower() for name in GENERAL.header]
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda one: one.name)
+def test_the_columns_of_a_dataset_s_tables_are_the_source_s_in_their_order(dataset):
+    path = sources.TERRAFORM / "modules" / "catalogue" / "columns" / f"{dataset.name}.json"
+    columns = json.loads(path.read_text())
+    assert columns == [name.lower() for name in dataset.header]
     assert not {"dataset", "year", "release", "company_id"} & set(columns), "a column hides a partition"
 
 
@@ -197,6 +200,8 @@ def test_lake_and_identity_name_every_kind_of_key_that_is_written_once():
         lake_layout.open_payments.SliceKeys("D", 2024, "R", "7").part(1, 1),
         lake_layout.open_payments.SliceKeys("D", 2024, "R", "7").slice_audit(),
         lake_layout.open_payments.schema("D", 2024, "R"),
+        lake_layout.runs.pointer(lake_layout.runs.selection("0" * 16, "d"), datetime.now(UTC), "r"),
+        lake_layout.runs.pointer(lake_layout.open_payments.commits("D", 2024, "R"), datetime.now(UTC), "r"),
         lake_layout.runs.plan("r"),
         lake_layout.runs.manifest("r"),
         lake_layout.fan_out.plan("r", "packed"),

@@ -204,8 +204,8 @@ def describe(story: Story) -> None:
 def collect(story: Story) -> None:
     lake = story.buckets[LAKE]
     lake.write(unnamed(story), b"what a killed run left")
-    closed = next(key for key in lake.listed("metadata/audits/") if COMPANY in key and key.endswith("slice.json"))
-    lake.write(closed.replace("slice.json", "part-1-of-99.json"), b"a proof of another cut")
+    closed = next(key for key in lake.listed("metadata/audits/") if COMPANY in key and key.endswith("slice.jsonl"))
+    lake.write(closed.replace("slice.jsonl", "part-1-of-99.json"), b"a proof of another cut")
     story.run("collect", "gc", "--", "--older-than-hours", "0", "--delete")
 
 
@@ -280,7 +280,8 @@ def before_and_after(story, bucket, role, *words, **environment):
     story.ended[role].pop()
     new = story.gate(role, bucket).refused[refused:]
     del story.gate(role, bucket).refused[refused:]
-    gone_or_new = {key for key in keys ^ set(story.buckets[bucket].listed()) if "/logs/" not in key}
+    beside = ("metadata/logs/", "metadata/selections/")  # a pointer to a plan that was refused points to nothing
+    gone_or_new = {key for key in keys ^ set(story.buckets[bucket].listed()) if not key.startswith(beside)}
     return ended, {request.action for request in new}, gone_or_new
 
 
@@ -349,6 +350,8 @@ def as_administrator(empty) -> Iterator[Callable[..., object]]:
         "raw/a.csv",
         "metadata/audits/a.json",
         "metadata/schemas/a.json",
+        "metadata/selections/all/1_a",
+        "metadata/commits/dataset=a/1_a",
         "metadata/runs/run_id=a/plan.json",
         "metadata/runs/run_id=a/manifest.json",
     ],

@@ -8,16 +8,18 @@ import pytest
 import yaml
 
 from data_pipeline.fan_out.cluster_checks import RIGHTS
-from data_pipeline.fan_out.specs import PodOptions, labels_of
+from data_pipeline.fan_out.specs import labels_of
+from data_pipeline.jobs import fan_out
 from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.settings import Settings
 from etl_core.kube.client import Cluster
-from etl_core.kube.describe import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, PodOptions, job_body
 from etl_core.retry import Retry, RetryPolicy
 from tests.manifests import kubernetes
 from tests.manifests.kubernetes import ROOT, SUPPORTED, documents, schema_faults
 from tools import k8s_examples
 
+SPEC = JobSpec("a", {}, (), PodOptions("image", "account"), user_id=10001, annotation_prefix="example.org")
 FILES = list(kubernetes.complete_files())
 OBJECTS = [one for path in FILES for one in documents(path.read_text()) if path.parent.name == "base"]
 
@@ -110,7 +112,8 @@ def test_every_service_account_of_a_pod_exists_and_mounts_no_token_by_default():
     accounts = objects("ServiceAccount")
 
     assert set(accounts) == {*k8s_examples.ACCOUNTS.values(), k8s_examples.OTHERS}
-    assert PodOptions(image="x").service_account in accounts
+    (option,) = [one for one in fan_out.command.params if one.name == "service_account"]
+    assert option.default in accounts
     assert {one["automountServiceAccountToken"] for one in accounts.values()} == {False}
 
 
@@ -164,7 +167,7 @@ def allowed_to_the_submitter():
 def test_the_role_of_the_submitter_allows_every_call_it_makes():
     pool = Recorder()
     cluster = Cluster("https://cluster", "data-pipeline", pool=pool, retry=Retry(RetryPolicy(attempts=1)))  # type: ignore[arg-type]
-    cluster.create_job(job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org")))
+    cluster.create_job(job_body(SPEC))
     cluster.job("a")
     list(cluster.jobs("a=b"))
     list(cluster.pods("a=b"))
@@ -257,7 +260,7 @@ def test_no_pod_reaches_the_credentials_of_its_node():
 def test_a_hundred_default_workers_fit_the_quota_and_each_fits_the_limits():
     (quota,), (limits,) = objects("ResourceQuota").values(), objects("LimitRange").values()
     hard, (one,) = quota["spec"]["hard"], limits["spec"]["limits"]
-    body = job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org"))
+    body = job_body(SPEC)
     (container,) = body["spec"]["template"]["spec"]["containers"]
     asked = container["resources"]["requests"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from etl_core.kube.describe import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, PodOptions, job_body
 from tests.manifests.kubernetes import RENDERED, ROOT, rendered
 from tools import checkov, isolated
 
@@ -50,7 +50,7 @@ def test_the_scan_finds_only_exceptions_that_have_a_reason(tmp_path):
 
 
 def test_the_scan_finds_a_privileged_pod(tmp_path):
-    body = job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org"))
+    body = job_body(JobSpec("a", {}, (), PodOptions("image", "account"), 10001, "example.org"))
     body["metadata"]["namespace"] = "data-pipeline"
     (container,) = body["spec"]["template"]["spec"]["containers"]
     container["securityContext"] = {"privileged": True}

@@ -15,32 +15,38 @@ data "aws_region" "current" {}
 
 locals {
   database = replace(var.name, "-", "_")
-  columns  = jsondecode(file("${path.module}/columns.json"))
+  # A file per dataset, named as it is: its columns in the order of its files.
+  datasets = { for file in fileset("${path.module}/columns", "*.json") : trimsuffix(file, ".json") => jsondecode(file("${path.module}/columns/${file}")) }
   lake     = "s3://${var.lake_bucket}"
   raw      = "${local.lake}/raw/dataset=$${dataset}/year=$${year}/release=$${release}"
 
   projection = {
-    "projection.enabled"        = "true"
-    "projection.dataset.type"   = "enum"
-    "projection.dataset.values" = "general-payments"
-    "projection.year.type"      = "integer"
-    "projection.year.range"     = "${var.first_year},${var.last_year}"
+    "projection.enabled"      = "true"
+    "projection.dataset.type" = "enum"
+    "projection.year.type"    = "integer"
+    "projection.year.range"   = "${var.first_year},${var.last_year}"
     # Nobody can list releases or companies without looking: a query names them, and reads nothing else.
     "projection.release.type" = "injected"
   }
 
-  raw_tables = {
-    # One company: its folder is the whole scan.
-    raw_general_payments = {
-      keys       = ["dataset", "year", "release", "company_id"]
-      properties = { "projection.company_id.type" = "injected", "storage.location.template" = "${local.raw}/company_id=$${company_id}/" }
+  raw_tables = merge([
+    for dataset, columns in local.datasets : {
+      # One company: its folder is the whole scan.
+      "raw_${replace(dataset, "-", "_")}" = {
+        dataset    = dataset
+        columns    = columns
+        keys       = ["dataset", "year", "release", "company_id"]
+        properties = { "projection.company_id.type" = "injected", "storage.location.template" = "${local.raw}/company_id=$${company_id}/" }
+      }
+      # All companies of a release: Athena reads folders below a location, and 2,000 ids need not be spelt out.
+      "raw_${replace(dataset, "-", "_")}_release" = {
+        dataset    = dataset
+        columns    = columns
+        keys       = ["dataset", "year", "release"]
+        properties = { "storage.location.template" = "${local.raw}/" }
+      }
     }
-    # All companies of a release: Athena reads folders below a location, and 2,000 ids need not be spelt out.
-    raw_general_payments_release = {
-      keys       = ["dataset", "year", "release"]
-      properties = { "storage.location.template" = "${local.raw}/" }
-    }
-  }
+  ]...)
 
   glue = "arn:${data.aws_partition.current.partition}:glue:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}"
 }
@@ -59,8 +65,9 @@ resource "aws_glue_catalog_table" "raw" {
   table_type    = "EXTERNAL_TABLE"
 
   parameters = merge(local.projection, each.value.properties, {
-    EXTERNAL                 = "TRUE"
-    "skip.header.line.count" = "1"
+    EXTERNAL                    = "TRUE"
+    "projection.dataset.values" = each.value.dataset
+    "skip.header.line.count"    = "1"
   })
 
   dynamic "partition_keys" {
@@ -82,7 +89,7 @@ resource "aws_glue_catalog_table" "raw" {
     }
 
     dynamic "columns" {
-      for_each = local.columns
+      for_each = each.value.columns
       content {
         name = columns.value
         type = "string"

@@ -125,10 +125,11 @@ def doctor(
         if of_cluster:
             from data_pipeline.fan_out import cluster_checks as cluster_doctor
             from data_pipeline.fan_out import specs
+            from etl_core.kube.describe import PodOptions
 
             if not dry_run:
-                env = specs.handed_on(context.settings, context.store.url) | specs.pairs(envs)
-                pods = specs.PodOptions(image=image, service_account=service_account, env=env, env_from=env_from)
+                env = specs.worker_env(context.settings, context.store.url) | specs.pairs(envs)
+                pods = PodOptions(image=image, service_account=service_account, env=env, env_from=env_from)
                 cluster = context.cluster(namespace, patience_seconds=30.0)
                 fact, status = cluster_doctor.examine(cluster, pods, sleep=context.stop.sleep, say=_say)
                 context.print_fact(**fact)

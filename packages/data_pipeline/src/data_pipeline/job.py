@@ -57,7 +57,7 @@ class Context(Services):
 
     def begin(self, run_id: str = "") -> None:
         """A run begins: its id, by default the start time, is on every log line, and its log goes into the lake."""
-        from data_pipeline.open_payments.ledger.plans import default_run_id
+        from data_pipeline.runs.plans import default_run_id
 
         self.run_id = run_id or self.run_id or default_run_id(self.now())
         self._stores_log = True

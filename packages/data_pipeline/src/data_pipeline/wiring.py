@@ -21,7 +21,7 @@ from etl_core.telemetry import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from data_pipeline.fan_out.shared_backoff import Board
+    from data_pipeline.fan_out.shared_backoff import SharedBackoff
     from data_pipeline.open_payments.run import Pipeline
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.settings import Settings
@@ -127,7 +127,7 @@ class Services:
         return Source(client)
 
     def _budget(self, url: str) -> Budget:
-        """How much of the source this process may use; one of many pods shares its backoff with the others."""
+        """How much of the source this process may use; one of many pods also follows their shared backoff."""
         from etl_core.budget import Budget
 
         ceiling, folder = self.settings.source_max_streams, _budget_folder(url)
@@ -135,15 +135,15 @@ class Services:
         if self._is_one_of_many:
             from data_pipeline.fan_out.shared_backoff import SharedBudget
 
-            return SharedBudget(ceiling, folder, self.board, sleep=sleep, check_stop=check_stop)
+            return SharedBudget(ceiling, folder, self.backoff, sleep=sleep, check_stop=check_stop)
         return Budget(ceiling, folder, sleep=sleep, check_stop=check_stop)
 
     @cached_property
-    def board(self) -> Board:
+    def backoff(self) -> SharedBackoff:
         """The backoff that the pods of a fan-out share."""
-        from data_pipeline.fan_out.shared_backoff import Board
+        from data_pipeline.fan_out.shared_backoff import SharedBackoff
 
-        return Board(self.store, urlsplit(self.settings.open_payments_url).netloc)
+        return SharedBackoff(self.store, urlsplit(self.settings.open_payments_url).netloc)
 
     def cluster(self, namespace: str, *, patience_seconds: float = 300.0) -> Cluster:
         """The Kubernetes cluster of the pod, or of the kubeconfig; an upgrade of its API server takes minutes."""

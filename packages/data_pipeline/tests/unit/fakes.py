@@ -606,6 +606,7 @@ def an_audit(company_id: str = COMPANY, *, number: int = 1, of: int = 1, **chang
         "sha256": f"{number:064x}",
         "content_hash": f"{number + 1:064x}",
         "header_hash": "b" * 64,
+        "dialect": "rfc4180",
         "count_before": 3,
         "count_after": 3,
         "started_at": START,

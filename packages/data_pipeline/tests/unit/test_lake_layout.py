@@ -21,7 +21,7 @@ class Keys(unittest.TestCase):
 
         self.assertEqual(keys.part(1, 1), f"raw/{SLICE}/part-1-of-1.csv")
         self.assertEqual(keys.part_audit(2, 12), f"metadata/audits/{SLICE}/part-2-of-12.json")
-        self.assertEqual(keys.slice_audit(), f"metadata/audits/{SLICE}/slice.json")
+        self.assertEqual(keys.slice_audit(), f"metadata/audits/{SLICE}/slice.jsonl")
         self.assertEqual(keys_of(a_release(), "100000000053"), keys)
 
     def test_of_a_later_generation_say_which(self):
@@ -29,7 +29,7 @@ class Keys(unittest.TestCase):
         for key, found in [
             (f"raw/{SLICE}/part-2-of-12.2.csv", keys.part(2, 12, 2)),
             (f"metadata/audits/{SLICE}/part-2-of-12.10.json", keys.part_audit(2, 12, 10)),
-            (f"metadata/audits/{SLICE}/slice.2.json", keys.slice_audit(2)),
+            (f"metadata/audits/{SLICE}/slice.2.jsonl", keys.slice_audit(2)),
             (keys.slice_audit(), keys.slice_audit(1)),
         ]:
             with self.subTest(key=key):
@@ -93,9 +93,9 @@ class Reading(unittest.TestCase):
             (keys.part_audit(1, 1), None),
             ("a/company_id=53/slice.x.json", None),
             (keys.part(1, 1), None),
-            ("a/company_id=53/slice.json.tmp", None),
-            ("a/company_id=x/slice.json", None),
-            ("a/company_id=/slice.json", None),
+            ("a/company_id=53/slice.jsonl.tmp", None),
+            ("a/company_id=x/slice.jsonl", None),
+            ("a/company_id=/slice.jsonl", None),
         ]:
             with self.subTest(key=key):
                 self.assertEqual(lake_layout.open_payments.company_of_slice_audit(key), company_id)

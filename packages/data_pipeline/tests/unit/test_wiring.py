@@ -2,7 +2,7 @@ import signal
 from datetime import UTC, datetime
 from typing import Any
 
-from data_pipeline.fan_out.shared_backoff import Notice, SharedBudget
+from data_pipeline.fan_out.shared_backoff import Backoff, SharedBudget
 from data_pipeline.open_payments.source.api import POLICY
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import Services
@@ -67,9 +67,9 @@ class TheServices(FolderCase):
         budget = services.source._http._budget
 
         assert isinstance(budget, SharedBudget)
-        self.assertIs(budget._board, services.board)
+        self.assertIs(budget._backoff, services.backoff)
         self.assertEqual(budget.ceiling, services.settings.source_max_streams)
-        services.board.tell(Notice(10**12, "403 by the edge"))
+        services.backoff.publish(Backoff(10**12, "403 by the edge"))
         with self.assertRaises(BlockedError), budget.slot():
             pass
         self.assertTrue((self.folder / "lake" / "metadata/sources/127.0.0.1-1/not_before.json").exists())

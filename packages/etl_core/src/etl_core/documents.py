@@ -1,6 +1,8 @@
-"""Documents: versioned pydantic models stored as JSON objects in a lake.
+"""Documents: versioned pydantic models stored in a lake, each as one JSON line.
 
-A field is never renamed or reused: a new meaning is a new field and a new ``schema_version``.
+A field is never renamed or reused: a new meaning is a new field and a new ``schema_version``. What was
+stored is passed on byte for byte: a document remembers the bytes it was parsed from, so that a version
+with a new field, copying an old document, writes the old bytes.
 """
 
 from __future__ import annotations
@@ -21,25 +23,30 @@ class Value(BaseModel):
 class Document(Value):
     """An object of the lake."""
 
+    # No field: it is neither compared nor copied, so that a changed copy is written as it is.
+    __slots__ = ("_stored",)
+
     schema_version: Literal[1] = 1
 
     def to_bytes(self) -> bytes:
-        """One JSON document, readable by people."""
-        return self.model_dump_json(indent=1).encode() + b"\n"
-
-    def to_line(self) -> bytes:
-        """One JSON line."""
-        return self.model_dump_json().encode() + b"\n"
+        """One JSON line; of a parsed document the very bytes it was parsed from."""
+        stored: bytes | None = getattr(self, "_stored", None)
+        return self.model_dump_json().encode() + b"\n" if stored is None else stored
 
     @classmethod
     def parse(cls, raw: bytes, key: str) -> Self:
         """The document of these bytes, which lay under ``key``; raises ``DataError`` if they are none."""
         try:
-            return cls.model_validate_json(raw)
+            return cls.model_validate_json(raw).stored_as(raw)
         except ValidationError as error:
             message = f"{key} is no {cls.__name__} of schema version 1: {error.errors()[0]['msg']}"
             advice = "It is damaged, or a newer version wrote it: restore it or move it away, or use that version."
             raise DataError(message, advice=advice) from error
+
+    def stored_as(self, raw: bytes) -> Self:
+        """The same document, remembering the bytes it was parsed from."""
+        object.__setattr__(self, "_stored", raw)
+        return self
 
 
 D = TypeVar("D", bound=Document)

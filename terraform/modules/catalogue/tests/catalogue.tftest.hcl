@@ -34,6 +34,18 @@ run "partitions_are_the_folders_of_the_lake" {
     error_message = "Queries look in folders that no job writes."
   }
   assert {
+    condition     = toset(keys(aws_glue_catalog_table.raw)) == toset(flatten([for name in ["general", "research", "ownership"] : ["raw_${name}_payments", "raw_${name}_payments_release"]]))
+    error_message = "Each dataset has two tables."
+  }
+  assert {
+    condition     = [for name in ["general", "research", "ownership"] : length(aws_glue_catalog_table.raw["raw_${name}_payments"].storage_descriptor[0].columns)] == [91, 252, 30]
+    error_message = "A table has the columns of another dataset."
+  }
+  assert {
+    condition     = aws_glue_catalog_table.raw["raw_research_payments"].parameters["projection.dataset.values"] == "research-payments"
+    error_message = "A table looks in the folders of another dataset."
+  }
+  assert {
     condition     = [for key in aws_glue_catalog_table.raw["raw_general_payments"].partition_keys : key.name] == ["dataset", "year", "release", "company_id"]
     error_message = "Partition keys are dataset, year, release, company_id."
   }

@@ -1,4 +1,4 @@
-"""What to try about each reason for which a Job fails or does not start, in the words of this command."""
+"""What to try, per reason for which a Job failed or does not start. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ADVICE = {
     "job_failed": "Read the logs of its pods.",
     "lost": "Run the same command again.",
     "never_started": "Check the events and the quota of the namespace.",
-    "no_audit": "Workers must write into the submitter's lake: compare LAKE_URL as they see it.",
+    "no_audit": "Workers must write to the submitter's lake: compare their LAKE_URL.",
     **{f"exit_{status.code}": f"Who acts: {status.who_acts}." for status in EXIT_STATUSES},
 }
 

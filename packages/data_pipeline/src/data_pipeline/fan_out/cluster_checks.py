@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.doctor.checks import (
@@ -29,8 +30,8 @@ from etl_core.kube.observe import phase_of_job
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from data_pipeline.fan_out.specs import PodOptions
     from etl_core.kube.client import Cluster
+    from etl_core.kube.describe import PodOptions
 
 OLDEST = (1, 31)  # podFailurePolicy for everybody; packed runs need what became stable with 1.33
 # Verb, group and resource of everything a submitter does.
@@ -46,7 +47,7 @@ RIGHTS = (
     ("list", "", "events"),
 )
 POLLS, POLL_SECONDS = 90, 2.0
-LABEL = {"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/component": "doctor"}
+LABELS = {"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/component": "doctor"}
 
 # fmt: off
 CLUSTER_CHECKS: tuple[Check, ...] = (
@@ -195,25 +196,16 @@ class ClusterDoctor:
         return bool(said.get("status", {}).get("allowed"))
 
     def _body(self) -> dict[str, Any]:
-        options = self._options
+        env = {"LOG_FORMAT": "json", **self._options.env}
         return job_body(
             JobSpec(
                 name=self._name,
                 identity={"doctor": self._name},
-                image=options.image,
-                image_pull_policy=options.image_pull_policy,
                 args=("doctor",),
-                service_account=options.service_account,
+                pod=replace(self._options, env=env, retries=0, attempt_seconds=600),
                 user_id=specs.USER_ID,
                 annotation_prefix=specs.PREFIX,
-                env={"LOG_FORMAT": "json", **options.env},
-                env_from=options.env_from,
-                labels={**LABEL, specs.UNIT: "doctor"},
-                retries=0,
-                cpu=options.cpu,
-                memory=options.memory,
-                attempt_seconds=600,
+                labels={**LABELS, specs.UNIT: "doctor"},
                 ttl_seconds=600,
-                queue=options.queue,
             )
         )

@@ -1,162 +1,180 @@
-"""What a submitter does next, from what the cluster and the lake show. Pure: it may be asked by any process."""
+"""What a submitter does next, from its state and one observation. Pure: the submitter keeps the state."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
-
-from data_pipeline.fan_out.specs import ATTEMPT, UNIT
-from etl_core.kube.observe import Phase, phase_of_job
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from data_pipeline.fan_out.observe import Observation, ObservedJob
     from etl_core.kube.explain import Diagnosis
 
-
-@dataclass(frozen=True)
-class SeenJob:
-    """A Job as a list shows it."""
-
-    name: str
-    unit: str
-    attempt: int
-    phase: Phase
-    began: bool  # one of its pods ran at some time
-    suspended: bool = False
-    status: Mapping[str, Any] = field(default_factory=dict, compare=False)
-
-
-def seen(job: Mapping[str, Any]) -> SeenJob:
-    """The part of a Job's JSON that decisions need."""
-    meta, status = job["metadata"], job.get("status", {})
-    labels = meta.get("labels", {})
-    began = any(status.get(name) for name in ("ready", "succeeded", "failed", "terminating"))
-    return SeenJob(
-        name=str(meta["name"]),
-        unit=str(labels.get(UNIT, "")),
-        attempt=int(labels[ATTEMPT]) if str(labels.get(ATTEMPT, "")).isdigit() else 1,
-        phase=phase_of_job(job),
-        began=began,
-        suspended=bool(job.get("spec", {}).get("suspend")),
-        status=status,
-    )
+NEVER = float("-inf")
+# A listing of the lake may lag behind the list of Jobs: the audit may appear some polls after its pod ended.
+POLLS_FOR_AN_AUDIT = 3
+# Pending pods usually share one cause.
+CHECKS_PER_POLL = 5
+# A few failures among very few units do not condemn the rest.
+FEWEST_OUTCOMES = 5
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How a submitter may go about it; seconds."""
+    """The limits of a submitter; times in seconds."""
 
     max_in_flight: int
     max_failure_ratio: float = 0.2
     failures_of_last: int = 20
-    look_every: float = 5.0
-    # A pod that waits longer than this is looked at; one whose image or settings are at fault is given up.
-    doubt_after: float = 60.0
-    # A pod that no node takes is given up after this; nodes may take minutes to come. While others
-    # of ours run, it waits for their room instead.
-    start_within: float = 1800.0
+    poll_interval: float = 5.0
+    # A Job whose pods are pending for longer is explained; one that cannot start is given up.
+    pending_check_after: float = 60.0
+    # A Job that no node has room for is given up after this, counted from the last pod of ours that ran: nodes may
+    # take minutes to come, and other Jobs may have to end first.
+    pending_timeout: float = 1800.0
 
 
-@dataclass
-class Known:
-    """What a submitter remembers between two looks; nothing of it is needed to begin anew."""
+@dataclass(frozen=True)
+class SubmitterState:
+    """What a submitter remembers between two polls; a new submitter starts without it."""
 
-    failed: dict[str, Diagnosis] = field(default_factory=dict)
-    waiting_since: dict[str, float] = field(default_factory=dict)
-    endings: deque[bool] = field(default_factory=deque)
-    ended: set[str] = field(default_factory=set)
-    # Names of Jobs that had ended before this submitter came.
-    earlier: set[str] = field(default_factory=set)
-    looked: bool = False
-    ran_at: float = float("-inf")  # when a pod of any Job was last seen at work
-    stopped: str = ""
+    failed: Mapping[str, Diagnosis] = field(default_factory=dict)  # by unit
+    stopped: str = ""  # why nothing more is launched
+    outcomes: tuple[bool, ...] = ()  # whether the last units were proved, oldest first
+    proved: frozenset[str] = frozenset()  # units with a Job that count as outcomes
+    earlier: frozenset[str] | None = None  # names of Jobs that had ended before the first poll
+    last_ran: float = NEVER  # when a pod of an open Job was last seen started
+    pending_since: Mapping[str, float] = field(default_factory=dict)  # by name of the Job
+    checked_at: Mapping[str, float] = field(default_factory=dict)  # by name of the Job
+    unconfirmed: Mapping[str, int] = field(default_factory=dict)  # polls without an audit, by name of the Job
+    quota_full_since: float | None = None  # while no Job of ours was open
 
 
 @dataclass(frozen=True)
 class Decision:
     """``create``: unit and attempt. ``remove``: units whose Jobs are no longer needed. ``explain``: failed Jobs.
-    ``doubt``: Jobs none of whose pods has begun. ``silent``: Jobs that say they are done while the lake does not.
+    ``check``: Jobs pending for long. ``unconfirmed``: Jobs that succeeded without an audit in the lake.
     """
 
     create: tuple[tuple[str, int], ...] = ()
     remove: tuple[str, ...] = ()
-    explain: tuple[SeenJob, ...] = ()
-    doubt: tuple[SeenJob, ...] = ()
-    silent: tuple[SeenJob, ...] = ()
+    explain: tuple[ObservedJob, ...] = ()
+    check: tuple[ObservedJob, ...] = ()
+    unconfirmed: tuple[ObservedJob, ...] = ()
     in_flight: int = 0
     finished: bool = False
 
 
-def newest(jobs: Iterable[SeenJob]) -> dict[str, SeenJob]:
-    """Per unit the Job that counts: one still at work, else the latest attempt."""
-    found: dict[str, SeenJob] = {}
-    for job in jobs:
-        other = found.get(job.unit)
-        if other is None or (_is_open(job), job.attempt) > (_is_open(other), other.attempt):
-            found[job.unit] = job
-    return found
-
-
 def decide(
-    units: Sequence[str], proved: set[str], jobs: Mapping[str, SeenJob], known: Known, limits: Limits, now: float
-) -> Decision:
-    """One look's decisions. ``units`` in the order in which they are to begin."""
-    if not known.looked:
-        known.earlier = {job.name for job in jobs.values() if not _is_open(job)}
-        known.looked = True
-    if any(job.began and _is_open(job) for job in jobs.values()):
-        known.ran_at = now
-    found: dict[_Next, list[str]] = {word: [] for word in get_args(_Next)}
-    for unit in units:
-        found[_next_of(unit, jobs.get(unit), known, proved=unit in proved)].append(unit)
-    open_units = [*found["wait"], *found["wait_for_a_pod"]]
-    room = 0 if known.stopped else max(0, limits.max_in_flight - len(open_units))
-    todo = [(unit, jobs[unit].attempt + 1 if unit in jobs else 1) for unit in found["create"]]
-    unfinished = open_units or found["explain"] or found["silent"] or (todo and not known.stopped)
-    return Decision(
-        create=tuple(todo[:room]),
-        remove=tuple(found["remove"]),
-        explain=tuple(jobs[unit] for unit in found["explain"]),
-        doubt=tuple(
-            jobs[unit]
-            for unit in found["wait_for_a_pod"]
-            if now - known.waiting_since.setdefault(jobs[unit].name, now) >= limits.doubt_after
+    units: Sequence[str], state: SubmitterState, seen: Observation, limits: Limits, now: float
+) -> tuple[Decision, SubmitterState]:
+    """The decisions of one poll and the state after it; ``units`` in the order in which they are launched."""
+    state = _updated(state, seen, limits, now)
+    jobs = seen.jobs
+    steps = {unit: _step_of(unit, state, seen) for unit in units}
+
+    def taking(step: _Step) -> list[str]:
+        return [unit for unit in units if steps[unit] == step]
+
+    pending = [jobs[unit] for unit in taking("wait_for_pod")]
+    silent = [jobs[unit] for unit in taking("wait_for_audit")]
+    in_flight = len(taking("wait")) + len(pending)
+    todo = [(unit, jobs[unit].attempt + 1 if unit in jobs else 1) for unit in taking("create")]
+    create = () if state.stopped else tuple(todo[: max(0, limits.max_in_flight - in_flight)])
+    explain = tuple(jobs[unit] for unit in taking("explain"))
+    state = replace(
+        state,
+        pending_since={job.name: state.pending_since.get(job.name, now) for job in pending},
+        unconfirmed={job.name: state.unconfirmed.get(job.name, 0) + 1 for job in silent},
+    )
+    check = _due(pending, state, limits, now)
+    decision = Decision(
+        create=create,
+        remove=tuple(taking("remove")),
+        explain=explain,
+        check=check,
+        unconfirmed=tuple(job for job in silent if state.unconfirmed[job.name] >= POLLS_FOR_AN_AUDIT),
+        in_flight=in_flight + len(create),
+        finished=not (in_flight or explain or silent or (todo and not state.stopped)),
+    )
+    return decision, replace(state, checked_at={**state.checked_at, **{job.name: now for job in check}})
+
+
+def after_failures(state: SubmitterState, failures: Mapping[str, Diagnosis], limits: Limits) -> SubmitterState:
+    """The state once these units have failed; too many failures stop the launching."""
+    outcomes = (*state.outcomes, *[False] * len(failures))
+    return _checked(replace(state, failed={**state.failed, **failures}, outcomes=outcomes), limits)
+
+
+def after_full_quota(
+    state: SubmitterState, limits: Limits, now: float, *, ours_open: int
+) -> tuple[SubmitterState, bool]:
+    """The state after a create that the quota refused, and whether to give up.
+
+    Jobs of ours will end and make room; others get as long as a pod may wait for a node.
+    """
+    if state.quota_full_since is None or ours_open:
+        return replace(state, quota_full_since=now), False
+    return state, now - state.quota_full_since >= limits.pending_timeout
+
+
+def must_give_up(job: ObservedJob, why: Diagnosis, state: SubmitterState, limits: Limits, now: float) -> bool:
+    """Whether a pending Job will not start: its cause is permanent, or nothing of ours ran for too long."""
+    waited = now - max(state.pending_since[job.name], state.last_ran)
+    return waited >= limits.pending_timeout or not (why.temporary or why.started)
+
+
+_Step = Literal["create", "wait", "wait_for_pod", "wait_for_audit", "remove", "explain", "none"]
+
+
+def _step_of(unit: str, state: SubmitterState, seen: Observation) -> _Step:
+    """What to do for one unit."""
+    job, proved = seen.jobs.get(unit), unit in seen.proved
+    if job is not None and job.is_open:
+        return "wait" if proved or job.started or job.suspended else "wait_for_pod"
+    if proved:
+        return "none" if job is None else "remove"
+    if unit in state.failed:
+        return "none"
+    # A Job that had ended before the first poll is tried again: that is why the command was run again.
+    if job is None or job.name in (state.earlier or ()):
+        return "create"
+    return "explain" if job.phase == "failed" else "wait_for_audit"
+
+
+def _updated(state: SubmitterState, seen: Observation, limits: Limits, now: float) -> SubmitterState:
+    jobs = seen.jobs.values()
+    earlier = frozenset(job.name for job in jobs if not job.is_open) if state.earlier is None else state.earlier
+    fresh = (seen.proved & seen.jobs.keys()) - state.proved
+    return _checked(
+        replace(
+            state,
+            earlier=earlier,
+            proved=state.proved | fresh,
+            outcomes=(*state.outcomes, *[True] * len(fresh)),
+            last_ran=now if any(job.started and job.is_open for job in jobs) else state.last_ran,
+            stopped=state.stopped or seen.blocked,
         ),
-        silent=tuple(jobs[unit] for unit in found["silent"]),
-        in_flight=len(open_units) + len(todo[:room]),
-        finished=not unfinished,
+        limits,
     )
 
 
-_Next = Literal["create", "wait", "wait_for_a_pod", "remove", "explain", "silent", "nothing"]
+def _checked(state: SubmitterState, limits: Limits) -> SubmitterState:
+    """Stopped if too many of the last units failed."""
+    outcomes = state.outcomes[-limits.failures_of_last :]
+    failed, ratio, stopped = outcomes.count(False), limits.max_failure_ratio, state.stopped
+    if len(outcomes) >= min(limits.failures_of_last, FEWEST_OUTCOMES) and failed / len(outcomes) > ratio:
+        stopped = stopped or f"{failed} of the last {len(outcomes)} units failed, more than {ratio:.0%}"
+    return replace(state, outcomes=outcomes, stopped=stopped)
 
 
-def _next_of(unit: str, job: SeenJob | None, known: Known, *, proved: bool) -> _Next:
-    """What one unit is waiting for."""
-    if job is not None and _is_open(job):
-        return "wait" if proved or job.began or job.suspended else "wait_for_a_pod"
-    if proved:
-        return "nothing" if job is None else "remove"
-    if unit in known.failed:
-        return "nothing"
-    # One that ended before this submitter came is tried again: for that the command was run again.
-    if job is None or job.name in known.earlier:
-        return "create"
-    return "explain" if job.phase == "failed" else "silent"
-
-
-def breaker(known: Known, limits: Limits) -> str:
-    """Why nothing further is to be launched, or nothing."""
-    endings = list(known.endings)[-limits.failures_of_last :]
-    failed = endings.count(False)
-    # A single failure among few says nothing of the rest.
-    least = min(limits.failures_of_last, 5)
-    if len(endings) >= least and failed / len(endings) > limits.max_failure_ratio:
-        return f"{failed} of the last {len(endings)} units failed, more than {limits.max_failure_ratio:.0%}"
-    return ""
-
-
-def _is_open(job: SeenJob) -> bool:
-    return job.phase in ("waiting", "running")
+def _due(pending: Sequence[ObservedJob], state: SubmitterState, limits: Limits, now: float) -> tuple[ObservedJob, ...]:
+    """At most 5 Jobs per poll, each once per ``pending_check_after``: pending pods usually share one cause."""
+    due = [
+        job
+        for job in pending
+        if now - state.pending_since[job.name] >= limits.pending_check_after
+        and now - state.checked_at.get(job.name, NEVER) >= limits.pending_check_after
+    ]
+    return tuple(due[:CHECKS_PER_POLL])

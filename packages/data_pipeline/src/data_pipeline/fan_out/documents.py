@@ -1,4 +1,4 @@
-"""What a fan-out writes into the lake: which pod works on what."""
+"""The plan of a fan-out, a document of the lake: written once per run and shape, referred to by its digest."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Unit(Value):
 
     @property
     def rank(self) -> tuple[int, int, str, int]:
-        """Sorts units heaviest first, the same wherever it is asked."""
+        """Sorts units heaviest first, the same way in every process."""
         return (-self.rows, len(self.company_id), self.company_id, self.number)
 
 
 class FanOutPlan(Document):
-    """Written once per run and shape. A worker is told where it lies, its digest, and the number of its bin."""
+    """Which pod proves which windows. A worker gets the plan's run, shape and digest, and the index of its bin."""
 
     run_id: str
     shape: Shape
@@ -36,7 +36,7 @@ class FanOutPlan(Document):
     streams: tuple[int, ...] = Field(description="concurrent requests of each bin's pod; at most the ceiling in all")
     closed_before: dict[str, int] = Field(
         default_factory=dict,
-        description="newest generation of slices that are proved anew, since the source counts other rows of them",
+        description="newest generation of slices that are proved again because the source's count of them changed",
     )
     bins: tuple[tuple[Unit, ...], ...] = Field(description="heaviest first, in and among the bins")
 
@@ -46,5 +46,5 @@ class FanOutPlan(Document):
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """Those of all bins, heaviest first."""
+        """The units of all bins, heaviest first."""
         return tuple(sorted((unit for bin_ in self.bins for unit in bin_), key=lambda unit: unit.rank))

@@ -1,8 +1,8 @@
-"""One word to all pods: ask nothing before this moment.
+"""A backoff that all pods of a source share: no request before this moment.
 
-A pod keeps its share of the source's ceiling by itself; what one of them learns by a 429 or a
-block reaches the others by an object in the lake, which each reads every few seconds. It is a
-notice, not a fact: whoever knows of a later moment replaces it, and nothing is proved by it.
+Each pod keeps its own share of the source's ceiling. What one of them learns from a 429 or a block
+reaches the others through an object in the lake, which each reads every few seconds. The object is
+a hint, not a proof: a pod that knows of a later moment overwrites it.
 """
 
 from __future__ import annotations
@@ -27,112 +27,112 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
 
 READ_EVERY_SECONDS = 2.0
-# What the block's own advice says: wait an hour.
+# As long as the advice of a block says to wait.
 BLOCKED_SECONDS = 3600.0
-# A hold that ends less than this later than the one known is not worth a write.
-WORTH_TELLING_SECONDS = 1.0
+# A moment less than this later than the stored one is not worth a write.
+MIN_DIFFERENCE_SECONDS = 1.0
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Notice:
-    """``not_before`` in seconds since the epoch; ``blocked`` has the reason if the source's edge refuses us."""
+class Backoff:
+    """``not_before`` in seconds since the epoch; ``blocked`` is the reason if the source's edge refuses us."""
 
     not_before: float = 0.0
     blocked: str = ""
 
 
-class Board:
-    """Where the notice of one source hangs."""
+class SharedBackoff:
+    """The backoff of one source, stored in the lake."""
 
     def __init__(self, store: ObjectStore, source: str, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._key = lake_layout.fan_out.not_before(source)
         self._clock = clock
         self._lock = threading.Lock()
-        self._known = Notice()
+        self._known = Backoff()
         self._read_at = float("-inf")
 
-    def current(self) -> Notice:
-        """The notice as of a few seconds ago; a lake that does not answer leaves the one known."""
+    def current(self) -> Backoff:
+        """The backoff, at most a few seconds old; the last known one while the lake does not answer."""
         with self._lock:
             if self._clock() - self._read_at >= READ_EVERY_SECONDS:
                 self._read_at = self._clock()
                 self._known = self._read()
             return self._known
 
-    def tell(self, notice: Notice) -> None:
-        """Hang it up, if it says more than the one there."""
+    def publish(self, backoff: Backoff) -> None:
+        """Write ``not_before`` unless the stored one is later; a block is always written."""
         with self._lock:
             self._known = known = self._read()
             self._read_at = self._clock()
-            if notice.not_before < known.not_before + WORTH_TELLING_SECONDS and not notice.blocked:
+            if backoff.not_before < known.not_before + MIN_DIFFERENCE_SECONDS and not backoff.blocked:
                 return
             try:
-                self._store.put(self._key, json.dumps(asdict(notice)).encode())
-                self._known = notice
+                self._store.put(self._key, json.dumps(asdict(backoff)).encode())
+                self._known = backoff
             except PipelineError as error:
-                _log.warning("the others could not be told to wait", because=str(error))
+                _log.warning("the shared backoff could not be written", because=str(error))
 
-    def must_not_be_blocked(self) -> None:
-        """Raise ``BlockedError`` if a pod was refused by the source's edge within the hour."""
-        notice = self._read()
-        left = notice.not_before - self._clock()
-        if notice.blocked and left > 0:
-            advice = f"Wait another {left / 60:.0f} minutes; if you know better, delete {self._store.url}/{self._key}."
-            raise BlockedError(notice.blocked, advice=advice)
+    def raise_if_blocked(self) -> None:
+        """Raise ``BlockedError`` if the source's edge refused a pod within the last hour."""
+        backoff = self._read()
+        left = backoff.not_before - self._clock()
+        if backoff.blocked and left > 0:
+            advice = f"Wait another {left / 60:.0f} minutes, or delete {self._store.url}/{self._key} to try at once."
+            raise BlockedError(backoff.blocked, advice=advice)
 
-    def _read(self) -> Notice:
+    def _read(self) -> Backoff:
         try:
             return _parsed(self._store.get(self._key))
         except (PipelineError, ValueError, TypeError, KeyError) as error:
-            _log.warning("the notice of the source cannot be read", because=str(error))
+            _log.warning("the shared backoff cannot be read", because=str(error))
             return self._known
 
 
-def _parsed(body: bytes | None) -> Notice:
+def _parsed(body: bytes | None) -> Backoff:
     if body is None:
-        return Notice()
-    said = json.loads(body)
-    not_before = float(said["not_before"])
+        return Backoff()
+    found = json.loads(body)
+    not_before = float(found["not_before"])
     if not math.isfinite(not_before):
-        raise ValueError(f"{not_before} is no moment")
-    return Notice(not_before, str(said["blocked"]))
+        raise ValueError(f"{not_before} is not a time")
+    return Backoff(not_before, str(found["blocked"]))
 
 
 class SharedBudget(Budget):
-    """A pod's share of a source, that also heeds and tells what other pods learn of it."""
+    """A pod's share of a source; it follows the shared backoff, and publishes its own."""
 
     def __init__(
         self,
         ceiling: int,
         folder: Path,
-        board: Board,
+        backoff: SharedBackoff,
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         check_stop: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(ceiling, folder, clock=clock, sleep=sleep, check_stop=check_stop)
-        self._board = board
+        self._backoff = backoff
 
     def throttled(self, taken: float, retry_after: float | None) -> None:
         super().throttled(taken, retry_after)
         until = self.held_until
-        if until > self._clock() + WORTH_TELLING_SECONDS:
-            self._board.tell(Notice(until))
+        if until > self._clock() + MIN_DIFFERENCE_SECONDS:
+            self._backoff.publish(Backoff(until))
 
     def block(self, why: str) -> None:
         super().block(why)
-        self._board.tell(Notice(self._clock() + BLOCKED_SECONDS, why))
+        self._backoff.publish(Backoff(self._clock() + BLOCKED_SECONDS, why))
 
     def _take(self) -> int:
         while True:
             self._check_stop()
-            notice, now = self._board.current(), self._clock()
-            if now >= notice.not_before:
+            backoff, now = self._backoff.current(), self._clock()
+            if now >= backoff.not_before:
                 return super()._take()
-            if notice.blocked:
-                raise BlockedError(notice.blocked)
-            self._sleep(min(notice.not_before - now, 10 * POLL_SECONDS))
+            if backoff.blocked:
+                raise BlockedError(backoff.blocked)
+            self._sleep(min(backoff.not_before - now, 10 * POLL_SECONDS))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from etl_core.errors import UsageError
-from etl_core.kube.describe import LONGEST_NAME, JobSpec, digest_annotation, job_body, job_name
+from etl_core.kube.describe import LONGEST_NAME, JobSpec, PodOptions, digest_annotation, job_body, job_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -23,12 +23,12 @@ USER_ID = 10001  # of the image; any user but root will do
 UNIT = f"{PREFIX}/unit"
 ATTEMPT = f"{PREFIX}/attempt"
 RUN = f"{PREFIX}/run-id"
-LEAST_GRACE_SECONDS = 60
-# What every supported Kubernetes takes as the name of a variable.
+MIN_GRACE_SECONDS = 60
+# Names of variables that every supported Kubernetes accepts.
 _PAIR = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*=")
 
-# The submitter's own settings that its workers need alike. None of them is a secret.
-HANDED_ON = (
+# Settings of the submitter that its workers need, too. None of them is a secret.
+WORKER_SETTINGS = (
     "open_payments_url",
     "open_payments_user_agent",
     "source_timeout_seconds",
@@ -39,9 +39,9 @@ HANDED_ON = (
 )
 
 
-def handed_on(settings: Settings, lake_url: str) -> dict[str, str]:
-    """The environment of a worker, as the submitter has it; ``lake_url`` is absolute."""
-    found = {name.upper(): str(getattr(settings, name)) for name in HANDED_ON if getattr(settings, name) != ""}
+def worker_env(settings: Settings, lake_url: str) -> dict[str, str]:
+    """The environment of a worker, from the submitter's settings; ``lake_url`` is absolute."""
+    found = {name.upper(): str(getattr(settings, name)) for name in WORKER_SETTINGS if getattr(settings, name) != ""}
     return found | {"LAKE_URL": lake_url}
 
 
@@ -53,24 +53,8 @@ def pairs(texts: Collection[str]) -> dict[str, str]:
     return dict(text.partition("=")[::2] for text in texts)
 
 
-@dataclass(frozen=True)
-class PodOptions:
-    """What every pod of a fan-out has alike."""
-
-    image: str
-    image_pull_policy: str = ""
-    service_account: str = "data-pipeline-worker"
-    queue: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-    env_from: tuple[str, ...] = ()
-    cpu: str = "500m"
-    memory: str = "512Mi"
-    tries: int = 3
-    try_hours: float = 6.0
-
-
 def labels_of_year(dataset: str, year: int) -> dict[str, str]:
-    """What all Jobs of a year are found by, whatever their release, shape and run."""
+    """The labels of all Jobs of a year, whatever their release, shape and run."""
     return {
         "app.kubernetes.io/name": "data-pipeline",
         "app.kubernetes.io/component": "fan-out-worker",
@@ -80,7 +64,7 @@ def labels_of_year(dataset: str, year: int) -> dict[str, str]:
 
 
 def labels_of(release: Release, shape: Shape) -> dict[str, str]:
-    """What all Jobs of one release and shape are found by, whatever run made them."""
+    """The labels of all Jobs of one release and shape, whatever run created them."""
     of_year = labels_of_year(release.dataset, release.year)
     return {**of_year, f"{PREFIX}/release": release.name, f"{PREFIX}/shape": shape}
 
@@ -91,7 +75,7 @@ def selector_of(labels: Mapping[str, str]) -> str:
 
 
 def units_in(plan: FanOutPlan, digest: str) -> tuple[str, ...]:
-    """What there is one Job for each, in the order in which they are begun: the companies, or this very plan."""
+    """The units, one Job each, in the order in which they are launched: the companies, or the packed plan itself."""
     return tuple(_unit(plan, digest, number) for number in range(1 if plan.shape == "packed" else len(plan.bins)))
 
 
@@ -99,60 +83,51 @@ def _unit(plan: FanOutPlan, digest: str, number: int) -> str:
     return f"packed-{digest[:12]}" if plan.shape == "packed" else plan.bins[number][0].company_id
 
 
-def spec_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: PodOptions) -> JobSpec:
-    """The Job of the unit at that place of ``units_in``. Its name says what it does, not which run wants it done."""
-    packed = plan.shape == "packed"
-    index = None if packed else number
-    unit = _unit(plan, digest, number)
-    release = plan.release
+def body_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: PodOptions) -> dict[str, Any]:
+    """The body of the Job for the unit at that place of ``units_in``; its name follows from the work, not the run."""
+    packed, release, unit = plan.shape == "packed", plan.release, _unit(plan, digest, number)
     args = ["run", "fan_out_worker", "--", "--plan", plan.run_id, "--shape", plan.shape, "--digest", digest]
     identity = {
         "dataset": release.dataset,
         "distribution": release.distribution_id,
         "unit": digest if packed else unit,
     }
-    share = max(plan.streams) if index is None else plan.streams[index]
+    streams = max(plan.streams) if packed else plan.streams[number]
     spec = JobSpec(
         name="",
         identity=identity,
-        image=options.image,
-        image_pull_policy=options.image_pull_policy,
-        args=tuple(args if index is None else [*args, "--index", str(index)]),
-        service_account=options.service_account,
+        args=tuple(args if packed else [*args, "--index", str(number)]),
+        pod=replace(
+            options,
+            env={"LOG_FORMAT": "json", **options.env, "SOURCE_MAX_STREAMS": str(streams)},
+            grace_seconds=_grace(options.env),
+        ),
         user_id=USER_ID,
         annotation_prefix=PREFIX,
-        env={"LOG_FORMAT": "json", **options.env, "SOURCE_MAX_STREAMS": str(share)},
-        env_from=options.env_from,
         labels={**labels_of(release, plan.shape), UNIT: unit, RUN: as_label(plan.run_id), ATTEMPT: str(attempt)},
         annotations={RUN: plan.run_id, f"{PREFIX}/plan-sha256": digest},
         indexes=len(plan.bins) if packed else None,
-        retries=options.tries,
-        cpu=options.cpu,
-        memory=options.memory,
-        attempt_seconds=round(options.try_hours * 3600),
-        grace_seconds=_grace(options.env),
-        queue=options.queue,
     )
-    _, digest_of_spec = digest_annotation(job_body(spec))
     slug = f"op-{release.year}-{plan.shape if packed else unit}"
-    return replace(spec, name=job_name(slug, *identity.values(), options.image, digest_of_spec, str(attempt)))
+    _, spec_digest = digest_annotation(job_body(spec))
+    return job_body(replace(spec, name=job_name(slug, *identity.values(), options.image, spec_digest, str(attempt))))
 
 
-def body_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: PodOptions) -> dict[str, Any]:
-    """The same as the API server takes it."""
-    return job_body(spec_of(plan, digest, number, attempt, options))
+def bodies_of(plan: FanOutPlan, digest: str, options: PodOptions) -> list[dict[str, Any]]:
+    """The bodies of all Jobs of a plan, first attempts."""
+    return [body_of(plan, digest, number, 1, options) for number in range(len(units_in(plan, digest)))]
 
 
 def _grace(env: Mapping[str, str]) -> int:
-    """Seconds until Kubernetes kills a pod it ends: longer than the pod gives its windows under way."""
+    """Seconds until Kubernetes kills a pod that it stops: more than the worker's own ``GRACE_SECONDS``."""
     try:
         own = math.ceil(float(env.get("GRACE_SECONDS", "0")))
-    except (ValueError, OverflowError):  # the worker says so better
+    except (ValueError, OverflowError):  # the worker reports it better
         own = 0
-    return max(LEAST_GRACE_SECONDS, own + LEAST_GRACE_SECONDS // 2)
+    return max(MIN_GRACE_SECONDS, own + MIN_GRACE_SECONDS // 2)
 
 
 def as_label(run_id: str) -> str:
-    """A run id as a label; one too long for it, or that ends oddly, by its hash. The annotation has it whole."""
+    """A run id as a label value, or its hash where it cannot be one; the annotation has all of it."""
     fits = len(run_id) <= LONGEST_NAME and run_id[-1].isalnum()
     return run_id if fits else hashlib.sha256(run_id.encode()).hexdigest()[:32]

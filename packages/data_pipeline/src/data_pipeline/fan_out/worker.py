@@ -1,9 +1,9 @@
-"""What one pod does: its own bin, and in a packed run then what is left of the others', heaviest first.
+"""What one pod of a fan-out does: its own bin, and in a packed run then the windows that are left, heaviest first.
 
-Windows of one slice may be proved by several pods; whoever finds all of them proved closes it.
-A packed run's pods take a window in hand by a create-only claim, so that no two of them fetch
-it. A claim has its owner's index and never runs out: the pod that replaces a lost one has the
-same index and takes its claims up. A claim proves nothing; that a window is done says its audit.
+Several pods may prove windows of one slice; the pod that finds all of them proved closes it. The
+pods of a packed run claim a window with a create-only object, so that no two of them fetch it. A
+claim belongs to the index of its pod and never expires: the pod that replaces a lost one has the
+same index and takes its claims over. A claim is only a reservation. A window is done when its audit exists.
 """
 
 from __future__ import annotations
@@ -14,51 +14,71 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from data_pipeline import lake_layout
+from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome, SliceWork
-from data_pipeline.open_payments.fetch.task import reason_of
-from data_pipeline.open_payments.ledger.audits import write_attempt
-from data_pipeline.open_payments.ledger.documents import Attempt, PlannedCompany
-from data_pipeline.open_payments.windows import Window
-from etl_core.errors import PipelineError, TemporaryError
+from etl_core.errors import DataError, NotFoundError
+from etl_core.lake import content_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from collections.abc import Sequence
 
-    from data_pipeline.fan_out.documents import FanOutPlan, Unit
+    from data_pipeline.fan_out.documents import Unit
     from data_pipeline.open_payments.fetch.task import WindowTask
     from data_pipeline.open_payments.ledger.audits import Audits
-    from data_pipeline.open_payments.ledger.documents import Audit, SliceAudit
+    from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit
     from etl_core.lake import ObjectStore
     from etl_core.telemetry import Tally
 
 _log = structlog.get_logger()
 
 
+def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: int) -> FanOutPlan:
+    """The plan that a worker was started for.
+
+    Raises:
+        NotFoundError: the lake has none; the workers may use another lake than the submitter.
+        DataError: it is another plan, or has no bin ``index``.
+
+    """
+    key = lake_layout.fan_out.plan(run_id, shape)
+    body = store.get(key)
+    if body is None:
+        raise NotFoundError(
+            f"{store.url} has no {key}.",
+            advice="Workers must use the submitter's lake: set its address with --env LAKE_URL=….",
+        )
+    if content_of(body) != digest:
+        raise DataError(f"{key} has sha256 {content_of(body)}, this worker was started for {digest}.")
+    plan = FanOutPlan.parse(body, key)
+    if index >= len(plan.bins):
+        raise DataError(f"{key} has {len(plan.bins)} bins and no bin {index}.")
+    return plan
+
+
 class Claims:
-    """Windows taken in hand by the pods of one run."""
+    """Windows claimed by the pods of one run."""
 
     def __init__(self, store: ObjectStore, run_id: str, index: int) -> None:
         self._store = store
         self._run_id = run_id
         self._index = index
 
-    def take(self, company_id: str, number: int, of: int) -> bool:
-        """Whether the window is this pod's to prove: nobody's so far, or its own since before it was replaced."""
+    def claim(self, company_id: str, number: int, of: int) -> bool:
+        """Whether the window is now ours: it was free, or a pod with our index claimed it before."""
         key = lake_layout.fan_out.claim(self._run_id, company_id, number, of)
         body = json.dumps({"index": self._index}).encode()
         return self._store.put_new(key, body).created or self.is_ours(company_id, number, of)
 
     def is_ours(self, company_id: str, number: int, of: int) -> bool:
-        """Whether a pod of this index took the window in hand, this one or one that it replaces."""
+        """Whether a pod with our index claimed the window: this one, or one that it replaces."""
         body = self._store.get(lake_layout.fan_out.claim(self._run_id, company_id, number, of))
         try:
             return body is not None and bool(json.loads(body)["index"] == self._index)
         except (ValueError, TypeError, KeyError):
             return False
 
-    def taken(self) -> set[tuple[str, str]]:
-        """Company and file name of every window in somebody's hand, by one listing."""
+    def claimed(self) -> set[tuple[str, str]]:
+        """Company and file name of every claimed window, by one listing."""
         return {
             (lake_layout.open_payments.company_of(entry.key) or "", entry.key.rsplit("/", 1)[-1].removesuffix(".json"))
             for entry in self._store.list(lake_layout.fan_out.claims(self._run_id))
@@ -66,14 +86,14 @@ class Claims:
 
 
 class PlannedSlices(SliceWork, Protocol):
-    """Slices whose cut the plan says: pods that see other counts of one must not see other windows."""
+    """Slices cut into the plan's number of windows, whatever the source counts by now."""
 
     def open(self, company: PlannedCompany, of: int | None = None) -> list[WindowTask]:
-        """So many windows of a slice, with their expected counts."""
+        """The ``of`` windows of a slice, with their expected counts."""
         ...
 
 
-class _Part:
+class _UnitWork:
     """Some windows of some slices, as a crew works on them."""
 
     def __init__(self, units: Sequence[Unit], slices: PlannedSlices, audits: Audits, claims: Claims | None) -> None:
@@ -86,33 +106,33 @@ class _Part:
         self._claims = claims
 
     def open(self, company: PlannedCompany) -> list[WindowTask]:
-        """Those of the slice's windows that are this pod's to prove."""
+        """The windows of the slice that this pod is to prove."""
         numbers, of = self._numbers[company.company_id], self._of[company.company_id]
         if self._claims is not None:
-            numbers = {one for one in sorted(numbers) if self._claims.take(company.company_id, one, of)}
+            numbers = {one for one in sorted(numbers) if self._claims.claim(company.company_id, one, of)}
         if not numbers:
             return []
         return [task for task in self._slices.open(company, of) if task.window.number in numbers]
 
     def prove(self, task: WindowTask) -> Audit:
-        """One window."""
+        """Prove one window."""
         return self._slices.prove(task)
 
     def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit | None:
-        """Close the slice if all its windows are proved, by whomever; None if some are not yet."""
+        """Close the slice if all its windows are proved, by any pod; else None."""
         of = self._of[company.company_id]
         found = {part.window.number: part for part in parts}
         for number in range(1, of + 1):
             if number not in found:
-                proofs = self._audits.part_audits(company.company_id, number, of)
-                if not proofs:
+                proof = self._audits.proof_of_unit(company.company_id, number, of)
+                if proof is None:
                     return None
-                found[number] = proofs[-1]
+                found[number] = proof
         return self._slices.close(company, [found[number] for number in sorted(found)], tally)
 
 
 class Worker:
-    """One pod's work."""
+    """One pod's work. Why a slice was not proved is in the lake, as ``slices`` leave it."""
 
     def __init__(
         self,
@@ -123,21 +143,18 @@ class Worker:
         audits: Audits,
         *,
         companies: Sequence[PlannedCompany],
-        now: Callable[[], datetime],
     ) -> None:
         self._plan = plan
         self._index = index
         self._slices = slices
-        self._store = store
         self._audits = audits
-        self._now = now
         self._companies = {one.company_id: one for one in companies}
         self._streams = plan.streams[index]
         self._tried: set[Unit] = set()
         self._claims = Claims(store, plan.run_id, index) if plan.shape == "packed" and len(plan.bins) > 1 else None
 
     def run(self) -> list[Outcome]:
-        """Prove what is this pod's, then help; failed windows are outcomes, and attempts in the lake.
+        """Prove the windows of the bin, then help with others until nothing is left or something failed.
 
         Raises:
             StoppedError: asked to stop.
@@ -145,10 +162,10 @@ class Worker:
         """
         outcomes = self._work(self._left(self._plan.bins[self._index]))
         while self._claims is not None and not any(outcome.error for outcome in outcomes):
-            units = self._to_help_with(self._claims)
+            units = self._next_to_help(self._claims)
             if not units:
                 break
-            _log.info("helping the others", windows=len(units))
+            _log.info("helping other pods", windows=len(units))
             outcomes += self._work(units)
         return outcomes
 
@@ -156,58 +173,22 @@ class Worker:
         proved = self._plan.proved_of(self._audits.closed())
         return [unit for unit in units if unit.company_id not in proved]
 
-    def _to_help_with(self, claims: Claims) -> list[Unit]:
-        """As many windows as there are streams, heaviest first, that are neither proved nor in anybody's hand.
+    def _next_to_help(self, claims: Claims) -> list[Unit]:
+        """As many unclaimed windows as there are streams, heaviest first.
 
-        Past these, what a pod of this index took in hand when it helped, before this one replaced it.
+        If none is left, those that an earlier pod with our index had claimed.
         """
-        taken = claims.taken()
+        claimed = claims.claimed()
         left = [unit for unit in self._left(self._plan.units) if unit not in self._tried]
-        free = [unit for unit in left if (unit.company_id, f"part-{unit.number}-of-{unit.of}") not in taken]
+        free = [unit for unit in left if (unit.company_id, f"part-{unit.number}-of-{unit.of}") not in claimed]
         if not free:
             free = [unit for unit in left if claims.is_ours(unit.company_id, unit.number, unit.of)]
-        # Several pods come to help at the same moment: each begins at another place.
+        # Several pods start to help at the same moment: each begins at another place.
         start = self._index * self._streams % max(1, len(free))
         return (free[start:] + free[:start])[: self._streams]
 
     def _work(self, units: Sequence[Unit]) -> list[Outcome]:
         self._tried.update(units)
-        part = _Part(units, self._slices, self._audits, self._claims)
+        work = _UnitWork(units, self._slices, self._audits, self._claims)
         chosen = dict.fromkeys(unit.company_id for unit in units)
-        outcomes = Crew(part, streams=self._streams).run([self._companies[company_id] for company_id in chosen])
-        for outcome in outcomes:
-            if outcome.error is not None:
-                self._keep(outcome.company.company_id, outcome.error)
-        return outcomes
-
-    def _keep(self, company_id: str, error: PipelineError) -> None:
-        """Say in the lake why the slice is not proved: the pod's status and log decide nothing."""
-        write_attempt(
-            self._store,
-            failed_attempt(
-                self._plan, company_id, reason_of(error), str(error), self._now(),
-                temporary=isinstance(error, TemporaryError),
-            ),
-        )  # fmt: skip
-
-
-def failed_attempt(
-    plan: FanOutPlan, company_id: str, reason: str, detail: str, now: datetime, *, temporary: bool
-) -> Attempt:
-    """A slice that a fan-out could not prove, for the manifest and everybody who asks."""
-    return Attempt(
-        run_id=plan.run_id,
-        release=plan.release,
-        company_id=company_id,
-        window=Window(1, 1, "", ""),
-        attempt=1,
-        reason=reason,
-        detail=detail,
-        temporary=temporary,
-        final=True,
-        condition="",
-        count_before=None,
-        records=0,
-        bytes=0,
-        at=now,
-    )
+        return Crew(work, streams=self._streams).run([self._companies[company_id] for company_id in chosen])

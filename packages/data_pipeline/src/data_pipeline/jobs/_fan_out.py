@@ -13,13 +13,13 @@ import structlog
 from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Limits
-from data_pipeline.fan_out.plans import write_plan
-from data_pipeline.fan_out.shapes import Rates, choice_of, plan_of, predict, units_of
-from data_pipeline.fan_out.submit import Ended, Submitter
+from data_pipeline.fan_out.plan import Rates, choice_of, plan_of, predict, units_of
+from data_pipeline.fan_out.submit import FanOutResult, Submitter, write_plan
 from data_pipeline.jobs import _running
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core.errors import DONE, ConflictError, StoppedError, UsageError
+from etl_core.kube.describe import PodOptions
 from etl_core.kube.observe import phase_of_job
 from etl_core.kube.sweep import sweep
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from data_pipeline.fan_out.documents import FanOutPlan, Shape, Unit
-    from data_pipeline.fan_out.shapes import Predicted
+    from data_pipeline.fan_out.plan import Prediction
     from data_pipeline.job import Context
     from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.open_payments.run import Prepared
@@ -94,7 +94,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         return _show_ways(context, prepared, units, predicted)
     shape = _shape(context, asked, predicted)
     is_open = prepared.manifest is None and bool(units)
-    ended = Ended()
+    ended = FanOutResult()
     if asked.print_only and not is_open:
         click.echo(f"nothing is left to do for run {prepared.plan.run_id}", err=True)
         _print_list([])
@@ -103,9 +103,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         plan, digest = _written(context, prepared, asked, shape, units)
         pods = _pods(context, asked)
         if asked.print_only:
-            _print_list(
-                [specs.body_of(plan, digest, number, 1, pods) for number in range(len(specs.units_in(plan, digest)))]
-            )
+            _print_list(specs.bodies_of(plan, digest, pods))
             return DONE.code
         submitter = _submitter(context, asked, plan, digest, pods, in_flight)
         context.begin(prepared.plan.run_id)
@@ -115,7 +113,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
     status = _running.status_of_attempts(context, manifest)
     if prepared.manifest is not None:
         fact["status"] = "already done"
-    cost = {"jobs_created": ended.created, "jobs_adopted": ended.adopted, "looks": ended.looks}
+    cost = {"jobs_created": ended.created, "jobs_adopted": ended.adopted, "polls": ended.polls}
     context.print_fact(**fact, shape=shape, **cost, release=prepared.plan.release.name)
     return status
 
@@ -145,26 +143,26 @@ def _written(
     return found, digest
 
 
-def _pods(context: Context, asked: Asked) -> specs.PodOptions:
+def _pods(context: Context, asked: Asked) -> PodOptions:
     if context.store.url.startswith("file:") and "LAKE_URL" not in asked.env:
         _log.warning("the lake is a folder: workers on other machines see another one", lake=context.store.url)
-    return specs.PodOptions(
+    return PodOptions(
         image=asked.image,
         image_pull_policy=asked.image_pull_policy or "",
         service_account=asked.service_account,
         queue=asked.queue,
-        env={**specs.handed_on(context.settings, context.store.url), **asked.env},
+        env={**specs.worker_env(context.settings, context.store.url), **asked.env},
         env_from=asked.env_from,
         cpu=asked.cpu,
         memory=asked.memory,
-        try_hours=asked.try_hours,
+        attempt_seconds=round(asked.try_hours * 3600),
     )
 
 
 def _submitter(
-    context: Context, asked: Asked, plan: FanOutPlan, digest: str, pods: specs.PodOptions, in_flight: int
+    context: Context, asked: Asked, plan: FanOutPlan, digest: str, pods: PodOptions, in_flight: int
 ) -> Submitter:
-    context.board.must_not_be_blocked()
+    context.backoff.raise_if_blocked()
     cluster = context.cluster(asked.namespace)
     _must_be_the_only_shape(context, cluster, plan)
     return Submitter(
@@ -176,11 +174,11 @@ def _submitter(
         Limits(
             max_in_flight=min(in_flight, context.settings.source_max_streams) if plan.shape == "per-company" else 1,
             max_failure_ratio=asked.max_failure_ratio,
-            look_every=asked.look_every,
-            doubt_after=asked.doubt_after,
-            start_within=asked.start_within,
+            poll_interval=asked.look_every,
+            pending_check_after=asked.doubt_after,
+            pending_timeout=asked.start_within,
         ),
-        board=context.board,
+        backoff=context.backoff,
         progress=context.progress,
         now=context.now,
         sleep=context.stop.sleep,
@@ -200,7 +198,9 @@ def _must_be_the_only_shape(context: Context, cluster: Cluster, plan: FanOutPlan
             )
 
 
-def _submit(context: Context, submitter: Submitter, prepared: Prepared, selection: Selection, asked: Asked) -> Ended:
+def _submit(
+    context: Context, submitter: Submitter, prepared: Prepared, selection: Selection, asked: Asked
+) -> FanOutResult:
     todo = prepared.todo
     context.progress.start(
         f"fan-out {prepared.plan.release.dataset} {prepared.plan.release.year}",
@@ -232,7 +232,7 @@ def _cancel(context: Context, selection: Selection, asked: Asked) -> int:
     return deleted
 
 
-def _shape(context: Context, asked: Asked, predicted: Sequence[Predicted]) -> Shape:
+def _shape(context: Context, asked: Asked, predicted: Sequence[Prediction]) -> Shape:
     """The one asked for, else that of the plan which the run has already, else the cheaper of those about as fast."""
     if asked.shape != "auto":
         return asked.shape
@@ -243,7 +243,7 @@ def _shape(context: Context, asked: Asked, predicted: Sequence[Predicted]) -> Sh
     return "per-company" if choice_of(ways).way == "per-company" else "packed"
 
 
-def _show_ways(context: Context, prepared: Prepared, units: Sequence[Unit], predicted: Sequence[Predicted]) -> int:
+def _show_ways(context: Context, prepared: Prepared, units: Sequence[Unit], predicted: Sequence[Prediction]) -> int:
     best = choice_of(predicted)
     click.echo(
         f"{len(prepared.todo):,} slices in {len(units):,} windows are not proved; "

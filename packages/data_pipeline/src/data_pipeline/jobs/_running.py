@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from data_pipeline.open_payments import summary as report
-from data_pipeline.open_payments.ledger import commit, plans
+from data_pipeline.open_payments.ledger import commit
 from data_pipeline.open_payments.ledger.audits import read_attempts
+from data_pipeline.open_payments.ledger.committed import open_run
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
 from data_pipeline.open_payments.operations.upload import upload_run
-from etl_core.errors import DONE, PERMANENT, TEMPORARY, DataError, TemporaryError
+from data_pipeline.runs.status import exit_code_of
+from etl_core.errors import DONE, PERMANENT, TEMPORARY, TemporaryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,12 +74,8 @@ def status_of_outcomes(outcomes: Iterable[Outcome]) -> int:
 
 def status_of_attempts(context: Context, manifest: Manifest) -> int:
     """The status of a committed run, from the attempts it left in the lake."""
-    if manifest.status == "completed":
-        return DONE.code
-    failed = {result.company_id for result in manifest.slices if result.verdict in ("failed", "missing")}
-    last = {one.company_id: one.temporary for one in read_attempts(context.store, manifest.run_id) if one.final}
-    permanent = failed and all(last.get(company_id) is False for company_id in failed)
-    return PERMANENT.code if permanent and manifest.status != "torn" else TEMPORARY.code
+    attempts = read_attempts(context.store, manifest.run_id) if manifest.status != "completed" else ()
+    return exit_code_of(manifest, attempts)
 
 
 def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outcome] = ()) -> dict[str, Any]:
@@ -99,16 +97,13 @@ def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outco
 
 def upload(context: Context, run_id: str, target: str, *, overwrite: bool, dry_run: bool) -> dict[str, Any]:
     """Copy a committed run; report each file that was not there; gives the fact."""
-    manifest = plans.read_manifest(context.store, run_id)
-    if manifest is None:
-        plans.require_plan(context.store, run_id)
-        raise DataError(f"run {run_id} is not committed.", advice="Commit it with write_manifest first.")
+    run = open_run(context.store, run_id)
     other = context.open_store(target, named="--to")
     try:
         uploaded = upload_run(
             context.store,
             other,
-            manifest,
+            run,
             overwrite=overwrite,
             dry_run=dry_run,
             on_file=lambda line: click.echo(line, err=True),

@@ -43,9 +43,10 @@ def command(
     check_change_type: bool,
     as_json: bool,
 ) -> int:
+    from data_pipeline.open_payments.ledger.committed import proved_releases
     from data_pipeline.open_payments.operations import diff
 
-    pair = diff.pair_of(diff.named_releases(context.store, dataset, year), older, newer)
+    pair = diff.pair_of(proved_releases(context.store, dataset, year), older, newer)
     comparison = diff.Comparison(context.store, pair, progress=context.progress, check_stop=context.stop.check)
     found = comparison.run(company_id, check_change_type=check_change_type)
     fact = diff.fact_of(found, pair)

@@ -1,6 +1,6 @@
 """Fetch and prove the slice of one company; a slice proved before is not fetched again.
 
-Reads the source. Writes the raw parts, their audits and slice.json, and under the run its
+Reads the source. Writes the raw parts, their audits and slice.jsonl, and under the run its
 plan and failed attempts. The run's manifest is write_manifest's.
 """
 

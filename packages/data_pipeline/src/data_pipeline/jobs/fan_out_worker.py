@@ -4,7 +4,7 @@ Started by the Jobs that fan_out creates, never by hand: --plan names the run, -
 plan, --index the bin (an Indexed Job's pods have it from Kubernetes). Started twice, or again, it
 finds what is proved and ends at once.
 
-Reads the plan from the lake, and the source. Writes raw parts, their audits and slice.json, and
+Reads the plan from the lake, and the source. Writes raw parts, their audits and slice.jsonl, and
 under the run its claims and failed attempts.
 """
 
@@ -22,8 +22,7 @@ from data_pipeline.jobs import _frame as frame
 @click.option("--index", type=click.IntRange(min=0), help="Number of the bin. Default: JOB_COMPLETION_INDEX.")
 @frame.lake
 def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: str | None) -> int:
-    from data_pipeline.fan_out.plans import read_plan
-    from data_pipeline.fan_out.worker import Worker
+    from data_pipeline.fan_out.worker import Worker, read_plan
     from data_pipeline.job import job_context
     from data_pipeline.jobs import _running
     from data_pipeline.lake_layout.ids import checked_run_id
@@ -49,7 +48,6 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
             context.store,
             Audits(context.store, plan.release),
             companies=plan.companies,
-            now=context.now,
         )
         outcomes = worker.run()
         status = _running.status_of_outcomes(outcomes)

@@ -1,7 +1,7 @@
 """List, and with --delete remove, what nothing in the lake names: parts without a proof, superfluous proofs.
 
 Parts that a killed run published and never proved, and audits of another cut of a slice that is
-closed (their parts go with the next gc). Never what an audit, a slice.json or a manifest names,
+closed (their parts go with the next gc). Never what an audit, a slice.jsonl or a manifest names,
 nor anything in the slices of an unfinished plan: commit such a run with write_manifest first.
 
 Reads the lake. Writes nothing; removes only with --delete.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @frame.job(click.option("--run-id", help="The run to show. Default: the newest one."), frame.as_json, frame.lake)
 def command(context: Context, as_json: bool) -> int:
-    from data_pipeline.open_payments.operations.status import newest_run, status_of, table_of
+    from data_pipeline.open_payments.operations.status import status_of, table_of
+    from data_pipeline.runs.plans import newest_run
 
     context.run_id = context.run_id or newest_run(context.store)
     fact = status_of(context.store, context.run_id, context.now())

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 @frame.job(click.option("--run-id", required=True, help="The run to commit."), frame.lake)
 def command(context: Context) -> int:
     from data_pipeline.jobs import _running
-    from data_pipeline.open_payments.ledger import plans
+    from data_pipeline.open_payments.ledger import commit, plans
 
     plan = plans.require_plan(context.store, context.run_id)
     manifest = plans.read_manifest(context.store, context.run_id)
-    if manifest is None:
+    if manifest is not None:
+        commit.repair_run(context.store, manifest)
+    else:
         context.begin(context.run_id)
         manifest = context.pipeline.commit(plan, [])
     context.print_fact(**_running.show_manifest(context, manifest), release=manifest.release.name)

@@ -10,9 +10,14 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}(-[0-9]{1,3})?")  # the nu
 _COMPANY_ID = re.compile(r"[0-9]{1,38}")  # CMS's data dictionary: up to 38 digits
 
 
+def is_run_id(text: str) -> bool:
+    """Whether a run can have this name; a lake may hold stray files and folders of other names."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
 def checked_run_id(run_id: str) -> str:
     """``run_id`` if it can be part of a key."""
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise UsageError(
             f"{run_id!r} is no run id: up to 100 letters, digits, '-', '_' and '.', a letter or digit first."
         )

@@ -42,7 +42,7 @@ class SliceKeys:
 
     def slice_audit(self, generation: int = 1) -> str:
         """The proof of the whole slice; a later generation where its count moved under the release."""
-        return f"{AUDITS}{self._path}/slice{numbered(generation)}.json"
+        return f"{AUDITS}{self._path}/slice{numbered(generation)}.jsonl"
 
 
 def release_parts(dataset: str, year: int, release: str) -> str:
@@ -57,7 +57,7 @@ def release_audits(dataset: str, year: int, release: str) -> str:
 
 def company_of_slice_audit(key: str) -> str | None:
     """The company whose slice proof, of any generation, lies under ``key``; None for any other key."""
-    match = re.search(r"/company_id=([0-9]+)/slice(?:\.[0-9]+)?\.json$", key)
+    match = re.search(r"/company_id=([0-9]+)/slice(?:\.[0-9]+)?\.jsonl$", key)
     return match.group(1) if match else None
 
 
@@ -106,6 +106,27 @@ def day_of_totals(key: str) -> date | None:
         return date(int(match[3]), int(match[2]), int(match[1])) if match else None
     except ValueError:  # 31-02-2026
         return None
+
+
+def commits(dataset: str, year: int, release: str) -> str:
+    """Folder of the pointers to the committed runs of one release."""
+    return f"metadata/commits/{_release(dataset, year, release)}/all/"
+
+
+def recounts(dataset: str, year: int, release: str) -> str:
+    """Folder of the pointers to the committed runs that found payers at another count at their end."""
+    return f"metadata/commits/{_release(dataset, year, release)}/recounts/"
+
+
+def schemas(dataset: str, year: int) -> str:
+    """Prefix of the schemas of all releases of a year."""
+    return f"metadata/schemas/dataset={dataset}/year={year}/"
+
+
+def release_of_schema(key: str) -> str | None:
+    """The release whose schema lies under ``key``; None for any other key."""
+    match = re.search(r"/release=([^/]+)/schema\.json$", key)
+    return match[1] if match else None
 
 
 def schema(dataset: str, year: int, release: str) -> str:

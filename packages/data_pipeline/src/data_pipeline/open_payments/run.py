@@ -21,6 +21,7 @@ from data_pipeline.open_payments.source.catalogue import Catalogue
 from data_pipeline.open_payments.source.query import conditions_of
 from data_pipeline.open_payments.source.reference_count import count_of_run, fetch_reference_count, require_full_import
 from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoice
+from data_pipeline.runs.plans import default_run_id, write_plan
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Pipeline:
         plan = ours = self._plan(selection, run_id, resolved, totals, trust_count=trust_count)
         if not dry_run:
             schemas.write_schema(self._store, resolved.release, resolved.table.columns)
-            plan = plans.write_plan(self._store, ours)
+            plan = write_plan(self._store, ours)
         joined = plan.created_at != ours.created_at
         return Prepared(plan, resolved, open_work.proved_companies(self._store, plan), joined=joined)
 
@@ -249,7 +250,7 @@ class Pipeline:
             reference_rows = self._reference_rows(resolved, trust_count=trust_count)
             companies, counts_from = self._chosen(selection, resolved, choice)
         return Plan(
-            run_id=run_id or plans.default_run_id(self._now()),
+            run_id=run_id or default_run_id(self._now()),
             selection=selection,
             release=resolved.release,
             counts_from=counts_from,

@@ -1,219 +1,201 @@
 import unittest
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipeline.fan_out.decide import Decision, Known, Limits, SeenJob, breaker, decide, newest, seen
+from data_pipeline.fan_out.decide import (
+    CHECKS_PER_POLL,
+    POLLS_FOR_AN_AUDIT,
+    Decision,
+    Limits,
+    SubmitterState,
+    after_failures,
+    after_full_quota,
+    decide,
+    must_give_up,
+)
+from data_pipeline.fan_out.observe import Observation, ObservedJob, newest
 from etl_core.kube.explain import Diagnosis
 from etl_core.kube.observe import Phase
-from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, C, D
+from packages.data_pipeline.tests.unit.fan_out.fakes import A, B, C, D, a_job
 
 LIMITS = Limits(max_in_flight=2)
+LATER = SubmitterState(earlier=frozenset())  # after the first poll
 WHY = Diagnosis("exit_3", "no", started=True, temporary=False)
+PENDING = a_job(A, "waiting")
 
 
-def a_job(unit: str = A, phase: Phase = "running", attempt: int = 1, **changes: Any) -> SeenJob:
-    values: dict[str, Any] = {"began": phase != "waiting", "name": f"op-{unit}-{attempt}"} | changes
-    return SeenJob(unit=unit, attempt=attempt, phase=phase, **values)
-
-
-def decided(
-    jobs: Iterable[SeenJob] = (),
-    *,
+def poll(
+    *jobs: ObservedJob,
     units: tuple[str, ...] = (A, B, C),
     proved: Iterable[str] = (),
-    known: Known | None = None,
+    state: SubmitterState = LATER,
     limits: Limits = LIMITS,
     now: float = 0.0,
-) -> Decision:
-    known = Known(looked=True) if known is None else known
-    return decide(units, set(proved), newest(jobs), known, limits, now)
+    blocked: str = "",
+) -> tuple[Decision, SubmitterState]:
+    return decide(units, state, Observation(frozenset(proved), newest(jobs), blocked), limits, now)
 
 
-class AJobInAList(unittest.TestCase):
-    def job(self, labels: dict[str, str] | None = None, spec: Any = None, **status: Any) -> SeenJob:
-        known = {"openpayments.io/unit": A, "openpayments.io/attempt": "2"} if labels is None else labels
-        return seen({"metadata": {"name": "op-1", "labels": known}, "spec": spec or {}, "status": status})
-
-    def test_has_its_unit_and_attempt_in_its_labels(self):
-        found = self.job()
-
-        self.assertEqual((found.name, found.unit, found.attempt, found.phase), ("op-1", A, 2, "waiting"))
-
-    def test_that_somebody_labelled_is_a_first_attempt_of_nothing(self):
-        for labels in ({}, {"openpayments.io/attempt": "x"}, {"openpayments.io/attempt": ""}):
-            with self.subTest(labels=labels):
-                found = self.job(labels)
-                self.assertEqual((found.unit, found.attempt), ("", 1))
-        self.assertEqual(seen({"metadata": {"name": "op-1"}}).unit, "")
-
-    def test_has_begun_once_one_of_its_pods_ran(self):
-        cases: list[tuple[dict[str, Any], bool]] = [
-            ({}, False),
-            ({"active": 1}, False),
-            ({"active": 1, "ready": 0}, False),
-            ({"active": 1, "ready": 1}, True),
-            ({"active": 1, "failed": 1}, True),
-            ({"succeeded": 1}, True),
-            ({"active": 1, "terminating": 1}, True),
-        ]
-        for status, began in cases:
-            with self.subTest(status=status):
-                self.assertEqual(self.job(**status).began, began)
-
-    def test_may_be_suspended(self):
-        self.assertTrue(self.job(spec={"suspend": True}).suspended)
-        self.assertFalse(self.job(spec={"suspend": False}).suspended)
+def poll_one(
+    job: ObservedJob | None, state: SubmitterState = LATER, now: float = 0.0, proved: Iterable[str] = ()
+) -> tuple[Decision, SubmitterState]:
+    return poll(*([] if job is None else [job]), units=(A,), proved=proved, state=state, now=now)
 
 
-class TheJobThatCounts(unittest.TestCase):
-    def test_is_the_one_at_work_else_the_latest(self):
-        cases: list[tuple[list[Phase], int]] = [
-            (["failed"], 1),
-            (["failed", "failed"], 2),
-            (["failed", "running"], 2),
-            (["running", "failed"], 1),
-            (["waiting", "succeeded", "failed"], 1),
-            (["running", "waiting"], 2),
-        ]
-        for phases, attempt in cases:
-            with self.subTest(phases=phases):
-                jobs = [a_job(A, phase, number) for number, phase in enumerate(phases, 1)]
-                for given_in in (jobs, jobs[::-1]):
-                    self.assertEqual(newest(given_in)[A].attempt, attempt)
-
-
-class AUnit(unittest.TestCase):
-    """One at a time: what is done about it."""
-
-    def one(self, job: SeenJob | None, **more: Any) -> Decision:
-        return decided([] if job is None else [job], units=(A,), **more)
-
-    def test_without_a_job_gets_one(self):
-        decision = self.one(None)
+class OneUnit(unittest.TestCase):
+    def test_a_unit_without_a_job_gets_one(self):
+        decision, _ = poll_one(None)
 
         self.assertEqual((decision.create, decision.in_flight, decision.finished), (((A, 1),), 1, False))
 
-    def test_that_is_proved_never_gets_one(self):
-        for known in (Known(), Known(looked=True)):
-            decision = self.one(None, proved=[A], known=known)
-            self.assertEqual(decision, Decision(finished=True))
+    def test_a_proved_unit_never_gets_a_job(self):
+        for state in (SubmitterState(), LATER):
+            self.assertEqual(poll_one(None, state, proved=[A])[0], Decision(finished=True))
 
-    def test_whose_job_is_at_work_is_waited_for(self):
+    def test_an_open_job_is_waited_for(self):
         for proved in ([], [A]):
             with self.subTest(proved=proved):
-                self.assertEqual(self.one(a_job(), proved=proved), Decision(in_flight=1))
+                self.assertEqual(poll_one(a_job(), proved=proved)[0], Decision(in_flight=1))
 
-    def test_that_is_proved_has_its_ended_jobs_removed(self):
+    def test_ended_jobs_of_a_proved_unit_are_removed(self):
         ended: tuple[Phase, ...] = ("succeeded", "failed")
         for phase in ended:
             with self.subTest(phase=phase):
-                decision = self.one(a_job(A, phase), proved=[A])
+                decision, _ = poll_one(a_job(A, phase), proved=[A])
                 self.assertEqual(decision, Decision(remove=(A,), finished=True))
 
-    def test_whose_job_failed_is_explained_and_nothing_is_tried_again_by_itself(self):
+    def test_a_failed_job_is_explained_once_and_not_tried_again(self):
         job = a_job(A, "failed")
+        decision, state = poll_one(job)
+        self.assertEqual(decision, Decision(explain=(job,)))
 
-        self.assertEqual(self.one(job), Decision(explain=(job,)))
-        self.assertEqual(self.one(job, known=Known(looked=True, failed={A: WHY})), Decision(finished=True))
+        self.assertEqual(poll_one(job, after_failures(state, {A: WHY}, LIMITS))[0], Decision(finished=True))
 
-    def test_whose_job_is_done_while_the_lake_has_no_audit_is_silent(self):
-        job = a_job(A, "succeeded")
+    def test_a_failed_unit_stays_failed_when_its_job_is_gone(self):
+        self.assertEqual(poll_one(None, replace(LATER, failed={A: WHY}))[0], Decision(finished=True))
 
-        self.assertEqual(self.one(job), Decision(silent=(job,)))
+    def test_a_job_without_an_audit_is_unconfirmed_after_three_polls(self):
+        job, state, found = a_job(A, "succeeded"), LATER, []
+        for _ in range(POLLS_FOR_AN_AUDIT):
+            decision, state = poll_one(job, state)
+            self.assertFalse(decision.finished)
+            found.append(decision.unconfirmed)
 
-    def test_that_failed_is_left_alone_when_its_job_is_gone(self):
-        self.assertEqual(self.one(None, known=Known(looked=True, failed={A: WHY})), Decision(finished=True))
-
-    def test_whose_job_no_pod_of_has_begun_is_doubted_after_a_while(self):
-        job, known = a_job(A, "waiting"), Known()
-
-        for now, doubt in [(100.0, ()), (159.9, ()), (160.0, (job,)), (170.0, (job,))]:
-            with self.subTest(now=now):
-                decision = self.one(job, known=known, now=now)
-                self.assertEqual((decision.doubt, decision.in_flight, decision.finished), (doubt, 1, False))
-
-    def test_whose_pods_are_made_and_have_not_begun_is_doubted_too(self):
-        known = Known()
-        job = a_job(began=False)
-        self.one(job, known=known)
-
-        self.assertEqual(self.one(job, known=known, now=60.0).doubt, (job,))
-
-    def test_whose_job_waits_in_a_queue_is_never_doubted(self):
-        known = Known()
-        job = a_job(A, "waiting", suspended=True)
-        self.one(job, known=known)
-
-        self.assertEqual(self.one(job, known=known, now=10**6), Decision(in_flight=1))
-
-    def test_that_is_proved_while_its_job_waits_is_not_doubted(self):
-        known = Known()
-        job = a_job(A, "waiting")
-        self.one(job, known=known)
-
-        self.assertEqual(self.one(job, known=known, proved=[A], now=10**6).doubt, ())
-
-    def test_tried_again_waits_from_then_on(self):
-        known = Known()
-        self.one(a_job(A, "waiting"), known=known)
-
-        self.assertEqual(self.one(a_job(A, "waiting", 2), known=known, now=1000.0).doubt, ())
+        self.assertEqual(found, [(), (), (job,)])
 
 
-class WhatEndedBeforeThisSubmitterCame(unittest.TestCase):
-    def test_is_tried_again_as_the_next_attempt(self):
+class PendingJobs(unittest.TestCase):
+    def test_a_pending_job_is_checked_after_a_while_and_then_now_and_again(self):
+        state, checked = LATER, []
+        for now in (100.0, 159.9, 160.0, 170.0, 219.9, 220.0):
+            decision, state = poll_one(PENDING, state, now)
+            self.assertEqual((decision.in_flight, decision.finished), (1, False))
+            checked.append(bool(decision.check))
+
+        self.assertEqual(checked, [False, False, True, False, False, True])
+
+    def test_at_most_5_jobs_are_checked_per_poll_in_turn(self):
+        units = tuple(str(number) for number in range(8))
+        jobs = [a_job(unit, "waiting") for unit in units]
+        _, state = poll(*jobs, units=units)
+        checked = []
+        for now in (60.0, 65.0, 70.0):
+            decision, state = poll(*jobs, units=units, state=state, now=now)
+            checked.append([job.unit for job in decision.check])
+
+        self.assertEqual(checked, [list(units[:CHECKS_PER_POLL]), list(units[CHECKS_PER_POLL:]), []])
+
+    def test_only_jobs_that_wait_for_a_pod_are_checked(self):
+        cases = [
+            ("its pods exist but have not started", a_job(started=False), [], True),
+            ("it waits in a queue", a_job(A, "waiting", suspended=True), [], False),
+            ("its unit is proved", PENDING, [A], False),
+            ("it runs", a_job(), [], False),
+        ]
+        for name, job, proved, checked in cases:
+            with self.subTest(name):
+                _, state = poll_one(job, proved=proved)
+                decision, _ = poll_one(job, state, 10**6, proved=proved)
+                self.assertEqual((bool(decision.check), decision.in_flight), (checked, 1))
+
+    def test_a_new_attempt_is_pending_from_its_own_start(self):
+        _, state = poll_one(PENDING)
+
+        self.assertEqual(poll_one(a_job(A, "waiting", 2), state, 1000.0)[0].check, ())
+
+    def test_a_pending_job_is_given_up_for_a_permanent_cause_or_when_nothing_ran_for_too_long(self):
+        _, since_zero = poll_one(PENDING)
+        permanent = replace(WHY, started=False)
+        waits = replace(permanent, temporary=True)
+        for why, now, last_ran, gives_up in [
+            (permanent, 60.0, 0.0, True),
+            (replace(permanent, started=True), 60.0, 0.0, False),
+            (waits, 1799.0, 0.0, False),
+            (waits, 1800.0, 0.0, True),
+            (waits, 1800.0, 1.0, False),
+        ]:
+            with self.subTest(why=why, now=now, last_ran=last_ran):
+                state = replace(since_zero, last_ran=last_ran)
+                self.assertEqual(must_give_up(PENDING, why, state, LIMITS, now), gives_up)
+
+    def test_the_state_remembers_when_a_pod_of_ours_last_ran(self):
+        _, state = poll(PENDING, a_job(B), now=7.0)
+        self.assertEqual(state.last_ran, 7.0)
+
+        _, state = poll(PENDING, a_job(B, "succeeded"), state=state, now=9.0)
+        self.assertEqual(state.last_ran, 7.0)
+
+
+class JobsThatEndedBeforeTheFirstPoll(unittest.TestCase):
+    def test_an_earlier_job_is_followed_by_the_next_attempt(self):
         for phase in ("failed", "succeeded"):
             with self.subTest(phase=phase):
-                decision = decided([a_job(A, phase, 3)], units=(A,), known=Known())
+                decision, _ = poll_one(a_job(A, phase, 3), SubmitterState())
                 self.assertEqual(decision, Decision(create=((A, 4),), in_flight=1))
 
-    def test_is_tried_again_though_there_was_no_room_at_the_first_look(self):
-        known = Known()
+    def test_an_earlier_job_is_tried_again_even_if_there_was_no_room_at_first(self):
         failed = [a_job(one, "failed") for one in (A, B, C)]
-
-        first = decided(failed, known=known)
+        first, state = poll(*failed, state=SubmitterState())
         self.assertEqual(first.create, ((A, 2), (B, 2)))
 
-        at_work = [a_job(one, attempt=2) for one in (A, B)]
-        second = decided([*failed, *at_work], known=known, now=5.0)
+        running = [a_job(one, attempt=2) for one in (A, B)]
+        second, state = poll(*failed, *running, state=state, now=5.0)
         self.assertEqual((second.create, second.explain), ((), ()))
 
-        third = decided([*failed, at_work[1]], known=known, proved=[A], now=10.0)
+        third, _ = poll(*failed, running[1], state=state, proved=[A], now=10.0)
         self.assertEqual((third.create, third.remove), (((C, 2),), (A,)))
 
-    def test_is_explained_if_it_fails_once_more(self):
-        known = Known()
-        decided([a_job(A, "failed")], units=(A,), known=known)
+    def test_an_attempt_that_fails_after_the_first_poll_is_explained(self):
+        _, state = poll_one(a_job(A, "failed"), SubmitterState())
         again = a_job(A, "failed", 2)
 
-        decision = decided([a_job(A, "failed"), again], units=(A,), known=known)
+        decision, _ = poll_one(again, state)
 
         self.assertEqual((decision.create, decision.explain), ((), (again,)))
 
-    def test_is_not_begun_anew_while_it_is_at_work(self):
-        self.assertEqual(decided([a_job()], units=(A,), known=Known()), Decision(in_flight=1))
+    def test_an_open_job_gets_no_further_attempt(self):
+        self.assertEqual(poll_one(a_job(), SubmitterState())[0], Decision(in_flight=1))
 
 
-class TheNumberInFlight(unittest.TestCase):
-    def test_is_limited_and_filled_in_order(self):
-        self.assertEqual(decided().create, ((A, 1), (B, 1)))
-        self.assertEqual(decided([a_job(B)]).create, ((A, 1),))
-        self.assertEqual(decided([a_job(B), a_job(C)]).create, ())
+class JobsInFlight(unittest.TestCase):
+    def test_jobs_are_created_in_order_up_to_the_limit(self):
+        self.assertEqual(poll()[0].create, ((A, 1), (B, 1)))
+        self.assertEqual(poll(a_job(B))[0].create, ((A, 1),))
+        self.assertEqual(poll(a_job(B), a_job(C))[0].create, ())
 
-    def test_counts_jobs_that_wait_too(self):
-        self.assertEqual(decided([a_job(A, "waiting"), a_job(B, "waiting", suspended=True)]).create, ())
+    def test_pending_and_queued_jobs_count(self):
+        self.assertEqual(poll(PENDING, a_job(B, "waiting", suspended=True))[0].create, ())
 
-    def test_does_not_count_those_that_ended(self):
-        decision = decided([a_job(A, "succeeded"), a_job(B, "failed")], proved=[A])
+    def test_ended_jobs_do_not_count(self):
+        decision, _ = poll(a_job(A, "succeeded"), a_job(B, "failed"), proved=[A])
 
         self.assertEqual((decision.create, decision.in_flight), (((C, 1),), 1))
 
-    def test_may_be_over_the_limit_where_another_submitter_had_a_higher_one(self):
-        decision = decided([a_job(A), a_job(B), a_job(C)], units=(A, B, C, D))
+    def test_more_may_be_in_flight_if_another_submitter_had_a_higher_limit(self):
+        decision, _ = poll(a_job(A), a_job(B), a_job(C), units=(A, B, C, D))
 
         self.assertEqual((decision.create, decision.in_flight), ((), 3))
 
@@ -226,55 +208,53 @@ class TheNumberInFlight(unittest.TestCase):
         st.booleans(),
         st.booleans(),
     )
-    def test_holds_whatever_is_seen(self, phases, proved, failed, most, looked, stopped):
+    def test_the_rules_hold_for_any_observation(self, phases, proved, failed, most, first, stopped):
         units = tuple(str(number) for number in range(len(phases)))
         jobs = [a_job(unit, phase) for unit, phase in zip(units, phases, strict=True) if phase != "none"]
-        known = Known(looked=looked, failed={str(one): WHY for one in failed}, stopped="blocked" if stopped else "")
+        state = SubmitterState(
+            earlier=None if first else frozenset(),
+            failed={str(one): WHY for one in failed},
+            stopped="blocked" if stopped else "",
+        )
 
-        decision = decided(jobs, units=units, proved=map(str, proved), known=known, limits=Limits(max_in_flight=most))
+        decision, after = poll(
+            *jobs, units=units, proved=map(str, proved), state=state, limits=Limits(max_in_flight=most)
+        )
 
-        running = {job.unit for job in jobs if job.phase in ("waiting", "running")}
+        running = {job.unit for job in jobs if job.is_open}
         created = [unit for unit, _ in decision.create]
         self.assertLessEqual(len(created) + len(running), max(most, len(running)))
         self.assertFalse(running & set(created), "two open Jobs for a unit")
-        self.assertFalse({str(one) for one in proved} & set(created), "a proved unit is begun")
-        self.assertFalse(known.failed.keys() & set(created))
+        self.assertFalse({str(one) for one in proved} & set(created), "a Job for a proved unit")
+        self.assertFalse(state.failed.keys() & set(created))
         self.assertEqual(len(set(created)), len(created))
         self.assertFalse(running & set(decision.remove))
         self.assertEqual(decision.in_flight, len(created) + len(running))
         self.assertFalse(decision.finished and decision.in_flight)
-        if stopped:
+        if after.stopped:
             self.assertEqual(created, [])
 
 
-class BeingStopped(unittest.TestCase):
-    def test_lets_what_is_at_work_end_and_begins_nothing(self):
-        known = Known(looked=True, stopped="blocked")
+class Stopping(unittest.TestCase):
+    def test_a_stopped_submitter_lets_open_jobs_end_and_creates_none(self):
+        stopped = replace(LATER, stopped="blocked")
 
-        self.assertEqual(decided([a_job(A)], known=known), Decision(in_flight=1))
+        self.assertEqual(poll(a_job(), state=stopped)[0], Decision(in_flight=1))
         self.assertEqual(
-            decided([a_job(A, "succeeded")], known=known, proved=[A]), Decision(remove=(A,), finished=True)
+            poll(a_job(A, "succeeded"), state=stopped, proved=[A])[0], Decision(remove=(A,), finished=True)
         )
 
+    def test_a_block_of_the_source_stops_the_submitter_for_good(self):
+        decision, state = poll(blocked="403 by the edge")
+        self.assertEqual((decision.create, state.stopped), ((), "403 by the edge"))
 
-class WhenSomethingOfOursRan(unittest.TestCase):
-    def test_is_remembered(self):
-        known = Known()
-        decided([a_job(A, "waiting"), a_job(B)], known=known, now=7.0)
-        self.assertEqual(known.ran_at, 7.0)
+        self.assertEqual(poll(state=state)[1].stopped, "403 by the edge")
 
-        decided([a_job(A, "waiting"), a_job(B, "succeeded")], known=known, now=9.0)
-        self.assertEqual(known.ran_at, 7.0)
+    def stopped_after(self, outcomes: list[bool], limits: Limits = LIMITS) -> str:
+        return poll(units=(), state=replace(LATER, outcomes=tuple(outcomes)), limits=limits)[1].stopped
 
-
-class TheBreaker(unittest.TestCase):
-    def said(self, endings: list[bool], limits: Limits = LIMITS) -> str:
-        known = Known()
-        known.endings.extend(endings)
-        return breaker(known, limits)
-
-    def test_opens_once_too_many_of_the_last_failed(self):
-        for endings, opens in [
+    def test_too_many_failures_among_the_last_units_stop_the_submitter(self):
+        for outcomes, stops in [
             ([False] * 4, False),
             ([False] * 5, True),
             ([False] + [True] * 4, False),
@@ -285,12 +265,31 @@ class TheBreaker(unittest.TestCase):
             ([False] * 20 + [True] * 20, False),
             ([], False),
         ]:
-            with self.subTest(endings=endings):
-                self.assertEqual(bool(self.said(endings)), opens)
+            with self.subTest(outcomes=outcomes):
+                self.assertEqual(bool(self.stopped_after(outcomes)), stops)
 
-    def test_says_how_many(self):
-        self.assertEqual(self.said([True] * 15 + [False] * 5), "5 of the last 20 units failed, more than 20%")
+    def test_the_reason_says_how_many_failed(self):
+        said = self.stopped_after([True] * 15 + [False] * 5)
 
-    def test_has_the_limit_it_is_given(self):
-        self.assertFalse(self.said([False] * 20, replace(LIMITS, max_failure_ratio=1.0)))
-        self.assertTrue(self.said([False] + [True] * 19, replace(LIMITS, max_failure_ratio=0.0)))
+        self.assertEqual(said, "5 of the last 20 units failed, more than 20%")
+
+    def test_the_failure_ratio_can_be_chosen(self):
+        self.assertFalse(self.stopped_after([False] * 20, replace(LIMITS, max_failure_ratio=1.0)))
+        self.assertTrue(self.stopped_after([False] + [True] * 19, replace(LIMITS, max_failure_ratio=0.0)))
+
+    def test_each_unit_proved_by_a_job_counts_once(self):
+        state = LATER
+        for _ in range(3):
+            _, state = poll(a_job(A, "succeeded"), units=(A, B), proved=[A, B], state=state)
+
+        self.assertEqual(state.outcomes, (True,))
+
+
+class FullQuota(unittest.TestCase):
+    def test_a_full_namespace_is_given_up_only_if_no_job_of_ours_makes_room(self):
+        state, given_up = LATER, []
+        for now, ours_open in [(0.0, 0), (1799.0, 0), (1800.0, 1), (3599.0, 0), (3600.0, 0)]:
+            state, gives_up = after_full_quota(state, LIMITS, now, ours_open=ours_open)
+            given_up.append(gives_up)
+
+        self.assertEqual(given_up, [False, False, False, False, True])

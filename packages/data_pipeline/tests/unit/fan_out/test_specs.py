@@ -7,12 +7,12 @@ import kubernetes_validate  # type: ignore[import-untyped]
 
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.documents import FanOutPlan
-from data_pipeline.fan_out.specs import body_of, handed_on, labels_of, pairs, selector_of, units_in
+from data_pipeline.fan_out.specs import body_of, labels_of, pairs, selector_of, units_in, worker_env
 from data_pipeline.settings import Settings
 from etl_core.errors import UsageError
 from etl_core.kube.describe import LONGEST_NAME, digest_annotation
 from packages.data_pipeline.tests.unit.fakes import a_release
-from packages.data_pipeline.tests.unit.fan_out.to_hand import OPTIONS, A, B, C, a_fan_out, a_unit
+from packages.data_pipeline.tests.unit.fan_out.fakes import OPTIONS, A, B, C, a_fan_out, a_unit
 
 DIGEST = "d" * 64
 SEVERAL = a_fan_out()
@@ -37,17 +37,17 @@ def environment(of: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one["value"] for one in container(of)["env"]}
 
 
-class TheJobs(unittest.TestCase):
-    def test_are_one_a_company_biggest_first_or_one_in_all(self):
+class Bodies(unittest.TestCase):
+    def test_there_is_one_job_per_company_biggest_first_or_one_packed_job(self):
         self.assertEqual(units_in(SEVERAL, DIGEST), (A, B, C))
         self.assertEqual(units_in(PACKED, DIGEST), ("packed-dddddddddddd",))
 
-    def test_pass_the_strict_schemas(self):
+    def test_bodies_pass_the_strict_schemas_of_kubernetes(self):
         for version in ("1.31", "1.33", "1.37"):
             for one in (body(), body(PACKED, 0, 3, queue="main", env_from=("secret/keys",))):
                 kubernetes_validate.validate(one, version, strict=True)
 
-    def test_are_told_where_their_plan_lies_and_never_what_is_in_it(self):
+    def test_workers_get_a_reference_to_the_plan_never_its_content(self):
         common = ["run", "fan_out_worker", "--", "--plan", "r1", "--shape"]
 
         self.assertEqual(
@@ -56,20 +56,20 @@ class TheJobs(unittest.TestCase):
         # The pods of an Indexed Job have their index from Kubernetes.
         self.assertEqual(container(body(PACKED))["args"], [*common, "packed", "--digest", DIGEST])
 
-    def test_have_their_share_of_the_streams_whatever_the_submitter_said(self):
+    def test_each_pod_gets_its_share_of_the_streams_whatever_env_says(self):
         said = {"SOURCE_MAX_STREAMS": "99", "LOG_FORMAT": "console", "A": "1"}
 
         self.assertEqual(environment(body(env=said)), {"SOURCE_MAX_STREAMS": "1", "LOG_FORMAT": "console", "A": "1"})
         self.assertEqual(environment(body(PACKED))["SOURCE_MAX_STREAMS"], "4")
         self.assertEqual(environment(body())["LOG_FORMAT"], "json")
 
-    def test_have_as_many_indexes_as_bins_if_packed(self):
+    def test_a_packed_job_has_one_index_per_bin(self):
         self.assertEqual(body(PACKED)["spec"]["completions"], 2)
         self.assertNotIn("completions", body()["spec"])
 
-    def test_have_what_was_asked_for(self):
+    def test_pod_options_reach_the_body(self):
         made = body(
-            cpu="2", memory="1Gi", try_hours=0.5, tries=1, service_account="other", image="i",
+            cpu="2", memory="1Gi", attempt_seconds=1800, retries=1, service_account="other", image="i",
             image_pull_policy="Never", env_from=("configmap/a",),
         )  # fmt: skip
         pod = made["spec"]["template"]["spec"]
@@ -80,7 +80,7 @@ class TheJobs(unittest.TestCase):
         self.assertEqual((container(made)["image"], container(made)["imagePullPolicy"]), ("i", "Never"))
         self.assertEqual(container(made)["envFrom"], [{"configMapRef": {"name": "a"}}])
 
-    def test_are_killed_only_after_the_grace_their_windows_get(self):
+    def test_pods_are_killed_only_after_the_grace_period_of_their_windows(self):
         for grace, seconds in [
             (None, 60), ("25.0", 60), ("30", 60), ("31", 61), ("120.5", 151), ("soon", 60), ("inf", 60), ("nan", 60),
         ]:  # fmt: skip
@@ -89,13 +89,13 @@ class TheJobs(unittest.TestCase):
                 self.assertEqual(made["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], seconds)
 
 
-class TheirNames(unittest.TestCase):
-    def test_follow_from_what_they_do(self):
+class Names(unittest.TestCase):
+    def test_a_name_follows_from_the_work(self):
         self.assertEqual(name(), name())
         self.assertRegex(name(), rf"\Aop-2024-{A}-[0-9a-f]{{10}}\Z")
         self.assertRegex(name(PACKED), r"\Aop-2024-packed-[0-9a-f]{10}\Z")
 
-    def test_are_the_same_for_every_run_and_plan_of_the_same_work(self):
+    def test_the_same_work_has_the_same_name_in_every_run_and_plan(self):
         other = a_fan_out((a_unit(C),), (a_unit(A),), run_id="r2")
 
         self.assertEqual(name(other, 1), name())
@@ -104,7 +104,7 @@ class TheirNames(unittest.TestCase):
         )
         self.assertEqual(digest_annotation(body(other, 1)), digest_annotation(body()))
 
-    def test_differ_where_they_do_something_else(self):
+    def test_other_work_has_another_name(self):
         newer = a_fan_out(release=a_release(distribution_id="0" * 8, modified="2027-01-01"))
         names = [
             name(),
@@ -124,7 +124,7 @@ class TheirNames(unittest.TestCase):
 
         self.assertEqual(len(set(names)), len(names))
 
-    def test_fit_the_longest_company_id(self):
+    def test_the_longest_company_id_fits_into_a_name(self):
         unit = "9" * 38
         made = body(a_fan_out((a_unit(unit),)))
 
@@ -132,8 +132,8 @@ class TheirNames(unittest.TestCase):
         kubernetes_validate.validate(made, "1.31", strict=True)
 
 
-class TheirLabels(unittest.TestCase):
-    def test_find_all_jobs_of_a_release_and_shape(self):
+class Labels(unittest.TestCase):
+    def test_labels_select_all_jobs_of_a_release_and_shape(self):
         selector = selector_of(labels_of(a_release(), "per-company"))
 
         wanted = dict(one.split("=") for one in selector.split(","))
@@ -144,13 +144,13 @@ class TheirLabels(unittest.TestCase):
             self.assertEqual(wanted.items() & labels.items(), wanted.items())
         self.assertNotEqual(wanted, labels_of(a_release(), "packed"))
 
-    def test_say_which_unit_and_which_attempt(self):
+    def test_labels_hold_the_unit_and_the_attempt(self):
         labels = body(attempt=4)["metadata"]["labels"]
 
         self.assertEqual((labels[specs.UNIT], labels[specs.ATTEMPT]), (A, "4"))
         self.assertEqual(body(PACKED)["metadata"]["labels"][specs.UNIT], "packed-dddddddddddd")
 
-    def test_hold_any_run_id_or_stand_for_it(self):
+    def test_a_label_holds_the_run_id_or_its_hash(self):
         for run_id, kept in [("r1", True), ("x" * 63, True), ("x" * 64, False), ("r1.", False), ("2026_07-", False)]:
             with self.subTest(run_id=run_id):
                 meta = body(a_fan_out(run_id=run_id))["metadata"]
@@ -161,30 +161,30 @@ class TheirLabels(unittest.TestCase):
                 self.assertEqual(meta["annotations"]["openpayments.io/plan-sha256"], DIGEST)
 
 
-class WhatIsHandedOn(unittest.TestCase):
-    def test_is_what_workers_need_alike_and_where_the_lake_is(self):
+class WorkerEnv(unittest.TestCase):
+    def test_workers_get_the_shared_settings_and_the_address_of_the_lake(self):
         settings = Settings(open_payments_url="http://127.0.0.1:1", lake_url="./data", source_max_streams=3, run_id="r")
 
-        found = handed_on(settings, "file:///srv/data")
+        found = worker_env(settings, "file:///srv/data")
 
         self.assertEqual((found["OPEN_PAYMENTS_URL"], found["LAKE_URL"]), ("http://127.0.0.1:1", "file:///srv/data"))
         self.assertFalse({"RUN_ID", "SOURCE_MAX_STREAMS", "LOG_FORMAT"} & set(found))
 
-    def test_is_read_back_as_it_was(self):
+    def test_a_worker_reads_the_same_settings_back(self):
         settings = Settings(source_timeout_seconds=1.5, source_attempts=2, log_level="debug", grace_seconds=3.0)
 
         self.assertEqual(
-            Settings.from_mapping(handed_on(settings, "s3://lake")),
+            Settings.from_mapping(worker_env(settings, "s3://lake")),
             settings.model_copy(update={"lake_url": "s3://lake"}),
         )
 
 
 class Pairs(unittest.TestCase):
-    def test_are_split_at_the_first_sign(self):
+    def test_pairs_are_split_at_the_first_equals_sign(self):
         self.assertEqual(pairs(("A=1", "B=x=y", "C=")), {"A": "1", "B": "x=y", "C": ""})
         self.assertEqual(pairs(()), {})
 
-    def test_are_refused_otherwise(self):
+    def test_anything_but_key_equals_value_is_refused(self):
         for text in ("A", "=1", "", "=", "A B=1", "1A=2", "Ü=1", "A\n=1"):
             with (
                 self.subTest(text=text),

@@ -1,3 +1,4 @@
+import hashlib
 import unittest
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -6,29 +7,25 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
-from data_pipeline.fan_out.decide import Limits
+from data_pipeline.fan_out.decide import CHECKS_PER_POLL, POLLS_FOR_AN_AUDIT, Limits
 from data_pipeline.fan_out.documents import FanOutPlan
-from data_pipeline.fan_out.shared_backoff import Board, Notice
-from data_pipeline.fan_out.submit import (
-    DOUBTS_AT_A_LOOK,
-    LOOKS_FOR_AN_AUDIT,
-    NAMES_IN_SELECTOR,
-    Ended,
-    Submitter,
-)
-from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
+from data_pipeline.fan_out.shared_backoff import Backoff, SharedBackoff
+from data_pipeline.fan_out.submit import NAMES_IN_SELECTOR, FanOutResult, Submitter, write_plan
+from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
 from data_pipeline.open_payments.ledger.documents import Attempt
-from etl_core.errors import StoppedError, UnavailableError
-from etl_core.kube.sweep import POLLS, sweep
+from data_pipeline.runs.attempts import write_attempt
+from etl_core.errors import DataError, StoppedError
 from etl_core.lake.port import Body, ObjectInfo, PutResult
 from etl_core.testing import ManualClock, MemoryStore
 from packages.data_pipeline.tests.unit.fakes import START, Shown, a_release, an_attempt, an_audit
-from packages.data_pipeline.tests.unit.fan_out.api import MemoryApi, ended
-from packages.data_pipeline.tests.unit.fan_out.to_hand import OPTIONS, A, B, C, a_fan_out, a_unit
+from packages.data_pipeline.tests.unit.fan_out.fakes import OPTIONS, A, B, C, a_fan_out, a_unit
+from packages.data_pipeline.tests.unit.fan_out.memory_cluster import MemoryCluster, ended
 
 DIGEST = "d" * 64
-LIMITS = Limits(max_in_flight=2, look_every=5.0)
+KEY = "metadata/runs/run_id=r1/fan_out_per-company.json"
+LIMITS = Limits(max_in_flight=2, poll_interval=5.0)
 ON_NO_NODE = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available."}]}
 NO_IMAGE = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}
 
@@ -38,7 +35,7 @@ class KilledError(Exception):
 
 
 class WatchedLake(MemoryStore):
-    """A lake that tells of every call."""
+    """A lake that reports every call."""
 
     on_call: Callable[[], None] = staticmethod(lambda: None)
 
@@ -56,17 +53,19 @@ class WatchedLake(MemoryStore):
 
 
 class Fleet:
-    """A plan, a lake and a cluster whose pods prove what they are sent for. ``programs`` says who does not."""
+    """A plan, a lake and a cluster whose pods prove their bins; ``programs`` replaces the program of a company."""
 
     def __init__(self, plan: FanOutPlan) -> None:
         self.plan = plan
+        self.options = OPTIONS
         self.store = WatchedLake()
         self.clock = ManualClock()
-        self.api = MemoryApi(self._program)
+        self.api = MemoryCluster(self._program)
         self.audits = Audits(self.store, plan.release)
         self.shown = Shown()
         self.programs: dict[str, Callable[[], int | None]] = {}
         self.ran: Counter[str] = Counter()
+        self.after_sleep: Callable[[], None] = lambda: None
         self.seconds_left = 10**5
 
     def sleep(self, seconds: float) -> None:
@@ -74,28 +73,27 @@ class Fleet:
             self.clock.sleep(seconds)
             self.api.step()
         self.seconds_left -= round(seconds)
-        assert self.seconds_left > 0, "it does not end"
+        assert self.seconds_left > 0, "it never ends"
+        self.after_sleep()
 
-    def submitter(self, **limits: Any) -> Submitter:
-        return Submitter(
+    def run(self, **limits: Any) -> FanOutResult:
+        submitter = Submitter(
             self.api.cluster(self.sleep),
             self.store,
             self.plan,
             DIGEST,
-            OPTIONS,
+            self.options,
             replace(LIMITS, **limits),
-            board=Board(self.store, "source", clock=self.clock),
+            backoff=SharedBackoff(self.store, "source", clock=self.clock),
             progress=self.shown,
             now=lambda: START + timedelta(seconds=self.clock.now),
             sleep=self.sleep,
             clock=self.clock,
         )
-
-    def run(self, **limits: Any) -> Ended:
-        return self.submitter(**limits).run()
+        return submitter.run()
 
     def die_at(self, call: int) -> None:
-        """The submitter ends at its so-manieth call of the cluster or the lake."""
+        """The submitter dies at this call of the cluster or the lake."""
         left = iter(range(call - 1))
 
         def spend() -> None:
@@ -106,7 +104,7 @@ class Fleet:
 
     @contextmanager
     def immortal(self) -> Iterator[None]:
-        """What others do meanwhile."""
+        """What other processes do meanwhile."""
         kept = self.api.on_call, self.store.on_call
         self.api.on_call = self.store.on_call = lambda: None
         try:
@@ -136,7 +134,7 @@ class Fleet:
         return read_attempts(self.store, self.plan.run_id)
 
     def reasons(self) -> dict[str, str]:
-        """Company to reason; each is spoken of once."""
+        """Company to reason; each company has one attempt."""
         found = self.attempts()
         assert len({one.company_id for one in found}) == len(found)
         return {one.company_id: one.reason for one in found}
@@ -152,6 +150,42 @@ def many(number: int) -> FanOutPlan:
     return a_fan_out(*((a_unit(str(one), rows=1000 - one),) for one in range(1, number + 1)))
 
 
+class WritePlan(unittest.TestCase):
+    def setUp(self):
+        self.store = MemoryStore()
+        self.plan = a_fan_out()
+
+    def test_a_plan_is_written_under_its_run_and_shape(self):
+        found, digest = write_plan(self.store, self.plan)
+
+        self.assertEqual((found, self.store.writes), (self.plan, [KEY]))
+        body = self.store.get(KEY) or b""
+        self.assertEqual(digest, hashlib.sha256(body).hexdigest())
+        self.assertEqual(FanOutPlan.model_validate_json(body), self.plan)
+        self.assertEqual(KEY, lake_layout.fan_out.plan("r1", "per-company"))
+
+    def test_the_plan_of_the_first_submitter_stays(self):
+        first = write_plan(self.store, self.plan)
+        other = a_fan_out((a_unit(B),))
+
+        self.assertEqual(write_plan(self.store, other), first)
+        self.assertEqual(self.store.writes, [KEY])
+
+    def test_a_run_may_have_a_plan_of_each_shape(self):
+        write_plan(self.store, self.plan)
+        packed = a_fan_out((a_unit(A), a_unit(B)), shape="packed")
+
+        self.assertEqual(write_plan(self.store, packed)[0], packed)
+        self.assertEqual(len(self.store.writes), 2)
+
+    def test_a_stored_plan_that_cannot_be_parsed_is_refused(self):
+        for body in (b"", b"{}", b"nonsense", self.plan.to_bytes().replace(b'"bins"', b'"heaps"')):
+            with self.subTest(body=body):
+                self.store.put(KEY, body)
+                with self.assertRaisesRegex(DataError, f"{KEY} is no FanOutPlan of schema version 1"):
+                    write_plan(self.store, self.plan)
+
+
 class FleetCase(unittest.TestCase):
     def fleet(self, plan: FanOutPlan | None = None) -> Fleet:
         fleet = Fleet(plan or a_fan_out())
@@ -159,8 +193,8 @@ class FleetCase(unittest.TestCase):
         return fleet
 
 
-class ASubmitter(FleetCase):
-    def test_has_everything_proved_and_leaves_no_job(self):
+class Submitting(FleetCase):
+    def test_every_unit_is_proved_and_no_job_is_left(self):
         fleet = self.fleet()
 
         ended = fleet.run()
@@ -170,24 +204,24 @@ class ASubmitter(FleetCase):
         self.assertEqual((fleet.api.jobs, fleet.attempts()), ({}, []))
         self.assertEqual(fleet.ran, {A: 1, B: 1, C: 1})
 
-    def test_begins_with_the_biggest_and_never_has_more_in_flight_than_allowed(self):
+    def test_the_biggest_units_come_first_and_never_more_are_in_flight_than_allowed(self):
         for most in (1, 2, 7, 30):
             with self.subTest(most=most):
                 fleet = self.fleet(many(12))
                 fleet.run(max_in_flight=most)
-                self.assertEqual(fleet.api.most_open, min(most, 12))
+                self.assertEqual(fleet.api.peak_open, min(most, 12))
                 self.assertEqual([name.split("-")[2] for name in fleet.api.created], [str(one) for one in range(1, 13)])
 
-    def test_creates_nothing_for_what_is_proved(self):
+    def test_a_proved_plan_costs_one_poll_and_no_job(self):
         fleet = self.fleet()
         for company_id in (A, B, C):
             fleet.prove(company_id)
 
         ended = fleet.run()
 
-        self.assertEqual((ended.looks, fleet.api.asked, fleet.clock.slept), (1, ["GET jobs"], []))
+        self.assertEqual((ended.polls, fleet.api.requests, fleet.clock.slept), (1, ["GET jobs"], []))
 
-    def test_creates_jobs_for_what_was_proved_before_the_plan_and_is_to_be_proved_anew(self):
+    def test_slices_closed_before_the_plan_are_proved_again(self):
         fleet = self.fleet(a_fan_out(closed_before={A: 1}))
         for company_id in (A, B, C):
             fleet.prove(company_id)
@@ -195,24 +229,24 @@ class ASubmitter(FleetCase):
 
         self.assertEqual((fleet.run().created, fleet.reasons()), (1, {A: "exit_3"}))
 
-    def test_removes_what_is_done_by_label_in_few_calls(self):
+    def test_finished_jobs_are_removed_by_label_in_few_calls(self):
         longest = [str(10**37 + number) for number in range(200)]
         fleet = self.fleet(a_fan_out(*((a_unit(one),) for one in longest)))
 
         fleet.run(max_in_flight=500)
 
         self.assertEqual(fleet.api.jobs, {})
-        self.assertEqual(fleet.api.asked.count("DELETE jobs"), -(-200 // NAMES_IN_SELECTOR))
+        self.assertEqual(fleet.api.requests.count("DELETE jobs"), -(-200 // NAMES_IN_SELECTOR))
 
-    def test_looks_at_all_jobs_by_one_list_a_look(self):
+    def test_each_poll_lists_the_jobs_once(self):
         fleet = self.fleet(many(30))
 
         ended = fleet.run(max_in_flight=10)
 
-        self.assertEqual(fleet.api.asked.count("GET jobs"), ended.looks)
+        self.assertEqual(fleet.api.requests.count("GET jobs"), ended.polls)
         self.assertEqual(set(fleet.clock.slept), {5.0})
 
-    def test_shows_every_slice_once(self):
+    def test_progress_shows_every_slice_once(self):
         fleet = self.fleet()
         fleet.prove(B)
 
@@ -220,25 +254,22 @@ class ASubmitter(FleetCase):
 
         self.assertEqual((fleet.shown.slices, fleet.shown.rows), (3, 60))
 
-    def test_lets_the_jobs_go_on_when_it_is_stopped(self):
+    def test_jobs_continue_when_the_submitter_is_stopped(self):
         fleet = self.fleet()
-        submitter = fleet.submitter()
-        sleeps = iter([5.0, 5.0])
 
-        def sleep(seconds: float) -> None:
-            if next(sleeps, None) is None:
+        def stop() -> None:
+            if len(fleet.clock.slept) == 2:
                 raise StoppedError("stopped", signal_number=2)
-            fleet.sleep(seconds)
 
-        submitter._sleep = sleep
+        fleet.after_sleep = stop
         with self.assertRaises(StoppedError):
-            submitter.run()
+            fleet.run()
 
         self.assertEqual(sorted(fleet.units()), [A, B])
         self.assertEqual(fleet.run().created, 1)
         self.assertEqual((fleet.proved(), fleet.ran), ({A, B, C}, {A: 1, B: 1, C: 1}))
 
-    def test_adopts_what_another_created_between_its_look_and_its_call(self):
+    def test_a_job_created_by_another_submitter_after_the_poll_is_adopted(self):
         fleet = self.fleet()
         fleet.api.before_create.append(fleet.api.add)
 
@@ -247,22 +278,22 @@ class ASubmitter(FleetCase):
         self.assertEqual((ended.created, ended.adopted), (2, 1))
         self.assertEqual((fleet.proved(), fleet.ran), ({A, B, C}, {A: 1, B: 1, C: 1}))
 
-    def test_says_of_a_failure_in_the_lake_while_the_others_are_still_at_work(self):
+    def test_a_failure_is_in_the_lake_while_other_jobs_still_run(self):
         fleet = self.fleet()
 
-        def until_a_is_spoken_of() -> int | None:
+        def until_a_has_a_reason() -> int | None:
             if fleet.reasons() != {A: "exit_3"}:
                 return None
             fleet.prove(B)
             return 0
 
-        fleet.programs = {A: lambda: 3, B: until_a_is_spoken_of}
+        fleet.programs = {A: lambda: 3, B: until_a_has_a_reason}
 
         fleet.run()
 
         self.assertEqual((fleet.reasons(), fleet.proved()), ({A: "exit_3"}, {B, C}))
 
-    def test_goes_on_where_another_has_created_and_removed_the_job_meanwhile(self):
+    def test_a_job_created_and_removed_by_another_submitter_is_no_error(self):
         fleet = self.fleet()
 
         def removed(name: str) -> None:
@@ -280,7 +311,7 @@ class ASubmitter(FleetCase):
 
         self.assertEqual((ended.created, ended.failed, fleet.proved()), (2, {}, {A, B, C}))
 
-    def test_shares_the_work_with_another_of_another_run(self):
+    def test_submitters_of_two_runs_share_the_jobs_of_a_release(self):
         fleet = self.fleet()
         other = specs.body_of(fleet.plan.model_copy(update={"run_id": "r2"}), "e" * 64, 0, 1, OPTIONS)
         fleet.api.add(other)
@@ -289,8 +320,8 @@ class ASubmitter(FleetCase):
         self.assertEqual(fleet.ran, {A: 1, B: 1, C: 1})
 
 
-class AFailure(FleetCase):
-    def test_that_stays_is_told_and_the_others_go_on(self):
+class Failures(FleetCase):
+    def test_a_permanent_failure_is_recorded_and_the_others_continue(self):
         fleet = self.fleet()
         fleet.programs[A] = lambda: 3
 
@@ -303,7 +334,7 @@ class AFailure(FleetCase):
         self.assertEqual(fleet.ran[A], 1, "what running again cannot mend is not run again")
         self.assertEqual(fleet.units(), [A], "a failed Job stays to be looked at")
 
-    def test_that_passes_is_tried_by_kubernetes(self):
+    def test_a_temporary_failure_is_retried_by_kubernetes(self):
         fleet = self.fleet()
         codes = iter([4, 1, 143])
 
@@ -318,7 +349,7 @@ class AFailure(FleetCase):
         self.assertEqual(fleet.run().failed, {})
         self.assertEqual((fleet.proved(), fleet.ran[A]), ({A, B, C}, 4))
 
-    def test_that_passes_again_and_again_ends_with_the_tries(self):
+    def test_a_unit_that_keeps_failing_ends_when_the_tries_are_used_up(self):
         fleet = self.fleet()
         fleet.programs[A] = lambda: 4
 
@@ -326,7 +357,7 @@ class AFailure(FleetCase):
 
         self.assertEqual((fleet.reasons(), fleet.ran[A]), ({A: "exit_4"}, 4))
 
-    def test_is_what_the_worker_said_in_the_lake_and_not_said_twice(self):
+    def test_the_reason_is_the_workers_own_and_is_not_written_twice(self):
         fleet = self.fleet()
 
         def program() -> int:
@@ -342,7 +373,7 @@ class AFailure(FleetCase):
         self.assertEqual((ended.failed[A].reason, ended.failed[A].temporary), ("rows_missing", True))
         self.assertEqual(len(fleet.attempts()), 3)
 
-    def test_before_this_submitter_came_is_tried_again_once(self):
+    def test_a_job_that_failed_before_is_tried_again_once(self):
         fleet = self.fleet()
         fleet.programs[A] = lambda: 3
         fleet.run()
@@ -353,17 +384,7 @@ class AFailure(FleetCase):
         self.assertEqual((ended.created, ended.failed, fleet.ran[A]), (1, {}, 2))
         self.assertEqual((fleet.proved(), fleet.api.jobs), ({A, B, C}, {}))
 
-    def test_of_very_many_is_tried_again_whatever_there_is_room_for(self):
-        fleet = self.fleet(many(6))
-        for number in range(1, 7):
-            fleet.programs[str(number)] = lambda: 3
-        fleet.run(max_failure_ratio=1.0)
-        fleet.programs.clear()
-
-        self.assertEqual(fleet.run(max_in_flight=1).failed, {})
-        self.assertEqual(len(fleet.proved()), 6)
-
-    def test_of_most_stops_the_launching_and_says_so(self):
+    def test_too_many_failures_stop_the_creation_of_jobs(self):
         fleet = self.fleet(many(30))
         for number in range(1, 31):
             fleet.programs[str(number)] = lambda: 3
@@ -373,50 +394,37 @@ class AFailure(FleetCase):
         self.assertEqual(ended.stopped, "5 of the last 5 units failed, more than 20%")
         self.assertEqual((ended.created, len(fleet.attempts())), (5, 5))
 
-    def test_of_few_stops_nothing(self):
-        fleet = self.fleet(many(30))
-        for number in (10, 20, 30):
-            fleet.programs[str(number)] = lambda: 3
-
-        ended = fleet.run()
-
-        self.assertEqual((ended.stopped, len(fleet.proved()), len(ended.failed)), ("", 27, 3))
-
-    def test_is_a_job_that_is_done_while_the_lake_has_no_audit(self):
+    def test_a_job_that_succeeds_without_an_audit_is_a_failure(self):
         fleet = self.fleet()
         fleet.programs[A] = lambda: 0
 
-        ended = fleet.run()
+        fleet.run()
 
         self.assertEqual((fleet.reasons(), fleet.proved()), ({A: "no_audit"}, {B, C}))
-        self.assertEqual(ended.failed[A].reason, "no_audit")
+        self.assertIn("compare their LAKE_URL", fleet.attempts()[0].detail)
         self.assertFalse(fleet.attempts()[0].temporary)
 
-    def test_is_none_where_the_audit_is_seen_some_looks_later(self):
+    def test_an_audit_that_appears_some_polls_later_is_enough(self):
         fleet = self.fleet(a_fan_out((a_unit(A),)))
-        looks: list[float] = []
+        ends: list[float] = []
 
-        def program() -> int:
-            looks.append(fleet.clock.now)
+        def succeed() -> int:
+            ends.append(fleet.clock.now)
             return 0
 
-        fleet.programs[A] = program
-        submitter = fleet.submitter()
-
-        def sleep(seconds: float) -> None:
-            fleet.sleep(seconds)
-            if looks and fleet.clock.now >= looks[0] + (LOOKS_FOR_AN_AUDIT - 1) * 5.0:
+        def prove_later() -> None:
+            if ends and fleet.clock.now >= ends[0] + (POLLS_FOR_AN_AUDIT - 1) * 5.0:
                 fleet.prove(A)
 
-        submitter._sleep = sleep
+        fleet.programs[A], fleet.after_sleep = succeed, prove_later
 
-        self.assertEqual((submitter.run().failed, fleet.reasons()), ({}, {}))
+        self.assertEqual((fleet.run().failed, fleet.reasons()), ({}, {}))
 
 
-class APodThatDoesNotBegin(FleetCase):
-    def test_for_want_of_its_image_is_given_up(self):
+class PendingPods(FleetCase):
+    def test_a_pod_without_its_image_is_given_up(self):
         fleet = self.fleet()
-        fleet.api.holds = {A: NO_IMAGE}
+        fleet.api.stuck = {A: NO_IMAGE}
 
         ended = fleet.run()
 
@@ -424,126 +432,118 @@ class APodThatDoesNotBegin(FleetCase):
         self.assertIn("no such image", ended.failed[A].detail)
         self.assertLess(fleet.clock.now, 120.0)
 
-    def test_is_asked_about_few_at_a_time(self):
+    def test_few_pending_jobs_are_checked_per_poll(self):
         fleet = self.fleet(many(20))
-        fleet.api.holds = {str(number): NO_IMAGE for number in range(1, 21)}
+        fleet.api.stuck = {str(number): NO_IMAGE for number in range(1, 21)}
 
         ended = fleet.run(max_in_flight=20)
 
         self.assertIn("failed", ended.stopped)
         self.assertEqual((ended.created, len(ended.failed)), (20, 20))
-        # One list of pods for some Jobs, no list of events where pods speak.
-        self.assertEqual(fleet.api.asked.count("GET pods"), 20 // DOUBTS_AT_A_LOOK)
-        self.assertNotIn("GET events", fleet.api.asked)
+        # One list of pods for several Jobs, no list of events for Jobs that have pods.
+        self.assertEqual(fleet.api.requests.count("GET pods"), 20 // CHECKS_PER_POLL)
+        self.assertNotIn("GET events", fleet.api.requests)
 
-    def test_for_want_of_a_node_is_waited_for_and_then_given_up(self):
+    def test_a_pod_that_no_node_takes_is_given_up_after_the_timeout(self):
         fleet = self.fleet(a_fan_out((a_unit(A),)))
-        fleet.api.holds = {A: ON_NO_NODE}
+        fleet.api.stuck = {A: ON_NO_NODE}
 
-        fleet.run(start_within=600.0)
+        fleet.run(pending_timeout=600.0)
 
         self.assertEqual((fleet.reasons(), fleet.api.jobs), ({A: "unschedulable"}, {}))
         self.assertGreaterEqual(fleet.clock.now, 600.0)
         self.assertLess(fleet.clock.now, 700.0)
 
-    def test_for_want_of_a_node_begins_when_one_comes(self):
+    def test_a_pod_that_gets_a_node_in_time_runs(self):
         fleet = self.fleet(a_fan_out((a_unit(A),)))
-        fleet.api.holds = {A: ON_NO_NODE}
-        submitter = fleet.submitter(start_within=600.0)
+        fleet.api.stuck = {A: ON_NO_NODE}
+        fleet.after_sleep = lambda: fleet.api.stuck.clear() if fleet.clock.now > 500.0 else None
 
-        def sleep(seconds: float) -> None:
-            fleet.sleep(seconds)
-            if fleet.clock.now > 500.0:
-                fleet.api.holds.clear()
+        self.assertEqual((fleet.run(pending_timeout=600.0).failed, fleet.proved()), ({}, {A}))
 
-        submitter._sleep = sleep
-
-        self.assertEqual((submitter.run().failed, fleet.proved()), ({}, {A}))
-
-    def test_waits_for_the_room_of_its_fellows_however_long_they_take(self):
+    def test_pending_jobs_wait_as_long_as_other_jobs_of_ours_run(self):
         for bound in ("pods", "nodes"):
             with self.subTest(bound=bound):
                 fleet = self.fleet()
                 if bound == "pods":
-                    fleet.api.most_pods = 1
+                    fleet.api.quota_pods = 1
                 else:
-                    fleet.api.holds = {B: ON_NO_NODE}
+                    fleet.api.stuck = {B: ON_NO_NODE}
 
                 def program(fleet: Fleet = fleet) -> int | None:
                     if fleet.clock.now < 5000.0:
                         return None
-                    fleet.api.holds.clear()
+                    fleet.api.stuck.clear()
                     fleet.prove(A)
                     return 0
 
                 fleet.programs[A] = program
 
-                ended = fleet.run(start_within=600.0, max_in_flight=3)
+                ended = fleet.run(pending_timeout=600.0, max_in_flight=3)
 
                 self.assertEqual((ended.failed, fleet.proved()), ({}, {A, B, C}))
                 self.assertEqual(fleet.ran[B], 1)
 
-    def test_for_want_of_quota_is_given_up_where_nothing_of_ours_runs(self):
+    def test_a_pod_without_quota_is_given_up_if_nothing_of_ours_runs(self):
         fleet = self.fleet(a_fan_out((a_unit(A),)))
-        fleet.api.most_pods = 0
+        fleet.api.quota_pods = 0
 
-        fleet.run(start_within=600.0)
+        fleet.run(pending_timeout=600.0)
 
         self.assertEqual(fleet.reasons(), {A: "quota"})
         self.assertGreaterEqual(fleet.clock.now, 600.0)
 
-    def test_in_a_queue_is_waited_for(self):
+    def test_a_queued_job_is_waited_for(self):
         fleet = self.fleet(a_fan_out((a_unit(A),)))
-        submitter = fleet.submitter(start_within=600.0)
-        submitter._options = replace(OPTIONS, queue="main")
+        fleet.options = replace(OPTIONS, queue="main")
 
-        def sleep(seconds: float) -> None:
-            fleet.sleep(seconds)
-            if fleet.clock.now > 5000.0:
-                for job in fleet.api.jobs.values():
-                    job["spec"]["suspend"] = False
+        def start_later() -> None:
+            for job in fleet.api.jobs.values():
+                job["spec"]["suspend"] = fleet.clock.now <= 5000.0
 
-        submitter._sleep = sleep
+        fleet.after_sleep = start_later
 
-        self.assertEqual((submitter.run().failed, fleet.proved()), ({}, {A}))
-        self.assertNotIn("GET pods", fleet.api.asked)
+        self.assertEqual((fleet.run(pending_timeout=600.0).failed, fleet.proved()), ({}, {A}))
+        self.assertNotIn("GET pods", fleet.api.requests)
 
 
-class ANamespaceThatIsFull(FleetCase):
-    def test_is_waited_for(self):
+class FullNamespace(FleetCase):
+    def test_a_full_namespace_is_waited_for(self):
         fleet = self.fleet(many(5))
-        fleet.api.most_jobs = 1
+        fleet.api.quota_jobs = 1
 
         ended = fleet.run(max_in_flight=3)
 
         self.assertEqual((ended.created, ended.failed, len(fleet.proved())), (5, {}, 5))
-        self.assertEqual(fleet.api.most_open, 1)
+        self.assertEqual(fleet.api.peak_open, 1)
 
-    def test_of_others_jobs_is_named_once_it_has_stayed_so(self):
+    def test_a_namespace_that_stays_full_of_foreign_jobs_is_given_up(self):
         fleet = self.fleet()
-        fleet.api.most_jobs = 0
+        fleet.api.quota_jobs = 0
 
-        ended = fleet.run(start_within=600.0)
+        ended = fleet.run(pending_timeout=600.0)
 
         self.assertEqual((ended.created, fleet.reasons()), (0, dict.fromkeys((A, B, C), "quota")))
         self.assertTrue(all(one.temporary for one in fleet.attempts()))
         self.assertGreaterEqual(fleet.clock.now, 600.0)
 
-    def test_is_asked_once_a_look(self):
+    def test_a_full_namespace_gets_one_create_per_poll(self):
         fleet = self.fleet(many(50))
-        fleet.api.most_jobs = 1
+        fleet.api.quota_jobs = 1
 
         ended = fleet.run(max_in_flight=50)
 
-        self.assertLessEqual(fleet.api.asked.count("POST jobs"), ended.looks + ended.created)
+        self.assertLessEqual(fleet.api.requests.count("POST jobs"), ended.polls + ended.created)
 
 
-class ABlock(FleetCase):
-    def test_stops_the_launching_and_lets_what_runs_end(self):
+class BlockedSource(FleetCase):
+    def test_a_block_stops_the_creation_of_jobs_and_lets_open_ones_end(self):
         fleet = self.fleet()
 
         def program() -> int:
-            Board(fleet.store, "source", clock=fleet.clock).tell(Notice(fleet.clock.now + 3600, "403 by the edge."))
+            SharedBackoff(fleet.store, "source", clock=fleet.clock).publish(
+                Backoff(fleet.clock.now + 3600, "403 by the edge.")
+            )
             fleet.prove(A)
             return 0
 
@@ -555,10 +555,10 @@ class ABlock(FleetCase):
         self.assertEqual((fleet.proved(), ended.created, fleet.api.jobs), ({A}, 1, {}))
 
 
-class APackedRun(FleetCase):
+class PackedRun(FleetCase):
     PLAN = a_fan_out((a_unit(A, rows=30), a_unit(C)), (a_unit(B, rows=20),), shape="packed")
 
-    def test_is_one_job(self):
+    def test_a_packed_run_is_one_job(self):
         fleet = self.fleet(self.PLAN)
 
         ended = fleet.run()
@@ -566,8 +566,7 @@ class APackedRun(FleetCase):
         self.assertEqual((ended.created, ended.failed, fleet.proved()), (1, {}, {A, B, C}))
         self.assertEqual(fleet.api.jobs, {})
 
-    def test_takes_no_other_plans_job_for_its_own(self):
-        """Two selections of one release, each packed, side by side."""
+    def test_the_packed_job_of_another_plan_is_left_alone(self):
         fleet = self.fleet(self.PLAN)
         theirs = fleet.plan.model_copy(update={"run_id": "r2"})
         fleet.api.add(specs.body_of(theirs, "e" * 64, 0, 1, OPTIONS) | {"spec": {"suspend": True}})
@@ -577,7 +576,7 @@ class APackedRun(FleetCase):
         self.assertEqual((ended.created, ended.failed, fleet.proved()), (1, {}, {A, B, C}))
         self.assertEqual(len(fleet.api.jobs), 1, "theirs is left alone")
 
-    def test_that_fails_says_of_every_slice_why_unless_a_worker_did(self):
+    def test_a_failed_packed_job_leaves_a_reason_for_every_slice_without_one(self):
         fleet = self.fleet(self.PLAN)
 
         def program() -> int:
@@ -591,7 +590,7 @@ class APackedRun(FleetCase):
         self.assertEqual(fleet.proved(), {B})
         self.assertEqual(fleet.reasons(), {A: "rows_missing", C: "rows_missing"})
 
-    def test_that_is_done_without_all_audits_is_silent(self):
+    def test_a_packed_job_that_succeeds_without_all_audits_is_a_failure(self):
         fleet = self.fleet(self.PLAN)
         fleet.programs = {C: lambda: 0}
 
@@ -599,7 +598,7 @@ class APackedRun(FleetCase):
 
         self.assertEqual((fleet.reasons(), fleet.proved()), ({C: "no_audit"}, {A, B}))
 
-    def test_is_tried_again_as_a_whole_by_the_same_command(self):
+    def test_a_failed_packed_job_is_tried_again_by_the_same_command(self):
         fleet = self.fleet(self.PLAN)
         fleet.programs = {C: lambda: 3}
         fleet.run()
@@ -609,8 +608,8 @@ class APackedRun(FleetCase):
         self.assertEqual((fleet.proved(), fleet.api.jobs), ({A, B, C}, {}))
 
 
-class ASubmitterKilledAtAnyCall(FleetCase):
-    """The same command again, as often as it is killed, ends as it would have ended."""
+class SubmitterKilledAtAnyCall(FleetCase):
+    """However often it is killed, the same command ends as it would have ended."""
 
     PLANS = (
         a_fan_out((a_unit(A, rows=30),), (a_unit(B, rows=20),), (a_unit(C),)),
@@ -632,7 +631,7 @@ class ASubmitterKilledAtAnyCall(FleetCase):
         fleet.run()
         return killed
 
-    def test_is_followed_by_one_that_goes_on(self):
+    def test_a_killed_submitter_is_followed_by_one_that_finishes_the_work_once(self):
         for plan in self.PLANS:
             for times in (1, 3):
                 for kill_at in range(1, 10**3):
@@ -647,11 +646,11 @@ class ASubmitterKilledAtAnyCall(FleetCase):
                 else:
                     self.fail("it was killed at every call there is")
 
-    def test_is_followed_by_one_that_tells_the_same_failures(self):
+    def test_a_killed_submitter_is_followed_by_one_that_finds_the_same_failures(self):
         for kill_at in range(1, 10**3):
             fleet = self.fleet()
             fleet.programs = {A: lambda: 3, B: lambda: 0}
-            fleet.api.holds = {C: NO_IMAGE}
+            fleet.api.stuck = {C: NO_IMAGE}
             killed = self.ends(fleet, kill_at, 1)
             with self.subTest(kill_at=kill_at):
                 self.assertEqual(fleet.reasons(), {A: "exit_3", B: "no_audit", C: "image_pull"})
@@ -660,68 +659,3 @@ class ASubmitterKilledAtAnyCall(FleetCase):
                 break
         else:
             self.fail("it was killed at every call there is")
-
-
-class Sweeping(FleetCase):
-    def setUp(self):
-        self.swept = self.fleet()
-        self.swept.programs = dict.fromkeys((A, B, C), lambda: None)
-        self.selector = specs.selector_of(specs.labels_of(self.swept.plan.release, "per-company"))
-        self.cluster = self.swept.api.cluster(self.swept.sleep)
-        for number in range(3):
-            self.swept.api.add(specs.body_of(self.swept.plan, DIGEST, number, 1, OPTIONS))
-        self.swept.api.step()
-
-    def sweep(self) -> int:
-        return sweep(self.cluster, self.selector, self.swept.clock.sleep)
-
-    def a_late_pod(self) -> None:
-        self.swept.api.pods["late"] = {
-            "metadata": {
-                "name": "late",
-                "labels": specs.labels_of(a_release(), "per-company") | {"batch.kubernetes.io/job-name": "gone"},
-            },
-            "status": {"phase": "Running"},
-        }
-
-    def test_deletes_all_jobs_and_their_pods_and_counts_them(self):
-        self.assertEqual(self.sweep(), 3)
-
-        self.assertEqual((self.swept.api.jobs, self.swept.api.pods), ({}, {}))
-
-    def test_ends_after_two_empty_looks(self):
-        self.sweep()
-
-        self.assertEqual(self.swept.api.asked, ["GET jobs", "GET pods", "DELETE jobs", *["GET jobs", "GET pods"] * 2])
-        self.assertEqual(len(self.swept.clock.slept), 2)
-
-    def test_finds_a_pod_that_appears_after_an_empty_look(self):
-        nothing: Callable[[], None] = lambda: None  # noqa: E731
-        self.swept.api.after_list_of_pods = [nothing, self.a_late_pod]
-
-        self.assertEqual(self.sweep(), 3)
-
-        self.assertEqual(self.swept.api.pods, {})
-        self.assertEqual(self.swept.api.asked.count("DELETE pods"), 1)
-        self.assertEqual(self.swept.api.asked[-4:], ["GET jobs", "GET pods"] * 2)
-
-    def test_leaves_other_releases_and_shapes_alone(self):
-        other = self.swept.plan.model_copy(update={"release": a_release(year=2023)})
-        self.swept.api.add(specs.body_of(other, DIGEST, 0, 1, OPTIONS))
-
-        self.sweep()
-
-        self.assertEqual(len(self.swept.api.jobs), 1)
-
-    def test_of_nothing_deletes_nothing(self):
-        self.swept.api.jobs.clear()
-        self.swept.api.pods.clear()
-
-        self.assertEqual(self.sweep(), 0)
-        self.assertFalse([one for one in self.swept.api.asked if one.startswith("DELETE")])
-
-    def test_gives_up_where_pods_do_not_go(self):
-        self.swept.api.after_list_of_pods = [self.a_late_pod] * POLLS
-
-        with self.assertRaisesRegex(UnavailableError, "still there after two minutes of deleting. Run it again."):
-            self.sweep()

@@ -1,24 +1,28 @@
+import hashlib
 import json
 import unittest
 from collections.abc import Callable, Sequence
 
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.documents import FanOutPlan
-from data_pipeline.fan_out.worker import Claims, Worker, failed_attempt
+from data_pipeline.fan_out.submit import write_plan
+from data_pipeline.fan_out.worker import Claims, Worker, read_plan
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.fetch.task import NotProvedError, WindowTask
-from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
+from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit
 from data_pipeline.open_payments.source.api import Table
 from data_pipeline.open_payments.source.catalogue import ResolvedRelease
-from data_pipeline.open_payments.windows import Window
-from etl_core.errors import AccessError, DataError, StoppedError
+from data_pipeline.open_payments.windows import tiles
+from etl_core.errors import AccessError, DataError, NotFoundError, StoppedError
 from etl_core.telemetry import Tally
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import COLUMNS, START, a_release, a_task, an_audit
-from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, C, D, a_fan_out, a_unit
+from packages.data_pipeline.tests.unit.fan_out.fakes import A, B, C, D, a_fan_out, a_unit
 
 RESOLVED = ResolvedRelease(a_release(), Table("d", 3, COLUMNS))
+
+KEY = "metadata/runs/run_id=r1/fan_out_per-company.json"
 
 
 def nothing() -> None:
@@ -30,9 +34,9 @@ class KilledError(Exception):
 
 
 class Slices:
-    """Slices of as many windows as they are told, proved into a lake; ``fetched`` is what the source was asked for.
+    """Slices proved into a lake; ``fetched`` lists the windows asked of the source, such as "A 2".
 
-    ``before`` and ``after`` run around a proof's becoming known, by its name, as in "A 2".
+    ``before`` and ``after`` run before and after the proof of a window is published.
     """
 
     def __init__(self, store: MemoryStore, of: dict[str, int]) -> None:
@@ -48,7 +52,7 @@ class Slices:
     def open(self, company: PlannedCompany, of: int | None = None) -> list[WindowTask]:
         self.opened.append(company.company_id)
         of = of or self.of.get(company.company_id, 1)
-        windows = (Window(number, of, "", "") for number in range(1, of + 1))
+        windows = tiles(of)
         return [a_task(RESOLVED, company.company_id, window=window, expected=3) for window in windows]
 
     def prove(self, task: WindowTask) -> Audit:
@@ -56,7 +60,7 @@ class Slices:
         name = f"{task.company_id} {window.number}"
         if name in self.errors:
             raise self.errors[name]
-        proofs = self.audits.part_audits(task.company_id, window.number, window.of)
+        proofs = self.audits.window_proofs(task.company_id, window).audits
         if proofs:
             return proofs[-1]
         self.fetched.append(name)
@@ -73,7 +77,7 @@ class Slices:
 
 
 class DyingLake(MemoryStore):
-    """A lake in which somebody dies at a call of theirs."""
+    """A lake whose user dies at one of its calls."""
 
     left = 10**9
 
@@ -89,6 +93,36 @@ class DyingLake(MemoryStore):
         self.left -= 1
         if self.left < 0:
             raise KilledError
+
+
+class ReadPlan(unittest.TestCase):
+    def setUp(self):
+        self.store = MemoryStore()
+        self.plan = a_fan_out()
+        _, self.digest = write_plan(self.store, self.plan)
+
+    def test_a_worker_reads_the_plan_that_it_was_started_for(self):
+        for index in range(3):
+            self.assertEqual(read_plan(self.store, "r1", "per-company", self.digest, index), self.plan)
+
+    def test_a_missing_plan_names_the_workers_lake(self):
+        with self.assertRaisesRegex(NotFoundError, f"memory:// has no {KEY}. Workers must use the submitter's lake"):
+            read_plan(MemoryStore(), "r1", "per-company", "0" * 64, 0)
+
+    def test_a_plan_with_another_digest_is_refused(self):
+        with self.assertRaisesRegex(DataError, f"{KEY} has sha256 {self.digest}, this worker was started for 0000"):
+            read_plan(self.store, "r1", "per-company", "0" * 64, 0)
+
+    def test_an_index_without_a_bin_is_refused(self):
+        with self.assertRaisesRegex(DataError, "has 3 bins and no bin 3"):
+            read_plan(self.store, "r1", "per-company", self.digest, 3)
+
+    def test_a_plan_that_cannot_be_parsed_is_refused(self):
+        for body in (b"", b"{}", b"nonsense", self.plan.to_bytes().replace(b'"bins"', b'"heaps"')):
+            with self.subTest(body=body):
+                self.store.put(KEY, body)
+                with self.assertRaisesRegex(DataError, f"{KEY} is no FanOutPlan of schema version 1"):
+                    read_plan(self.store, "r1", "per-company", hashlib.sha256(body).hexdigest(), 0)
 
 
 class WorkCase(unittest.TestCase):
@@ -108,7 +142,6 @@ class WorkCase(unittest.TestCase):
             self.store,
             self.audits,
             companies=tuple(companies.values()),
-            now=lambda: START,
         )
 
     def run_pod(self, plan: FanOutPlan, index: int) -> list[Outcome]:
@@ -122,68 +155,68 @@ class WorkCase(unittest.TestCase):
 
     def take(self, index: int, *claims: tuple[str, int, int]) -> None:
         for claim in claims:
-            self.assertTrue(Claims(self.store, "r1", index).take(*claim))
+            self.assertTrue(Claims(self.store, "r1", index).claim(*claim))
 
 
-class AClaim(WorkCase):
-    def test_is_of_one_index_alone(self):
+class ClaimsTest(WorkCase):
+    def test_a_window_is_claimed_by_one_index_only(self):
         mine, another = Claims(self.store, "r1", 0), Claims(self.store, "r1", 1)
 
-        self.assertTrue(mine.take(A, 1, 2))
-        self.assertFalse(another.take(A, 1, 2))
-        self.assertTrue(another.take(A, 2, 2))
-        self.assertFalse(mine.take(A, 2, 2))
+        self.assertTrue(mine.claim(A, 1, 2))
+        self.assertFalse(another.claim(A, 1, 2))
+        self.assertTrue(another.claim(A, 2, 2))
+        self.assertFalse(mine.claim(A, 2, 2))
 
-    def test_is_taken_up_by_the_pod_that_replaces_its_owner(self):
-        Claims(self.store, "r1", 0).take(A, 1, 2)
+    def test_a_claim_passes_to_the_pod_that_replaces_its_owner(self):
+        Claims(self.store, "r1", 0).claim(A, 1, 2)
         successor = Claims(self.store, "r1", 0)
 
         self.assertTrue(successor.is_ours(A, 1, 2))
-        self.assertTrue(successor.take(A, 1, 2))
+        self.assertTrue(successor.claim(A, 1, 2))
         self.assertEqual(len(self.store.writes), 1)
 
-    def test_is_of_one_run(self):
-        Claims(self.store, "r1", 0).take(A, 1, 2)
+    def test_a_claim_belongs_to_one_run(self):
+        Claims(self.store, "r1", 0).claim(A, 1, 2)
 
-        self.assertTrue(Claims(self.store, "r2", 1).take(A, 1, 2))
+        self.assertTrue(Claims(self.store, "r2", 1).claim(A, 1, 2))
 
-    def test_is_seen_by_everybody(self):
+    def test_every_pod_sees_all_claims_of_the_run(self):
         self.take(0, (A, 1, 2))
         self.take(1, (B, 3, 3))
 
-        self.assertEqual(Claims(self.store, "r1", 2).taken(), {(A, "part-1-of-2"), (B, "part-3-of-3")})
-        self.assertEqual(Claims(self.store, "r2", 2).taken(), set())
+        self.assertEqual(Claims(self.store, "r1", 2).claimed(), {(A, "part-1-of-2"), (B, "part-3-of-3")})
+        self.assertEqual(Claims(self.store, "r2", 2).claimed(), set())
 
-    def test_that_cannot_be_read_is_somebodys(self):
+    def test_an_unreadable_claim_belongs_to_another_pod(self):
         for body in (b"", b"nonsense", b"{}", b"[]", b"7", b'{"index": "0"}'):
             with self.subTest(body=body):
                 self.store.put(lake_layout.fan_out.claim("r1", A, 1, 2), body)
-                self.assertFalse(Claims(self.store, "r1", 0).take(A, 1, 2))
+                self.assertFalse(Claims(self.store, "r1", 0).claim(A, 1, 2))
         self.assertFalse(Claims(self.store, "r1", 0).is_ours(B, 1, 1), "nobody's")
 
 
-class APodOfOneCompany(WorkCase):
+class PodOfOneCompany(WorkCase):
     PLAN = a_fan_out((a_unit(A, 1, 2), a_unit(A, 2, 2)), (a_unit(B),))
 
-    def test_proves_its_windows_and_closes_the_slice(self):
+    def test_a_pod_proves_its_windows_and_closes_the_slice(self):
         (outcome,) = self.run_pod(self.PLAN, 0)
 
         self.assertEqual((outcome.error, outcome.audit), (None, self.audits.slice_audit(A)))
         self.assertEqual((self.slices.fetched, self.slices.closed), ([f"{A} 1", f"{A} 2"], [f"{A} [1, 2]"]))
 
-    def test_takes_nothing_in_hand_and_helps_nobody(self):
+    def test_a_pod_of_one_company_claims_nothing_and_helps_nobody(self):
         self.run_pod(self.PLAN, 0)
 
         self.assertEqual((self.claims(), self.slices.opened), ([], [A]))
 
-    def test_started_twice_or_again_finds_what_is_proved(self):
+    def test_a_pod_started_again_fetches_nothing(self):
         self.run_pod(self.PLAN, 0)
         writes = list(self.store.writes)
 
         self.assertEqual(self.run_pod(self.PLAN, 0), [])
         self.assertEqual((self.store.writes, self.slices.opened), (writes, [A]))
 
-    def test_proves_anew_what_was_closed_before_the_plan(self):
+    def test_a_slice_closed_before_the_plan_is_proved_again(self):
         self.run_pod(self.PLAN, 0)
         plan = a_fan_out((a_unit(A, 1, 2), a_unit(A, 2, 2)), closed_before={A: 1})
 
@@ -192,17 +225,17 @@ class APodOfOneCompany(WorkCase):
         self.assertEqual(self.slices.opened, [A, A])
 
 
-class APodOfAPackedRun(WorkCase):
+class PodOfAPackedRun(WorkCase):
     PLAN = a_fan_out((a_unit(A, rows=40), a_unit(D, rows=10)), (a_unit(B, rows=30), a_unit(C, rows=20)), shape="packed")
 
-    def test_does_its_own_then_helps_with_what_is_left_heaviest_first(self):
+    def test_a_packed_pod_proves_its_bin_and_then_helps_heaviest_first(self):
         outcomes = self.run_pod(self.PLAN, 0)
 
         self.assertEqual(self.slices.fetched, [f"{A} 1", f"{D} 1", f"{B} 1", f"{C} 1"])
         self.assertEqual(len([outcome for outcome in outcomes if outcome.audit]), 4)
         self.assertEqual(set(self.audits.closed()), {A, B, C, D})
 
-    def test_helps_as_many_at_a_time_as_it_has_streams(self):
+    def test_a_packed_pod_helps_with_as_many_windows_as_it_has_streams(self):
         plan = a_fan_out(*self.PLAN.bins, shape="packed", streams=(1, 2))
         self.slices.before[f"{A} 1"] = lambda: self.take(1, (D, 1, 1))
 
@@ -210,7 +243,7 @@ class APodOfAPackedRun(WorkCase):
 
         self.assertEqual(self.slices.opened, [A, B, C])
 
-    def test_begins_to_help_elsewhere_than_its_fellows(self):
+    def test_two_packed_pods_start_to_help_at_different_windows(self):
         bins = (
             (a_unit("1", rows=9),),
             (a_unit("2", rows=8),),
@@ -225,7 +258,7 @@ class APodOfAPackedRun(WorkCase):
 
         self.assertEqual(firsts, ["3 1", "4 1"])
 
-    def test_leaves_what_is_in_anothers_hand(self):
+    def test_windows_claimed_by_others_are_left_alone(self):
         self.take(1, (B, 1, 1), (D, 1, 1))
 
         outcomes = self.run_pod(self.PLAN, 0)
@@ -234,7 +267,7 @@ class APodOfAPackedRun(WorkCase):
         self.assertEqual([outcome.error for outcome in outcomes], [None] * 3)
         self.assertNotIn(D, self.slices.opened, "the source is asked nothing for it either")
 
-    def test_leaves_what_is_proved(self):
+    def test_proved_windows_are_neither_opened_nor_claimed(self):
         plan = a_fan_out(*self.PLAN.bins)
         for index in (0, 1):
             self.run_pod(plan, index)
@@ -242,7 +275,7 @@ class APodOfAPackedRun(WorkCase):
 
         self.assertEqual((self.run_pod(self.PLAN, 0), self.slices.opened, self.claims()), ([], [], []))
 
-    def test_takes_each_window_in_hand_before_it_asks_for_it(self):
+    def test_a_window_is_claimed_before_it_is_fetched(self):
         self.slices.before[f"{A} 1"] = lambda: self.assertEqual(self.claims(), [f"{A}/part-1-of-1.json"])
 
         self.run_pod(self.PLAN, 0)
@@ -251,13 +284,13 @@ class APodOfAPackedRun(WorkCase):
         body = json.loads(self.store.get(lake_layout.fan_out.claim("r1", A, 1, 1)) or b"")
         self.assertEqual(body, {"index": 0})
 
-    def test_that_is_alone_takes_nothing_in_hand(self):
+    def test_a_packed_pod_without_others_claims_nothing(self):
         self.run_pod(a_fan_out((a_unit(A), a_unit(B)), shape="packed"), 0)
 
         self.assertEqual((self.claims(), set(self.audits.closed())), ([], {A, B}))
 
-    def test_and_another_never_fetch_the_same_window(self):
-        # The other works, from its beginning to its end, while the first is at its first window.
+    def test_two_packed_pods_never_fetch_the_same_window(self):
+        # The other pod does all its work while the first one fetches its first window.
         self.slices.before[f"{A} 1"] = lambda: self.run_pod(self.PLAN, 1)
 
         self.run_pod(self.PLAN, 0)
@@ -265,14 +298,14 @@ class APodOfAPackedRun(WorkCase):
         self.assertEqual(sorted(self.slices.fetched), [f"{one} 1" for one in (A, B, C, D)])
         self.assertEqual(set(self.audits.closed()), {A, B, C, D})
 
-    def test_takes_up_what_its_predecessor_had_in_hand(self):
+    def test_a_pod_takes_over_the_windows_of_its_bin_that_its_predecessor_claimed(self):
         self.take(0, (A, 1, 1))
 
         self.run_pod(self.PLAN, 0)
 
         self.assertIn(f"{A} 1", self.slices.fetched)
 
-    def test_takes_up_what_its_predecessor_was_helping_with(self):
+    def test_a_pod_takes_over_the_windows_that_its_predecessor_helped_with(self):
         self.take(0, (A, 1, 1), (D, 1, 1), (B, 1, 1))
         self.run_pod(self.PLAN, 1)
         self.assertEqual(self.slices.fetched, [f"{C} 1"])
@@ -282,17 +315,17 @@ class APodOfAPackedRun(WorkCase):
         self.assertEqual(set(self.audits.closed()), {A, B, C, D})
 
 
-class ASliceOverTwoPods(WorkCase):
+class SliceOverTwoPods(WorkCase):
     PLAN = a_fan_out((a_unit(A, 1, 3), a_unit(A, 3, 3)), (a_unit(A, 2, 3),), shape="packed")
     ALL = f"{A} [1, 2, 3]"
 
     def setUp(self):
         super().setUp()
-        # So that nobody helps the other before it has begun.
+        # Neither pod helps the other before it has started.
         self.take(0, (A, 1, 3), (A, 3, 3))
         self.take(1, (A, 2, 3))
 
-    def test_is_closed_by_the_one_who_finds_all_its_windows_proved(self):
+    def test_the_pod_that_finds_all_windows_proved_closes_the_slice(self):
         for first, second in ((0, 1), (1, 0)):
             with self.subTest(first=first):
                 self.setUp()
@@ -303,7 +336,7 @@ class ASliceOverTwoPods(WorkCase):
                 self.assertEqual((after.audit, self.slices.closed), (self.audits.slice_audit(A), [self.ALL]))
                 self.assertEqual(sorted(self.slices.fetched), [f"{A} {number}" for number in (1, 2, 3)])
 
-    def test_is_closed_whoever_is_last_to_be_seen(self):
+    def test_a_slice_is_closed_in_any_order_of_its_last_two_proofs(self):
         for before in (True, False):
             with self.subTest(before=before):
                 self.setUp()
@@ -313,7 +346,7 @@ class ASliceOverTwoPods(WorkCase):
                 self.assertEqual(set(self.slices.closed), {self.ALL})
                 self.assertEqual(set(self.audits.closed()), {A})
 
-    def test_may_be_closed_by_both_and_has_one_proof(self):
+    def test_a_slice_closed_by_two_pods_has_one_proof(self):
         self.slices.after[f"{A} 3"] = lambda: self.run_pod(self.PLAN, 1)
 
         (outcome,) = self.run_pod(self.PLAN, 0)
@@ -322,7 +355,7 @@ class ASliceOverTwoPods(WorkCase):
         self.assertEqual(outcome.audit, self.audits.slice_audit(A))
         self.assertEqual(self.audits.closed(), {A: 1})
 
-    def test_has_the_windows_of_the_plan_in_every_pod_whatever_the_source_counts_by_then(self):
+    def test_every_pod_uses_the_windows_of_the_plan_whatever_the_source_counts_now(self):
         for of in (1, 2, 4):
             for order in ((0, 1), (1, 0)):
                 with self.subTest(of=of, order=order):
@@ -333,7 +366,7 @@ class ASliceOverTwoPods(WorkCase):
                     self.assertEqual(sorted(self.slices.fetched), [f"{A} {number}" for number in (1, 2, 3)])
                     self.assertEqual(set(self.audits.closed()), {A})
 
-    def test_is_closed_though_the_source_counts_more_once_the_first_pod_has_looked(self):
+    def test_a_slice_is_closed_even_if_the_source_counts_more_after_the_first_window(self):
         self.slices.before[f"{A} 1"] = lambda: self.slices.of.update({A: 4})
 
         for index in (0, 1):
@@ -342,64 +375,44 @@ class ASliceOverTwoPods(WorkCase):
         self.assertEqual(set(self.audits.closed()), {A})
 
 
-class AFailure(WorkCase):
-    PLAN = APodOfAPackedRun.PLAN
+class Failures(WorkCase):
+    PLAN = PodOfAPackedRun.PLAN
 
-    def test_is_kept_in_the_lake_with_its_reason(self):
-        plan = a_fan_out(*self.PLAN.bins)
-        for error, reason, temporary in [
-            (NotProvedError("rows_missing", "2 of 3"), "rows_missing", True),
-            (DataError("no such column"), "refused", False),
-        ]:
-            with self.subTest(reason=reason):
-                self.setUp()
-                self.slices.errors = {f"{A} 1": error}
-                outcomes = self.run_pod(plan, 0)
-                (attempt,) = read_attempts(self.store, "r1")
-                self.assertEqual([outcome.error for outcome in outcomes if outcome.error], [error])
-                self.assertEqual((attempt.company_id, attempt.temporary, attempt.final), (A, temporary, True))
-                self.assertEqual((attempt.reason, attempt.detail, attempt.at), (reason, str(error), START))
-                self.assertEqual(set(self.audits.closed()), {D}, "the others go on")
+    def test_a_failed_slice_is_an_outcome_and_the_others_continue(self):
+        errors = {f"{A} 1": NotProvedError("rows_missing", "2 of 3"), f"close {D}": DataError("no")}
+        self.slices.errors = {**errors}
 
-    def test_ends_the_helping(self):
+        outcomes = self.run_pod(a_fan_out((a_unit(A), a_unit(D), a_unit(B))), 0)
+
+        self.assertEqual({one.company.company_id: one.error for one in outcomes}, {
+            A: errors[f"{A} 1"], D: errors[f"close {D}"], B: None,
+        })  # fmt: skip
+        self.assertEqual(set(self.audits.closed()), {B})
+
+    def test_a_failure_in_the_bin_ends_the_work_without_helping(self):
         self.slices.errors = {f"{A} 1": DataError("no")}
 
         self.run_pod(self.PLAN, 0)
 
         self.assertEqual(self.slices.opened, [A, D])
 
-    def test_while_helping_ends_it_too(self):
+    def test_a_failure_while_helping_ends_the_work(self):
         self.slices.errors = {f"{B} 1": DataError("no")}
 
         self.run_pod(self.PLAN, 0)
 
         self.assertEqual(self.slices.opened, [A, D, B])
-        self.assertEqual([one.company_id for one in read_attempts(self.store, "r1")], [B])
 
-    def test_to_close_is_one_like_any_other(self):
-        self.slices.errors = {f"close {A}": NotProvedError("count_moved", "no")}
-
-        self.run_pod(a_fan_out(*self.PLAN.bins), 0)
-
-        self.assertEqual([one.reason for one in read_attempts(self.store, "r1")], ["count_moved"])
-
-    def test_is_of_no_window_in_particular(self):
-        attempt = failed_attempt(self.PLAN, A, "no_audit", "none there", START, temporary=False)
-
-        self.assertEqual((attempt.run_id, attempt.release, attempt.window.of), ("r1", a_release(), 1))
-        self.assertEqual((attempt.count_before, attempt.records, attempt.bytes), (None, 0, 0))
-
-    def test_of_the_lake_or_a_stop_ends_the_pod_and_is_no_slices_fault(self):
+    def test_a_stop_or_a_broken_lake_ends_the_pod(self):
         for error in (StoppedError("stopped", signal_number=15), AccessError("the disk is full")):
             with self.subTest(error=error):
                 self.setUp()
                 self.slices.errors = {f"{A} 1": error}
                 with self.assertRaises(type(error)):
                     self.run_pod(self.PLAN, 0)
-                self.assertEqual(read_attempts(self.store, "r1"), [])
 
 
-class APodKilledAtAnyCall(WorkCase):
+class PodKilledAtAnyCall(WorkCase):
     PLAN = a_fan_out(
         (a_unit(A, 1, 2, rows=50), a_unit(D, rows=10)),
         (a_unit(A, 2, 2, rows=50), a_unit(B, rows=30), a_unit(C, rows=20)),
@@ -416,7 +429,7 @@ class APodKilledAtAnyCall(WorkCase):
             self.store.left = 10**9
         return False
 
-    def test_leaves_nothing_that_the_others_and_its_successor_do_not_finish(self):
+    def test_other_pods_and_the_successor_finish_what_a_killed_pod_left(self):
         for order in ((1, 0), (0, 1)):
             for call in range(10**3):
                 self.setUp()

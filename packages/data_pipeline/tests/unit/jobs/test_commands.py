@@ -2,9 +2,11 @@
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.datasets import GENERAL
-from data_pipeline.open_payments.ledger import commit, plans
-from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
+from data_pipeline.open_payments.ledger import commit
+from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.source.catalogue import Catalogue
+from data_pipeline.runs.attempts import write_attempt
+from data_pipeline.runs.plans import write_plan
 from data_pipeline.wiring import Services
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
@@ -20,7 +22,7 @@ from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 class CommittedCase(CommandCase):
     def committed(self) -> None:
-        plans.write_plan(self.store, a_plan())
+        write_plan(self.store, a_plan())
         part = a_slice().parts[0]
         self.store.put_new(part.key, b"x" * part.bytes)
         release = a_release()
@@ -48,7 +50,7 @@ class WriteManifest(CommittedCase):
         for temporary, expected in [(False, 3), (True, 4)]:
             with self.subTest(temporary=temporary):
                 self.setUp()
-                plans.write_plan(self.store, a_plan())
+                write_plan(self.store, a_plan())
                 write_attempt(self.store, an_attempt(temporary=temporary))
                 commit.commit_run(self.store, a_plan(), known={}, source_rows=3, release_at_end=a_release(), now=START)
                 status, fact, _ = self.run_job("write_manifest", "--run-id", "r1")
@@ -75,7 +77,7 @@ class UploadRaw(CommittedCase):
 
         status, fact, err = self.run_job("upload_raw", "--run-id", "r1", "--to", str(other), "--dry-run")
         self.assertEqual((status, fact["status"], fact["copied"], other.exists()), (0, "planned", 0, other.exists()))
-        self.assertEqual(err.count("would copy"), 8)
+        self.assertEqual(err.count("would copy"), 11)
 
         # The part is not what its audit says, so it is not copied, and the manifest is not either.
         status, fact, err = self.run_job("upload_raw", "--run-id", "r1", "--to", str(other))

@@ -5,9 +5,8 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]
 
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.plans import read_plan
-from data_pipeline.fan_out.shared_backoff import Notice
-from data_pipeline.fan_out.worker import Worker
+from data_pipeline.fan_out.shared_backoff import Backoff
+from data_pipeline.fan_out.worker import Worker, read_plan
 from data_pipeline.job import Context
 from data_pipeline.jobs import _fan_out, fan_out
 from data_pipeline.open_payments.ledger import plans, schemas
@@ -16,8 +15,8 @@ from data_pipeline.settings import Settings
 from etl_core.errors import BlockedError, ConflictError, StoppedError, UsageError
 from etl_core.kube.client import Cluster
 from etl_core.stop import Stop
-from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, START, a_selection, says
-from packages.data_pipeline.tests.unit.fan_out.api import MemoryApi
+from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, a_selection, says
+from packages.data_pipeline.tests.unit.fan_out.memory_cluster import MemoryCluster
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 from packages.data_pipeline.tests.unit.jobs.test_running import OF_EVERY_FACT, JobCase
 
@@ -39,7 +38,7 @@ class SteppingStop(Stop):
 
 
 class ClusterContext(Context):
-    api: MemoryApi
+    api: MemoryCluster
 
     def cluster(self, namespace: str, *, patience_seconds: float = 0.0) -> Cluster:
         return self.api.cluster(self.stop.sleep)
@@ -50,7 +49,7 @@ class FanOutCase(JobCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.api = MemoryApi(self.work)
+        self.api = MemoryCluster(self.work)
         self.stop = SteppingStop(self.api.step)
         self.streams = 8
 
@@ -85,7 +84,6 @@ class FanOutCase(JobCase):
             self.store,
             Audits(self.store, plan.release),
             companies=plan.companies,
-            now=lambda: START,
         )
         return 4 if any(outcome.error for outcome in worker.run()) else 0
 
@@ -114,13 +112,13 @@ class FanOut(FanOutCase):
     def test_run_again_creates_nothing(self):
         self.fan_out(*PER_COMPANY)
         run_id = self.fact["run_id"]
-        asked, writes = list(self.api.asked), list(self.store.writes)
+        asked, writes = list(self.api.requests), list(self.store.writes)
 
         self.assertEqual(self.fan_out(*PER_COMPANY), 0)
 
         fact = self.fact
         self.assertEqual((fact["status"], fact["run_id"], fact["jobs_created"]), ("already done", run_id, 0))
-        self.assertEqual((self.api.asked, self.store.writes), (asked, writes))
+        self.assertEqual((self.api.requests, self.store.writes), (asked, writes))
 
     def test_finds_that_all_is_proved_and_commits(self):
         for one in (COMPANY, OTHER):
@@ -129,7 +127,7 @@ class FanOut(FanOutCase):
 
         self.assertEqual(self.fan_out(*PER_COMPANY), 0)
 
-        self.assertEqual((self.fact["status"], self.api.asked), ("completed", []))
+        self.assertEqual((self.fact["status"], self.api.requests), ("completed", []))
 
     def test_creates_jobs_only_for_what_is_not_proved(self):
         self.run_job(with_manifest=False, company_id=OTHER)
@@ -144,7 +142,7 @@ class FanOut(FanOutCase):
 
         self.fan_out(*PER_COMPANY, "--max-in-flight", "50")
 
-        self.assertEqual((self.api.most_open, self.fact["status"]), (1, "completed"))
+        self.assertEqual((self.api.peak_open, self.fact["status"]), (1, "completed"))
 
     def test_whose_slices_fail_ends_as_their_failures_say(self):
         self.site.fault("download", says(503), 10**6, when=lambda asked: asked["conditions[0][value]"] == OTHER)
@@ -157,7 +155,7 @@ class FanOut(FanOutCase):
 
     def test_without_an_image_says_so_of_every_slice_and_does_not_wait_for_ever(self):
         waiting = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
-        self.api.holds = {COMPANY: waiting, OTHER: waiting}
+        self.api.stuck = {COMPANY: waiting, OTHER: waiting}
 
         self.assertEqual(self.fan_out(*PER_COMPANY, "--doubt-after", "0"), 3)
 
@@ -174,12 +172,12 @@ class FanOut(FanOutCase):
         self.assertEqual(plans, [lake_layout.fan_out.plan("r1", "packed")])
 
     def test_begins_nothing_while_the_source_refuses_us(self):
-        self.context().board.tell(Notice(10**12, "403 by the edge."))
+        self.context().backoff.publish(Backoff(10**12, "403 by the edge."))
 
         with self.assertRaisesRegex(BlockedError, "403 by the edge"):
             self.fan_out(*PER_COMPANY)
 
-        self.assertEqual(self.api.asked, [])
+        self.assertEqual(self.api.requests, [])
 
     def test_chooses_the_cheaper_shape_if_it_may(self):
         self.fan_out()
@@ -213,7 +211,7 @@ class FanOut(FanOutCase):
         with self.assertRaisesRegex(UsageError, "has 8 streams, more than the 2 of now. --streams 8 goes on with it"):
             self.fan_out(*PACKED, run_id="r1")
 
-        self.assertEqual(self.api.asked, [])
+        self.assertEqual(self.api.requests, [])
 
 
 class TheWays(FanOutCase):
@@ -223,7 +221,9 @@ class TheWays(FanOutCase):
         fact = self.fact
         self.assertEqual([one["way"] for one in fact["ways"]], ["one process", "packed", "per-company"])
         self.assertEqual((fact["status"], fact["units"], fact["choice"]), ("planned", 2, "one process"))
-        self.assertEqual((self.api.asked, lake_layout.fan_out.plan("r1", "packed") in self.store.writes), ([], False))
+        self.assertEqual(
+            (self.api.requests, lake_layout.fan_out.plan("r1", "packed") in self.store.writes), ([], False)
+        )
         self.assertFalse([key for key in self.store.writes if key.startswith(lake_layout.runs.RUNS)])
         self.assertRegex(self.said(), r"2 slices in 2 windows are not proved; 8 streams")
         self.assertRegex(self.said(), r"one process +1 +1 .*<-")
@@ -236,7 +236,7 @@ class Printed(FanOutCase):
                 self.setUp()
                 self.assertEqual(self.fan_out(*words, "--print", "--env", "A=1", "--queue", "main", run_id="r1"), 0)
                 printed = json.loads(self.stdout.getvalue())
-                self.assertEqual((printed["kind"], len(printed["items"]), self.api.asked), ("List", count, []))
+                self.assertEqual((printed["kind"], len(printed["items"]), self.api.requests), ("List", count, []))
                 for item in printed["items"]:
                     kubernetes_validate.validate(item, "1.33", strict=True)
                     self.assertIn('"--digest"', json.dumps(item))

@@ -1,10 +1,11 @@
 from pathlib import Path
 
-from data_pipeline.fan_out.plans import write_plan
-from data_pipeline.open_payments.ledger import plans, schemas
+from data_pipeline.fan_out.submit import write_plan
+from data_pipeline.open_payments.ledger import schemas
 from data_pipeline.open_payments.ledger.audits import Audits
+from data_pipeline.runs import plans
 from packages.data_pipeline.tests.unit.fakes import COLUMNS, START, a_plan, a_release, an_audit
-from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, a_fan_out, a_unit
+from packages.data_pipeline.tests.unit.fan_out.fakes import A, B, a_fan_out, a_unit
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 PLAN = a_fan_out((a_unit(A),), (a_unit(B),))
@@ -50,9 +51,9 @@ class AWorker(CommandCase):
 
     def test_that_sees_another_lake_or_another_plan_is_refused_for_good(self):
         for options, said in [
-            ({"plan": "r2"}, "Workers must see the submitter's lake"),
-            ({"shape": "packed"}, "Workers must see the submitter's lake"),
-            ({"digest": "0" * 64}, "this worker was sent with"),
+            ({"plan": "r2"}, "Workers must use the submitter's lake"),
+            ({"shape": "packed"}, "Workers must use the submitter's lake"),
+            ({"digest": "0" * 64}, "this worker was started for"),
         ]:
             with self.subTest(options=options):
                 status, fact, err = self.work("--index", "0", **options)

@@ -10,10 +10,10 @@ from data_pipeline.job import Context
 from data_pipeline.jobs import _running, build_totals, resolve_ids
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.fetch.task import DriftedError, NotProvedError
-from data_pipeline.open_payments.ledger import plans
-from data_pipeline.open_payments.ledger.audits import write_attempt
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from data_pipeline.open_payments.source.totals import TotalsChoice
+from data_pipeline.runs.attempts import write_attempt
+from data_pipeline.runs.plans import write_plan
 from data_pipeline.settings import Settings
 from etl_core import logs
 from etl_core.errors import BlockedError, ConflictError, DataError, NotFoundError, PipelineError, UsageError
@@ -350,7 +350,7 @@ class Upload(JobCase):
         self.assertEqual((fact["status"], fact["proved"]), ("completed", 2))
         upload = fact["upload"]
         self.assertGreater(upload.pop("bytes"), 1000)
-        self.assertEqual(upload, {"status": "uploaded", "to": target.as_uri(), "planned": 11, "copied": 11, "same": 0})
+        self.assertEqual(upload, {"status": "uploaded", "to": target.as_uri(), "planned": 14, "copied": 14, "same": 0})
         self.assertTrue((target / lake_layout.runs.manifest(fact["run_id"])).exists())
         self.assertFalse((target / ".scratch").exists())
 
@@ -372,8 +372,8 @@ class Upload(JobCase):
     def test_needs_a_committed_run(self):
         with self.assertRaisesRegex(NotFoundError, "has no run r1"):
             _running.upload(self.context(), "r1", str(self.folder), overwrite=False, dry_run=False)
-        plans.write_plan(self.store, a_plan())
-        with self.assertRaisesRegex(DataError, "run r1 is not committed. Commit it with write_manifest first"):
+        write_plan(self.store, a_plan())
+        with self.assertRaisesRegex(DataError, "run r1 is not committed, so nothing vouches for it. Commit it first"):
             _running.upload(self.context(), "r1", str(self.folder), overwrite=False, dry_run=False)
 
     def test_does_as_it_is_told_and_names_each_file(self):
@@ -386,13 +386,13 @@ class Upload(JobCase):
 
         self.assertEqual(upload(dry_run=True), ("planned", 0))
         self.assertIn(f"would copy  {lake_layout.runs.plan('r1')}\n", self.said())
-        self.assertEqual(upload(), ("uploaded", 11))
+        self.assertEqual(upload(), ("uploaded", 14))
         self.assertIn(f"copied  {lake_layout.runs.plan('r1')}\n", self.said())
         (target / lake_layout.runs.plan("r1")).write_text("other")
         with self.assertRaises(ConflictError):
             upload()
         self.assertFalse((target / ".scratch").exists())
-        self.assertEqual(upload(overwrite=True), ("uploaded", 11))
+        self.assertEqual(upload(overwrite=True), ("uploaded", 14))
         self.assertEqual(
             DirectoryStore(target).get(lake_layout.runs.plan("r1")), self.store.get(lake_layout.runs.plan("r1"))
         )

@@ -1,5 +1,6 @@
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import commit, plans
+from data_pipeline.open_payments.ledger import commit
+from data_pipeline.runs.plans import write_plan
 from packages.data_pipeline.tests.unit.fakes import START, a_plan, a_release
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
@@ -9,7 +10,7 @@ class Verify(CommandCase):
 
     def setUp(self) -> None:
         super().setUp()
-        plans.write_plan(self.store, a_plan())
+        write_plan(self.store, a_plan())
         release = a_release()
         key = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
         titles = ("Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID", "Date_of_Payment", "Record_ID")

@@ -2,11 +2,11 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import open_work
-from data_pipeline.open_payments.ledger.audits import write_attempt
 from data_pipeline.open_payments.ledger.documents import Manifest
 from data_pipeline.open_payments.ledger.selection import describe
 from data_pipeline.open_payments.run import Prepared
 from data_pipeline.open_payments.source.totals import TotalsChoice
+from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import NotFoundError, TemporaryError
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,

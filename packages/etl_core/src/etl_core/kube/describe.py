@@ -26,6 +26,24 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True)
+class PodOptions:
+    """What the pods of several Jobs have in common, and how often and how long they are tried."""
+
+    image: str
+    service_account: str
+    image_pull_policy: str = ""  # empty: the default of Kubernetes
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_from: tuple[str, ...] = ()  # configmap/NAME or secret/NAME
+    cpu: str = "500m"
+    memory: str = "512Mi"
+    scratch: str = "2Gi"
+    queue: str = ""  # of Kueue
+    retries: int = 3  # after the first attempt; disruptions do not count
+    attempt_seconds: int = 6 * 3600
+    grace_seconds: int = 60
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """What a Job consists of. ``indexes`` makes it an Indexed Job with that many pods at once.
 
@@ -36,26 +54,15 @@ class JobSpec:
 
     name: str
     identity: Mapping[str, str]
-    image: str
     args: tuple[str, ...]
-    service_account: str
+    pod: PodOptions
     user_id: int  # also the group; not root
     annotation_prefix: str
-    image_pull_policy: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-    env_from: tuple[str, ...] = ()  # configmap/NAME or secret/NAME
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     indexes: int | None = None
     max_failed_indexes: int | None = None
-    retries: int = 3  # after the first attempt; disruptions do not count
-    cpu: str = "500m"
-    memory: str = "512Mi"
-    scratch: str = "2Gi"
-    grace_seconds: int = 60
-    attempt_seconds: int = 6 * 3600
     ttl_seconds: int = 6 * 3600  # after its end
-    queue: str = ""
 
 
 def job_name(slug: str, *identity: str) -> str:
@@ -106,7 +113,7 @@ def job_body(spec: JobSpec) -> dict[str, Any]:
     does["template"]["spec"]["containers"][0]["args"] = list(spec.args)
     labels = {name: label_value(value) for name, value in spec.labels.items()}
     does["template"]["metadata"]["labels"] = labels
-    queue = {"kueue.x-k8s.io/queue-name": label_value(spec.queue)} if spec.queue else {}
+    queue = {"kueue.x-k8s.io/queue-name": label_value(spec.pod.queue)} if spec.pod.queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -121,20 +128,21 @@ def job_body(spec: JobSpec) -> dict[str, Any]:
 
 def _spec_of(spec: JobSpec) -> dict[str, Any]:
     indexed = spec.indexes is not None
-    limits: dict[str, Any] = {"backoffLimit": spec.retries}
+    pod = spec.pod
+    limits: dict[str, Any] = {"backoffLimit": pod.retries}
     if indexed:
         limits = {
             "completionMode": "Indexed",
             "completions": spec.indexes,
             "parallelism": spec.indexes,
-            "backoffLimitPerIndex": spec.retries,
+            "backoffLimitPerIndex": pod.retries,
             "maxFailedIndexes": spec.indexes if spec.max_failed_indexes is None else spec.max_failed_indexes,
         }
     return {
         **limits,
         # Disruptions do not count as attempts; this ends a Job whose pods are disrupted for ever.
-        "activeDeadlineSeconds": (spec.retries + 1) * spec.attempt_seconds,
-        **({"suspend": True} if spec.queue else {}),  # Kueue starts it when there is room
+        "activeDeadlineSeconds": (pod.retries + 1) * pod.attempt_seconds,
+        **({"suspend": True} if pod.queue else {}),  # Kueue starts it when there is room
         "podFailurePolicy": pod_failure_policy(indexed=indexed),
         "podReplacementPolicy": "Failed",
         "ttlSecondsAfterFinished": spec.ttl_seconds,
@@ -142,11 +150,11 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
             "metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}},
             "spec": {
                 "restartPolicy": "Never",
-                "serviceAccountName": spec.service_account,
+                "serviceAccountName": pod.service_account,
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
-                "activeDeadlineSeconds": spec.attempt_seconds,
-                "terminationGracePeriodSeconds": spec.grace_seconds,
+                "activeDeadlineSeconds": pod.attempt_seconds,
+                "terminationGracePeriodSeconds": pod.grace_seconds,
                 "securityContext": {
                     "runAsNonRoot": True,
                     "runAsUser": spec.user_id,
@@ -154,24 +162,24 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
                     "fsGroup": spec.user_id,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
-                "containers": [_container_of(spec)],
-                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": spec.scratch}}],
+                "containers": [_container_of(pod)],
+                "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": pod.scratch}}],
             },
         },
     }
 
 
-def _container_of(spec: JobSpec) -> dict[str, Any]:
-    pull = {"imagePullPolicy": spec.image_pull_policy} if spec.image_pull_policy else {}
-    sources = [_source_of(text) for text in spec.env_from]
+def _container_of(pod: PodOptions) -> dict[str, Any]:
+    pull = {"imagePullPolicy": pod.image_pull_policy} if pod.image_pull_policy else {}
+    sources = [_source_of(text) for text in pod.env_from]
     return {
         "name": CONTAINER,
-        "image": spec.image,
+        "image": pod.image,
         **pull,
-        "env": [{"name": name, "value": value} for name, value in sorted(spec.env.items())],
+        "env": [{"name": name, "value": value} for name, value in sorted(pod.env.items())],
         **({"envFrom": sources} if sources else {}),
         # Memory cannot be taken back from a process, so its request is its limit; CPU time can.
-        "resources": {"requests": {"cpu": spec.cpu, "memory": spec.memory}, "limits": {"memory": spec.memory}},
+        "resources": {"requests": {"cpu": pod.cpu, "memory": pod.memory}, "limits": {"memory": pod.memory}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

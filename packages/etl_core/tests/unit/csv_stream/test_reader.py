@@ -166,6 +166,18 @@ class FoundInAStream(ReadingCase):
         self.assertEqual(read(csv_of(*odd)).content_hash, content_hash(odd, [0, 5]))
         self.assertEqual(read(csv_of(*odd, beside)).content_hash, content_hash([*odd, beside], [0, 5]))
 
+    def test_is_the_dialect_that_every_record_can_be_read_in(self):
+        """Where no quote follows a backslash the two are the same, so the one that everybody reads is named."""
+        for names, backslash, dialect in [
+            (("Ann", 'a "b"'), False, "rfc4180"), (("Ann", 'a "b"'), True, "rfc4180"),
+            (("C:\\x", "a\\ b"), False, "rfc4180"), (("C:\\x", "a\\ b"), True, "rfc4180"),
+            (("Ann", '5\\" x'), False, "rfc4180"), (("Ann", '5\\" x'), True, "backslash"),
+        ]:  # fmt: skip
+            body = csv_of(*(record(number, name=name) for number, name in enumerate(names, 1)), backslash=backslash)
+            for cuts in ((), (len(body) // 2,)):
+                with self.subTest(names=names, backslash=backslash, cuts=cuts):
+                    self.assertEqual(read(body, *cuts).dialect, dialect)
+
 
 class RefusedStreams(ReadingCase):
     def test_a_stream_without_a_header_is_refused(self):

@@ -26,11 +26,12 @@ from etl_core.errors import (
     UnreachableError,
 )
 from etl_core.kube.client import MAX_LIST_ATTEMPTS, PAGE, AlreadyExistsError, Cluster, QuotaError
-from etl_core.kube.describe import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, PodOptions, job_body
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.testing import ManualClock
 
-SPEC = JobSpec("op-1", {"unit": "1"}, "image", ("run",), "worker", user_id=1000, annotation_prefix="example.org")
+POD = PodOptions("image", "worker")
+SPEC = JobSpec("op-1", {"unit": "1"}, ("run",), POD, user_id=1000, annotation_prefix="example.org")
 BODY = job_body(SPEC)
 JOBS = "/apis/batch/v1/namespaces/team/jobs"
 PODS = "/api/v1/namespaces/team/pods"
@@ -184,7 +185,7 @@ class CreateAJob(ClientCase):
         self.assertEqual(self.asked(), [f"POST {JOBS}", f"GET {JOBS}/op-1"])
 
     def test_an_existing_job_that_does_something_else_is_a_conflict(self):
-        other = job_body(replace(SPEC, image="other"))
+        other = job_body(replace(SPEC, pod=PodOptions("other", "worker")))
         digest = other["metadata"]["annotations"]["example.org/spec-sha256"]
         for there, said in ((other, digest), ({"metadata": {"name": "op-1"}}, "none")):
             with self.subTest(said=said):

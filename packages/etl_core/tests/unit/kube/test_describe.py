@@ -12,6 +12,7 @@ from etl_core.errors import EXIT_STATUSES, DataError, UsageError
 from etl_core.kube.describe import (
     LONGEST_NAME,
     JobSpec,
+    PodOptions,
     digest_annotation,
     job_body,
     job_name,
@@ -23,16 +24,20 @@ VERSIONS = ("1.31", "1.33", "1.37")
 A_SPEC = JobSpec(
     name="copy-53-0123456789",
     identity={"source": "a", "unit": "53"},
-    image="registry.test/etl@sha256:" + "a" * 64,
     args=("run", "--index", "0"),
-    service_account="worker",
+    pod=PodOptions("registry.test/etl@sha256:" + "a" * 64, "worker", env={"B": "x", "A": "1"}),
     user_id=10001,
     annotation_prefix="example.org",
-    env={"B": "x", "A": "1"},
     labels={"example.org/unit": "53", "example.org/run-id": "r1"},
     annotations={"example.org/plan-sha256": "b" * 64},
 )
 INDEXED = replace(A_SPEC, indexes=7)
+
+
+def changed(spec: JobSpec, **changes: Any) -> JobSpec:
+    """The spec with other values, of its own and of its pods."""
+    of_pod = {name: changes.pop(name) for name in [*changes] if name in PodOptions.__dataclass_fields__}
+    return replace(spec, pod=replace(spec.pod, **of_pod), **changes)
 
 
 def pod_of(body: dict[str, Any]) -> dict[str, Any]:
@@ -90,12 +95,12 @@ class LabelValue(unittest.TestCase):
     def test_labels_and_queue_of_a_job_are_checked(self):
         for change in ({"labels": {"a": "x y"}}, {"queue": "x y"}):
             with self.subTest(change=change), self.assertRaises(DataError):
-                job_body(replace(A_SPEC, **change))
+                job_body(changed(A_SPEC, **change))
 
 
 class SpecDigest(unittest.TestCase):
     def changed(self, **change: Any) -> bool:
-        return digest_annotation(job_body(replace(A_SPEC, **change))) != digest_annotation(job_body(A_SPEC))
+        return digest_annotation(job_body(changed(A_SPEC, **change))) != digest_annotation(job_body(A_SPEC))
 
     def test_name_args_labels_and_annotations_do_not_change_the_digest(self):
         for change in (
@@ -176,7 +181,7 @@ class JobBody(unittest.TestCase):
         for indexes, queue, env_from, pull in itertools.product(
             (None, 1, 7), ("", "main"), ((), ("configmap/a", "secret/b")), ("", "IfNotPresent")
         ):
-            spec = replace(A_SPEC, indexes=indexes, queue=queue, env_from=env_from, image_pull_policy=pull)
+            spec = changed(A_SPEC, indexes=indexes, queue=queue, env_from=env_from, image_pull_policy=pull)
             for version in VERSIONS:
                 with self.subTest(indexes=indexes, queue=queue, env_from=env_from, pull=pull, version=version):
                     kubernetes_validate.validate(job_body(spec), version, strict=True)
@@ -221,7 +226,7 @@ class JobBody(unittest.TestCase):
         self.assertEqual(container_of(body)["volumeMounts"], [{"name": "scratch", "mountPath": "/tmp"}])
 
     def test_a_job_has_limits_on_retries_time_and_retention(self):
-        body = job_body(replace(A_SPEC, retries=2, attempt_seconds=60, grace_seconds=70, ttl_seconds=80))
+        body = job_body(changed(A_SPEC, retries=2, attempt_seconds=60, grace_seconds=70, ttl_seconds=80))
 
         self.assertEqual(body["spec"]["backoffLimit"], 2)
         self.assertEqual(body["spec"]["ttlSecondsAfterFinished"], 80)
@@ -236,17 +241,17 @@ class JobBody(unittest.TestCase):
         self.assertEqual((does["completionMode"], does["completions"], does["parallelism"]), ("Indexed", 7, 7))
         self.assertEqual((does["backoffLimitPerIndex"], does["maxFailedIndexes"]), (3, 7))
         self.assertNotIn("backoffLimit", does)
-        self.assertEqual(job_body(replace(INDEXED, max_failed_indexes=2))["spec"]["maxFailedIndexes"], 2)
+        self.assertEqual(job_body(changed(INDEXED, max_failed_indexes=2))["spec"]["maxFailedIndexes"], 2)
         plain = {"completionMode", "completions", "parallelism", "backoffLimitPerIndex", "maxFailedIndexes"}
         self.assertFalse(plain & set(job_body(A_SPEC)["spec"]))
 
     def test_memory_is_requested_up_to_its_limit_and_cpu_has_no_limit(self):
-        resources = container_of(job_body(replace(A_SPEC, cpu="250m", memory="1Gi")))["resources"]
+        resources = container_of(job_body(changed(A_SPEC, cpu="250m", memory="1Gi")))["resources"]
 
         self.assertEqual(resources, {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}})
 
     def test_environment_variables_are_sorted(self):
-        one, other = (job_body(replace(A_SPEC, env=env)) for env in ({"B": "2", "A": "1"}, {"A": "1", "B": "2"}))
+        one, other = (job_body(changed(A_SPEC, env=env)) for env in ({"B": "2", "A": "1"}, {"A": "1", "B": "2"}))
 
         self.assertEqual(one, other)
         self.assertEqual(container_of(one)["env"], [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}])
@@ -259,7 +264,7 @@ class JobBody(unittest.TestCase):
         self.assertEqual(body["spec"]["template"]["metadata"]["labels"], labels)
 
     def test_a_queued_job_starts_suspended(self):
-        body = job_body(replace(A_SPEC, queue="main"))
+        body = job_body(changed(A_SPEC, queue="main"))
 
         self.assertIs(body["spec"]["suspend"], True)
         self.assertEqual(body["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "main")
@@ -278,7 +283,7 @@ class JobBody(unittest.TestCase):
         self.assertNotIn("imagePullPolicy", container)
 
     def test_an_environment_can_come_from_config_maps_and_secrets(self):
-        container = container_of(job_body(replace(A_SPEC, env_from=("configmap/a", "secret/b.c"))))
+        container = container_of(job_body(changed(A_SPEC, env_from=("configmap/a", "secret/b.c"))))
 
         self.assertEqual(container["envFrom"], [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b.c"}}])
 
@@ -288,7 +293,7 @@ class JobBody(unittest.TestCase):
                 self.subTest(text=text),
                 self.assertRaisesRegex(UsageError, f"{re.escape(repr(text))} is neither configmap/NAME nor"),
             ):
-                job_body(replace(A_SPEC, env_from=(text,)))
+                job_body(changed(A_SPEC, env_from=(text,)))
 
     def test_changing_a_body_does_not_change_its_spec(self):
         first = job_body(A_SPEC)

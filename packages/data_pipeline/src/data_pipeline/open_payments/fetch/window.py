@@ -25,9 +25,10 @@ from data_pipeline.open_payments.fetch.task import (
     reason_of,
     translate_release_gone,
 )
-from data_pipeline.open_payments.ledger.audits import keys_of, write_attempt
+from data_pipeline.open_payments.ledger.audits import keys_of
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit
 from data_pipeline.open_payments.source import query
+from data_pipeline.runs.attempts import write_attempt
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from etl_core.errors import ConflictError, PermanentError, TemporaryError
 from etl_core.files import translate_os_errors
@@ -114,9 +115,7 @@ class WindowFetcher:
 
     def _existing_proof(self, task: WindowTask) -> Audit | None:
         """The newest proof of this very window with the source's count; if the counts differ, the source is asked."""
-        found = self._audits.part_audits(task.company_id, task.window.number, task.window.of)
-        task.generation = len(found) + 1
-        proofs = [one for one in found if one.window == task.window]
+        proofs, task.generation = self._audits.window_proofs(task.company_id, task.window)
         if not proofs or task.expected is None:
             return proofs[-1] if proofs else None
         if proofs[-1].records != task.expected:
@@ -219,6 +218,7 @@ class WindowFetcher:
             sha256=published.sha256,
             content_hash=summary.content_hash,
             header_hash=published.header_hash,
+            dialect=published.dialect,
             count_before=start.expected,
             count_after=count_after,
             started_at=start.at,

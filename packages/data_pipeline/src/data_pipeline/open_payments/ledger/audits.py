@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit, SliceAudit
+from data_pipeline.open_payments.windows import tiles
+from data_pipeline.runs import attempts
 from etl_core.documents import read
 from etl_core.errors import ConflictError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from data_pipeline.open_payments.ledger.documents import Release
+    from data_pipeline.open_payments.windows import Window
     from etl_core.lake import ObjectStore
 
 _MODULUS = 1 << 256
@@ -29,6 +30,13 @@ READERS = 16
 def keys_of(release: Release, company_id: str) -> SliceKeys:
     """The keys of one slice of a release."""
     return SliceKeys(release.dataset, release.year, release.name, company_id)
+
+
+class WindowProofs(NamedTuple):
+    """The proofs of one window, and the generation that the next one will have."""
+
+    audits: list[Audit]
+    next_generation: int
 
 
 class Audits:
@@ -66,10 +74,20 @@ class Audits:
         """The proof of a part, or None."""
         return read(Audit, self._store, keys_of(self._release, company_id).part_audit(number, of, generation))
 
-    def part_audits(self, company_id: str, number: int, of: int) -> list[Audit]:
-        """All proofs of a window under this release, the newest last; hardly ever more than one."""
-        one_by_one = (self.part_audit(company_id, number, of, generation) for generation in itertools.count(1))
-        return [audit for audit in itertools.takewhile(lambda audit: audit is not None, one_by_one) if audit]
+    def window_proofs(self, company_id: str, window: Window) -> WindowProofs:
+        """The proofs of a window under this release, the newest last; hardly ever more than one.
+
+        What is stored under the window's key, but was cut by other bounds, is no proof of it.
+        """
+        numbers = window.number, window.of
+        one_by_one = (self.part_audit(company_id, *numbers, generation) for generation in itertools.count(1))
+        stored = [audit for audit in itertools.takewhile(lambda audit: audit is not None, one_by_one) if audit]
+        return WindowProofs([one for one in stored if one.window == window], len(stored) + 1)
+
+    def proof_of_unit(self, company_id: str, number: int, of: int) -> Audit | None:
+        """The newest proof of window ``number`` of a slice that is cut into ``of`` equal ones, or None."""
+        proofs = self.window_proofs(company_id, tiles(of)[number - 1]).audits
+        return proofs[-1] if proofs else None
 
     def publish_part(self, audit: Audit) -> Audit:
         """Write the proof of a part; if another writer proved the same content first, theirs stands.
@@ -83,6 +101,11 @@ class Audits:
         if self._store.put_new(key, audit.to_bytes()).created:
             return audit
         theirs = Audit.parse(self._store.get(key) or b"", key)
+        if theirs.window != window:
+            raise ConflictError(
+                f"{key} proves {theirs.window}, this run asked for {window}.",
+                advice="Another version cut the slice by other bounds. Run again once no other version runs.",
+            )
         _must_agree(key, theirs.content_hash, audit.content_hash)
         return theirs
 
@@ -94,7 +117,7 @@ class Audits:
         now: datetime,
         counts_after: tuple[int, ...] = (),
     ) -> SliceAudit:
-        """Write ``slice.json``: the last word on a slice, until the source counts other rows of it.
+        """Write ``slice.jsonl``: the last word on a slice, until the source counts other rows of it.
 
         Raises:
             ConflictError: another writer proved other content of as many records.
@@ -121,6 +144,11 @@ def closed_in(keys: Iterable[str]) -> dict[str, int]:
     return newest
 
 
+def content_hash_of(parts: Iterable[Audit]) -> str:
+    """The content hash of all parts together."""
+    return f"{sum(int(part.content_hash, 16) for part in parts) % _MODULUS:064x}"
+
+
 def slice_audit_of(
     release: Release,
     company_id: str,
@@ -137,7 +165,7 @@ def slice_audit_of(
         verdict="proved" if records else "empty",
         records=records,
         bytes=sum(part.bytes for part in parts),
-        content_hash=f"{sum(int(part.content_hash, 16) for part in parts) % _MODULUS:064x}",
+        content_hash=content_hash_of(parts),
         parts=parts,
         count_before=sum(part.count_before for part in parts),
         count_after=count_after,
@@ -146,31 +174,13 @@ def slice_audit_of(
     )
 
 
-def write_attempt(store: ObjectStore, attempt: Attempt) -> None:
-    """Keep a failed attempt under its run."""
-    key = lake_layout.runs.failure(
-        attempt.run_id, lake_layout.open_payments.company(attempt.company_id), uuid.uuid4().hex
-    )
-    store.put_new(key, attempt.to_bytes())
-
-
 def read_attempts(
     store: ObjectStore, run_id: str, *, company_id: str | None = None, leave_out: Collection[str] = ()
 ) -> list[Attempt]:
-    """The failed attempts of a run, or of one company in it, but those of companies to leave out; by their time."""
-    unit = "" if company_id is None else lake_layout.open_payments.company(company_id)
-    listed = (entry.key for entry in store.list(lake_layout.runs.failures(run_id, unit)))
-    found = [
-        Attempt.parse(store.get(key) or b"", key)
-        for key in listed
-        if lake_layout.open_payments.company_of(key) not in leave_out
-    ]
-    return sorted(found, key=lambda attempt: attempt.at)
-
-
-def digest(lines: bytes) -> str:
-    """SHA-256 of ``file_audits.jsonl``, for the manifest."""
-    return hashlib.sha256(lines).hexdigest()
+    """The failed attempts of a run, or of one company, except those of companies to leave out; the oldest first."""
+    folder = lake_layout.open_payments.company
+    unit = "" if company_id is None else folder(company_id)
+    return attempts.read_attempts(Attempt, store, run_id, unit=unit, leave_out={folder(one) for one in leave_out})
 
 
 def _must_agree(key: str, theirs: str, ours: str) -> None:

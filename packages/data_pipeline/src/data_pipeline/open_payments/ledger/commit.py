@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import manifest as manifests
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
+from data_pipeline.open_payments.ledger.documents import Manifest
 from data_pipeline.open_payments.ledger.plans import read_manifest
+from data_pipeline.runs import commit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from data_pipeline.open_payments.ledger.documents import Manifest, Plan, Release, SliceAudit, SliceResult
+    from data_pipeline.open_payments.ledger.documents import Plan, Release, SliceAudit, SliceResult
     from etl_core.lake import ObjectStore
 
 
@@ -27,46 +28,45 @@ def commit_run(
     now: datetime,
     by_payer: Mapping[str, int] | None = None,
 ) -> Manifest:
-    """Write report, ``file_audits.jsonl`` and, last, the manifest; or find the one that is there.
+    """Commit a run, or find it committed; the files beside its manifest are repaired if they are not its own.
 
-    ``by_payer`` is what the source counts of each payer at the end. A slice proved at another
-    count is not proved by this run any more; the next one proves it at that count.
-
-    Raises:
-        NotFoundError: nothing was planned under this run id.
-
+    ``known`` are results of this very process. ``by_payer`` is what the source counts of each payer at the end: a
+    slice proved at another count is not proved by this run any more; the next one proves it at that count.
     """
     existing = read_manifest(store, plan.run_id)
     if existing is not None:
+        repair_run(store, existing)
         return existing
-    audits = read_slices(store, plan)
-    known = {
+    found = read_slices(store, plan)
+    # What another process proved since, or proved at a newer count, is what the lake says it is.
+    ours = {
         company_id: result
         for company_id, result in known.items()
-        # What another process proved since, or proved at a newer count, is what the lake says it is.
-        if company_id not in audits
-        or (result.verdict != "failed" and result.generation == audits[company_id].generation)
+        if company_id not in found or (result.verdict != "failed" and result.generation == found[company_id].generation)
     }
-    results = manifests.results_from_lake(plan, audits, read_attempts(store, plan.run_id), known)
+    results = manifests.results_from_lake(plan, found, read_attempts(store, plan.run_id), ours)
     moved = () if by_payer is None else manifests.moved_of(results, by_payer)
     unplanned = () if by_payer is None else manifests.unplanned_of(plan, by_payer)
     results = manifests.without_moved(results, moved)
-    audits = {one.company_id: audits[one.company_id] for one in results if one.verdict in ("proved", "empty")}
-    lines = manifests.file_audits_of(audits.values())
+    audits = {one.company_id: found[one.company_id] for one in results if one.verdict in ("proved", "empty")}
     closure = manifests.closure_of(
         plan, results, source_rows, compared=by_payer is not None, moved=moved, unplanned=unplanned
     )
+    lines = manifests.file_audits_of(audits.values())
     manifest = manifests.manifest_of(plan, results, closure, release_at_end=release_at_end, file_audits=lines, now=now)
-    # These two follow from the audits and become facts when the manifest, which is create-only,
-    # names their digest. A run that died between these writes left other ones; they are replaced.
-    _write_derived(store, manifest, audits)
-    if store.put_new(lake_layout.runs.manifest(plan.run_id), manifest.to_bytes()).created:
-        return manifest
-    theirs = read_manifest(store, plan.run_id) or manifest
-    if theirs.file_audits_sha256 != manifest.file_audits_sha256:
-        named = {one.company_id: one.generation for one in theirs.slices if one.verdict in ("proved", "empty")}
-        _write_derived(store, theirs, Audits(store, theirs.release).slice_audits(named))
-    return theirs
+    return commit.commit(store, manifest, lambda one: _files_of(store, one, audits))
+
+
+def repair_run(store: ObjectStore, manifest: Manifest) -> None:
+    """Write the files beside a manifest again if they are not its own: a process may have died between two writes."""
+    commit.repair(store, manifest, lambda one: _files_of(store, one, {}))
+
+
+def _files_of(store: ObjectStore, manifest: Manifest, known: Mapping[str, SliceAudit]) -> dict[str, bytes]:
+    named = {one.company_id: one.generation for one in manifest.proved}
+    if {company_id: audit.generation for company_id, audit in known.items()} != named:
+        known = Audits(store, manifest.release).slice_audits(named)
+    return manifests.files_of(manifest, known)
 
 
 def read_slices(store: ObjectStore, plan: Plan) -> dict[str, SliceAudit]:
@@ -75,11 +75,3 @@ def read_slices(store: ObjectStore, plan: Plan) -> dict[str, SliceAudit]:
     closed = audits.closed()
     planned_ids = {company.company_id for company in plan.companies}
     return audits.slice_audits({one: closed[one] for one in sorted(closed.keys() & planned_ids)})
-
-
-def _write_derived(store: ObjectStore, manifest: Manifest, audits: Mapping[str, SliceAudit]) -> None:
-    store.put(lake_layout.runs.file_audits(manifest.run_id), manifests.file_audits_of(audits.values()))
-    store.put(
-        lake_layout.open_payments.download_report(manifest.run_id, manifest.year),
-        manifests.report_of(manifest.slices, audits),
-    )

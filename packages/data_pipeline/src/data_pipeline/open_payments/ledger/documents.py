@@ -7,17 +7,21 @@ a field is never renamed or re-used; a new meaning is a new field and a new ``sc
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from data_pipeline import lake_layout
 from data_pipeline.open_payments.windows import Window
+from data_pipeline.runs import documents as runs
+from data_pipeline.runs.documents import Sha256
 from etl_core.documents import Document, Value
+from etl_core.errors import DataError
 
 Verdict = Literal["proved", "empty"]
-RunStatus = Literal["completed", "partial", "failed", "torn"]
+# Where a document has a field named bytes.
+Raw = bytes
 CountsFrom = Literal["grouped", "entities", "count"]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Release(Value):
@@ -38,38 +42,29 @@ class Release(Value):
         return f"{self.modified}-{self.distribution_id[:8]}"
 
 
-class Audit(Document):
-    """The proof of one part. There is none for a part that is not proved."""
+class Audit(runs.CsvPartAudit):
+    """The proof of one part: a window of one company in one release."""
 
     release: Release
     company_id: str
     window: Window
-    generation: int = Field(1, description="above 1 where the source's count moved under the release: proved anew")
-    key: str = Field(description="of the part, in the lake")
+    generation: int = Field(1, description="above 1 where the source's count moved under the release: proved again")
     url: str = Field(description="the request that answered these bytes; the first one of several pages")
     condition: str
     strategy: Literal["window", "pages"]
     verdict: Verdict
-    records: int
-    bytes: int
-    sha256: Sha256 = Field(description="of the part's bytes, header included")
-    content_hash: Sha256 = Field(description="order-free, without Change_Type and Payment_Publication_Date")
-    header_hash: Sha256
     count_before: int = Field(description="the source's count for the condition, before the rows were asked for")
     count_after: int | None = Field(
         description="the same, after the last row had come; null where the window is one of several, "
         "all of which were counted at once before the slice was closed: counts_after of the slice"
     )
-    started_at: datetime
-    proved_at: datetime
-    seconds: float
-    requests: int
-    retries: int
-    software: dict[str, str]
 
 
 class SliceAudit(Document):
-    """Closes a slice: its parts tile it, and their records sum to the source's count."""
+    """Closes a slice: its parts tile it, and their records sum to the source's count.
+
+    Stored as JSON lines: this document, then the audit of each part exactly as it is stored beside the part.
+    """
 
     release: Release
     company_id: str
@@ -78,7 +73,7 @@ class SliceAudit(Document):
     records: int
     bytes: int
     content_hash: Sha256 = Field(description="sum of the parts' content hashes modulo 2**256")
-    parts: tuple[Audit, ...]
+    parts: tuple[Audit, ...] = Field((), exclude=True)
     count_before: int
     count_after: int
     counts_after: tuple[int, ...] = Field(
@@ -86,24 +81,47 @@ class SliceAudit(Document):
     )
     proved_at: datetime
 
+    def to_bytes(self) -> Raw:
+        """Its own line, and those of its parts as they are stored."""
+        return super().to_bytes() + self.part_lines
 
-class Attempt(Document):
-    """One attempt that proved nothing, and why."""
+    @property
+    def part_lines(self) -> Raw:
+        """The stored audits of the parts, a line each."""
+        return b"".join(part.to_bytes() for part in self.parts)
 
-    run_id: str
+    @classmethod
+    def parse(cls, raw: Raw, key: str) -> Self:
+        """The slice and its parts; raises ``DataError`` if a line is not what it must be."""
+        own, *lines = raw.splitlines(keepends=True) or [b""]
+        parts = tuple(Audit.parse(line, key) for line in lines)
+        return super().parse(own, key).model_copy(update={"parts": parts}).stored_as(own)
+
+
+class Attempt(runs.Attempt):
+    """One attempt to prove a window, or to open or close its slice."""
+
     release: Release
     company_id: str
     window: Window
-    attempt: int
-    reason: str
-    detail: str
-    temporary: bool
-    final: bool = Field(description="no further attempt followed in this run")
     condition: str
     count_before: int | None
-    records: int
-    bytes: int
-    at: datetime
+
+    @property
+    def unit(self) -> str:
+        """The company's folder."""
+        return lake_layout.open_payments.company(self.company_id)
+
+    @classmethod
+    def of_slice(
+        cls, run_id: str, release: Release, company_id: str, *, reason: str, detail: str, temporary: bool, at: datetime
+    ) -> Attempt:
+        """A final attempt at a whole slice of which no window was tried."""
+        return cls(
+            run_id=run_id, release=release, company_id=company_id, window=Window(1, 1, "", ""), attempt=1,
+            reason=reason, detail=detail, temporary=temporary, final=True,
+            condition="", count_before=None, records=0, bytes=0, at=at,
+        )  # fmt: skip
 
 
 class Selection(Value):
@@ -131,17 +149,30 @@ class PlannedCompany(Value):
     rows: int | None
 
 
-class Plan(Document):
-    """What a run set out to do; written once, before anything is fetched."""
+class Plan(runs.RunPlan):
+    """The companies that a run takes, with the counts it took them at."""
 
-    run_id: str
     selection: Selection
     release: Release
     counts_from: CountsFrom = Field(description="only grouped and count are counts of this very release")
     source_rows: int = Field(description="the source's count without a condition")
     reference_rows: int | None = Field(None, description="the year's rows by a count from outside the table")
     companies: tuple[PlannedCompany, ...]
-    created_at: datetime
+
+    @model_validator(mode="after")
+    def _release_is_of_the_selection(self) -> Self:
+        asked, found = ((one.dataset, one.year) for one in (self.selection, self.release))
+        if asked != found:
+            raise DataError(
+                f"the plan of run {self.run_id} is refused: it asks for {asked[0]} {asked[1]}, "
+                f"its release is of {found[0]} {found[1]}."
+            )
+        return self
+
+    @property
+    def edition(self) -> str:
+        """The publication: the same whatever date the catalogue gives it later."""
+        return self.release.distribution_id
 
 
 class SliceResult(Value):
@@ -193,29 +224,41 @@ class Closure(Value):
     note: str
 
 
-class Manifest(Document):
-    """What a run did: its commit, written once, last. A run without one does not exist for later stages."""
+class Manifest(runs.RunManifest):
+    """The slices of a run, and whether the year adds up."""
 
-    run_id: str
     dataset: str
     year: int
-    files_planned: int
-    files_downloaded: int
-    files_failed: int
-    status: RunStatus
     selection: Selection
     release: Release
     release_at_end: Release
     totals: dict[str, int] = Field(description="slices by verdict")
-    rows: int
-    bytes: int
     closure: Closure
     slices: tuple[SliceResult, ...]
-    file_audits: int = Field(description="lines of file_audits.jsonl")
-    file_audits_sha256: Sha256
-    created_at: datetime
-    finished_at: datetime
-    software: dict[str, str]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the whole year is proved."""
+        return self.closure.closed and self.status == "completed"
+
+    @property
+    def proved(self) -> tuple[SliceResult, ...]:
+        """The slices that the run vouches for."""
+        return tuple(one for one in self.slices if one.verdict in ("proved", "empty"))
+
+    @property
+    def open_units(self) -> frozenset[str]:
+        """The folders of the companies that are not proved."""
+        left = (one.company_id for one in self.slices if one.verdict in ("failed", "missing"))
+        return frozenset(map(lake_layout.open_payments.company, left))
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Among the committed runs of its release, and among those that counted payers again if any had moved."""
+        where = self.release.dataset, self.release.year, self.release.name
+        recounted = bool(self.closure.moved or self.closure.unplanned)
+        folders = lake_layout.open_payments.commits(*where), lake_layout.open_payments.recounts(*where)
+        return folders if recounted else folders[:1]
 
 
 PUBLISHED: tuple[type[Document], ...] = (Audit, SliceAudit, Attempt, Plan, Manifest)

@@ -8,7 +8,7 @@ import io
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from data_pipeline import __version__
+from data_pipeline import __version__, lake_layout
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger.documents import Closure, Manifest, PayerCount, SliceResult
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from data_pipeline.open_payments.ledger.documents import Attempt, Plan, Release, RunStatus, SliceAudit
+    from data_pipeline.open_payments.ledger.documents import Attempt, Plan, Release, SliceAudit
+    from data_pipeline.runs.documents import RunStatus
 
 MOST_PAYERS_NAMED = 5
 REPORT_COLUMNS = (
@@ -150,7 +151,16 @@ def _is_incomplete(plan: Plan, source_rows: int) -> bool:
 def file_audits_of(audits: Iterable[SliceAudit]) -> bytes:
     """``file_audits.jsonl``: a line per part, in order of company and part."""
     ordered = sorted(audits, key=lambda audit: (len(audit.company_id), audit.company_id))
-    return b"".join(part.to_line() for audit in ordered for part in audit.parts)
+    return b"".join(audit.part_lines for audit in ordered)
+
+
+def files_of(manifest: Manifest, audits: Mapping[str, SliceAudit]) -> dict[str, bytes]:
+    """The files beside a manifest by key, from the audits of the slices it names as proved."""
+    report = lake_layout.open_payments.download_report(manifest.run_id, manifest.year)
+    return {
+        lake_layout.runs.file_audits(manifest.run_id): file_audits_of(audits.values()),
+        report: report_of(manifest.slices, audits),
+    }
 
 
 def report_of(results: Iterable[SliceResult], audits: Mapping[str, SliceAudit]) -> bytes:

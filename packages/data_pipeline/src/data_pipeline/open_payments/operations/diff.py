@@ -8,13 +8,12 @@ import io
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger.audits import READERS, Audits
-from data_pipeline.open_payments.ledger.plans import committed
+from data_pipeline.open_payments.ledger.audits import content_hash_of
+from data_pipeline.open_payments.ledger.committed import proved_slices
 from data_pipeline.open_payments.ledger.schemas import read_schema
 from etl_core.csv_stream.reader import RecordError, RecordReader
 from etl_core.errors import ConflictError, DataError, NotFoundError, UsageError
@@ -23,8 +22,8 @@ from etl_core.lake import content_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from data_pipeline.open_payments.ledger.documents import Audit, Release, SliceAudit
-    from etl_core.csv_stream.layout import Layout
+    from data_pipeline.open_payments.ledger.committed import ProvedSlice
+    from data_pipeline.open_payments.ledger.documents import Release
     from etl_core.csv_stream.reader import Record
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
@@ -38,35 +37,14 @@ MOST_REPORTS = 1000
 REPORT_COLUMNS = ("company_id", "added", "removed", "changed", "unchanged", "change_type_disagreements", "note")
 
 
-class Named(NamedTuple):
-    """A release that committed runs name; of each company they have proved in it the rows, and which proof."""
-
-    release: Release
-    rows: dict[str, int]
-    generations: dict[str, int]
-
-
-def named_releases(store: ObjectStore, dataset: str, year: int) -> list[Named]:
-    """The releases of a year that manifests prove something of, in the order of their publication."""
-    releases: dict[str, Named] = {}
-    # Published twice on a day, as happened: then the one planned first came first.
-    for one in sorted(committed(store), key=lambda one: (one.release.modified, one.created_at)):
-        proved = [slice_ for slice_ in one.slices if slice_.verdict in ("proved", "empty")]
-        if (one.dataset, one.year) == (dataset, year) and proved:
-            named = releases.setdefault(one.release.name, Named(one.release, {}, {}))
-            named.rows.update((slice_.company_id, slice_.rows) for slice_ in proved)
-            named.generations.update((slice_.company_id, slice_.generation) for slice_ in proved)
-    return list(releases.values())
-
-
-def pair_of(known: Sequence[Named], older: str | None, newer: str | None) -> tuple[Named, Named]:
+def pair_of(known: Sequence[Release], older: str | None, newer: str | None) -> tuple[Release, Release]:
     """The two to compare: those named, else the newest two.
 
     Raises:
         NotFoundError: there are no two, or none of that name. UsageError: the first is not the older.
 
     """
-    names = [one.release.name for one in known]
+    names = [one.name for one in known]
     have = f"committed runs name {', '.join(names) or 'none'}"
     if len(known) < 2:
         raise NotFoundError(
@@ -150,12 +128,12 @@ def difference(company_id: str, older: Digests | None, newer: Iterable[Record], 
     return Difference(company_id, *numbers, disagreements, "; ".join(notes))
 
 
-def fact_of(found: Sequence[Difference], pair: tuple[Named, Named]) -> dict[str, Any]:
+def fact_of(found: Sequence[Difference], pair: tuple[Release, Release]) -> dict[str, Any]:
     """All companies together. What one release alone proves says nothing of either."""
     both = [one for one in found if one.added is not None]
     totals = {name: sum(getattr(one, name) or 0 for one in both) for name in REPORT_COLUMNS[1:-1]}
     same = not any(totals[name] for name in ("added", "removed", "changed"))
-    older, newer = (named.release for named in pair)
+    older, newer = pair
     return {
         "dataset": newer.dataset,
         "year": newer.year,
@@ -185,14 +163,14 @@ def table_of(fact: Mapping[str, Any]) -> str:
 
 
 def publish_report(
-    store: ObjectStore, pair: tuple[Named, Named], found: Iterable[Difference], company_id: str | None
+    store: ObjectStore, pair: tuple[Release, Release], found: Iterable[Difference], company_id: str | None
 ) -> str:
     """Write the report, create-only, and give its key; a later one that differs stands beside the first."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(REPORT_COLUMNS)
     writer.writerows([getattr(one, column) for column in REPORT_COLUMNS] for one in found)
-    older, newer = (named.release for named in pair)
+    older, newer = pair
     body = text.getvalue().encode("utf-8", "surrogateescape")
     for number in range(1, MOST_REPORTS):
         key = lake_layout.open_payments.diff(newer.dataset, newer.year, older.name, newer.name, company_id, number)
@@ -205,11 +183,12 @@ class Comparison:
     """Two releases of one lake, compared a company at a time."""
 
     def __init__(
-        self, store: ObjectStore, pair: tuple[Named, Named], *, progress: Progress, check_stop: Callable[[], None]
+        self, store: ObjectStore, pair: tuple[Release, Release], *, progress: Progress, check_stop: Callable[[], None]
     ) -> None:
         self._store = store
         self._pair = pair
-        self._columns = [read_schema(store, one.release) for one in pair]
+        self._columns = [read_schema(store, one) for one in pair]
+        self._slices = [proved_slices(store, one) for one in pair]
         self._progress = progress
         self._check_stop = check_stop
 
@@ -222,41 +201,27 @@ class Comparison:
             NotFoundError: neither proves that company. DataError: a part is not the one proved.
 
         """
-        chosen = sorted({one for named in self._pair for one in named.rows}, key=lambda one: (len(one), one))
+        chosen = sorted({one for side in self._slices for one in side}, key=lambda one: (len(one), one))
         if company_id is not None:
             if company_id not in chosen:
                 raise NotFoundError(f"neither release has a proved slice of company {company_id}.")
             chosen = [company_id]
-        rows = sum(named.rows.get(one, 0) for named in self._pair for one in chosen)
-        names = " with ".join(one.release.name for one in self._pair)
+        rows = sum(side[one].rows for side in self._slices for one in chosen if one in side)
+        names = " with ".join(one.name for one in self._pair)
         self._progress.start(f"comparing {names}", units=len(chosen), rows=rows)
-        pool = ThreadPoolExecutor(READERS)  # audits are small and many: they wait for the lake, not for us
         try:
-            audits = pool.map(self._audits, chosen)
-            return [
-                self._compared(*one, check_change_type=check_change_type) for one in zip(chosen, audits, strict=True)
-            ]
+            return [self._compared(one, check_change_type=check_change_type) for one in chosen]
         finally:
-            pool.shutdown(cancel_futures=True)
             self._progress.stop()
 
-    def _audits(self, company_id: str) -> list[SliceAudit | None]:
-        return [self._audit(named, company_id) if company_id in named.rows else None for named in self._pair]
-
-    def _audit(self, named: Named, company_id: str) -> SliceAudit:
-        audit = Audits(self._store, named.release).slice_audit(company_id, named.generations[company_id])
-        if audit is None:
-            raise DataError(f"a manifest names company {company_id} of {named.release.name}, its slice.json is gone.")
-        return audit
-
-    def _compared(self, company_id: str, audits: list[SliceAudit | None], *, check_change_type: bool) -> Difference:
-        older, newer = audits
+    def _compared(self, company_id: str, *, check_change_type: bool) -> Difference:
         self._check_stop()
+        older, newer = (side.get(company_id) for side in self._slices)
         if older is None or newer is None:
-            (only,) = filter(None, audits)
-            done = Difference(company_id, note=f"proved in {only.release.name} only")
+            only, release = (newer, self._pair[1]) if older is None else (older, self._pair[0])
+            done = Difference(company_id, note=f"proved in {release.name} only")
             unread = [only]
-        elif older.content_hash != newer.content_hash:
+        elif content_hash_of(older.parts) != content_hash_of(newer.parts):
             remark = "" if self._columns[0].titles == self._columns[1].titles else "the columns of the releases differ"
             done = difference(company_id, Digests(self._records(0, older)), self._records(1, newer), remark)
             unread = []
@@ -264,29 +229,21 @@ class Comparison:
             done = difference(company_id, None, self._records(1, newer), "content hash equal")
             unread = [older]
         else:
-            done = Difference(company_id, 0, 0, 0, newer.records, None, "content hash equal, not read")
+            done = Difference(company_id, 0, 0, 0, newer.rows, None, "content hash equal, not read")
             unread = [older, newer]
-        self._progress.advance(units=1, rows=sum(audit.records for audit in unread))
+        self._progress.advance(units=1, rows=sum(one.rows for one in unread if one))
         return done
 
-    def _records(self, side: int, audit: SliceAudit) -> Iterator[Record]:
-        for part in audit.parts:
+    def _records(self, side: int, one: ProvedSlice) -> Iterator[Record]:
+        for part in one.parts:
+            reader = RecordReader(self._columns[side].layout(part.company_id, part.window), handing_out=True)
             try:
-                yield from self._records_of(part, self._columns[side].layout(part.company_id, part.window))
+                for chunk in one.run.chunks(part):
+                    self._check_stop()
+                    reader.feed(chunk)
+                    taken = reader.take()
+                    yield from taken
+                    self._progress.advance(rows=len(taken), bytes_read=len(chunk))
+                reader.finish()
             except RecordError as error:
-                raise DataError(
-                    f"{self._store.url}/{part.key} is not the part that its audit proves: {error.detail}.",
-                    advice="Restore it from another copy of the lake.",
-                ) from error
-
-    def _records_of(self, part: Audit, layout: Layout) -> Iterator[Record]:
-        reader = RecordReader(layout, handing_out=True)
-        for chunk in self._store.read(part.key):
-            self._check_stop()
-            reader.feed(chunk)
-            taken = reader.take()
-            yield from taken
-            self._progress.advance(rows=len(taken), bytes_read=len(chunk))
-        found = reader.finish().sha256
-        if found != part.sha256:
-            raise RecordError("changed", f"the bytes have sha256 {found}, proved was {part.sha256}")
+                raise one.run.damaged(part, error.detail) from error

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import plans
-from data_pipeline.open_payments.ledger.audits import digest, keys_of
-from data_pipeline.open_payments.ledger.documents import Audit, SliceAudit
-from etl_core.errors import DataError
+from data_pipeline.open_payments.ledger.audits import keys_of
+from data_pipeline.open_payments.ledger.committed import open_run
+from data_pipeline.open_payments.ledger.documents import SliceAudit
+from data_pipeline.runs.plans import is_committed, run_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from data_pipeline.open_payments.ledger.documents import Manifest
+    from data_pipeline.open_payments.ledger.documents import Audit
     from etl_core.lake import ObjectInfo, ObjectStore
 
 
@@ -51,10 +52,9 @@ def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
     )
     named = {key for slice_audit in proofs for key in _named_by_slice(store, slice_audit)}
     left_alone: set[str] = set()
-    for run_id in plans.run_ids(store):
-        manifest = plans.read_manifest(store, run_id)
-        if manifest is not None:
-            named |= _named_by_manifest(store, manifest)
+    for run_id in run_ids(store):
+        if is_committed(store, run_id):
+            named |= _named_by(open_run(store, run_id).parts())
         else:
             plan = plans.require_plan(store, run_id)
             left_alone |= {keys_of(plan.release, company.company_id).slice_audit() for company in plan.companies}
@@ -78,20 +78,12 @@ def remove(store: ObjectStore, entry: ObjectInfo) -> bool:
 
 
 def _slice_of(key: str) -> str:
-    """The first ``slice.json`` of a part or an audit."""
-    return (lake_layout.open_payments.audit_of_part(key) or key).rpartition("/")[0] + "/slice.json"
+    """The first ``slice.jsonl`` of a part or an audit."""
+    return (lake_layout.open_payments.audit_of_part(key) or key).rpartition("/")[0] + "/slice.jsonl"
 
 
 def _named_by_slice(store: ObjectStore, key: str) -> set[str]:
     return _named_by(SliceAudit.parse(store.get(key) or b"", key).parts)
-
-
-def _named_by_manifest(store: ObjectStore, manifest: Manifest) -> set[str]:
-    key = lake_layout.runs.file_audits(manifest.run_id)
-    lines = store.get(key) or b""
-    if digest(lines) != manifest.file_audits_sha256:
-        raise DataError(f"{key} is not what its manifest says, so nothing is garbage for sure.", advice="See verify.")
-    return _named_by(Audit.model_validate_json(line) for line in lines.splitlines())
 
 
 def _named_by(audits: Iterable[Audit]) -> set[str]:

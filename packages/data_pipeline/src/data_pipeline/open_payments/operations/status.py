@@ -1,7 +1,7 @@
 """How far a run is, by a few looks at the lake.
 
 Two listings say which slices are closed, when the last proof came, and how many bytes there are. Rows
-are the plan's, if it counted this very release: only where it did not is each ``slice.json`` read.
+are the plan's, if it counted this very release: only where it did not is each slice's proof read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import Audits, closed_in, read_attempts
 from data_pipeline.open_payments.ledger.documents import SliceResult
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
-from etl_core.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 
     from data_pipeline.open_payments.ledger.documents import Plan
     from etl_core.lake import ObjectStore
-
-
-def newest_run(store: ObjectStore) -> str:
-    """The run whose plan was written last."""
-    plans = [entry for entry in store.list(lake_layout.runs.RUNS) if entry.key.endswith("/plan.json")]
-    if not plans:
-        raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one with run_pipeline.")
-    newest = max(plans, key=lambda entry: (entry.modified, entry.key))
-    return str(lake_layout.runs.run_of(newest.key))
 
 
 def status_of(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger.audits import digest, keys_of
-from data_pipeline.open_payments.ledger.documents import Audit
-from etl_core.errors import ConflictError, DataError
+from data_pipeline.open_payments.ledger.audits import keys_of
+from data_pipeline.open_payments.ledger.plans import require_plan
+from data_pipeline.runs import pointers
+from etl_core.errors import ConflictError
 from etl_core.files import translate_os_errors
 from etl_core.lake import content_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from data_pipeline.open_payments.ledger.documents import Manifest
+    from data_pipeline.open_payments.ledger.committed import Run
+    from data_pipeline.open_payments.ledger.documents import Audit, Manifest, Plan
     from etl_core.lake import ObjectStore
 
 WORKERS = 8
@@ -47,8 +49,11 @@ class Uploaded:
     bytes: int
 
 
-def objects_of(manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
-    """Every object of a run: parts before their audits, audits before what names them, the manifest last."""
+def objects_of(plan: Plan, manifest: Manifest, audits: Sequence[Audit]) -> list[ToCopy]:
+    """Every object of a run: parts before their audits, audits before what names them, the manifest last.
+
+    The pointers go with it, so that the same command finds the run in the other lake and does nothing there.
+    """
     parts = [ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits]
     proofs: dict[str, None] = {}
     slices: dict[str, None] = {}
@@ -60,9 +65,11 @@ def objects_of(manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
     release, run_id = manifest.release, manifest.run_id
     rest = [
         lake_layout.open_payments.schema(release.dataset, release.year, release.name),
+        *pointers.of_plan(plan),
         lake_layout.runs.plan(run_id),
         lake_layout.runs.file_audits(run_id),
         lake_layout.open_payments.download_report(run_id, manifest.year),
+        *pointers.of_manifest(manifest),
         lake_layout.runs.manifest(run_id),
     ]
     return [*parts, *map(ToCopy, proofs), *map(ToCopy, slices), *map(ToCopy, rest)]
@@ -78,7 +85,7 @@ def missing(wanted: Iterable[ToCopy], there: dict[str, int]) -> list[ToCopy]:
 def upload_run(
     here: ObjectStore,
     there: ObjectStore,
-    manifest: Manifest,
+    run: Run,
     *,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -91,14 +98,10 @@ def upload_run(
         DataError: the list of the run's parts is not the one its manifest vouches for.
 
     """
-    key = lake_layout.runs.file_audits(manifest.run_id)
-    lines = here.get(key) or b""
-    if digest(lines) != manifest.file_audits_sha256:
-        raise DataError(f"{here.url}/{key} is not the file that the manifest of run {manifest.run_id} vouches for.")
-    audits = [Audit.model_validate_json(line) for line in lines.splitlines()]
-    mine = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in here.list(prefix)}
-    wanted = [replace(one, size=mine.get(one.key, one.size)) for one in objects_of(manifest, audits)]
-    present = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in there.list(prefix)}
+    manifest, plan = run.manifest, require_plan(here, run.manifest.run_id)
+    mine = {entry.key: entry.size for prefix in _prefixes(plan, manifest) for entry in here.list(prefix)}
+    wanted = [replace(one, size=mine.get(one.key, one.size)) for one in objects_of(plan, manifest, run.parts())]
+    present = {entry.key: entry.size for prefix in _prefixes(plan, manifest) for entry in there.list(prefix)}
     last = lake_layout.runs.manifest(manifest.run_id)
     todo = wanted
     if last in present and not overwrite:
@@ -158,12 +161,13 @@ def _must_be_the_same(here: ObjectStore, there: ObjectStore, key: str) -> None:
         )
 
 
-def _prefixes(manifest: Manifest) -> list[str]:
-    release = manifest.release
-    audits = lake_layout.open_payments.release_audits(release.dataset, release.year, release.name)
+def _prefixes(plan: Plan, manifest: Manifest) -> list[str]:
+    where = manifest.release.dataset, manifest.release.year, manifest.release.name
     return [
-        "raw/" + audits.removeprefix("metadata/audits/"),
-        audits,
-        lake_layout.open_payments.schema(release.dataset, release.year, release.name),
-        lake_layout.runs.plan(manifest.run_id).removesuffix("plan.json"),
+        lake_layout.open_payments.release_parts(*where),
+        lake_layout.open_payments.release_audits(*where),
+        lake_layout.open_payments.schema(*where),
+        lake_layout.runs.folder(manifest.run_id),
+        *pointers.of_plan(plan),
+        *pointers.of_manifest(manifest),
     ]

@@ -1,7 +1,7 @@
 """A committed run read again: what the lake, and the source if it is asked, still prove of it.
 
 What is found is a result, not an exception. The lake says everything in several places, which are
-held against each other: the bytes, the part's audit, ``slice.json``, ``file_audits.jsonl`` with its
+held against each other: the bytes, the part's audit, ``slice.jsonl``, ``file_audits.jsonl`` with its
 digest in the manifest, the manifest's line, the plan, the report. Whoever edits all of them alike
 is met by the source's counts only, and by nothing here if the counts stay (docs/promises.md).
 """
@@ -19,9 +19,11 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger import manifest as manifests
 from data_pipeline.open_payments.ledger import plans, schemas
-from data_pipeline.open_payments.ledger.audits import digest, keys_of, slice_audit_of
+from data_pipeline.open_payments.ledger.audits import keys_of, slice_audit_of
 from data_pipeline.open_payments.ledger.documents import Audit, Manifest, Plan, SliceAudit
 from data_pipeline.open_payments.source import query
+from data_pipeline.open_payments.windows import tile_the_slice
+from data_pipeline.runs.committed import AuditList
 from etl_core.csv_stream.reader import RecordError, RecordReader
 from etl_core.documents import Document
 from etl_core.errors import DataError, NotFoundError, TemporaryError
@@ -127,7 +129,7 @@ def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Faul
     if manifest.closure.source_rows != table.rows:
         detail = f"the manifest says the year has {manifest.closure.source_rows} rows, the source counts {table.rows}"
         found.append(Fault("year_count_differs", key, detail))
-    for one in _vouched(manifest):
+    for one in manifest.proved:
         counted = counts.get(one.company_id, 0)
         if one.rows != counted:
             detail = f"the manifest says {one.rows} rows, the source counts {counted}"
@@ -137,10 +139,6 @@ def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Faul
         unplanned = sorted(counts.keys() - {one.company_id for one in manifest.slices})
         found += [Fault("payer_missing", key, f"{one}, who has {counts[one]} rows at the source") for one in unplanned]
     return found
-
-
-def _vouched(manifest: Manifest) -> list[SliceResult]:
-    return [one for one in manifest.slices if one.verdict in ("proved", "empty")]
 
 
 @dataclass
@@ -166,7 +164,7 @@ class _Reading:
         return self._manifest.release
 
     def verified(self) -> Verified:
-        manifest, vouched = self._manifest, _vouched(self._manifest)
+        manifest, vouched = self._manifest, self._manifest.proved
         try:
             self._columns = schemas.read_schema(self._store, self._release)
         except DataError as error:
@@ -206,18 +204,15 @@ class _Reading:
             return None
 
     def _read_lines(self) -> bytes:
-        key = lake_layout.runs.file_audits(self._run_id)
-        lines = self._store.get(key) or b""
-        if digest(lines) != self._manifest.file_audits_sha256:
-            self._note("digest_differs", key, "it is missing, or not the file whose digest the manifest has")
-        for number, line in enumerate(lines.splitlines(), 1):
-            try:
-                audit = Audit.parse(line, key)
-            except DataError:
-                self._note("unreadable", key, f"line {number} is no audit")
+        listed = AuditList.read(Audit, self._store, self._run_id)
+        if not listed.is_of(self._manifest):
+            self._note("digest_differs", listed.key, "it is missing, or not the file whose digest the manifest has")
+        for one in listed.entries():
+            if isinstance(one, DataError):
+                self._note("unreadable", listed.key, str(one))
             else:
-                self._lines.setdefault(audit.company_id, []).append(audit)
-        return lines
+                self._lines.setdefault(one.company_id, []).append(one)
+        return listed.raw
 
     def _slice(self, result: SliceResult) -> None:
         keys = keys_of(self._release, result.company_id)
@@ -227,7 +222,7 @@ class _Reading:
         if audit is not None:
             parts, self._audits[result.company_id] = audit.parts, audit
             self._hold_slice(keys, audit, result)
-            if parts != lines:
+            if audit.part_lines != b"".join(line.to_bytes() for line in lines):
                 self._note("audits_disagree", key, "file_audits.jsonl has other audits of its parts")
         for number, part in enumerate(parts, 1):
             self._part(keys, part, replace(part.window, number=number, of=len(parts)))
@@ -245,8 +240,7 @@ class _Reading:
         is_counted_here = audit.counts_after or any(part.count_after is None for part in parts)
         if is_counted_here and audit.counts_after != tuple(part.records for part in parts):
             self._note("contradicts_itself", key, "its windows are not what the source counted after the last row")
-        ends = ["", *(part.window.high for part in parts)], [*(part.window.low for part in parts), ""]
-        if not parts or ends[0] != ends[1]:
+        if not tile_the_slice([part.window for part in parts]):
             self._note("does_not_tile", key, "its windows leave something out, or overlap")
         if (audit.verdict, audit.records, audit.bytes) != (result.verdict, result.rows, result.bytes):
             detail = f"it says {audit.verdict}, {audit.records} rows, {audit.bytes} bytes; the manifest says"
@@ -262,8 +256,8 @@ class _Reading:
         key, audit_key = keys.part(*here), keys.part_audit(*here)
         self._named.add(key)
         beside = self._read(Audit, audit_key)
-        if beside is not None and beside != part:
-            self._note("audits_disagree", audit_key, "slice.json or file_audits.jsonl has another audit of this part")
+        if beside is not None and beside.to_bytes() != part.to_bytes():
+            self._note("audits_disagree", audit_key, "slice.jsonl or file_audits.jsonl has another audit of this part")
         fits = (part.key, part.window.number, part.window.of) == (key, window.number, window.of)
         self._must_be_of(keys, audit_key, part, fits=fits)
         if self._columns is None:
@@ -275,7 +269,7 @@ class _Reading:
             self._note("does_not_tile", audit_key, str(error))
             return
         follows = part.records, part.records, "proved" if part.records else "empty", asked
-        # A window of several is counted after by slice.json.
+        # A window of several is counted after by slice.jsonl.
         count_after = part.records if part.count_after is None and window.of > 1 else part.count_after
         if (part.count_before, count_after, part.verdict, part.condition) != follows:
             self._note("contradicts_itself", audit_key, "counts, verdict and condition are not those of a proof")
@@ -289,7 +283,7 @@ class _Reading:
         except RecordError as error:
             self._note(error.reason, key, error.detail)
             return
-        names = ("records", "bytes", "sha256", "content_hash", "header_hash")
+        names = ("records", "bytes", "sha256", "content_hash", "header_hash", "dialect")
         differing = [(name, getattr(summary, name), getattr(part, name)) for name in names]
         said = [f"{name} {found}, its audit says {says}" for name, found, says in differing if found != says]
         if said:

@@ -111,6 +111,7 @@ class Proved(DownloadCase):
                 "records": 3,
                 "bytes": len(body),
                 "sha256": hashlib.sha256(body).hexdigest(),
+                "dialect": "rfc4180",
                 "header_hash": hashlib.sha256(",".join(TITLES).encode()).hexdigest(),
                 "count_before": 3,
                 "count_after": 3,
@@ -190,7 +191,7 @@ class Proved(DownloadCase):
 
         self.assertEqual(self.site.kinds(), ["count", "download", "count"])
         self.assertEqual((second.generation, second.records, second.key), (2, 4, self.part.replace(".csv", ".2.csv")))
-        self.assertEqual(self.audits.part_audits(COMPANY, 1, 1), [first, second])
+        self.assertEqual(self.audits.window_proofs(COMPANY, first.window), ([first, second], 3))
         self.assertEqual(self.world.parts(), [second.key, self.part])
         self.assertEqual([self.prove(expected=rows).generation for rows in (4, 3, None)], [2, 2, 2])
         self.assertEqual(self.site.kinds()[3:], ["count"], "the count may be the one that is old")

@@ -1,7 +1,8 @@
 from datetime import timedelta
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger.audits import Audits, keys_of, read_attempts, write_attempt
+from data_pipeline.open_payments.ledger.audits import Audits, keys_of, read_attempts
+from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import ConflictError, DataError
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,

@@ -4,8 +4,21 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from data_pipeline.open_payments.ledger.documents import PUBLISHED, Audit, Manifest, Plan, Release, Selection
+from data_pipeline.open_payments.ledger.audits import slice_audit_of
+from data_pipeline.open_payments.ledger.documents import (
+    PUBLISHED,
+    Attempt,
+    Audit,
+    Manifest,
+    Plan,
+    Release,
+    Selection,
+    SliceAudit,
+)
+from etl_core.errors import DataError
 from packages.data_pipeline.tests.unit.fakes import (
+    COMPANY,
+    START,
     a_manifest,
     a_plan,
     a_release,
@@ -18,27 +31,35 @@ from packages.data_pipeline.tests.unit.fakes import (
 DOCUMENTS = (an_audit(), a_slice(parts=2), an_attempt(count_before=None), a_plan(max_files=3), a_manifest())
 
 
+class AttemptTest(unittest.TestCase):
+    def test_an_attempt_at_a_slice_names_no_window_in_particular(self):
+        attempt = Attempt.of_slice("r1", a_release(), COMPANY, reason="no_audit", detail="x", temporary=False, at=START)
+
+        self.assertEqual((attempt.run_id, attempt.release, attempt.window.of), ("r1", a_release(), 1))
+        self.assertEqual((attempt.final, attempt.count_before, attempt.records, attempt.bytes), (True, None, 0, 0))
+        self.assertEqual(Attempt.parse(attempt.to_bytes(), "key"), attempt)
+
+
 class Documents(unittest.TestCase):
     def test_are_all_published(self):
         self.assertEqual({type(one) for one in DOCUMENTS}, set(PUBLISHED))
 
     def test_come_back_as_they_were_written(self):
         for one in DOCUMENTS:
-            for raw in (one.to_bytes(), one.to_line()):
-                with self.subTest(model=type(one).__name__, size=len(raw)):
-                    self.assertEqual(type(one).model_validate_json(raw), one)
+            with self.subTest(model=type(one).__name__):
+                self.assertEqual(type(one).parse(one.to_bytes(), "k"), one)
 
     def test_carry_their_version(self):
         for one in DOCUMENTS:
             with self.subTest(model=type(one).__name__):
-                raw = json.loads(one.to_bytes())
+                raw = json.loads(one.to_bytes().splitlines()[0])
                 self.assertEqual(raw["schema_version"], 1)
                 with self.assertRaises(ValidationError):
                     type(one).model_validate(raw | {"schema_version": 2})
 
     def test_refuse_fields_they_do_not_know_at_every_depth(self):
         for one in DOCUMENTS:
-            raw = json.loads(one.to_bytes())
+            raw = json.loads(one.to_bytes().splitlines()[0])
             for changed in (raw | {"extra": 1}, raw | {"release": raw["release"] | {"extra": 1}}):
                 with self.subTest(model=type(one).__name__), self.assertRaises(ValidationError):
                     type(one).model_validate_json(json.dumps(changed))
@@ -48,18 +69,39 @@ class Documents(unittest.TestCase):
             with self.subTest(model=type(one).__name__), self.assertRaises(ValidationError):
                 one.schema_version = 1  # type: ignore[misc]
 
-    def test_are_one_line_or_readable_by_people(self):
-        for one in DOCUMENTS:
+    def test_are_one_json_line_each_and_a_slice_one_more_for_each_part(self):
+        for one, lines in zip(DOCUMENTS, (1, 3, 1, 1, 1), strict=True):
             with self.subTest(model=type(one).__name__):
-                self.assertEqual(one.to_line().count(b"\n"), 1)
-                self.assertTrue(one.to_bytes().startswith(b'{\n "'))
-                self.assertTrue(one.to_bytes().endswith(b"}\n"))
+                self.assertEqual(one.to_bytes().count(b"\n"), lines)
+                for line in one.to_bytes().splitlines():
+                    self.assertEqual(json.loads(line)["schema_version"], 1)
+
+    def test_that_were_stored_are_passed_on_byte_for_byte(self):
+        """A later version knows more fields: what it copies stays as an earlier one wrote it."""
+        older = json.dumps(json.loads(an_audit().to_bytes()), indent=None, sort_keys=True).encode() + b"\n"
+        slice_line = a_slice().to_bytes().splitlines(keepends=True)[0].replace(b"{", b"{ ")
+
+        audit = Audit.parse(older, "k")
+        closed = SliceAudit.parse(slice_line + older, "k")
+
+        self.assertNotEqual(an_audit().to_bytes(), older)
+        self.assertEqual(audit.to_bytes(), older)
+        self.assertEqual(closed.to_bytes(), slice_line + older)
+        self.assertEqual(closed.part_lines, older)
+        self.assertEqual(slice_audit_of(a_release(), COMPANY, (audit,), 3, START).part_lines, older)
+
+    def test_that_were_changed_are_written_as_they_are_now(self):
+        audit = Audit.parse(an_audit().to_bytes(), "k")
+
+        changed = audit.model_copy(update={"records": 4})
+
+        self.assertEqual(json.loads(changed.to_bytes())["records"], 4)
 
     def test_have_json_schemas_that_name_every_field(self):
         for model in PUBLISHED:
             with self.subTest(model=model.__name__):
-                schema = model.model_json_schema()
-                self.assertEqual(set(schema["properties"]), set(model.model_fields))
+                schema = model.model_json_schema(mode="serialization")
+                self.assertEqual(set(schema["properties"]), set(model.model_fields) - {"parts"})
                 self.assertFalse(schema["additionalProperties"])
 
     def test_take_only_words_of_their_own(self):
@@ -81,6 +123,19 @@ class Documents(unittest.TestCase):
         for text in ("a" * 63, "a" * 65, "A" * 64, "g" * 64, ""):
             with self.subTest(text=text), self.assertRaises(ValidationError):
                 an_audit(sha256=text)
+
+
+class ThePlan(unittest.TestCase):
+    def test_is_refused_if_its_release_is_of_another_dataset_or_year_than_was_asked_for(self):
+        """Written or read: otherwise another dataset's files would be proved as those asked for."""
+        stored = json.loads(a_plan().to_bytes())
+        for change in ({"dataset": "research-payments"}, {"year": 2023}):
+            with self.subTest(change=change):
+                with self.assertRaisesRegex(DataError, "run r1 is refused: it asks for general-payments 2024"):
+                    a_plan(release=a_release(**change))
+                raw = json.dumps(stored | {"release": stored["release"] | change}).encode()
+                with self.assertRaisesRegex(DataError, "its release is of"):
+                    Plan.parse(raw, "k")
 
 
 class TheRelease(unittest.TestCase):

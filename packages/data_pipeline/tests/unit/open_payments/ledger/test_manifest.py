@@ -3,7 +3,7 @@ import json
 import unittest
 
 from data_pipeline import __version__
-from data_pipeline.open_payments.ledger.documents import Closure, PayerCount, Plan, Release, RunStatus, SliceResult
+from data_pipeline.open_payments.ledger.documents import Closure, PayerCount, Plan, Release, SliceResult
 from data_pipeline.open_payments.ledger.manifest import (
     closure_of,
     file_audits_of,
@@ -15,6 +15,7 @@ from data_pipeline.open_payments.ledger.manifest import (
     unplanned_of,
     without_moved,
 )
+from data_pipeline.runs.documents import RunStatus
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
     OTHER,

@@ -1,32 +1,22 @@
-import hashlib
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from structlog.testing import capture_logs
-
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.datasets import GENERAL
-from data_pipeline.open_payments.ledger import commit, plans, schemas
-from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
-from data_pipeline.open_payments.ledger.documents import Manifest, Plan, Release, SliceResult
+from data_pipeline.open_payments.ledger import plans
+from data_pipeline.open_payments.ledger.audits import Audits
+from data_pipeline.open_payments.ledger.documents import Manifest, Plan, Release
+from data_pipeline.runs import pointers
+from data_pipeline.runs.plans import MOST_RUNS_OF_A_NAME, default_run_id, write_plan
 from etl_core.errors import ConflictError, DataError, NotFoundError
-from etl_core.lake import Body, PutResult
-from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
-    OTHER,
     START,
-    TITLES,
     WorldCase,
     a_manifest,
     a_plan,
     a_release,
-    a_result,
     a_selection,
     a_slice,
-    an_attempt,
-    read_csv,
 )
 
 LATER = a_release(distribution_id="99999999-cda3-5f6b-a501-b76926c7c035", modified="2027-01-23")
@@ -37,10 +27,14 @@ class RunsCase(WorldCase):
         """A run in the lake; with a status it is committed."""
         release: Release | None = selection.pop("release", None)
         plan = a_plan(run_id=run_id, created_at=START + timedelta(minutes=minutes), release=release, **selection)
-        self.store.put_new(lake_layout.runs.plan(run_id), plan.to_bytes())
+        write_plan(self.store, plan)
         if status is not None:
-            self.store.put_new(lake_layout.runs.manifest(run_id), a_manifest(run_id=run_id, status=status).to_bytes())
+            self.committed(a_manifest(run_id=run_id, status=status))
         return plan
+
+    def committed(self, manifest: Manifest) -> None:
+        pointers.write(self.store, pointers.of_manifest(manifest))
+        self.store.put_new(lake_layout.runs.manifest(manifest.run_id), manifest.to_bytes())
 
     def close(self, company_id: str = COMPANY, records: int = 3) -> None:
         part = a_slice(company_id, records=records).parts
@@ -49,10 +43,10 @@ class RunsCase(WorldCase):
 
 class Names(RunsCase):
     def test_are_the_start_in_utc(self):
-        self.assertEqual(plans.default_run_id(datetime(2026, 2, 18, 17, 20, 33, 999999, UTC)), "2026-02-18T17-20-33")
+        self.assertEqual(default_run_id(datetime(2026, 2, 18, 17, 20, 33, 999999, UTC)), "2026-02-18T17-20-33")
 
     def begun(self, **changes: Any) -> str:
-        return plans.write_plan(self.store, a_plan(run_id="2026-07-14T12-00-00", **changes)).run_id
+        return write_plan(self.store, a_plan(run_id="2026-07-14T12-00-00", **changes)).run_id
 
     def test_of_runs_that_begin_within_one_second_differ(self):
         names = ["2026-07-14T12-00-00", "2026-07-14T12-00-00-2", "2026-07-14T12-00-00-3"]
@@ -77,7 +71,7 @@ class Names(RunsCase):
     def test_run_out_after_a_thousand(self):
         other = a_plan(max_files=1).to_bytes()
         self.begun(max_files=1)
-        for number in range(2, plans.MOST_RUNS_OF_A_NAME):
+        for number in range(2, MOST_RUNS_OF_A_NAME):
             self.store.put(lake_layout.runs.plan(f"2026-07-14T12-00-00-{number}"), other)
 
         with self.assertRaisesRegex(ConflictError, "1000 runs are named 2026-07-14T12-00-00. Choose another --run-id"):
@@ -150,8 +144,10 @@ class LastOfAnotherRelease(RunsCase):
         self.planned(run_id)
         closure = a_manifest().closure.model_copy(update={"source_rows": rows})
         finished = START + timedelta(minutes=minutes)
-        body = a_manifest(run_id=run_id, closure=closure, finished_at=finished, **changes).to_bytes()
-        self.store.put_new(lake_layout.runs.manifest(run_id), body)
+        manifest = a_manifest(run_id=run_id, closure=closure, finished_at=finished, **changes)
+        where = manifest.dataset, manifest.year, manifest.release.name
+        self.store.put_new(lake_layout.open_payments.schema(*where), b"{}")
+        self.committed(manifest)
 
     def last(self) -> tuple[str, int] | None:
         found = plans.last_of_another_release(self.store, LATER)
@@ -168,8 +164,8 @@ class LastOfAnotherRelease(RunsCase):
         self.assertEqual(self.last(), ("r1", 100))
 
     def test_is_not_that_of_another_year_or_dataset_or_of_a_torn_run(self):
-        self.commit("r1", 100, year=2023)
-        self.commit("r2", 200, dataset="research-payments")
+        self.commit("r1", 100, year=2023, release=a_release(year=2023))
+        self.commit("r2", 200, dataset="research-payments", release=a_release(dataset="research-payments"))
         self.commit("r3", 300, status="torn")
         self.assertIsNone(self.last())
 
@@ -207,251 +203,11 @@ class WritePlan(RunsCase):
     def test_writes_it_once(self):
         plan = a_plan()
 
-        self.assertEqual(plans.write_plan(self.store, plan), plan)
+        self.assertEqual(write_plan(self.store, plan), plan)
         self.assertEqual(plans.read_plan(self.store, "r1"), plan)
 
     def test_takes_the_plan_another_process_of_the_run_wrote_first(self):
         theirs = self.planned("r1", source_rows=99)
 
-        self.assertEqual(plans.write_plan(self.store, a_plan(created_at=START + timedelta(seconds=1))), theirs)
+        self.assertEqual(write_plan(self.store, a_plan(created_at=START + timedelta(seconds=1))), theirs)
         self.assertEqual(plans.read_plan(self.store, "r1"), theirs)
-
-
-class WriteSchema(RunsCase):
-    def written(self, titles: tuple[str, ...]) -> tuple[Any, list[Any]]:
-        table = self.site.publish(2024, titles=titles)
-        resolved = self.world.resolved(table)
-        with capture_logs() as logs:
-            schemas.write_schema(self.store, resolved.release, resolved.table.columns)
-        release = resolved.release
-        raw = self.store.get(lake_layout.open_payments.schema(release.dataset, release.year, release.name)) or b""
-        self.assertTrue(raw.endswith(b"}\n"))
-        return json.loads(raw), logs
-
-    def test_keeps_the_columns_of_the_release(self):
-        body, logs = self.written(GENERAL.header)
-
-        self.assertEqual(body["schema_version"], 1)
-        self.assertEqual(body["columns"], [{"title": title, "name": title.lower()} for title in GENERAL.header])
-        self.assertEqual(body["drift"], {"added": [], "removed": [], "reordered": False})
-        self.assertEqual(body["release"]["distribution_id"], "00000001-cda3-5f6b-a501-b76926c7c035")
-        self.assertEqual(logs, [])
-
-    def test_records_and_says_where_they_drifted(self):
-        """S3.2. Equal to the source's own schema and unknown to us: proved, drift recorded."""
-        first, *rest = GENERAL.header
-        body, logs = self.written((*rest[:-1], first, "Amount_in_Euro"))
-
-        drift = {"added": ["Amount_in_Euro"], "removed": ["Payment_Publication_Date"], "reordered": True}
-        self.assertEqual(body["drift"], drift)
-        self.assertEqual(
-            [(one["log_level"], one["event"]) for one in logs], [("warning", "the columns are not those known")]
-        )
-        said = {"added": ("Amount_in_Euro",), "removed": ("Payment_Publication_Date",), "reordered": True}
-        self.assertEqual({name: logs[0][name] for name in drift}, said)
-
-    def test_may_be_repeated_and_never_replaced(self):
-        resolved = self.world.resolved(self.site.publish(2024))
-        schemas.write_schema(self.store, resolved.release, resolved.table.columns)
-        schemas.write_schema(self.store, resolved.release, resolved.table.columns)
-        self.assertEqual(len(self.store.writes), 1)
-
-        self.site.tables[resolved.release.dataset_id].titles = (*TITLES, "Extra")
-        changed = self.world.resolved(self.site.tables[resolved.release.dataset_id])
-        with self.assertRaises(ConflictError):
-            schemas.write_schema(self.store, changed.release, changed.table.columns)
-
-
-class ReadSchema(RunsCase):
-    def test_gives_the_columns_that_were_written(self):
-        resolved = self.world.resolved(self.site.publish(2024))
-        schemas.write_schema(self.store, resolved.release, resolved.table.columns)
-
-        self.assertEqual(schemas.read_schema(self.store, resolved.release), resolved.table.columns)
-
-    def test_refuses_what_it_cannot_read_or_prove_with(self):
-        release = a_release()
-        key = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
-        bodies: list[bytes | None] = [
-            None,
-            b"",
-            b"[]",
-            b"{}",
-            b'{"columns": [{}]}',
-            b'{"columns": 7}',
-            b'{"columns": []}',
-        ]
-        for body in bodies:
-            with self.subTest(body=body):
-                self.store.delete(key)
-                if body is not None:
-                    self.store.put(key, body)
-                with self.assertRaises(DataError):
-                    schemas.read_schema(self.store, release)
-
-
-class MustBeProvable(RunsCase):
-    def test_names_every_column_that_the_proof_lacks(self):
-        day, key, payer = "Date_of_Payment", "Record_ID", "Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID"
-        for missing in ([day], [key], [payer], [payer, day, key]):
-            titles = tuple(title for title in TITLES if title not in missing)
-            resolved = self.world.resolved(self.site.publish(2024, titles=titles))
-            with self.subTest(missing=missing), self.assertRaises(DataError) as caught:
-                schemas.must_be_provable(resolved.release, resolved.table.columns)
-            self.assertIn(f"lacks {', '.join(missing)}, so nothing can be proved.", str(caught.exception))
-
-    def test_needs_no_more_than_those(self):
-        kept = tuple(title for title in TITLES if title not in ("Change_Type", "Contextual_Information"))
-
-        resolved = self.world.resolved(self.site.publish(2024, titles=kept))
-        schemas.must_be_provable(resolved.release, resolved.table.columns)
-
-
-class ReadSlices(RunsCase):
-    def test_reads_those_of_the_plan_that_are_proved(self):
-        self.close(COMPANY)
-        self.close("777")
-
-        found = commit.read_slices(self.store, a_plan({COMPANY: 3, OTHER: 2}))
-
-        self.assertEqual(list(found), [COMPANY])
-        self.assertEqual(found[COMPANY], Audits(self.store, a_release()).slice_audit(COMPANY))
-
-
-class Commit(RunsCase):
-    def commit(self, plan: Plan | None = None, *, source_rows: int = 3, **changes: Any) -> Manifest:
-        self.plan = plan or a_plan()
-        known: dict[str, SliceResult] = changes.get("known", {})
-        return commit.commit_run(
-            self.store,
-            self.plan,
-            known=known,
-            source_rows=source_rows,
-            release_at_end=changes.get("release_at_end", self.plan.release),
-            now=START + timedelta(hours=1),
-        )
-
-    def test_writes_audits_and_report_and_the_manifest_last(self):
-        """S2.4."""
-        self.close()
-        writes = len(self.store.writes)
-
-        manifest = self.commit()
-
-        run = "metadata/runs/run_id=r1/"
-        self.assertEqual(
-            [key.removeprefix(run) for key in self.store.writes[writes:]],
-            ["file_audits.jsonl", "download_report_2024.csv", "manifest.json"],
-        )
-        self.assertEqual(plans.read_manifest(self.store, "r1"), manifest)
-        lines = self.store.get(run + "file_audits.jsonl") or b""
-        self.assertEqual(manifest.file_audits_sha256, hashlib.sha256(lines).hexdigest())
-        self.assertEqual((manifest.file_audits, manifest.status, manifest.closure.closed), (1, "completed", True))
-        self.assertEqual((manifest.created_at, manifest.finished_at), (START, START + timedelta(hours=1)))
-        (line,) = read_csv(self.store.get(run + "download_report_2024.csv") or b"")
-        self.assertEqual((line["company_id"], line["verdict"], line["sha256"]), (COMPANY, "proved", f"{1:064x}"))
-
-    def test_happens_once(self):
-        first = self.commit()
-        self.close()
-        writes = list(self.store.writes)
-
-        self.assertEqual(self.commit(), first)
-        self.assertEqual(self.store.writes, writes)
-        self.assertEqual(first.status, "failed")
-
-    def test_compares_with_the_source_at_the_end(self):
-        self.close()
-
-        manifest = self.commit(source_rows=4)
-
-        self.assertEqual(
-            (manifest.status, manifest.closure.closed, manifest.closure.source_rows), ("partial", False, 4)
-        )
-
-    def test_says_torn_where_the_release_changed_under_the_run(self):
-        self.close()
-
-        manifest = self.commit(release_at_end=LATER)
-
-        self.assertEqual((manifest.status, manifest.release, manifest.release_at_end), ("torn", a_release(), LATER))
-
-    def test_takes_from_the_lake_what_no_process_here_knows(self):
-        self.close()
-        write_attempt(self.store, an_attempt(OTHER, reason="conflict"))
-
-        manifest = self.commit(a_plan({COMPANY: 3, OTHER: 2, "777": 1}))
-
-        self.assertEqual(
-            [(one.company_id, one.verdict, one.reason) for one in manifest.slices],
-            [(COMPANY, "proved", ""), (OTHER, "failed", "conflict"), ("777", "missing", "not_tried")],
-        )
-        self.assertEqual(manifest.status, "partial")
-
-    def test_believes_a_proof_before_a_failure_of_its_own(self):
-        """Another process of the run proved meanwhile what failed here."""
-        self.close()
-        failed = {one: a_result(one, "failed", reason="blocked") for one in (COMPANY, OTHER)}
-
-        manifest = self.commit(a_plan({COMPANY: 3, OTHER: 2}), known=failed)
-
-        self.assertEqual([one.verdict for one in manifest.slices], ["proved", "failed"])
-
-    def test_keeps_what_this_process_knows_of_its_own_proofs(self):
-        self.close()
-
-        manifest = self.commit(known={COMPANY: a_result(rows=3, requests=77)})
-
-        self.assertEqual(manifest.slices[0].requests, 77)
-
-    def test_replaces_what_a_run_that_died_before_its_manifest_left(self):
-        for key in (lake_layout.runs.file_audits("r1"), lake_layout.open_payments.download_report("r1", 2024)):
-            self.store.put(key, b"half")
-        self.close()
-
-        manifest = self.commit()
-
-        lines = self.store.get(lake_layout.runs.file_audits("r1")) or b""
-        self.assertEqual(manifest.file_audits_sha256, hashlib.sha256(lines).hexdigest())
-
-    def test_that_loses_a_race_leaves_the_files_of_the_winner(self):
-        self.close()
-        theirs = self.commit(a_plan({COMPANY: 3, OTHER: 2}))
-        mine = Raced(theirs)
-        for entry in self.store.list("metadata/audits/"):
-            mine.put(entry.key, self.store.get(entry.key) or b"")
-        Audits(mine, a_release()).close_slice(OTHER, a_slice(OTHER, records=2).parts, 2, START)
-
-        found = commit.commit_run(mine, self.plan, known={}, source_rows=5, release_at_end=a_release(), now=START)
-
-        self.assertEqual(found, theirs)
-        self.assertEqual(plans.read_manifest(mine, "r1"), theirs)
-        lines = mine.get(lake_layout.runs.file_audits("r1")) or b""
-        self.assertEqual(hashlib.sha256(lines).hexdigest(), theirs.file_audits_sha256)
-        report = read_csv(mine.get(lake_layout.open_payments.download_report("r1", 2024)) or b"")
-        self.assertEqual([(line["company_id"], line["verdict"]) for line in report],
-                         [(COMPANY, "proved"), (OTHER, "missing")])  # fmt: skip
-
-    def test_that_loses_a_race_with_its_equal_writes_nothing_more(self):
-        self.close()
-        theirs = self.commit()
-        mine = Raced(theirs)
-        for entry in self.store.list("metadata/audits/"):
-            mine.put(entry.key, self.store.get(entry.key) or b"")
-
-        commit.commit_run(mine, self.plan, known={}, source_rows=3, release_at_end=a_release(), now=START)
-
-        self.assertEqual(mine.writes[-1], lake_layout.runs.manifest("r1"))
-
-
-class Raced(MemoryStore):
-    """A lake in which another process commits an instant before this one does."""
-
-    def __init__(self, theirs: Manifest) -> None:
-        super().__init__()
-        self._theirs = theirs
-
-    def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
-        if key == lake_layout.runs.manifest(self._theirs.run_id):
-            super().put_new(key, self._theirs.to_bytes())
-        return super().put_new(key, body, sha256=sha256)

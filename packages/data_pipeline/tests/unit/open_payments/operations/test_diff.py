@@ -3,29 +3,27 @@ import io
 import tracemalloc
 import unittest
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.datasets import CHANGE_TYPE, PUBLICATION_DATE
+from data_pipeline.open_payments.ledger.committed import proved_releases
+from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.open_payments.operations import diff
-from data_pipeline.open_payments.operations.diff import Difference, Digests, Named
+from data_pipeline.open_payments.operations.diff import Difference, Digests
 from data_pipeline.open_payments.source.totals import TotalsChoice
+from data_pipeline.runs.plans import newest_run
 from etl_core.csv_stream.reader import Record
 from etl_core.errors import DataError, NotFoundError, StoppedError, UsageError
 from etl_core.stop import Stop
-from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
     OTHER,
-    START,
     TITLES,
     Row,
     Shown,
     WorldCase,
-    a_manifest,
     a_release,
-    a_result,
     a_selection,
     payments,
 )
@@ -33,8 +31,8 @@ from packages.data_pipeline.tests.unit.fakes import (
 DAYS = ("2025-06-30", "2026-01-23", "2026-06-30")
 
 
-def named(*days: str) -> list[Named]:
-    return [Named(a_release(modified=day), {COMPANY: 3}, {COMPANY: 1}) for day in days]
+def named(*days: str) -> list[Release]:
+    return [a_release(modified=day) for day in days]
 
 
 def records(*ids: str, change_type: str | None = "UNCHANGED", digest: int = 1) -> list[Record]:
@@ -48,7 +46,7 @@ def record(record_id: str, digest: int) -> Record:
 
 
 class PairOf(unittest.TestCase):
-    NAMES = tuple(one.release.name for one in named(*DAYS))
+    NAMES = tuple(one.name for one in named(*DAYS))
 
     def test_is_the_newest_two_unless_others_are_named(self):
         first, second, third = self.NAMES
@@ -60,7 +58,7 @@ class PairOf(unittest.TestCase):
         ]:
             with self.subTest(older=older, newer=newer):
                 pair = diff.pair_of(named(*DAYS), older, newer)
-                self.assertEqual(tuple(one.release.name for one in pair), expected)
+                self.assertEqual(tuple(one.name for one in pair), expected)
 
     def test_is_refused_with_fewer_than_two_which_are_named(self):
         for known, said in [([], "none"), (named(DAYS[0]), self.NAMES[0])]:
@@ -80,46 +78,6 @@ class PairOf(unittest.TestCase):
         for older, newer in [(second, first), (first, first), (third, None), (None, first)]:
             with self.subTest(older=older, newer=newer), self.assertRaisesRegex(UsageError, "must name an older"):
                 diff.pair_of(named(*DAYS), older, newer)
-
-
-class NamedReleases(unittest.TestCase):
-    def setUp(self) -> None:
-        self.store = MemoryStore()
-
-    def commit(self, run_id: str, *results: Any, minute: int = 0, manifest: bool = True, **changes: Any) -> None:
-        release = a_release(**changes)
-        body = a_manifest(
-            *results or [a_result(rows=3)],
-            run_id=run_id,
-            year=release.year,
-            release=release,
-            created_at=START + timedelta(minutes=minute),
-        ).to_bytes()
-        self.store.put_new(lake_layout.runs.plan(run_id), b"{}")
-        if manifest:
-            self.store.put_new(lake_layout.runs.manifest(run_id), body)
-
-    def names(self) -> list[str]:
-        return [one.release.name for one in diff.named_releases(self.store, "general-payments", 2024)]
-
-    def test_are_in_the_order_of_publication_and_within_a_day_in_that_of_their_plans(self):
-        self.commit("a", modified="2026-06-30", distribution_id="b" * 8, minute=7)
-        self.commit("b", modified="2026-06-30", distribution_id="c" * 8, minute=5)
-        self.commit("c", modified="2025-06-30", distribution_id="d" * 8, minute=9)
-        self.assertEqual(self.names(), ["2025-06-30-dddddddd", "2026-06-30-cccccccc", "2026-06-30-bbbbbbbb"])
-
-    def test_are_those_of_the_year_that_a_committed_run_proved_something_of(self):
-        self.commit("open", modified=DAYS[0], manifest=False)
-        self.commit("other", modified=DAYS[1], year=2023)
-        self.commit("failed", a_result(verdict="failed"), a_result(OTHER, "missing"), modified=DAYS[1])
-        self.commit("good", modified=DAYS[2])
-        self.assertEqual(self.names(), ["2026-06-30-9323b84e"])
-
-    def test_have_the_companies_that_any_of_their_runs_proved(self):
-        self.commit("a", a_result(rows=3), a_result(OTHER, "failed"))
-        self.commit("b", a_result(OTHER, "empty"), a_result("7", "missing"), minute=1)
-        (found,) = diff.named_releases(self.store, "general-payments", 2024)
-        self.assertEqual(found.rows, {COMPANY: 3, OTHER: 0})
 
 
 class OldRecords(unittest.TestCase):
@@ -242,8 +200,8 @@ class LakeCase(WorldCase):
         pipeline.commit(prepared.plan, pipeline.work(prepared))
         self.world.later(days=180)
 
-    def pair(self) -> tuple[Named, Named]:
-        return diff.pair_of(diff.named_releases(self.store, "general-payments", 2024), None, None)
+    def pair(self) -> tuple[Release, Release]:
+        return diff.pair_of(proved_releases(self.store, "general-payments", 2024), None, None)
 
     def compare(self, company_id: str | None = None, *, stop: Stop | None = None, **choice: Any) -> list[Difference]:
         check_stop = (stop or self.world.stop).check
@@ -252,7 +210,7 @@ class LakeCase(WorldCase):
         return comparison.run(company_id, **choice)
 
     def key(self, side: int, company_id: str = COMPANY) -> str:
-        release = self.pair()[side].release
+        release = self.pair()[side]
         return lake_layout.open_payments.SliceKeys(release.dataset, release.year, release.name, company_id).part(1, 1)
 
     def replace(self, key: str, body: bytes) -> None:
@@ -347,12 +305,11 @@ class TwoReleases(LakeCase):
             self.replace(key, good)
         self.assertEqual(len(self.compare()), 2)
 
-    def test_are_refused_where_a_slice_that_a_manifest_names_has_no_audit(self):
+    def test_are_refused_where_the_list_of_audits_is_not_the_one_that_the_manifest_names(self):
         self.republish()
-        self.store.delete(
-            lake_layout.open_payments.SliceKeys("general-payments", 2024, f"{DAYS[1]}-00000002", OTHER).slice_audit()
-        )
-        with self.assertRaisesRegex(DataError, f"company {OTHER} of {DAYS[1]}-00000002, its slice.json is gone"):
+        key = lake_layout.runs.file_audits(newest_run(self.store))
+        self.store.put(key, (self.store.get(key) or b"").replace(b'"records":4', b'"records":5'))
+        with self.assertRaisesRegex(DataError, f"{key} is not the file that the manifest beside it names"):
             self.compare()
 
     def test_end_when_asked_to_even_where_nothing_is_read(self):

@@ -3,10 +3,11 @@ from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import commit, plans
+from data_pipeline.open_payments.ledger import commit
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of
 from data_pipeline.open_payments.ledger.documents import Audit, Plan
 from data_pipeline.open_payments.operations.gc import remove, unnamed
+from data_pipeline.runs.plans import write_plan
 from etl_core.errors import DataError
 from etl_core.lake import ObjectInfo
 from etl_core.testing import MemoryStore
@@ -25,7 +26,7 @@ class LakeCase(WorldCase):
         self.commit(self.run_plan)
 
     def plan(self, run_id: str, *companies: str) -> Plan:
-        return plans.write_plan(self.store, a_plan(dict.fromkeys(companies, 3), run_id=run_id))
+        return write_plan(self.store, a_plan(dict.fromkeys(companies, 3), run_id=run_id))
 
     def prove(self, *parts: Audit, close: bool = False) -> None:
         for part in parts:

@@ -3,8 +3,10 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import commit, plans
-from data_pipeline.open_payments.ledger.audits import Audits, keys_of, write_attempt
-from data_pipeline.open_payments.operations.status import newest_run, status_of, table_of
+from data_pipeline.open_payments.ledger.audits import Audits, keys_of
+from data_pipeline.open_payments.operations.status import status_of, table_of
+from data_pipeline.runs.attempts import write_attempt
+from data_pipeline.runs.plans import newest_run, write_plan
 from etl_core.errors import NotFoundError
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
@@ -41,7 +43,7 @@ class StatusCase(WorldCase):
 
     def plan(self, **choice: Any) -> None:
         companies = choice.pop("companies", {COMPANY: 3, OTHER: 5, THIRD: 7, EMPTY: 0})
-        plans.write_plan(self.store, a_plan(companies, **choice))
+        write_plan(self.store, a_plan(companies, **choice))
 
     def close(self, company_id: str = COMPANY, records: int = 3, parts: int = 1, body: bytes = b"x" * 300) -> None:
         audits = a_slice(company_id, parts=parts, records=records).parts
@@ -150,7 +152,7 @@ class ACommittedRun(StatusCase):
 class TheNewestRun(StatusCase):
     def test_is_the_one_planned_last_whatever_its_name(self):
         self.world.later(hours=1)
-        self.plan(run_id="a-name")
+        self.plan(run_id="a-name", created_at=self.world.now())
         self.world.later(hours=1)
         write_attempt(self.store, an_attempt(run_id="r1"))
 

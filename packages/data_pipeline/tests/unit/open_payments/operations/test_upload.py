@@ -6,9 +6,11 @@ from structlog.testing import capture_logs
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.audits import keys_of
+from data_pipeline.open_payments.ledger.committed import open_run
 from data_pipeline.open_payments.ledger.documents import Manifest
 from data_pipeline.open_payments.operations.upload import ToCopy, Uploaded, missing, objects_of, upload_run
 from data_pipeline.open_payments.source.totals import TotalsChoice
+from data_pipeline.runs import pointers
 from etl_core.errors import ConflictError, DataError
 from etl_core.lake import Body, ObjectInfo, PutResult
 from etl_core.testing import MemoryStore
@@ -17,6 +19,7 @@ from packages.data_pipeline.tests.unit.fakes import (
     OTHER,
     WorldCase,
     a_manifest,
+    a_plan,
     a_release,
     a_result,
     a_selection,
@@ -62,18 +65,20 @@ class ObjectsOf(WorldCase):
         slice_audits = f"metadata/audits/{release}/company_id="
 
         self.assertEqual(
-            objects_of(a_manifest(), audits),
+            objects_of(a_plan(), a_manifest(), audits),
             [
                 *[ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits],
                 ToCopy(f"{slice_audits}{COMPANY}/part-1-of-2.json"),
                 ToCopy(f"{slice_audits}{COMPANY}/part-2-of-2.json"),
                 ToCopy(f"{slice_audits}{OTHER}/part-1-of-1.json"),
-                ToCopy(f"{slice_audits}{COMPANY}/slice.json"),
-                ToCopy(f"{slice_audits}{OTHER}/slice.json"),
+                ToCopy(f"{slice_audits}{COMPANY}/slice.jsonl"),
+                ToCopy(f"{slice_audits}{OTHER}/slice.jsonl"),
                 ToCopy(f"metadata/schemas/{release}/schema.json"),
+                *map(ToCopy, pointers.of_plan(a_plan())),
                 ToCopy("metadata/runs/run_id=r1/plan.json"),
                 ToCopy("metadata/runs/run_id=r1/file_audits.jsonl"),
                 ToCopy("metadata/runs/run_id=r1/download_report_2024.csv"),
+                *map(ToCopy, pointers.of_manifest(a_manifest())),
                 ToCopy("metadata/runs/run_id=r1/manifest.json"),
             ],
         )
@@ -81,7 +86,7 @@ class ObjectsOf(WorldCase):
     def test_are_those_of_the_generation_that_the_manifest_names(self):
         manifest = a_manifest(a_result(rows=3, generation=3))
 
-        found = [one.key for one in objects_of(manifest, [an_audit(generation=2, key="x.2.csv")])]
+        found = [one.key for one in objects_of(a_plan(), manifest, [an_audit(generation=2, key="x.2.csv")])]
 
         keys = keys_of(a_release(), COMPANY)
         self.assertEqual(found[:3], ["x.2.csv", keys.part_audit(1, 1, 2), keys.slice_audit(3)])
@@ -114,11 +119,15 @@ class UploadCase(WorldCase):
 
     def upload(self, **choice: Any) -> Uploaded:
         self.lines.clear()
-        return upload_run(self.store, self.there, self.manifest, on_file=self.lines.append, **choice)
+        return upload_run(
+            self.store, self.there, open_run(self.store, self.manifest.run_id), on_file=self.lines.append, **choice
+        )
 
     def of_run(self) -> dict[str, bytes]:
         """What makes the run, by key."""
-        keys = [entry.key for entry in self.store.list("") if RELEASE in entry.key or "run_id=r1/" in entry.key]
+        mine = (RELEASE, "run_id=r1/", "_r1")
+        keys = [one.key for one in self.store.list("") if any(word in one.key for word in mine)]
+        keys = [key for key in keys if not key.endswith("_r2")]
         return {key: self.store.get(key) or b"" for key in keys}
 
     def all_there(self) -> dict[str, bytes]:
@@ -137,11 +146,11 @@ class Upload(UploadCase):
 
         run = self.of_run()
         self.assertEqual(self.all_there(), run)
-        self.assertEqual(len(run), 11)
-        self.assertEqual(uploaded, Uploaded(files=11, copied=11, same=0, bytes=sum(map(len, run.values()))))
+        self.assertEqual(len(run), 14)
+        self.assertEqual(uploaded, Uploaded(files=14, copied=14, same=0, bytes=sum(map(len, run.values()))))
         self.assertEqual(self.there.writes[-1], lake_layout.runs.manifest("r1"))
         kinds = [key.split("/")[0] for key in self.there.writes]
-        self.assertEqual(kinds, ["raw"] * 2 + ["metadata"] * 9)
+        self.assertEqual(kinds, ["raw"] * 2 + ["metadata"] * 12)
         self.assertEqual(sorted(self.lines), sorted(f"copied  {key}" for key in run))
 
     def test_leaves_caches_and_other_runs_behind(self):
@@ -155,10 +164,10 @@ class Upload(UploadCase):
         self.upload()
         self.there.calls.clear()
 
-        self.assertEqual(self.upload(), Uploaded(files=11, copied=0, same=11, bytes=0))
+        self.assertEqual(self.upload(), Uploaded(files=14, copied=0, same=14, bytes=0))
 
-        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 4)
-        self.assertEqual(len(self.there.calls), 5, "beside the listings only the manifest is read")
+        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 7)
+        self.assertEqual(len(self.there.calls), 8, "beside the listings only the manifest is read")
         self.assertEqual(self.lines, [])
 
     def test_goes_on_after_a_break(self):
@@ -168,7 +177,7 @@ class Upload(UploadCase):
 
         uploaded = self.upload()
 
-        self.assertEqual((uploaded.copied, uploaded.same), (3, 8))
+        self.assertEqual((uploaded.copied, uploaded.same), (3, 11))
         self.assertEqual(self.all_there(), self.of_run())
         self.assertEqual(
             self.there.writes[-3:], [self.part, lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")]
@@ -180,7 +189,7 @@ class Upload(UploadCase):
 
         uploaded = self.upload()
 
-        self.assertEqual((uploaded.copied, uploaded.files), (4, 8))
+        self.assertEqual((uploaded.copied, uploaded.files), (7, 11))
 
     def test_takes_the_same_content_written_meanwhile_for_done(self):
         body = self.store.get(self.part) or b""
@@ -190,7 +199,7 @@ class Upload(UploadCase):
 
         uploaded = self.upload()
 
-        self.assertEqual((uploaded.copied, uploaded.same), (10, 1))
+        self.assertEqual((uploaded.copied, uploaded.same), (13, 1))
         self.assertIn(f"same    {self.part}", self.lines)
 
     def test_leaves_no_file_behind(self):
@@ -263,7 +272,7 @@ class Conflicts(UploadCase):
                 if body is not None:
                     self.store.put(key, body)
                 with self.assertRaisesRegex(
-                    DataError, "file_audits.jsonl is not the file that the manifest of run r1 vouches for"
+                    DataError, "file_audits.jsonl is not the file that the manifest beside it names"
                 ):
                     self.upload()
                 self.assertEqual(self.there.writes, [])
@@ -278,13 +287,13 @@ class Overwrite(UploadCase):
         with capture_logs() as logs:
             uploaded = self.upload(overwrite=True)
 
-        self.assertEqual((uploaded.copied, uploaded.same), (11, 0))
+        self.assertEqual((uploaded.copied, uploaded.same), (14, 0))
         self.assertEqual(self.all_there(), self.of_run())
         self.assertEqual(
             {(one["log_level"], one["event"], one["lake"]) for one in logs},
             {("warning", "overwriting", "memory://there")},
         )
-        self.assertEqual(len(logs), 11)
+        self.assertEqual(len(logs), 14)
         writes = [call for call in self.there.calls if call.startswith(("put_new", "delete"))]
         self.assertEqual(
             writes[-2:], [f"delete {lake_layout.runs.manifest('r1')}", f"put_new {lake_layout.runs.manifest('r1')}"]
@@ -302,7 +311,7 @@ class DryRun(UploadCase):
     def test_says_what_it_would_copy_and_copies_nothing(self):
         uploaded = self.upload(dry_run=True)
 
-        self.assertEqual((uploaded.files, uploaded.copied, uploaded.same), (11, 0, 0))
+        self.assertEqual((uploaded.files, uploaded.copied, uploaded.same), (14, 0, 0))
         self.assertEqual(uploaded.bytes, sum(map(len, self.of_run().values())))
         self.assertEqual(sorted(self.lines), sorted(f"would copy  {key}" for key in self.of_run()))
         self.assertEqual(self.there.writes, [])
@@ -313,6 +322,6 @@ class DryRun(UploadCase):
 
         uploaded = self.upload(dry_run=True)
 
-        self.assertEqual((uploaded.copied, uploaded.same), (0, 10))
+        self.assertEqual((uploaded.copied, uploaded.same), (0, 13))
         self.assertEqual(self.lines, [f"would copy  {self.part}"])
         self.assertEqual(uploaded.bytes, len(self.store.get(self.part) or b""))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import OWNERSHIP
 from data_pipeline.open_payments.fetch.task import WindowTask
 from data_pipeline.open_payments.ledger import commit, plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of, slice_audit_of
@@ -25,6 +26,7 @@ from packages.data_pipeline.tests.unit.fakes import (
     a_plan,
     a_release,
     a_result,
+    a_slice,
     payments,
     sends,
 )
@@ -131,6 +133,7 @@ class RunCase(WorldCase):
             sha256=hashlib.sha256(body).hexdigest(),
             content_hash=content,
             header_hash=header,
+            dialect="rfc4180",
             count_before=len(rows),
             count_after=len(rows),
             started_at=START,
@@ -344,7 +347,7 @@ class AuditsOfARun(RunCase):
                     self.assertEqual(self.found(), {(finding, key)})
 
     def test_that_disagree_are_found(self):
-        """The part's own, the one in slice.json, and the line in file_audits.jsonl say the same."""
+        """The part's own, the one in slice.jsonl, and the line in file_audits.jsonl say the same."""
         cases: list[tuple[str, set[str]]] = [
             (self.part_audit, {self.part_audit}),
             (self.slice_audit, {self.part_audit, self.slice_audit}),
@@ -352,11 +355,11 @@ class AuditsOfARun(RunCase):
         for key, disagreeing in cases:
             with self.subTest(key=key):
                 self.build()
-                self.replace(key, b'"seconds": 1.0', b'"seconds": 9.0', 1)
+                self.replace(key, b'"seconds":1.0', b'"seconds":9.0', 1)
                 self.assertEqual(self.found(), {("audits_disagree", one) for one in disagreeing})
 
     def test_edited_with_their_file_are_found_by_the_list_of_the_run(self):
-        """Part, part audit and slice.json are changed alike; file_audits.jsonl and its digest remember."""
+        """Part, part audit and slice.jsonl are changed alike; file_audits.jsonl and its digest remember."""
         before = {key: self.store.get(key) or b"" for key in map(lake_layout.runs.file_audits, ["r1"])}
         report = self.store.get(lake_layout.open_payments.download_report("r1", 2024)) or b""
         manifest = self.store.get(lake_layout.runs.manifest("r1")) or b""
@@ -405,14 +408,17 @@ class AuditsOfARun(RunCase):
                 self.build(first, in_slice=in_slice)
                 found = self.found()
                 # An audit that names another company is a line of that one's.
-                self.assertEqual({one for one in found if one[0] != "audits_disagree"}, {("misplaced", key)})
+                beside = {"audits_disagree", "does_not_tile"}
+                self.assertEqual({one for one in found if one[0] not in beside}, {("misplaced", key)})
+                cut = "window" in change(a_slice().parts[0])
+                self.assertEqual(("does_not_tile", self.slice_audit) in found, cut)
 
     def test_of_a_slice_that_names_another_company_are_found(self):
         self.build()
         self.replace(
             self.slice_audit,
-            f'"company_id": "{COMPANY}",\n "generation"'.encode(),
-            b'"company_id": "7",\n "generation"',
+            f'"company_id":"{COMPANY}","generation"'.encode(),
+            b'"company_id":"7","generation"',
         )
 
         self.assertEqual(self.found(), {("misplaced", self.slice_audit)})
@@ -445,7 +451,7 @@ class AuditsOfARun(RunCase):
 
     def test_of_a_later_generation_are_read_where_the_manifest_names_them(self):
         audits = Audits(self.store, self.release)
-        (part,) = audits.part_audits(OTHER, 1, 1)
+        (part,) = audits.window_proofs(OTHER, Window(1, 1, "", "")).audits
         rows = payments(OTHER, 3)
         body = b"".join(map(_csv_line, [self.published.titles, *rows]))
         keys = self.keys(OTHER)
@@ -502,6 +508,14 @@ class AuditsOfARun(RunCase):
                 self.windows[COMPANY] = windows
                 self.build()
                 self.assertEqual(self.found(), {("does_not_tile", self.slice_audit)})
+
+    def test_of_a_slice_of_a_dataset_without_a_payment_date_are_found(self):
+        release = self.release.model_copy(update={"dataset": OWNERSHIP.name})
+        self.resolved = replace(self.resolved, release=release)
+        self.build()
+
+        part_audits = {self.keys().part_audit(number, 2) for number in (1, 2)}
+        self.assertEqual({key for finding, key in self.found() if finding == "does_not_tile"}, part_audits)
 
     def test_of_a_slice_without_parts_are_found(self):
         self.windows[EMPTY] = []
@@ -611,7 +625,7 @@ class TheRecordsOfARun(RunCase):
                 self.assertIn(next(iter(change)), self.details())
 
     def test_may_have_been_made_by_another_version(self):
-        self.replace(lake_layout.runs.manifest("r1"), b'"data_pipeline": "', b'"data_pipeline": "9.')
+        self.replace(lake_layout.runs.manifest("r1"), b'"data_pipeline":"', b'"data_pipeline":"9.')
         self.replace(lake_layout.runs.manifest("r1"), b"slices sum to", b"slices add up to")
 
         self.assertEqual(self.found(), set())

@@ -1,13 +1,15 @@
-"""Plans and options to hand, for the tests of a fan-out."""
+"""Plans and options for the tests of a fan-out."""
 
 from typing import Any
 
 from data_pipeline.fan_out.documents import FanOutPlan, Shape, Unit
-from data_pipeline.fan_out.specs import PodOptions
+from data_pipeline.fan_out.observe import ObservedJob
+from etl_core.kube.describe import PodOptions
+from etl_core.kube.observe import Phase
 from packages.data_pipeline.tests.unit.fakes import a_release
 
 A, B, C, D = "101", "102", "103", "104"
-OPTIONS = PodOptions(image="registry.test/etl:1", env={"LAKE_URL": "s3://lake"})
+OPTIONS = PodOptions("registry.test/etl:1", "worker", env={"LAKE_URL": "s3://lake"})
 
 
 def a_unit(company_id: str = A, number: int = 1, of: int = 1, rows: int = 10) -> Unit:
@@ -25,3 +27,8 @@ def a_fan_out(*bins: tuple[Unit, ...], shape: Shape = "per-company", **changes: 
         "bins": bins,
     }
     return FanOutPlan(**values | changes)
+
+
+def a_job(unit: str = A, phase: Phase = "running", attempt: int = 1, **changes: Any) -> ObservedJob:
+    values: dict[str, Any] = {"started": phase != "waiting", "name": f"op-{unit}-{attempt}"} | changes
+    return ObservedJob(unit=unit, attempt=attempt, phase=phase, **values)

@@ -1,8 +1,8 @@
-"""How a run may be spread over pods, and what each way would take. Pure decisions.
+"""How a run can be spread over pods, and how long each way takes. Pure.
 
-The source, not the pods, is the limit: ``ceiling`` streams in all, however many pods there are.
-So a packed run has as few pods as its streams need, and one Job per company pays a pod's start
-for every company; both leave the very parts that one process leaves.
+The source, not the pods, is the limit: ``ceiling`` streams in all, whatever the number of pods. So a
+packed run has as few pods as its streams need, and one Job per company pays a pod's start for every
+company. Both produce the same parts as one process.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.datasets import Dataset
     from data_pipeline.open_payments.ledger.documents import PlannedCompany, Release
 
-# One process checks some 50 MB/s; the source gives a stream 2. Past this many streams a pod is no faster.
+# One process checks some 50 MB/s, the source sends 2 MB/s per stream: more streams make a pod no faster.
 STREAMS_PER_POD = 8
-# From the submission to the first request where the image is on the node and a node has room.
+# From the create to the first request, if a node has room and the image.
 POD_START_SECONDS = 15.0
-# Of two ways about as fast, the cheaper is taken.
+# Of two ways that take about the same time, the cheaper is chosen.
 AS_FAST = 1.1
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What the source gives, per stream, and the size of a row; seconds and bytes."""
+    """The source's speed per stream and the size of a row; seconds and bytes."""
 
     bytes_per_row: int
     bytes_per_second: float = BYTES_PER_SECOND_PER_STREAM
@@ -39,13 +39,13 @@ class Rates:
     pod_start_seconds: float = POD_START_SECONDS
 
     def seconds_of(self, unit: Unit) -> float:
-        """One stream on one window: the rows, and the counts around them."""
+        """Seconds of one stream for one window: its rows, and the counts before and after."""
         return unit.rows * self.bytes_per_row / self.bytes_per_second + 2 * self.seconds_per_request
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """What one way would take; ``pods`` in all, ``at_once`` at most side by side."""
+class Prediction:
+    """What one way takes: ``pods`` in all, ``at_once`` at the same time."""
 
     way: str
     units: int
@@ -56,7 +56,7 @@ class Predicted:
 
 
 def units_of(dataset: Dataset, companies: Iterable[PlannedCompany]) -> list[Unit]:
-    """The windows of these slices, heaviest first; the order is the same wherever it is computed."""
+    """The windows of these slices, heaviest first, in the same order in every process."""
     units = []
     for company in companies:
         windows = dataset.cut(company.rows or 0)
@@ -81,7 +81,7 @@ def per_company(run_id: str, release: Release, units: Sequence[Unit], *, streams
 
 
 def packed(run_id: str, release: Release, units: Sequence[Unit], *, ceiling: int, pods: int | None) -> FanOutPlan:
-    """A few bins of equal weight per stream; the streams of all of them are the ceiling."""
+    """A few bins of equal weight per stream; their streams add up to the ceiling."""
     count = _pods_for(units, ceiling, pods)
     streams = tuple(ceiling // count + (index < ceiling % count) for index in range(count))
     rates = Rates(dataset_named(release.dataset).bytes_per_row)
@@ -107,8 +107,8 @@ def plan_of(
 
 def predict(
     units: Sequence[Unit], *, ceiling: int, max_in_flight: int, pods: int | None, rates: Rates
-) -> list[Predicted]:
-    """One process, packed, and per company, side by side."""
+) -> list[Prediction]:
+    """One process, packed, and per company."""
     seconds = [rates.seconds_of(unit) for unit in units]
     alone = _last_end(seconds, ceiling)
     count = _pods_for(units, ceiling, pods)
@@ -118,25 +118,25 @@ def predict(
     jobs = sorted(by_company.values(), reverse=True)
     at_once = max(1, min(max_in_flight, ceiling, len(jobs)))
     return [
-        Predicted("one process", len(units), 1, 1, alone, alone / 3600),
-        Predicted("packed", len(units), count, count, both := alone + rates.pod_start_seconds, both * count / 3600),
-        Predicted("per-company", len(units), len(jobs), at_once, _last_end(jobs, at_once), sum(jobs) / 3600),
+        Prediction("one process", len(units), 1, 1, alone, alone / 3600),
+        Prediction("packed", len(units), count, count, both := alone + rates.pod_start_seconds, both * count / 3600),
+        Prediction("per-company", len(units), len(jobs), at_once, _last_end(jobs, at_once), sum(jobs) / 3600),
     ]
 
 
-def choice_of(predicted: Sequence[Predicted]) -> Predicted:
-    """The cheapest of those about as fast as the fastest."""
+def choice_of(predicted: Sequence[Prediction]) -> Prediction:
+    """The cheapest of those that are about as fast as the fastest."""
     fastest = min(one.seconds for one in predicted)
     return min((one for one in predicted if one.seconds <= AS_FAST * fastest), key=lambda one: one.pod_hours)
 
 
 def _pods_for(units: Sequence[Unit], ceiling: int, pods: int | None) -> int:
-    """So many as were asked for, else as few as the streams need; never one without a stream or a window."""
+    """``pods`` if given, else as few as the streams need; never one without a stream or a window."""
     return min(pods or -(-ceiling // STREAMS_PER_POD), ceiling, max(1, len(units)))
 
 
 def _last_end(seconds: Sequence[float], slots: int) -> float:
-    """When the last of these ends, each begun in the order given by the first slot that is free."""
+    """When the last of these ends, each started, in this order, in the first free slot."""
     free = [0.0] * slots
     for cost in seconds:
         heapq.heapreplace(free, free[0] + cost)

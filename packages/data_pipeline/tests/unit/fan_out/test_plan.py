@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.fan_out.documents import FanOutPlan, Unit
-from data_pipeline.fan_out.shapes import (
+from data_pipeline.fan_out.plan import (
     AS_FAST,
     POD_START_SECONDS,
     STREAMS_PER_POD,
-    Predicted,
+    Prediction,
     Rates,
     choice_of,
     packed,
@@ -44,13 +44,13 @@ def a_packed(some: list[Unit], ceiling: int = 50, pods: int | None = None) -> Fa
 
 def ways(
     some: list[Unit], *, ceiling: int, max_in_flight: int = 10**6, pods: int | None = None
-) -> dict[str, Predicted]:
+) -> dict[str, Prediction]:
     found = predict(some, ceiling=ceiling, max_in_flight=max_in_flight, pods=pods, rates=RATES)
     return {one.way: one for one in found}
 
 
-class TheUnits(unittest.TestCase):
-    def test_are_the_windows_of_what_is_not_proved_heaviest_first(self):
+class UnitsOf(unittest.TestCase):
+    def test_units_are_the_windows_of_the_slices_heaviest_first(self):
         found = units_of(GENERAL, [one for one in companies([5, ROWS_PER_WINDOW + 2, 7, 9]) if one.company_id != "3"])
 
         half = ROWS_PER_WINDOW // 2 + 1
@@ -59,25 +59,25 @@ class TheUnits(unittest.TestCase):
             [("2", 1, 2, half), ("2", 2, 2, half), ("4", 1, 1, 9), ("1", 1, 1, 5)],
         )
 
-    def test_of_a_slice_without_a_payment_date_are_one_window(self):
+    def test_a_slice_without_a_payment_date_is_one_unit(self):
         (one,) = units_of(OWNERSHIP, companies([ROWS_PER_WINDOW * 3]))
 
         self.assertEqual((one.of, one.rows), (1, ROWS_PER_WINDOW * 3))
         self.assertLess(Rates(OWNERSHIP.bytes_per_row).seconds_of(one), RATES.seconds_of(one))
 
-    def test_of_a_slice_without_rows_or_without_a_count_are_one_window(self):
+    def test_a_slice_without_rows_or_without_a_count_is_one_unit(self):
         self.assertEqual([(one.company_id, one.of, one.rows) for one in units([0, None])], [("1", 1, 0), ("2", 1, 0)])
 
     @settings(deadline=None)
     @given(row_counts)
-    def test_are_the_same_in_the_same_order_from_whatever_order(self, rows):
+    def test_units_do_not_depend_on_the_order_of_the_slices(self, rows):
         planned = companies(rows)
 
         self.assertEqual(units_of(GENERAL, planned), units_of(GENERAL, reversed(planned)))
 
     @settings(deadline=None)
     @given(row_counts)
-    def test_hold_at_least_the_rows_of_their_slice(self, rows):
+    def test_units_hold_at_least_the_rows_of_their_slice(self, rows):
         found: Counter[str] = Counter()
         for unit in units(rows):
             found[unit.company_id] += unit.rows
@@ -85,10 +85,10 @@ class TheUnits(unittest.TestCase):
             self.assertGreaterEqual(found[company.company_id], company.rows or 0)
 
 
-class APackedPlan(unittest.TestCase):
+class PackedPlan(unittest.TestCase):
     @settings(deadline=None)
     @given(row_counts, st.integers(1, 64), st.one_of(st.none(), st.integers(1, 100)))
-    def test_has_every_unit_once_and_all_streams_for_any_number_of_pods(self, rows, ceiling, pods):
+    def test_a_packed_plan_has_every_unit_once_and_all_streams_for_any_number_of_pods(self, rows, ceiling, pods):
         some = units(rows)
 
         plan = a_packed(some, ceiling, pods)
@@ -104,7 +104,7 @@ class APackedPlan(unittest.TestCase):
 
     @settings(deadline=None)
     @given(row_counts, st.integers(1, 64), st.one_of(st.none(), st.integers(1, 100)))
-    def test_loads_no_stream_by_more_than_one_unit_over_the_fair_share(self, rows, ceiling, pods):
+    def test_no_stream_of_a_packed_plan_has_more_than_one_unit_over_its_fair_share(self, rows, ceiling, pods):
         some = units(rows)
         plan = a_packed(some, ceiling, pods)
         cost = [sum(map(RATES.seconds_of, bin_)) for bin_ in plan.bins]
@@ -114,7 +114,7 @@ class APackedPlan(unittest.TestCase):
         for seconds, streams in zip(cost, plan.streams, strict=True):
             self.assertLessEqual(seconds / streams, fair + heaviest / min(plan.streams) + 1e-6)
 
-    def test_is_heaviest_first_in_and_among_its_bins(self):
+    def test_bins_are_sorted_heaviest_first_and_so_are_their_units(self):
         plan = a_packed(units(SKEWED))
 
         for bin_ in plan.bins:
@@ -122,7 +122,7 @@ class APackedPlan(unittest.TestCase):
         firsts = [bin_[0].rows for bin_ in plan.bins]
         self.assertEqual(firsts, sorted(firsts, reverse=True))
 
-    def test_has_a_pod_for_every_few_streams_unless_told_otherwise(self):
+    def test_a_packed_plan_has_one_pod_per_8_streams_unless_pods_are_given(self):
         some = units(SKEWED)
         for ceiling, pods, count in [
             (1, None, 1),
@@ -137,16 +137,16 @@ class APackedPlan(unittest.TestCase):
                 self.assertEqual(ways(some, ceiling=ceiling, pods=pods)["packed"].pods, count)
         self.assertEqual(len(a_packed(some[:2], 50).bins), 2)
 
-    def test_spreads_a_large_slice_over_pods(self):
+    def test_a_packed_plan_spreads_a_large_slice_over_pods(self):
         plan = a_packed(units([1_720_871]), 16, 2)
 
         self.assertEqual([len(bin_) for bin_ in plan.bins], [12, 12])
 
 
-class APlanPerCompany(unittest.TestCase):
+class PlanPerCompany(unittest.TestCase):
     @settings(deadline=None)
     @given(row_counts)
-    def test_has_a_bin_of_its_own_for_each_biggest_first(self, rows):
+    def test_each_company_has_its_own_bin_biggest_first(self, rows):
         some = units(rows)
 
         plan = per_company("r1", a_release(), some)
@@ -160,10 +160,10 @@ class APlanPerCompany(unittest.TestCase):
         self.assertEqual(sizes, sorted(sizes, reverse=True))
         self.assertEqual(len(plan.bins), len(rows))
 
-    def test_may_give_each_more_streams(self):
+    def test_a_plan_per_company_may_give_each_pod_more_streams(self):
         self.assertEqual(per_company("r1", a_release(), units([1, 2]), streams=3).streams, (3, 3))
 
-    def test_is_one_of_the_two_there_are(self):
+    def test_plan_of_makes_either_shape(self):
         some = units(SKEWED)
         for shape, plan in (("per-company", per_company("r1", a_release(), some)), ("packed", a_packed(some, 20, 3))):
             with self.subTest(shape=shape):
@@ -171,8 +171,8 @@ class APlanPerCompany(unittest.TestCase):
                 self.assertEqual((found, found.shape), (plan, shape))
 
 
-class APrediction(unittest.TestCase):
-    def test_is_of_three_ways(self):
+class Predict(unittest.TestCase):
+    def test_three_ways_are_predicted(self):
         some = units([ROWS_PER_WINDOW * 2, 10])
         window, small = RATES.seconds_of(some[0]), RATES.seconds_of(some[2])
 
@@ -187,25 +187,25 @@ class APrediction(unittest.TestCase):
         self.assertEqual((jobs.pods, jobs.at_once), (2, 2))
         self.assertAlmostEqual(jobs.pod_hours * 3600, 2 * window + small + 2 * POD_START_SECONDS)
 
-    def test_says_that_pods_add_nothing_to_what_the_source_gives(self):
+    def test_pods_make_nothing_faster_than_the_source(self):
         found = ways(units(SKEWED), ceiling=8)
 
         self.assertEqual(choice_of(list(found.values())).way, "one process")
         self.assertGreater(found["packed"].seconds, found["one process"].seconds)
         self.assertGreater(found["per-company"].pod_hours, found["packed"].pod_hours)
 
-    def test_of_packed_at_a_ceiling_of_fifty_needs_at_most_a_third_of_one_job_a_company(self):
+    def test_with_50_streams_packed_takes_at_most_a_third_of_one_job_per_company(self):
         found = ways(units(SKEWED), ceiling=50, max_in_flight=50)
 
         self.assertLessEqual(found["packed"].seconds, found["per-company"].seconds / 3)
 
-    def test_never_has_more_jobs_at_once_than_the_source_has_streams(self):
+    def test_no_more_jobs_run_at_once_than_the_source_has_streams(self):
         for max_in_flight, at_once in [(3, 3), (100, 8), (1, 1)]:
             with self.subTest(max_in_flight=max_in_flight):
                 found = ways(units(SKEWED), ceiling=8, max_in_flight=max_in_flight)
                 self.assertEqual(found["per-company"].at_once, at_once)
 
-    def test_of_nothing_is_no_time_at_all(self):
+    def test_no_units_take_no_time(self):
         found = ways([], ceiling=8)
 
         self.assertEqual([one.seconds for one in found.values()], [0.0, POD_START_SECONDS, 0.0])
@@ -213,7 +213,7 @@ class APrediction(unittest.TestCase):
 
     @settings(deadline=None)
     @given(row_counts, st.integers(1, 64), st.integers(1, 100))
-    def test_is_never_below_what_the_streams_can_give(self, rows, ceiling, max_in_flight):
+    def test_no_prediction_is_faster_than_the_streams_allow(self, rows, ceiling, max_in_flight):
         some = units(rows)
         least = sum(map(RATES.seconds_of, some)) / ceiling
 
@@ -221,11 +221,11 @@ class APrediction(unittest.TestCase):
             self.assertGreaterEqual(one.seconds, least - 1e-6)
 
 
-class TheChoice(unittest.TestCase):
-    def test_is_the_cheapest_of_those_about_as_fast(self):
-        fast = Predicted("fast", 1, 9, 9, 100.0, 9.0)
-        as_fast = Predicted("about as fast", 1, 1, 1, 100.0 * AS_FAST, 1.0)
-        slow = Predicted("slow", 1, 1, 1, 100.0 * AS_FAST + 1, 0.1)
+class ChoiceOf(unittest.TestCase):
+    def test_the_cheapest_of_those_about_as_fast_is_chosen(self):
+        fast = Prediction("fast", 1, 9, 9, 100.0, 9.0)
+        as_fast = Prediction("about as fast", 1, 1, 1, 100.0 * AS_FAST, 1.0)
+        slow = Prediction("slow", 1, 1, 1, 100.0 * AS_FAST + 1, 0.1)
 
         self.assertEqual(choice_of([fast, as_fast, slow]), as_fast)
         self.assertEqual(choice_of([slow, fast]), fast)

@@ -1,0 +1,83 @@
+"""Committed runs of Open Payments, and what they prove of a release together."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from data_pipeline import lake_layout
+from data_pipeline.open_payments.ledger.audits import READERS
+from data_pipeline.open_payments.ledger.documents import Audit, Manifest
+from data_pipeline.open_payments.ledger.plans import committed
+from data_pipeline.runs import committed as runs
+from etl_core.csv_stream.records import fields_of
+
+if TYPE_CHECKING:
+    from data_pipeline.open_payments.ledger.documents import Release, Selection
+    from etl_core.lake import ObjectStore
+
+Run = runs.CommittedRun[Manifest, Audit, list[bytes]]
+
+
+def open_run(store: ObjectStore, run_id: str) -> Run:
+    """A committed run; raises ``NotFoundError`` if there is none of that name, ``DataError`` if it is not committed."""
+    return runs.open_run(store, run_id, Manifest, Audit)
+
+
+def newest_run(store: ObjectStore, selection: Selection, *, closed: bool = True) -> Run | None:
+    """The newest committed run of a selection, by default the newest closed one."""
+    return runs.newest_run(store, selection, Manifest, Audit, closed=closed)
+
+
+@dataclass(frozen=True)
+class ProvedSlice:
+    """The parts of one company that a committed run vouches for, and that run to read them with."""
+
+    run: Run
+    parts: tuple[Audit, ...]
+
+    @property
+    def rows(self) -> int:
+        """Records of all parts."""
+        return sum(part.records for part in self.parts)
+
+
+def proved_releases(store: ObjectStore, dataset: str, year: int) -> list[Release]:
+    """The releases of a year that committed runs prove something of, in the order of their publication.
+
+    Two published on one day are in the order in which their newest runs were planned.
+    """
+    prefix = lake_layout.open_payments.schemas(dataset, year)
+    names = filter(None, (lake_layout.open_payments.release_of_schema(entry.key) for entry in store.list(prefix)))
+    newest = (next((one for one in committed(store, dataset, year, name) if one.proved), None) for name in names)
+    found = sorted(filter(None, newest), key=lambda one: (one.release.modified, one.created_at))
+    return [one.release for one in found]
+
+
+def proved_slices(store: ObjectStore, release: Release) -> dict[str, ProvedSlice]:
+    """The slices of a release that committed runs prove, by company; of several proofs the newest run's.
+
+    Runs are read from the newest to the first closed one, which proves every company that older runs do.
+
+    Raises:
+        DataError: the list of a run's audits is not the one that its manifest names.
+
+    """
+    found: dict[str, Run] = {}
+    for manifest in committed(store, release.dataset, release.year, release.name):
+        run = runs.CommittedRun(store, manifest, Audit, fields_of)
+        for one in manifest.proved:
+            found.setdefault(one.company_id, run)
+        if manifest.is_closed:
+            break
+    with ThreadPoolExecutor(READERS) as pool:
+        chosen = {id(run): run for run in found.values()}.values()
+        lists = dict(zip(map(id, chosen), pool.map(lambda run: run.parts(), chosen), strict=True))
+    slices: dict[str, ProvedSlice] = {}
+    for key, parts in lists.items():
+        for company_id, own in itertools.groupby(parts, key=lambda part: part.company_id):
+            if company_id in found and id(found[company_id]) == key:
+                slices[company_id] = ProvedSlice(found[company_id], tuple(own))
+    return slices
