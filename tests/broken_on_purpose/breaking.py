@@ -1,0 +1,147 @@
+"""Breaks one check in the source: finds its function by name, and in it the only place that mentions some words.
+
+A break is ``PLACE WORD …`` or ``PLACE WORD … -> CODE``. A word is a name, a dotted name, a string or a comparison's
+operator. Of places within one another the outer one is meant. All other lines stay as they are. Places, and what they
+become where no code is given:
+
+- ``if``: what an ``if`` tests becomes ``False``. What the ``if`` raises counts as mentioned, too.
+- ``operand``: what ``and``, ``or`` or a comprehension's ``if`` combines is left out.
+- ``argument``: a keyword argument or a dictionary's entry is left out.
+- ``statement``: becomes ``pass``.
+- ``name``: a name or a literal; needs code.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from functools import cache
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+OPERATORS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+
+
+class NoPlaceError(Exception):
+    """A check has not exactly one place in the code; the message says what to write."""
+
+
+class Place(NamedTuple):
+    """Code from the start of ``first`` to the end of ``last``, in ``owner``."""
+
+    kind: str
+    owner: ast.AST
+    words: set[str]
+    first: ast.AST
+    last: ast.AST
+    default: str
+
+
+def located(packages: Path, function: str) -> tuple[Path, ast.AST]:
+    """The file and the syntax tree of a function."""
+    functions = functions_of(packages)
+    found = [name for name in functions if f".{name}".endswith(f".{function}")]
+    if len(found) != 1:
+        last = function.rpartition(".")[2]
+        alike = found or [name for name in functions if name.endswith(f".{last}")]
+        raise NoPlaceError(f"{len(found)} functions are called {function}. Write which one: {', '.join(alike)}")
+    return functions[found[0]]
+
+
+@cache
+def functions_of(packages: Path) -> dict[str, tuple[Path, ast.AST]]:
+    """Every function of every package, by its full name."""
+
+    def below(node: ast.AST, name: str) -> Iterator[tuple[str, ast.AST]]:
+        for child in ast.iter_child_nodes(node):
+            full = f"{name}.{child.name}" if isinstance(child, ast.FunctionDef | ast.ClassDef) else name
+            if isinstance(child, ast.FunctionDef):
+                yield full, child
+            yield from below(child, full)
+
+    return {
+        name: (path, function)
+        for path in packages.glob("*/src/**/*.py")
+        for name, function in below(
+            ast.parse(path.read_bytes()), ".".join(path.relative_to(packages).with_suffix("").parts)
+        )
+    }
+
+
+def noticed_by(packages: Path, path: Path, names: Iterable[str]) -> list[Path]:
+    """The test files of these names in the module's package, and those that mirror the module."""
+    package, _, _, *folders, module = path.relative_to(packages).parts
+    tests = packages / package / "tests"
+    found = [file for pattern in names for file in sorted(tests.rglob(f"{pattern}.py"))]
+    found += sorted(tests.glob("/".join(["*", *folders, f"test_{module}"])))
+    if not found or not {file.stem for file in found}.issuperset(names):
+        raise NoPlaceError(f"{path} has no tests called {[f'test_{module}', *names]}. Name the files that are to fail.")
+    return found
+
+
+def broken(path: Path, function: ast.AST, how: str) -> str:
+    """The text of the file with one place in the function broken."""
+    selector, _, code = how.partition(" -> ")
+    kind, *words = selector.split()
+    places = [place for node in ast.walk(function) for place in places_of(node) if place.kind == kind]
+    found = [place for place in places if place.words.issuperset(words)]
+    inner = {node for place in found for node in [*ast.walk(place.owner)][1:]}
+    found = [place for place in found if place.owner not in inner]
+    source = path.read_bytes()
+    starts = [0, *accumulate(map(len, source.splitlines(keepends=True)))]
+    texts = [
+        (starts[one.first.lineno - 1] + one.first.col_offset, starts[one.last.end_lineno - 1] + one.last.end_col_offset)
+        for one in found or places
+    ]
+    if len(found) != 1:
+        there = "".join(f"\n- {source[start:end].decode()}" for start, end in texts)
+        raise NoPlaceError(f"`{how}` fits {len(found)} places. Write words that only one of these mentions:{there}")
+    ((start, end),) = texts
+    new = [*ast.walk(ast.parse(code))]
+    unknown = {one.id for one in new if isinstance(one, ast.Name)} - {
+        one.arg for one in new if isinstance(one, ast.arg)
+    }
+    code = code or found[0].default
+    if unknown := unknown - words_of(function) - set(dir(builtins)):
+        raise NoPlaceError(f"`{how}`: the function has no {unknown}. Write code that it can run.")
+    if code in {"", ast.unparse(found[0].first)}:
+        raise NoPlaceError(f"`{how}` changes nothing. Write other code after the arrow.")
+    return (source[:start] + code.encode() + source[end:]).decode()
+
+
+def places_of(node: ast.AST) -> Iterator[Place]:
+    """What of a node may be broken."""
+    match node:
+        case ast.If(test=test) | ast.IfExp(test=test):
+            raised = [one for one in ast.iter_child_nodes(node) if isinstance(one, ast.Raise)]
+            yield Place("if", node, words_of(test, *raised), test, test, "False")
+        case ast.comprehension(ifs=parts) | ast.BoolOp(values=parts):
+            neutral = str(not isinstance(getattr(node, "op", None), ast.Or))
+            yield from (Place("operand", one, words_of(one), one, one, neutral) for one in parts)
+        case ast.Dict(keys=keys, values=values):
+            entries = [(key, value) for key, value in zip(keys, values, strict=True) if key]
+            yield from (Place("argument", key, words_of(key), key, value, "**{}") for key, value in entries)
+        case ast.keyword(arg=str(name)):
+            yield Place("argument", node, {name}, node, node, "**{}")
+        case ast.Expr() | ast.Assign() | ast.AugAssign() | ast.Raise():
+            yield Place("statement", node, words_of(node), node, node, "pass")
+        case ast.Name() | ast.Attribute() | ast.Constant():
+            yield Place("name", node, {ast.unparse(node)}, node, node, "")
+
+
+def words_of(*nodes: ast.AST) -> set[str]:
+    """What code mentions."""
+    found: set[str] = set()
+    for node in (inner for outer in nodes for inner in ast.walk(outer)):
+        match node:
+            case ast.Name(id=name) | ast.Constant(value=str(name)) | ast.keyword(arg=str(name)):
+                found.add(name)
+            case ast.Attribute(attr=name):
+                found |= {name, ast.unparse(node)}
+            case ast.Compare(ops=operators):
+                found |= {OPERATORS.get(type(one), "") for one in operators}
+    return found
