@@ -18,11 +18,12 @@ import builtins
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+Code: TypeAlias = ast.expr | ast.stmt | ast.keyword
 OPERATORS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
 
@@ -36,8 +37,8 @@ class Place(NamedTuple):
     kind: str
     owner: ast.AST
     words: set[str]
-    first: ast.AST
-    last: ast.AST
+    first: Code
+    last: Code
     default: str
 
 
@@ -63,13 +64,11 @@ def functions_of(packages: Path) -> dict[str, tuple[Path, ast.AST]]:
                 yield full, child
             yield from below(child, full)
 
-    return {
-        name: (path, function)
-        for path in packages.glob("*/src/**/*.py")
-        for name, function in below(
-            ast.parse(path.read_bytes()), ".".join(path.relative_to(packages).with_suffix("").parts)
-        )
-    }
+    found: dict[str, tuple[Path, ast.AST]] = {}
+    for path in packages.glob("*/src/**/*.py"):
+        module = ".".join(path.relative_to(packages).with_suffix("").parts)
+        found |= {name: (path, function) for name, function in below(ast.parse(path.read_bytes()), module)}
+    return found
 
 
 def noticed_by(packages: Path, path: Path, names: Iterable[str]) -> list[Path]:
@@ -86,31 +85,32 @@ def noticed_by(packages: Path, path: Path, names: Iterable[str]) -> list[Path]:
 def broken(path: Path, function: ast.AST, how: str) -> str:
     """The text of the file with one place in the function broken."""
     selector, _, code = how.partition(" -> ")
-    kind, *words = selector.split()
-    places = [place for node in ast.walk(function) for place in places_of(node) if place.kind == kind]
-    found = [place for place in places if place.words.issuperset(words)]
-    inner = {node for place in found for node in [*ast.walk(place.owner)][1:]}
-    found = [place for place in found if place.owner not in inner]
+    place = the_place(function, selector)
+    if unknown := unknown_names(code, function):
+        raise NoPlaceError(f"`{code}` uses {unknown}, which the function does not. Write code that it can run.")
+    code = code or place.default
+    if code in {"", ast.unparse(place.first)}:
+        raise NoPlaceError(f"`{how}` changes nothing. Write other code after the arrow.")
     source = path.read_bytes()
     starts = [0, *accumulate(map(len, source.splitlines(keepends=True)))]
-    texts = [
-        (starts[one.first.lineno - 1] + one.first.col_offset, starts[one.last.end_lineno - 1] + one.last.end_col_offset)
-        for one in found or places
-    ]
-    if len(found) != 1:
-        there = "".join(f"\n- {source[start:end].decode()}" for start, end in texts)
-        raise NoPlaceError(f"`{how}` fits {len(found)} places. Write words that only one of these mentions:{there}")
-    ((start, end),) = texts
-    new = [*ast.walk(ast.parse(code))]
-    unknown = {one.id for one in new if isinstance(one, ast.Name)} - {
-        one.arg for one in new if isinstance(one, ast.arg)
-    }
-    code = code or found[0].default
-    if unknown := unknown - words_of(function) - set(dir(builtins)):
-        raise NoPlaceError(f"`{how}`: the function has no {unknown}. Write code that it can run.")
-    if code in {"", ast.unparse(found[0].first)}:
-        raise NoPlaceError(f"`{how}` changes nothing. Write other code after the arrow.")
+    start = starts[place.first.lineno - 1] + place.first.col_offset
+    end = starts[(place.last.end_lineno or 0) - 1] + (place.last.end_col_offset or 0)
     return (source[:start] + code.encode() + source[end:]).decode()
+
+
+def the_place(function: ast.AST, selector: str) -> Place:
+    """The only outermost place of a kind that mentions all words."""
+    kind, *words = selector.split()
+    places = [place for node in ast.walk(function) for place in places_of(node) if place.kind == kind]
+    fitting = [place for place in places if place.words.issuperset(words)]
+    inner = {node for place in fitting for node in [*ast.walk(place.owner)][1:]}
+    found = [place for place in fitting if place.owner not in inner]
+    if len(found) != 1:
+        there = "".join(f"\n- {ast.unparse(place.first)}" for place in found or places)
+        raise NoPlaceError(
+            f"`{selector}` fits {len(found)} places. Write words that only one of these mentions:{there}"
+        )
+    return found[0]
 
 
 def places_of(node: ast.AST) -> Iterator[Place]:
@@ -131,6 +131,13 @@ def places_of(node: ast.AST) -> Iterator[Place]:
             yield Place("statement", node, words_of(node), node, node, "pass")
         case ast.Name() | ast.Attribute() | ast.Constant():
             yield Place("name", node, {ast.unparse(node)}, node, node, "")
+
+
+def unknown_names(code: str, function: ast.AST) -> set[str]:
+    """Names that code uses and neither it nor the function has: a NameError would pass for a check that is noticed."""
+    nodes = [*ast.walk(ast.parse(code))]
+    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return {node.id for node in nodes if isinstance(node, ast.Name)} - own - words_of(function) - set(dir(builtins))
 
 
 def words_of(*nodes: ast.AST) -> set[str]:

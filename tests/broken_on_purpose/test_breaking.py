@@ -1,0 +1,74 @@
+"""A check that has lost its place is reported with what to write."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.broken_on_purpose.breaking import NoPlaceError, broken, located, noticed_by
+
+SOURCE = """\
+def first(rows, limit):
+    if rows > limit:
+        raise ValueError("too_many")
+    if rows < 0 or limit < 0:  # é
+        limit = max(rows, key=abs)
+    return {"limit": limit}
+
+
+class First:
+    def first(self): ...
+    def second(self): ...
+"""
+
+
+@pytest.fixture
+def packages(tmp_path):
+    for name in ("one/src/one/a/b.py", "one/tests/unit/a/test_b.py", "one/tests/unit/test_c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(SOURCE, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("if too_many", "    if False:"),
+        ("if rows > -> True", "    if True:"),
+        ("operand limit", "    if rows < 0 or False:  # é"),
+        ("argument key", "        limit = max(rows, **{})"),
+        ("argument limit", "    return {**{}}"),
+        ("statement max", "        pass"),
+        ("name abs -> len", "        limit = max(rows, key=len)"),
+    ],
+)
+def test_one_place_is_broken_and_all_other_lines_stay(packages, how, line):
+    text = broken(*located(packages, "b.first"), how)
+    assert [new for old, new in zip(SOURCE.splitlines(), text.splitlines(), strict=True) if old != new] == [line]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("if missing", "fits 0 places.*\n- rows > limit\n- rows < 0 or limit < 0"),
+        ("if limit", "fits 2 places"),
+        ("if too_many -> rows > limit", "changes nothing"),
+        ("if too_many -> rows > most", "uses {'most'}"),
+    ],
+)
+def test_a_break_without_exactly_one_effect_is_refused(packages, how, says):
+    with pytest.raises(NoPlaceError, match=says):
+        broken(*located(packages, "b.first"), how)
+
+
+@pytest.mark.parametrize("name", ["first", "Gone.first"])
+def test_a_function_that_is_not_there_once_is_reported_with_those_that_are(packages, name):
+    with pytest.raises(NoPlaceError, match=r"one\.a\.b\.first, one\.src\.one\.a\.b\.First\.first"):
+        located(packages, name)
+
+
+def test_the_tests_are_those_named_and_those_that_mirror_the_module(packages):
+    path, _ = located(packages, "First.second")
+    unit = packages / "one/tests/unit"
+    assert noticed_by(packages, path, ["test_c"]) == [unit / "test_c.py", unit / "a/test_b.py"]
+    with pytest.raises(NoPlaceError, match=r"no tests called .*'test_d'"):
+        noticed_by(packages, path, ["test_d"])
