@@ -24,7 +24,7 @@ from benchmarks.download import YEAR, requests_made
 from benchmarks.measure import BIN, asked, sandbox
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.shapes import Rates, predict, units_of
-from data_pipeline.open_payments.facts import PlannedCompany, Release, SliceAudit
+from data_pipeline.open_payments.ledger.documents import PlannedCompany, Release, SliceAudit
 from sandbox import Settings
 from sandbox.cluster import Cluster, ClusterSettings, Instant
 from sandbox.companies import directory

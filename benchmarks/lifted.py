@@ -20,7 +20,7 @@ from benchmarks.download import YEAR, switch
 from benchmarks.fan_out import ACCOUNTS, IMAGE, LIFTED, MANY, PodClock, real_sizes, run_beside
 from benchmarks.measure import BIN, sandbox
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.facts import FanOutPlan
+from data_pipeline.fan_out.documents import FanOutPlan
 from sandbox.cluster import Cluster, ClusterSettings
 
 COMPANIES = 300

@@ -6,8 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from data_pipeline.fan_out.facts import FanOutPlan
-from data_pipeline.open_payments.facts import PUBLISHED, Document
+from data_pipeline.fan_out.documents import FanOutPlan
+from data_pipeline.open_payments.ledger.documents import PUBLISHED
+from etl_core.documents import Document
 
 MODELS: tuple[type[Document], ...] = (*PUBLISHED, FanOutPlan)
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schemas"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 Code: TypeAlias = ast.expr | ast.stmt | ast.keyword
 OPERATORS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -71,15 +71,11 @@ def functions_of(packages: Path) -> dict[str, tuple[Path, ast.AST]]:
     return found
 
 
-def noticed_by(packages: Path, path: Path, names: Iterable[str]) -> list[Path]:
-    """The test files of these names in the module's package, and those that mirror the module."""
+def mirrors_of(packages: Path, path: Path) -> list[Path]:
+    """The test files that mirror a module, and behind them the others of their folders."""
     package, _, _, *folders, module = path.relative_to(packages).parts
-    tests = packages / package / "tests"
-    found = [file for pattern in names for file in sorted(tests.rglob(f"{pattern}.py"))]
-    found += sorted(tests.glob("/".join(["*", *folders, f"test_{module}"])))
-    if not found or not {file.stem for file in found}.issuperset(names):
-        raise NoPlaceError(f"{path} has no tests called {[f'test_{module}', *names]}. Name the files that are to fail.")
-    return found
+    found = (packages / package / "tests").glob("/".join(["*", *folders, "test_*.py"]))
+    return sorted(found, key=lambda file: (file.name != f"test_{module}", file))
 
 
 def broken(path: Path, function: ast.AST, how: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.broken_on_purpose.breaking import NoPlaceError, broken, located, noticed_by
+from tests.broken_on_purpose.breaking import NoPlaceError, broken, located, mirrors_of
 
 SOURCE = """\
 def first(rows, limit):
@@ -23,7 +23,12 @@ class First:
 
 @pytest.fixture
 def packages(tmp_path):
-    for name in ("one/src/one/a/b.py", "one/tests/unit/a/test_b.py", "one/tests/unit/test_c.py"):
+    for name in (
+        "one/src/one/a/b.py",
+        "one/tests/unit/a/test_b.py",
+        "one/tests/unit/a/test_a.py",
+        "one/tests/unit/test_b.py",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(SOURCE, encoding="utf-8")
     return tmp_path
@@ -66,9 +71,7 @@ def test_a_function_that_is_not_there_once_is_reported_with_those_that_are(packa
         located(packages, name)
 
 
-def test_the_tests_are_those_named_and_those_that_mirror_the_module(packages):
+def test_the_tests_are_those_that_mirror_the_module_then_their_neighbours(packages):
     path, _ = located(packages, "First.second")
-    unit = packages / "one/tests/unit"
-    assert noticed_by(packages, path, ["test_c"]) == [unit / "test_c.py", unit / "a/test_b.py"]
-    with pytest.raises(NoPlaceError, match=r"no tests called .*'test_d'"):
-        noticed_by(packages, path, ["test_d"])
+    tests = packages / "one/tests"
+    assert mirrors_of(packages, path) == [tests / "unit/a/test_b.py", tests / "unit/a/test_a.py"]

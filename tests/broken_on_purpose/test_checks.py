@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broken_on_purpose.breaking import broken, located, noticed_by
+from tests.broken_on_purpose.breaking import broken, located, mirrors_of
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ROOT / "packages"
@@ -20,20 +20,20 @@ CHECKS = {says: check for section in SECTIONS for says, check in section.items()
 NOT_ALL_PASSED = 1  # pytest's own; 2 and more: it could not run them
 
 every_check = pytest.mark.parametrize(
-    ("function", "how", "names"), [(function, how, names) for function, how, *names in CHECKS.values()], ids=CHECKS
+    ("function", "how"), CHECKS.values(), ids=[says.replace(" ", "-") for says in CHECKS]
 )
 
 
 @every_check
-def test_a_check_has_one_place_in_the_code_and_a_test_file(function, how, names):
+def test_a_check_has_one_place_in_the_code_and_a_test_file(function, how):
     path, tree = located(PACKAGES, function)
     assert broken(path, tree, how) != path.read_text()
-    assert noticed_by(PACKAGES, path, names)
+    assert mirrors_of(PACKAGES, path)
 
 
 @pytest.mark.long
 @every_check
-def test_without_the_check_a_test_fails(function, how, names, tmp_path):
+def test_without_the_check_a_test_fails(function, how, tmp_path):
     path, tree = located(PACKAGES, function)
     package = path.relative_to(PACKAGES).parts[0]
     shutil.copytree(PACKAGES / package / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
@@ -43,7 +43,7 @@ def test_without_the_check_a_test_fails(function, how, names, tmp_path):
     found = run("-c", f"import {package}; print({package}.__file__)", environment=environment)
     assert Path(found.stdout.strip()).is_relative_to(tmp_path), found.stdout + found.stderr
     options = f"-q -x --timeout=60 -o cache_dir={tmp_path}/cache --basetemp={tmp_path}/tmp"
-    tests = map(str, noticed_by(PACKAGES, path, names))
+    tests = map(str, mirrors_of(PACKAGES, path))
     ended = run("-m", "pytest", *options.split(), *tests, environment=environment)
     assert ended.returncode == NOT_ALL_PASSED, f"{ended.returncode}\n{ended.stdout[-3000:]}{ended.stderr[-1000:]}"
 

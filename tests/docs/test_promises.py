@@ -8,8 +8,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_finding_of_verify_is_explained():
     packages = ROOT / "packages"
-    source = (packages / "data_pipeline/src/data_pipeline/open_payments/verify.py").read_text(encoding="utf-8")
-    reader = (packages / "etl_core/src/etl_core/records.py").read_text(encoding="utf-8")
+    source = (packages / "data_pipeline/src/data_pipeline/open_payments/operations/verify.py").read_text(
+        encoding="utf-8"
+    )
+    reader = (packages / "etl_core/src/etl_core/csv_stream/reader.py").read_text(encoding="utf-8")
     findings = set(re.findall(r'(?:Fault|_note)\(\s*"([a-z_]+)"', source))
     findings |= set(re.findall(r'RecordError\(\s*"([a-z_]+)"', reader))
     assert {"changed", "misplaced", "release_moved", "repeated_key"} <= findings

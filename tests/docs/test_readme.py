@@ -43,9 +43,9 @@ def test_every_reason_of_a_failed_attempt_is_explained_in_operations():
     text = "".join(
         path.read_text(encoding="utf-8")
         for path in (
-            source / "etl_core/src/etl_core/records.py",
-            source / "data_pipeline/src/data_pipeline/open_payments/download.py",
-            source / "data_pipeline/src/data_pipeline/open_payments/manifest.py",
+            source / "etl_core/src/etl_core/csv_stream/reader.py",
+            source / "data_pipeline/src/data_pipeline/open_payments/fetch/window.py",
+            source / "data_pipeline/src/data_pipeline/open_payments/ledger/manifest.py",
         )
     )
     reasons = set(re.findall(r'(?:RecordError|NotProvedError)\(\s*"([a-z_]+)"', text))

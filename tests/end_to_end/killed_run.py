@@ -77,8 +77,8 @@ class KillingStore:
 
 
 def run_pipeline(context: Context) -> None:
-    from data_pipeline.open_payments.facts import Selection
-    from data_pipeline.open_payments.totals import TotalsChoice
+    from data_pipeline.open_payments.ledger.documents import Selection
+    from data_pipeline.open_payments.source.totals import TotalsChoice
 
     selection = Selection(dataset="general-payments", year=2024)
     prepared = context.pipeline.prepare(selection, context.run_id, TotalsChoice())
@@ -90,8 +90,8 @@ def run_pipeline(context: Context) -> None:
 
 
 def upload_raw(context: Context, target: ObjectStore) -> None:
-    from data_pipeline.open_payments import runs
-    from data_pipeline.open_payments.upload import upload_run
+    from data_pipeline.open_payments.ledger import plans as runs
+    from data_pipeline.open_payments.operations.upload import upload_run
 
     manifest = runs.read_manifest(context.store, context.run_id)
     assert manifest is not None

@@ -9,7 +9,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from data_pipeline.open_payments.assumptions import OF_LAKE, OF_SOURCE
+from data_pipeline.doctor.lake import OF_LAKE
+from data_pipeline.open_payments.assumptions import OF_SOURCE
 from tests.end_to_end.conftest import Ended, World
 from tests.end_to_end.s3 import SETTINGS
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from etl_core.records import Layout, RecordError, RecordReader
+from etl_core.csv_stream.reader import Layout, RecordError, RecordReader
 from tests.end_to_end.s3 import SETTINGS, Bucket, s3_server
 
 RUN = ("--run-id", "r1")

@@ -7,9 +7,9 @@ import re
 import pytest
 import yaml
 
-from data_pipeline.fan_out.cluster_doctor import RIGHTS
+from data_pipeline.fan_out.cluster_checks import RIGHTS
 from data_pipeline.fan_out.specs import PodOptions, labels_of
-from data_pipeline.open_payments.facts import Release
+from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.settings import Settings
 from etl_core.kube.client import Cluster
 from etl_core.kube.jobs import JobSpec, job_body

@@ -14,7 +14,7 @@ import click
 from data_pipeline import __version__
 from data_pipeline.registry import Registry
 from etl_core.errors import BUG, DONE, EXIT_STATUSES, INTERRUPTED, USAGE, PipelineError, StoppedError
-from etl_core.speech import let_readers_go
+from etl_core.stdio import let_readers_go
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,13 +112,14 @@ def doctor(
     dry_run: bool,
 ) -> int:
     """Ask lake and source, or the cluster, whether what runs assume of them holds."""
-    from data_pipeline.open_payments import doctor as doctors
+    from data_pipeline.open_payments import source_checks as doctors
     from data_pipeline.wiring import job_context
 
     both = of_lake == of_source and not of_cluster
     with job_context("doctor", lake_url=lake_url, source_attempts=1) as context:
         if of_cluster:
-            from data_pipeline.fan_out import cluster_doctor, specs
+            from data_pipeline.fan_out import cluster_checks as cluster_doctor
+            from data_pipeline.fan_out import specs
 
             if not dry_run:
                 env = specs.handed_on(context.settings, context.store.url) | specs.pairs(envs)

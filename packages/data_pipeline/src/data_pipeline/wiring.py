@@ -31,9 +31,9 @@ from etl_core.telemetry import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from data_pipeline.fan_out.notice import Board
-    from data_pipeline.open_payments.pipeline import Pipeline
-    from data_pipeline.open_payments.source import Source
+    from data_pipeline.fan_out.shared_backoff import Board
+    from data_pipeline.open_payments.run import Pipeline
+    from data_pipeline.open_payments.source.api import Source
     from etl_core.budget import Budget
     from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
@@ -124,7 +124,7 @@ class Context:
     @cached_property
     def source(self) -> Source:
         """CMS Open Payments, or what ``OPEN_PAYMENTS_URL`` names."""
-        from data_pipeline.open_payments.source import Source, is_temporary
+        from data_pipeline.open_payments.source.api import Source, is_temporary
         from etl_core.http import HttpClient, HttpSettings, make_session
 
         url = self.settings.open_payments_url
@@ -154,7 +154,7 @@ class Context:
         ceiling, folder = self.settings.source_max_streams, _budget_folder(url)
         sleep, check_stop = self.stop.sleep, self.stop.check
         if self._is_one_of_many:
-            from data_pipeline.fan_out.notice import SharedBudget
+            from data_pipeline.fan_out.shared_backoff import SharedBudget
 
             return SharedBudget(ceiling, folder, self.board, sleep=sleep, check_stop=check_stop)
         return Budget(ceiling, folder, sleep=sleep, check_stop=check_stop)
@@ -162,7 +162,7 @@ class Context:
     @cached_property
     def board(self) -> Board:
         """Where the pods of a fan-out tell each other to wait."""
-        from data_pipeline.fan_out.notice import Board
+        from data_pipeline.fan_out.shared_backoff import Board
 
         return Board(self.store, urlsplit(self.settings.open_payments_url).netloc)
 
@@ -183,7 +183,7 @@ class Context:
     @cached_property
     def pipeline(self) -> Pipeline:
         """The main work."""
-        from data_pipeline.open_payments.pipeline import Pipeline
+        from data_pipeline.open_payments.run import Pipeline
 
         return Pipeline(
             self.source,
@@ -201,7 +201,7 @@ class Context:
 
     def begin(self, run_id: str = "") -> None:
         """From here on this is a run, named by its start if by nobody: its name is on every line, its log is kept."""
-        from data_pipeline.open_payments.runs import default_run_id
+        from data_pipeline.open_payments.ledger.plans import default_run_id
 
         self.run_id = run_id or self.run_id or default_run_id(self.now())
         self._keeps_log = True

@@ -29,10 +29,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from data_pipeline.open_payments.audits import slice_audit_of
-from data_pipeline.open_payments.catalogue import Resolved
-from data_pipeline.open_payments.download import WindowTask
-from data_pipeline.open_payments.facts import (
+from data_pipeline.open_payments.fetch.task import WindowTask
+from data_pipeline.open_payments.ledger.audits import slice_audit_of
+from data_pipeline.open_payments.ledger.documents import (
     Attempt,
     Audit,
     Closure,
@@ -45,9 +44,9 @@ from data_pipeline.open_payments.facts import (
     SliceAudit,
     SliceResult,
 )
-from data_pipeline.open_payments.pipeline import Pipeline
+from data_pipeline.open_payments.run import Pipeline
 from data_pipeline.open_payments.schema import CHANGE_TYPE, DATE_OF_PAYMENT, PAYER_ID, PUBLICATION_DATE, RECORD_ID
-from data_pipeline.open_payments.source import (
+from data_pipeline.open_payments.source.api import (
     CATALOGUE_PATH,
     COMPANY_LIST_DATASET,
     COMPANY_LIST_ID_COLUMN,
@@ -55,6 +54,7 @@ from data_pipeline.open_payments.source import (
     Source,
     is_temporary,
 )
+from data_pipeline.open_payments.source.catalogue import Resolved
 from data_pipeline.open_payments.windows import Window
 from etl_core.budget import Budget
 from etl_core.http import HttpClient, HttpSettings, make_session

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import data_pipeline
 from data_pipeline.cli import main, status_of
-from data_pipeline.open_payments import crew, slices  # noqa: F401 - their errors
+from data_pipeline.open_payments.fetch import slices  # noqa: F401 - their errors
 from etl_core import errors
 from etl_core.errors import EXIT_STATUSES, PipelineError
 from packages.data_pipeline.tests.unit.dropped_in import BROKEN, GOOD, OTHERS

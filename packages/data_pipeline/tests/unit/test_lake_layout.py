@@ -3,7 +3,7 @@ from datetime import date
 
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout import SliceKeys
-from data_pipeline.open_payments.audits import keys_of
+from data_pipeline.open_payments.ledger.audits import keys_of
 from etl_core.errors import UsageError
 from packages.data_pipeline.tests.unit.fakes import a_release
 

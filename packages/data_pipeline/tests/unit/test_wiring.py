@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.notice import Notice, SharedBudget
+from data_pipeline.fan_out.shared_backoff import Notice, SharedBudget
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import MOST_LOGS, Context, job_context, settings_from
 from etl_core.errors import AccessError, BlockedError, ConfigError, DataError, StoppedError, UsageError

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.facts import FanOutPlan
+from data_pipeline.fan_out.documents import FanOutPlan
 from etl_core.errors import DataError, NotFoundError
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data_pipeline.fan_out.facts import FanOutPlan, Shape, Unit
-from data_pipeline.open_payments.plan import BYTES_PER_ROW, BYTES_PER_SECOND_PER_STREAM, SECONDS_PER_REQUEST
+from data_pipeline.fan_out.documents import FanOutPlan, Shape, Unit
+from data_pipeline.open_payments.ledger.selection import BYTES_PER_ROW, BYTES_PER_SECOND_PER_STREAM, SECONDS_PER_REQUEST
 from data_pipeline.open_payments.windows import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from data_pipeline.open_payments.facts import PlannedCompany, Release
+    from data_pipeline.open_payments.ledger.documents import PlannedCompany, Release
 
 # One process checks some 50 MB/s; the source gives a stream 2. Past this many streams a pod is no faster.
 STREAMS_PER_POD = 8

@@ -14,8 +14,8 @@ from etl_core.kube.jobs import LONGEST_NAME, JobSpec, job_body, job_name, spec_d
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from data_pipeline.fan_out.facts import FanOutPlan, Shape
-    from data_pipeline.open_payments.facts import Release
+    from data_pipeline.fan_out.documents import FanOutPlan, Shape
+    from data_pipeline.open_payments.ledger.documents import Release
     from data_pipeline.settings import Settings
 
 PREFIX = "openpayments.io"

@@ -16,8 +16,8 @@ import structlog
 
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Decision, Known, Limits, SeenJob, breaker, decide, newest, seen
-from data_pipeline.fan_out.work import failed_attempt
-from data_pipeline.open_payments.audits import Audits, read_attempts, write_attempt
+from data_pipeline.fan_out.worker import failed_attempt
+from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
 from etl_core.errors import BlockedError, UnavailableError
 from etl_core.kube.client import GoneAgainError, QuotaError
 from etl_core.kube.diagnosis import Diagnosis, explain_job, over_quota
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from data_pipeline.fan_out.facts import FanOutPlan
-    from data_pipeline.fan_out.notice import Board
+    from data_pipeline.fan_out.documents import FanOutPlan
+    from data_pipeline.fan_out.shared_backoff import Board
     from data_pipeline.fan_out.specs import PodOptions
-    from data_pipeline.open_payments.facts import Attempt
+    from data_pipeline.open_payments.ledger.documents import Attempt
     from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress

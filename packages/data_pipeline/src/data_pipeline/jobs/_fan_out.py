@@ -17,18 +17,18 @@ from data_pipeline.fan_out.plans import write_plan
 from data_pipeline.fan_out.shapes import Rates, choice_of, plan_of, predict, units_of
 from data_pipeline.fan_out.submit import Ended, Submitter, sweep
 from data_pipeline.jobs import _running
-from data_pipeline.open_payments.audits import Audits
+from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core.errors import DONE, ConflictError, StoppedError, UsageError
 from etl_core.kube.diagnosis import phase_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from data_pipeline.fan_out.facts import FanOutPlan, Shape, Unit
+    from data_pipeline.fan_out.documents import FanOutPlan, Shape, Unit
     from data_pipeline.fan_out.shapes import Predicted
-    from data_pipeline.open_payments.facts import Selection
-    from data_pipeline.open_payments.pipeline import Prepared
-    from data_pipeline.open_payments.totals import Route
+    from data_pipeline.open_payments.ledger.documents import Selection
+    from data_pipeline.open_payments.run import Prepared
+    from data_pipeline.open_payments.source.totals import Route
     from data_pipeline.wiring import Context
     from etl_core.kube.client import Cluster
 
@@ -68,7 +68,7 @@ class Asked:
 
 def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
     """Plan, submit, observe, commit; print the fact; give the exit status."""
-    from data_pipeline.open_payments.totals import TotalsChoice
+    from data_pipeline.open_payments.source.totals import TotalsChoice
 
     if asked.cancel:
         deleted = _cancel(context, selection, asked)

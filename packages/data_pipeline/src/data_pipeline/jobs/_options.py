@@ -11,8 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from data_pipeline.open_payments.facts import Selection
-    from data_pipeline.open_payments.totals import Route, TotalsChoice
+    from data_pipeline.open_payments.ledger.documents import Selection
+    from data_pipeline.open_payments.source.totals import Route, TotalsChoice
 
 DATASETS = ("general-payments",)
 SETTINGS = ("run_id", "lake_url", "source_max_streams")
@@ -95,7 +95,7 @@ def company_id_callback(_context: click.Context, _parameter: click.Parameter, va
 def _slice(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is None:
         return None
-    from data_pipeline.open_payments.plan import parse_slice
+    from data_pipeline.open_payments.ledger.selection import parse_slice
 
     k, n = parse_slice(value)
     return f"{k}/{n}"
@@ -172,7 +172,7 @@ def selection_of(
         UsageError: a company and a part of all companies were both asked for.
 
     """
-    from data_pipeline.open_payments.facts import Selection
+    from data_pipeline.open_payments.ledger.documents import Selection
     from etl_core.errors import UsageError
 
     if company_id is not None and (max_files is not None or slice_of is not None):
@@ -181,6 +181,6 @@ def selection_of(
 
 
 def _totals_choice(*, totals_from: Route | None, rescrape_totals: bool, add_year: bool) -> TotalsChoice:
-    from data_pipeline.open_payments.totals import TotalsChoice
+    from data_pipeline.open_payments.source.totals import TotalsChoice
 
     return TotalsChoice(rescrape=rescrape_totals, add_year=add_year, route=totals_from)

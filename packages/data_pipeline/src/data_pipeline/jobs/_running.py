@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_pipeline.open_payments import report, runs
-from data_pipeline.open_payments.audits import read_attempts
-from data_pipeline.open_payments.manifest import results_from_lake
-from data_pipeline.open_payments.upload import upload_run
+from data_pipeline.open_payments import summary as report
+from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger.audits import read_attempts
+from data_pipeline.open_payments.ledger.manifest import results_from_lake
+from data_pipeline.open_payments.operations.upload import upload_run
 from etl_core.errors import DONE, PERMANENT, TEMPORARY, DataError, TemporaryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from data_pipeline.open_payments.crew import Outcome
-    from data_pipeline.open_payments.download import Strategy
-    from data_pipeline.open_payments.facts import Manifest, Selection, SliceResult
-    from data_pipeline.open_payments.pipeline import Prepared
-    from data_pipeline.open_payments.totals import TotalsChoice
+    from data_pipeline.open_payments.fetch.crew import Outcome
+    from data_pipeline.open_payments.fetch.window import Strategy
+    from data_pipeline.open_payments.ledger.documents import Manifest, Selection, SliceResult
+    from data_pipeline.open_payments.run import Prepared
+    from data_pipeline.open_payments.source.totals import TotalsChoice
     from data_pipeline.wiring import Context
 
 

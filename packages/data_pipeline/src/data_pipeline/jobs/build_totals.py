@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
-    from data_pipeline.open_payments.totals import TotalsChoice
+    from data_pipeline.open_payments.source.totals import TotalsChoice
     from data_pipeline.wiring import Context
 
 

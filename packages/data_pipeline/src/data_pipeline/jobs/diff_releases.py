@@ -17,7 +17,7 @@ import click
 from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
-    from data_pipeline.open_payments.facts import Selection
+    from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.wiring import Context
 
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def command(
     context: Context, selection: Selection, older: str | None, newer: str | None, check_change_type: bool, as_json: bool
 ) -> int:
-    from data_pipeline.open_payments import diff
+    from data_pipeline.open_payments.operations import diff
 
     pair = diff.pair_of(diff.named_releases(context.store, selection.dataset, selection.year), older, newer)
     comparison = diff.Comparison(context.store, pair, progress=context.progress, check_stop=context.stop.check)

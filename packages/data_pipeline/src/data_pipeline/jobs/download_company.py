@@ -13,7 +13,7 @@ import click
 from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
-    from data_pipeline.open_payments.facts import Selection
+    from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.wiring import Context
 
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 def command(context: Context, selection: Selection, **how: Any) -> int:  # noqa: ANN401 - options
     from data_pipeline.jobs import _running
-    from data_pipeline.open_payments.totals import TotalsChoice
+    from data_pipeline.open_payments.source.totals import TotalsChoice
 
     return _running.run_selection(context, selection, TotalsChoice(), with_manifest=False, **how)
 

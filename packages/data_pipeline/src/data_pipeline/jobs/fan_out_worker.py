@@ -23,11 +23,11 @@ from data_pipeline.jobs import _options as options
 @options.lake
 def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: str | None) -> int:
     from data_pipeline.fan_out.plans import read_plan
-    from data_pipeline.fan_out.work import Worker
+    from data_pipeline.fan_out.worker import Worker
     from data_pipeline.jobs import _running
     from data_pipeline.lake_layout import checked_run_id
-    from data_pipeline.open_payments import runs
-    from data_pipeline.open_payments.audits import Audits
+    from data_pipeline.open_payments.ledger import plans as runs
+    from data_pipeline.open_payments.ledger.audits import Audits
     from data_pipeline.wiring import job_context
     from etl_core import logs
     from etl_core.errors import UsageError

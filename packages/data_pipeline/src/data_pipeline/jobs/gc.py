@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def command(context: Context, delete: bool, older_than_hours: float) -> int:
     from datetime import timedelta
 
-    from data_pipeline.open_payments.garbage import remove, unnamed
+    from data_pipeline.open_payments.operations.gc import remove, unnamed
 
     found = unnamed(context.store, context.now() - timedelta(hours=older_than_hours))
     removed = []

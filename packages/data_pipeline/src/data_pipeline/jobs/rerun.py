@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 )
 def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how: Any) -> int:  # noqa: ANN401 - options
     from data_pipeline.jobs import _running
-    from data_pipeline.open_payments import runs
-    from data_pipeline.open_payments.facts import Selection
-    from data_pipeline.open_payments.totals import TotalsChoice
+    from data_pipeline.open_payments.ledger import plans as runs
+    from data_pipeline.open_payments.ledger.documents import Selection
+    from data_pipeline.open_payments.source.totals import TotalsChoice
     from etl_core.errors import DONE, UsageError
 
     if failed == missing:

@@ -14,8 +14,8 @@ import click
 from data_pipeline.jobs import _options as options
 
 if TYPE_CHECKING:
-    from data_pipeline.open_payments.facts import Selection
-    from data_pipeline.open_payments.totals import TotalsChoice
+    from data_pipeline.open_payments.ledger.documents import Selection
+    from data_pipeline.open_payments.source.totals import TotalsChoice
     from data_pipeline.wiring import Context
 
 

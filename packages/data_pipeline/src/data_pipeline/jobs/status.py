@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @options.job(click.option("--run-id", help="The run to show. Default: the newest one."), options.as_json, options.lake)
 def command(context: Context, as_json: bool) -> int:
-    from data_pipeline.open_payments.status import newest_run, status_of, table_of
+    from data_pipeline.open_payments.operations.status import newest_run, status_of, table_of
 
     context.run_id = context.run_id or newest_run(context.store)
     fact = status_of(context.store, context.run_id, context.now())

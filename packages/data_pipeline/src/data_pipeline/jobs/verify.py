@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def command(context: Context, against_source: bool, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from data_pipeline.open_payments.verify import verify_run
+    from data_pipeline.open_payments.operations.verify import verify_run
     from etl_core.errors import DONE, PERMANENT
 
     verified = verify_run(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @options.job(click.option("--run-id", required=True, help="The run to commit."), options.lake)
 def command(context: Context) -> int:
     from data_pipeline.jobs import _running
-    from data_pipeline.open_payments import runs
+    from data_pipeline.open_payments.ledger import plans as runs
 
     plan = runs.planned(context.store, context.run_id)
     manifest = runs.read_manifest(context.store, context.run_id)

@@ -1,4 +1,4 @@
-"""What we take for granted of the source and of a lake: a list of questions, for ``doctor``. Pure.
+"""What we take for granted of the source: a list of questions, for ``doctor``. Pure.
 
 Behind each stands a fact of ``facts/open_payments_api.md``. A run does not rest on them: where an answer it needs
 contradicts one, the slice is not proved. What of a run covers which (``download``, ``slices``, ``totals``, ``runs``):
@@ -22,21 +22,7 @@ count_false_spares, caching_headers
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Assumption:
-    """A question with a stable id; ``otherwise`` says what a no means and what to do then.
-
-    A run cannot do its work without those that are ``required``.
-    """
-
-    id: str
-    asks: str
-    otherwise: str
-    required: bool = True
-
+from data_pipeline.doctor.checks import Assumption
 
 # In the order in which they are asked: what is cheap first, what others need before them.
 # fmt: off
@@ -95,24 +81,5 @@ OF_SOURCE: tuple[Assumption, ...] = (
                "Proofs do not look at it; readers of the raw files will stumble.", required=False),
     Assumption("retry_after_form", "Does an overloaded source say when to come back, in seconds or as a date?",
                "", required=False),
-)
-OF_LAKE: tuple[Assumption, ...] = (
-    Assumption("writable", "Can an object be written and read back?",
-               "Nothing can be kept: check LAKE_URL, who owns the folder or the role's rights, and free space."),
-    Assumption("create_only_told", "Is a second writer of a key told what is there?",
-               "Two runs would overwrite each other's proofs: use a store that honours If-None-Match, or a folder."),
-    Assumption("create_only_kept", "Does the first content stay?",
-               "What is proved can be lost: use a store that honours If-None-Match, or a folder."),
-    Assumption("same_content_agrees", "Is the same content written twice no conflict?",
-               "A run cannot be taken up again: the store changes what it keeps, use another."),
-    Assumption("listed", "Does a listing show what was written?",
-               "Runs would fetch what is proved already: allow listing, or wait until the store agrees with itself."),
-    Assumption("clock", "Do the lake's clock and ours differ by less than 5 minutes?",
-               "S3 refuses requests from 15 minutes on, and caches age wrongly: set this machine's clock (NTP).",
-               required=False),
-    Assumption("deletable", "Can the probe be deleted again?",
-               "--overwrite is refused here, which may be wanted; the probe stays where it is.", required=False),
-    Assumption("free_space", "Is there room for a year?",
-               "A year takes up to 9.3 GB: free some space, or fetch a part with --max-files.", required=False),
 )
 # fmt: on

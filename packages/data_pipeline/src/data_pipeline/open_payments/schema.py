@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl_core.csv_stream.reader import Layout
 from etl_core.errors import DataError
-from etl_core.records import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,7 @@ import hashlib
 import unittest
 
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.facts import FanOutPlan
+from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.plans import read_plan, write_plan
 from etl_core.errors import DataError, NotFoundError
 from etl_core.testing import MemoryStore

@@ -4,7 +4,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipeline.fan_out.facts import FanOutPlan, Unit
+from data_pipeline.fan_out.documents import FanOutPlan, Unit
 from data_pipeline.fan_out.shapes import (
     AS_FAST,
     POD_START_SECONDS,
@@ -18,7 +18,7 @@ from data_pipeline.fan_out.shapes import (
     predict,
     units_of,
 )
-from data_pipeline.open_payments.facts import PlannedCompany
+from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from data_pipeline.open_payments.windows import ROWS_PER_WINDOW
 from packages.data_pipeline.tests.unit.fakes import a_release
 

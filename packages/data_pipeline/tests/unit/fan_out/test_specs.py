@@ -6,7 +6,7 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]
 
 from data_pipeline.fan_out import specs
-from data_pipeline.fan_out.facts import FanOutPlan
+from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.specs import body_of, handed_on, labels_of, pairs, selector_of, units_in
 from data_pipeline.settings import Settings
 from etl_core.errors import UsageError

@@ -8,8 +8,8 @@ from typing import Any
 
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Limits
-from data_pipeline.fan_out.facts import FanOutPlan
-from data_pipeline.fan_out.notice import Board, Notice
+from data_pipeline.fan_out.documents import FanOutPlan
+from data_pipeline.fan_out.shared_backoff import Board, Notice
 from data_pipeline.fan_out.submit import (
     DOUBTS_AT_A_LOOK,
     LOOKS_FOR_AN_AUDIT,
@@ -19,8 +19,8 @@ from data_pipeline.fan_out.submit import (
     Submitter,
     sweep,
 )
-from data_pipeline.open_payments.audits import Audits, read_attempts, write_attempt
-from data_pipeline.open_payments.facts import Attempt
+from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
+from data_pipeline.open_payments.ledger.documents import Attempt
 from etl_core.errors import StoppedError, UnavailableError
 from etl_core.lake.port import Body, ObjectInfo, PutResult
 from etl_core.testing import ManualClock, MemoryStore

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from data_pipeline.fan_out.facts import FanOutPlan, Shape, Unit
+from data_pipeline.fan_out.documents import FanOutPlan, Shape, Unit
 from data_pipeline.fan_out.specs import PodOptions
 from packages.data_pipeline.tests.unit.fakes import a_release
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.cli import status_of
-from data_pipeline.open_payments import runs
-from data_pipeline.open_payments.audits import Audits, write_attempt
-from data_pipeline.open_payments.catalogue import Catalogue
+from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
+from data_pipeline.open_payments.source.catalogue import Catalogue
 from data_pipeline.wiring import Context
 from etl_core.lake.directory import DirectoryStore
 from packages.data_pipeline.tests.unit.fakes import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.cli import status_of
-from data_pipeline.open_payments.totals import TotalsChoice
+from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core.lake.directory import DirectoryStore
 from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, WorldCase, a_selection, payments
 

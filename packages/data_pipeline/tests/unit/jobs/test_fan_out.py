@@ -5,12 +5,12 @@ from typing import Any
 import kubernetes_validate  # type: ignore[import-untyped]
 
 from data_pipeline import lake_layout
-from data_pipeline.fan_out.notice import Notice
 from data_pipeline.fan_out.plans import read_plan
-from data_pipeline.fan_out.work import Worker
+from data_pipeline.fan_out.shared_backoff import Notice
+from data_pipeline.fan_out.worker import Worker
 from data_pipeline.jobs import _fan_out, fan_out
-from data_pipeline.open_payments import runs
-from data_pipeline.open_payments.audits import Audits
+from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import Context
 from etl_core.errors import BlockedError, ConflictError, StoppedError, UsageError

@@ -1,11 +1,9 @@
 from pathlib import Path
 
 from data_pipeline.fan_out.plans import write_plan
-from data_pipeline.open_payments import runs
-from data_pipeline.open_payments.audits import Audits
-from data_pipeline.open_payments.catalogue import Resolved
+from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.schema import Columns
-from data_pipeline.open_payments.source import Table
 from packages.data_pipeline.tests.unit.fakes import START, TITLES, a_plan, a_release, an_audit
 from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, a_fan_out, a_unit
 from packages.data_pipeline.tests.unit.jobs.called import CalledCase
@@ -18,7 +16,7 @@ class AWorker(CalledCase):
         super().setUp()
         runs.write_plan(self.store, a_plan({A: 3, B: 3}))
         columns = Columns(TITLES, tuple(title.lower() for title in TITLES))
-        runs.write_schema(self.store, Resolved(a_release(), Table("d", 3, columns)))
+        runs.write_schema(self.store, a_release(), columns)
         _, self.digest = write_plan(self.store, PLAN)
 
     def work(self, *words: str, plan: str = "r1", digest: str = "", shape: str = "per-company"):

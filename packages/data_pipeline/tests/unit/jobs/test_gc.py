@@ -1,7 +1,7 @@
 import os
 import time
 
-from data_pipeline.open_payments.audits import keys_of
+from data_pipeline.open_payments.ledger.audits import keys_of
 from packages.data_pipeline.tests.unit.fakes import COMPANY, a_release
 from packages.data_pipeline.tests.unit.jobs.called import CalledCase
 

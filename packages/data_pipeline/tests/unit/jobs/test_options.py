@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from data_pipeline.jobs import _options as options
-from data_pipeline.open_payments.totals import TotalsChoice
+from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core.errors import UsageError
 from packages.data_pipeline.tests.unit.fakes import COMPANY, a_selection
 

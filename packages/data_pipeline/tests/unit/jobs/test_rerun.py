@@ -1,5 +1,5 @@
-from data_pipeline.open_payments import runs
-from data_pipeline.open_payments.audits import Audits
+from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger.audits import Audits
 from packages.data_pipeline.tests.unit.fakes import COMPANY, START, a_plan, a_release, a_slice
 from packages.data_pipeline.tests.unit.jobs.called import CalledCase
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.jobs import _running, build_totals, resolve_ids
-from data_pipeline.open_payments import runs
-from data_pipeline.open_payments.audits import write_attempt
-from data_pipeline.open_payments.crew import Outcome
-from data_pipeline.open_payments.download import DriftedError, NotProvedError
-from data_pipeline.open_payments.facts import PlannedCompany
-from data_pipeline.open_payments.totals import TotalsChoice
+from data_pipeline.open_payments.fetch.crew import Outcome
+from data_pipeline.open_payments.fetch.task import DriftedError, NotProvedError
+from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger.audits import write_attempt
+from data_pipeline.open_payments.ledger.documents import PlannedCompany
+from data_pipeline.open_payments.source.totals import TotalsChoice
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import Context
 from etl_core import logs

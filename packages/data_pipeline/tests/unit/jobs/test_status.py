@@ -1,4 +1,4 @@
-from data_pipeline.open_payments import runs
+from data_pipeline.open_payments.ledger import plans as runs
 from packages.data_pipeline.tests.unit.fakes import START, a_plan, a_release
 from packages.data_pipeline.tests.unit.jobs.called import CalledCase
 

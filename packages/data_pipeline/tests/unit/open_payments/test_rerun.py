@@ -1,12 +1,12 @@
 from typing import Any
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments import runs
-from data_pipeline.open_payments.audits import write_attempt
-from data_pipeline.open_payments.facts import Manifest
-from data_pipeline.open_payments.pipeline import Prepared
-from data_pipeline.open_payments.plan import describe
-from data_pipeline.open_payments.totals import TotalsChoice
+from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger.audits import write_attempt
+from data_pipeline.open_payments.ledger.documents import Manifest
+from data_pipeline.open_payments.ledger.selection import describe
+from data_pipeline.open_payments.run import Prepared
+from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core.errors import NotFoundError, TemporaryError
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,

@@ -1,0 +1,1 @@
+"""How checks of outside systems and of the lake are defined and run. Domains own their checks."""

@@ -1,0 +1,1 @@
+"""Fetching and proving: windows, slices, and the threads that work through them."""

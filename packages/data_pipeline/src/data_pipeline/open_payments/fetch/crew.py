@@ -1,0 +1,240 @@
+"""Threads that work off the windows of a run.
+
+A slice is *opened* (its windows and their counts are found), its windows are *proved* in any
+order by any thread, and whoever proves the last one *closes* it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import operator
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from data_pipeline.open_payments.fetch.task import ReleaseGoneError, WindowTask, reason_of
+from data_pipeline.open_payments.ledger.documents import SliceResult
+from etl_core.errors import AccessError, BlockedError, PipelineError, StoppedError, TemporaryError, UnavailableError
+from etl_core.telemetry import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit
+
+# A source that is down fails every window alike. After so many failures in a row per stream
+# without one success in between, the rest is left for the next run.
+GIVE_UP_AFTER_PER_STREAM = 2
+# Not a slice's failure but the run's: asked to stop, or a lake that cannot be written.
+ENDING = (StoppedError, AccessError)
+
+_log = structlog.get_logger()
+
+
+class SliceWork(Protocol):
+    """What a crew needs to know of slices."""
+
+    def open(self, company: PlannedCompany) -> list[WindowTask]:
+        """The windows of a slice with their expected counts; none if there is nothing of it to prove here."""
+        ...
+
+    def prove(self, task: WindowTask) -> Audit:
+        """Prove one window."""
+        ...
+
+    def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit | None:
+        """Close a slice all of whose windows are proved; None if some are somebody else's to prove."""
+        ...
+
+
+@dataclass
+class _Slice:
+    company: PlannedCompany
+    windows_left: int = 0
+    parts: dict[int, Audit] = field(default_factory=dict)
+    tasks: list[WindowTask] = field(default_factory=list)
+    errors: list[PipelineError] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one slice ended in this run. ``error`` is None if it is proved, or others are still at work on it."""
+
+    company: PlannedCompany
+    audit: SliceAudit | None
+    error: PipelineError | None
+    tally: Tally
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        """What went wrong, in a sentence without the word that ``result`` has as its reason."""
+        return str(self.error).removeprefix(f"{self.result.reason}: ")
+
+    @property
+    def result(self) -> SliceResult:
+        """As a line of the manifest."""
+        cost = {
+            "requests": self.tally.requests,
+            "retries": self.tally.retries,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.audit is None:
+            reason = reason_of(self.error) if self.error else "missing"
+            return SliceResult(
+                company_id=self.company.company_id,
+                verdict="failed",
+                reason=reason,
+                rows_expected=self.company.rows,
+                **cost,
+            )
+        return SliceResult.of(self.audit, self.company.rows, **cost)
+
+
+class Crew:
+    """``streams`` threads on one heap of work. A bug in a thread ends the run, a failed window does not.
+
+    ``rank`` is the place in line of so many rows; by default the heaviest come first.
+    """
+
+    def __init__(self, work: SliceWork, *, streams: int, rank: Callable[[int], float] = operator.neg) -> None:
+        self._work = work
+        self._streams = streams
+        self._rank = rank
+        self._changed = threading.Condition()
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._under_way = 0
+        self._outcomes: list[Outcome] = []
+        self._fatal: BaseException | None = None
+        self._failures_in_a_row = 0
+        self._give_up: TemporaryError | None = None
+
+    def run(self, companies: Sequence[PlannedCompany]) -> list[Outcome]:
+        """Work until every slice is closed or has failed.
+
+        Raises:
+            StoppedError: asked to stop; windows under way were dropped.
+            AccessError: the lake cannot be read or written.
+
+        """
+        for company in companies:
+            self._push(company.rows or 0, lambda company=company: self._open(_Slice(company)))  # type: ignore[misc]
+        threads = [threading.Thread(target=self._labour, name=f"stream-{number}") for number in range(self._streams)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._fatal is not None:
+            raise self._fatal
+        return self._outcomes
+
+    def _labour(self) -> None:
+        while True:
+            with self._changed:
+                while not self._heap and self._under_way and self._fatal is None:
+                    self._changed.wait()
+                if self._fatal is not None or not self._heap:
+                    return
+                _, _, task = heapq.heappop(self._heap)
+                self._under_way += 1
+            try:
+                task()
+            except BaseException as error:  # noqa: BLE001 - a thread must not die silently
+                with self._changed:
+                    if self._fatal is None:
+                        self._fatal = error
+            finally:
+                with self._changed:
+                    self._under_way -= 1
+                    self._changed.notify_all()
+
+    def _push(self, rows: int, task: Callable[[], None]) -> None:
+        with self._changed:
+            heapq.heappush(self._heap, (self._rank(rows), next(self._order), task))
+            self._changed.notify()
+
+    def _open(self, one: _Slice) -> None:
+        try:
+            self._refuse_if_given_up()
+            one.tasks = self._work.open(one.company)
+        except ENDING:
+            raise
+        except PipelineError as error:
+            one.errors.append(error)
+            self._failed(error)
+            self._finish(one)
+            return
+        if not one.tasks:
+            self._finish(one)
+            return
+        one.windows_left = len(one.tasks)
+        for task in one.tasks[1:]:
+            self._push(task.expected or 0, lambda task=task: self._prove(one, task))  # type: ignore[misc]
+        self._prove(one, one.tasks[0])
+
+    def _prove(self, one: _Slice, task: WindowTask) -> None:
+        try:
+            self._refuse_if_given_up()
+            audit = self._work.prove(task)
+        except ENDING:
+            raise
+        except PipelineError as error:
+            self._failed(error)
+            outcome: Audit | PipelineError = error
+        else:
+            self._succeeded()
+            outcome = audit
+        with self._changed:
+            one.windows_left -= 1
+            if isinstance(outcome, PipelineError):
+                one.errors.append(outcome)
+            else:
+                one.parts[task.window.number] = outcome
+            last = one.windows_left == 0
+        if last:
+            self._finish(one)
+
+    def _finish(self, one: _Slice) -> None:
+        audit: SliceAudit | None = None
+        tally = Tally()
+        for task in one.tasks:
+            tally.add(task.tally)
+        if not one.errors:
+            try:
+                audit = self._work.close(one.company, [one.parts[number] for number in sorted(one.parts)], tally)
+            except ENDING:
+                raise
+            except PipelineError as error:
+                one.errors.append(error)
+        # One permanent failure makes the slice permanent: waiting alone will not cure it.
+        worst = min(one.errors, key=lambda error: isinstance(error, TemporaryError), default=None)
+        seconds = sum(task.seconds for task in one.tasks)
+        outcome = Outcome(one.company, audit, worst, tally, seconds)
+        with self._changed:
+            self._outcomes.append(outcome)
+
+    def _succeeded(self) -> None:
+        with self._changed:
+            self._failures_in_a_row = 0
+
+    def _failed(self, error: PipelineError) -> None:
+        with self._changed:
+            if self._give_up is not None:
+                return
+            if isinstance(error, (BlockedError, ReleaseGoneError)):
+                self._give_up = error
+            elif isinstance(error, UnavailableError):
+                self._failures_in_a_row += 1
+                if self._failures_in_a_row >= GIVE_UP_AFTER_PER_STREAM * self._streams:
+                    self._give_up = UnavailableError(
+                        f"given up after {self._failures_in_a_row} failures in a row, the last: {error}"
+                    )
+                    _log.error("the source does not answer; the rest is left for the next run", last=str(error))
+
+    def _refuse_if_given_up(self) -> None:
+        if self._give_up is not None:
+            raise self._give_up

@@ -1,0 +1,114 @@
+"""Which companies a run takes, and of a table that is all there: pure decisions, from counts and what is proved."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from data_pipeline.open_payments.ledger.documents import PlannedCompany, Selection
+from data_pipeline.open_payments.windows import cut
+from etl_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Average of a General Payments record in its CSV file (PY2021 to 2025: 558 to 579).
+BYTES_PER_ROW = 572
+# What users of the source measured: 2 MB/s a stream, 1 to 3 s before the first byte.
+BYTES_PER_SECOND_PER_STREAM = 2_000_000
+SECONDS_PER_REQUEST = 2.0
+# Republications moved PY2024 by -0.08 % and +0.7 %; a witness may be of the publication before.
+TOLERANCE = 0.02
+_SLICE = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)")
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Rows of the year as somebody else counts them."""
+
+    rows: int
+    says: str
+
+
+def falls_short(table_rows: int, witness_rows: int | None) -> bool:
+    """Whether the table lacks more than the tolerance of what a witness from outside counts (see ``witness``)."""
+    return witness_rows is not None and table_rows < witness_rows * (1 - TOLERANCE)
+
+
+def parse_slice(text: str) -> tuple[int, int]:
+    """``K/N`` as two numbers, 1 <= K <= N."""
+    match = _SLICE.fullmatch(text.strip())
+    if not match or int(match[1]) > int(match[2]):
+        raise UsageError(
+            f"--slice {text!r} is not K/N with 1 <= K <= N, such as 2/4 for every fourth company from the second."
+        )
+    return int(match[1]), int(match[2])
+
+
+def select(rows: Mapping[str, int | None], selection: Selection) -> tuple[PlannedCompany, ...]:
+    """The companies of a selection, in ascending order of id.
+
+    A company named by hand is taken whether or not the totals know it.
+    """
+    if selection.company_id is not None:
+        return (PlannedCompany(company_id=selection.company_id, rows=rows.get(selection.company_id, 0)),)
+    chosen = sorted(rows, key=lambda company_id: (len(company_id), company_id))
+    if selection.slice_of is not None:
+        k, n = parse_slice(selection.slice_of)
+        chosen = chosen[k - 1 :: n]
+    if selection.max_files is not None:
+        chosen = chosen[: selection.max_files]
+    return tuple(PlannedCompany(company_id=company_id, rows=rows[company_id]) for company_id in chosen)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is still to do, and what it will cost."""
+
+    companies: int
+    already_proved: int
+    rows: int
+    windows: int
+    requests: int
+    bytes: int
+    seconds: float
+
+
+def forecast(companies: Iterable[PlannedCompany], proved: set[str], *, streams: int) -> Forecast:
+    """Requests, bytes and time that the plan will take at the rates users of the source measured.
+
+    One request a window for its rows and one for the count after; a slice that is cut has two
+    counts by date instead, before and after (more than one page only past 500 dates: never).
+    """
+    planned = list(companies)
+    todo = [company for company in planned if company.company_id not in proved]
+    windows = [len(cut(company.rows or 0)) for company in todo]
+    requests = sum(number + (2 if number > 1 else 1) for number in windows)
+    rows = sum(company.rows or 0 for company in todo)
+    in_all = rows * BYTES_PER_ROW
+    busy = in_all / BYTES_PER_SECOND_PER_STREAM + requests * SECONDS_PER_REQUEST
+    # One window cannot be spread over streams.
+    longest = max((-(-(company.rows or 0) // number) for company, number in zip(todo, windows, strict=True)), default=0)
+    seconds = max(busy / streams, longest * BYTES_PER_ROW / BYTES_PER_SECOND_PER_STREAM)
+    return Forecast(
+        companies=len(planned),
+        already_proved=len(planned) - len(todo),
+        rows=rows,
+        windows=sum(windows),
+        requests=requests,
+        bytes=in_all,
+        seconds=round(seconds, 1),
+    )
+
+
+def describe(selection: Selection) -> str:
+    """A selection in words."""
+    head = f"{selection.dataset} {selection.year}, "
+    if selection.company_id is not None:
+        return f"{head}company {selection.company_id}"
+    if selection.rerun_of is not None:
+        return f"{head}what run {selection.rerun_of} left {selection.rerun_what}"
+    part = f", part {selection.slice_of} of them" if selection.slice_of else ""
+    some = "all companies" if selection.max_files is None else f"the first {selection.max_files} companies"
+    return head + some + part

@@ -1,0 +1,108 @@
+"""How far a run is, by a few looks at the lake.
+
+Two listings say which slices are closed, when the last proof came, and how many bytes there are. Rows
+are the plan's, if it counted this very release: only where it did not is each ``slice.json`` read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from data_pipeline import lake_layout
+from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger.audits import Audits, closed_in, read_attempts
+from data_pipeline.open_payments.ledger.documents import SliceResult
+from data_pipeline.open_payments.ledger.manifest import results_from_lake
+from data_pipeline.open_payments.ledger.selection import BYTES_PER_ROW
+from etl_core.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from data_pipeline.open_payments.ledger.documents import Plan
+    from etl_core.lake import ObjectStore
+
+
+def newest_run(store: ObjectStore) -> str:
+    """The run whose plan was written last."""
+    plans = [entry for entry in store.list(lake_layout.RUNS) if entry.key.endswith("/plan.json")]
+    if not plans:
+        raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one with run_pipeline.")
+    newest = max(plans, key=lambda entry: (entry.modified, entry.key))
+    return str(lake_layout.run_of(newest.key))
+
+
+def status_of(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
+    """The state of a run, as its fact has it."""
+    plan, manifest = runs.planned(store, run_id), runs.read_manifest(store, run_id)
+    where = plan.release.dataset, plan.release.year, plan.release.name
+    mine = {company.company_id for company in plan.companies}
+    audits = [one for one in store.list(lake_layout.release_audits(*where)) if lake_layout.company_of(one.key) in mine]
+    newest = max((entry.modified for entry in audits), default=None)
+    if manifest is not None:
+        results, proved_bytes = manifest.slices, manifest.bytes
+    else:
+        closed = closed_in(entry.key for entry in audits)
+        attempts = read_attempts(store, run_id, leave_out=closed)
+        results = results_from_lake(plan, {}, attempts, _closed_results(store, plan, closed))
+        parts = store.list(lake_layout.release_parts(*where))
+        # Of a slice proved more than once only the newest proof counts, which says how many bytes it has.
+        proved_bytes = sum(entry.size for entry in parts if closed.get(lake_layout.company_of(entry.key) or "") == 1)
+        proved_bytes += sum(result.bytes for result in results if result.generation > 1)
+    verdicts = Counter(result.verdict for result in results)
+    not_proved = ("failed",) if manifest is None else ("failed", "missing")
+    reasons = Counter(result.reason for result in results if result.verdict in not_proved)
+    rows_planned = sum(company.rows or 0 for company in plan.companies)
+    return {
+        "status": "open" if manifest is None else manifest.status,
+        "committed": manifest is not None,
+        "release": plan.release.name,
+        "planned": len(results),
+        "proved": verdicts["proved"],
+        "empty": verdicts["empty"],
+        "failed": reasons.total(),
+        "failed_by_reason": dict(sorted(reasons.items())),
+        "open": verdicts["missing"] if manifest is None else 0,
+        "rows": sum(result.rows for result in results),
+        "rows_planned": rows_planned,
+        "bytes": proved_bytes,
+        "bytes_expected": rows_planned * BYTES_PER_ROW,
+        "newest_audit_age_seconds": None if newest is None else round((now - newest).total_seconds(), 1),
+    }
+
+
+def table_of(run_id: str, fact: Mapping[str, Any], lake: str) -> str:
+    """The same for a person."""
+    age = fact["newest_audit_age_seconds"]
+    slices = ", ".join(f"{fact[word]:,} {word}" for word in ("proved", "empty", "failed", "open"))
+    lines = [
+        f"run        {run_id}  {fact['status']}{'' if fact['committed'] else ', not committed'}",
+        f"release    {fact['release']}",
+        f"slices     {slices}, of {fact['planned']:,}",
+        f"rows       {fact['rows']:,} of {fact['rows_planned']:,}",
+        f"bytes      {fact['bytes']:,} of about {fact['bytes_expected']:,}",
+        f"last proof {'none yet' if age is None else f'{age:,.0f} s ago'}",
+        f"lake       {lake}",
+        *(f"failed     {number:,} {reason}" for reason, number in fact["failed_by_reason"].items()),
+    ]
+    return "\n".join(lines)
+
+
+def _closed_results(store: ObjectStore, plan: Plan, closed: Mapping[str, int]) -> dict[str, SliceResult]:
+    rows = {company.company_id: company.rows for company in plan.companies}
+    unknown = [one for one in closed if rows[one] is None or closed[one] > 1 or plan.counts_from == "entities"]
+    audits = Audits(store, plan.release).slice_audits({one: closed[one] for one in unknown})
+    rows |= {one: audit.records for one, audit in audits.items()}
+    return {
+        one: SliceResult(
+            company_id=one,
+            verdict="proved" if rows[one] else "empty",
+            generation=closed[one],
+            rows_expected=rows[one],
+            rows=rows[one] or 0,
+            bytes=audits[one].bytes if one in audits else 0,
+        )
+        for one in closed
+    }

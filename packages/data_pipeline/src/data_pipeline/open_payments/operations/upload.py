@@ -1,0 +1,169 @@
+"""A committed run copied from one lake to another, create-only, its manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import structlog
+
+from data_pipeline import lake_layout
+from data_pipeline.open_payments.ledger.audits import digest, keys_of
+from data_pipeline.open_payments.ledger.documents import Audit
+from etl_core.errors import ConflictError, DataError
+from etl_core.files import explained
+from etl_core.lake import content_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from data_pipeline.open_payments.ledger.documents import Manifest
+    from etl_core.lake import ObjectStore
+
+WORKERS = 8
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ToCopy:
+    """One object of a run; ``sha256`` and ``size`` where the audits know them."""
+
+    key: str
+    sha256: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """What was copied and what was there before."""
+
+    files: int
+    copied: int
+    same: int
+    bytes: int
+
+
+def objects_of(manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
+    """Every object of a run: parts before their audits, audits before what names them, the manifest last."""
+    parts = [ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits]
+    proofs: dict[str, None] = {}
+    slices: dict[str, None] = {}
+    generations = {one.company_id: one.generation for one in manifest.slices}
+    for audit in audits:
+        keys = keys_of(audit.release, audit.company_id)
+        proofs[keys.part_audit(audit.window.number, audit.window.of, audit.generation)] = None
+        slices[keys.slice_audit_of(generations.get(audit.company_id, 1))] = None
+    release, run_id = manifest.release, manifest.run_id
+    rest = [
+        lake_layout.schema(release.dataset, release.year, release.name),
+        lake_layout.plan(run_id),
+        lake_layout.file_audits(run_id),
+        lake_layout.report(run_id, manifest.year),
+        lake_layout.manifest(run_id),
+    ]
+    return [*parts, *map(ToCopy, proofs), *map(ToCopy, slices), *map(ToCopy, rest)]
+
+
+def missing(wanted: Iterable[ToCopy], there: dict[str, int]) -> list[ToCopy]:
+    """What the other lake lacks or has in another size, by listings alone: nothing is asked key by key."""
+    return [
+        one for one in wanted if there.get(one.key) is None or (one.size is not None and there[one.key] != one.size)
+    ]
+
+
+def upload_run(
+    here: ObjectStore,
+    there: ObjectStore,
+    manifest: Manifest,
+    *,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    on_file: Callable[[str], None] = lambda _line: None,
+) -> Uploaded:
+    """Copy what is missing there, the manifest last.
+
+    Raises:
+        ConflictError: other content lies under a key of the run, and ``overwrite`` was not asked for.
+        DataError: the list of the run's parts is not the one its manifest vouches for.
+
+    """
+    key = lake_layout.file_audits(manifest.run_id)
+    lines = here.get(key) or b""
+    if digest(lines) != manifest.file_audits_sha256:
+        raise DataError(f"{here.url}/{key} is not the file that the manifest of run {manifest.run_id} vouches for.")
+    audits = [Audit.model_validate_json(line) for line in lines.splitlines()]
+    mine = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in here.list(prefix)}
+    wanted = [replace(one, size=mine.get(one.key, one.size)) for one in objects_of(manifest, audits)]
+    present = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in there.list(prefix)}
+    last = lake_layout.manifest(manifest.run_id)
+    todo = wanted
+    if last in present and not overwrite:
+        # It was copied last, so it vouches for the rest there; without it what is there is compared.
+        _must_be_the_same(here, there, last)
+        todo = missing(wanted, present)
+    if dry_run:
+        for one in todo:
+            on_file(f"would copy  {one.key}")
+        return Uploaded(len(wanted), 0, len(wanted) - len(todo), sum(one.size or 0 for one in todo))
+
+    def copy(one: ToCopy) -> int:
+        copied, size = _copy(here, there, one, overwrite=overwrite)
+        on_file(f"{'copied' if copied else 'same  '}  {one.key}")
+        return size if copied else -1
+
+    sizes: list[int] = []
+    with ThreadPoolExecutor(WORKERS) as pool:
+        # Audits after the parts they vouch for: a run cut short there has no audit without its part.
+        for _, together in groupby(todo, key=lambda one: (one.key.startswith("raw/"), one.key == last)):
+            sizes += pool.map(copy, together)
+    copied = [size for size in sizes if size >= 0]
+    return Uploaded(len(wanted), len(copied), len(wanted) - len(copied), sum(copied))
+
+
+def _copy(here: ObjectStore, there: ObjectStore, one: ToCopy, *, overwrite: bool) -> tuple[bool, int]:
+    path = there.scratch_file()
+    try:
+        with explained(f"write {path}"), path.open("wb") as stream:
+            for chunk in here.read(one.key):
+                stream.write(chunk)
+        sha256, size = content_of(path), path.stat().st_size
+        if one.sha256 is not None and sha256 != one.sha256:
+            raise ConflictError(f"{here.url}/{one.key} holds sha256 {sha256}, its audit says {one.sha256}; not copied.")
+        if overwrite:
+            found = there.head(one.key)
+            if found is not None:
+                _log.warning("overwriting", key=one.key, lake=there.url)
+                there.delete(one.key)
+        put = there.put_new(one.key, path, sha256=sha256)
+    finally:
+        path.unlink(missing_ok=True)
+    if not put.created and put.sha256 != sha256:
+        raise ConflictError(
+            f"{there.url}/{one.key} holds other content: there sha256 {put.sha256}, here {sha256}.",
+            advice="Nothing was overwritten; --overwrite does.",
+        )
+    return put.created, size
+
+
+def _must_be_the_same(here: ObjectStore, there: ObjectStore, key: str) -> None:
+    mine, theirs = (hashlib.sha256(store.get(key) or b"").hexdigest() for store in (here, there))
+    if mine != theirs:
+        raise ConflictError(
+            f"{there.url}/{key} holds other content: there sha256 {theirs}, here {mine}.",
+            advice="Nothing was overwritten; --overwrite does.",
+        )
+
+
+def _prefixes(manifest: Manifest) -> list[str]:
+    release = manifest.release
+    audits = lake_layout.release_audits(release.dataset, release.year, release.name)
+    return [
+        "raw/" + audits.removeprefix("metadata/audits/"),
+        audits,
+        lake_layout.schema(release.dataset, release.year, release.name),
+        lake_layout.plan(manifest.run_id).removesuffix("plan.json"),
+    ]

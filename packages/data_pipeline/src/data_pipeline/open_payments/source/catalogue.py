@@ -1,0 +1,223 @@
+"""Year to release: which table holds a program year today.
+
+Two routes lead to a dataset id, the documented catalogue first and the site's own script second.
+Both end alike: the table behind the dataset is asked for its distribution id, for that is the
+only id ``/download`` takes, and it changes at every publication.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from data_pipeline import lake_layout
+from data_pipeline.open_payments.ledger.documents import Release
+from data_pipeline.open_payments.schema import PUBLICATION_DATE
+from etl_core.errors import (
+    BlockedError,
+    DataError,
+    NotFoundError,
+    UnavailableError,
+    UnreachableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from data_pipeline.open_payments.source.api import Source, Table
+    from etl_core.lake import ObjectStore
+
+GENERAL_PAYMENTS = "general-payments"
+# S1.1. Publications come twice a year, so a week is short against what it saves.
+CACHE_LIFETIME = timedelta(days=7)
+_TITLE = re.compile(r"(\d{4}) General Payment Data")
+_IN_SCRIPT = re.compile(r'PGYR(\d{4})\s*:\s*\[\s*\{\s*type\s*:\s*"generalPayments"\s*,\s*id\s*:\s*"([0-9a-fA-F-]{36})"')
+_DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:T.*)?")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A year as a route lists it; ``modified`` is empty where the route has no date."""
+
+    dataset_id: str
+    modified: str
+    route: Literal["catalogue", "script"]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A release and the table that holds it now."""
+
+    release: Release
+    table: Table
+
+
+class _CachedYear(BaseModel):
+    release: Release
+    resolved_at: datetime
+
+
+class _Cache(BaseModel):
+    schema_version: int = 1
+    years: dict[int, _CachedYear] = {}
+    # When all years there were had last been resolved; a run asks for one of them only.
+    all_resolved_at: datetime | None = None
+
+
+def listed_in_catalogue(items: list[dict[str, Any]]) -> dict[int, Listed]:
+    """Years of General Payments in the metastore's answer, with or without reference ids."""
+    years: dict[int, Listed] = {}
+    for item in items:
+        match = _TITLE.fullmatch(str(item.get("title", "")).strip())
+        day = _DAY.fullmatch(str(item.get("modified", "")).strip())
+        dataset_id = str(item.get("identifier", "")).lower()
+        if match and _UUID.fullmatch(dataset_id):
+            years[int(match[1])] = Listed(dataset_id, day[1] if day else "", "catalogue")
+    return years
+
+
+def listed_in_script(script: str) -> dict[int, Listed]:
+    """Years of General Payments in the site's script. A year may stand there before it is published."""
+    return {int(year): Listed(dataset_id.lower(), "", "script") for year, dataset_id in _IN_SCRIPT.findall(script)}
+
+
+class Catalogue:
+    """Resolves years; remembers them in the lake for seven days."""
+
+    def __init__(self, source: Source, store: ObjectStore, now: Callable[[], datetime]) -> None:
+        self._source = source
+        self._store = store
+        self._now = now
+
+    def years(self) -> dict[int, Listed]:
+        """The years the source lists, by the first route that lists any."""
+        years: dict[int, Listed] = {}
+        try:
+            years = listed_in_catalogue(self._source.catalogue())
+        except (BlockedError, UnreachableError):
+            raise
+        except (UnavailableError, DataError, NotFoundError) as error:
+            _log.warning("the catalogue did not answer, asking the site's script", error=str(error))
+        if years:
+            return years
+        years = listed_in_script(self._source.script())
+        if not years:
+            raise DataError(
+                "neither the catalogue nor the site's script lists a year of General Payments.",
+                advice="The site has changed; check OPEN_PAYMENTS_URL, then report it.",
+            )
+        return years
+
+    def resolve(self, year: int) -> Resolved:
+        """The release of ``year`` and its table as they are now.
+
+        A cached dataset id spares the catalogue; the table is always asked, because a cached
+        distribution id may be of the last publication.
+
+        Raises:
+            UsageError: the source has no such year. NotFoundError: it is listed, not yet published.
+
+        """
+        cached = self.cached((year,)).get(year)
+        if cached is not None:
+            try:
+                table = self._source.table(cached.dataset_id)
+            except NotFoundError:
+                _log.warning("the cached dataset id is gone, resolving anew", year=year)
+            else:
+                if table.distribution_id == cached.distribution_id:
+                    return Resolved(cached, table)
+                _log.info("published anew since the ids were cached", year=year)
+        resolved = self._resolve(year, self.years())
+        self._remember({year: resolved.release})
+        return resolved
+
+    def resolve_all(self) -> tuple[dict[int, Release], dict[int, str]]:
+        """Every listed year: those that resolve, and why the others do not."""
+        listed = self.years()
+        releases: dict[int, Release] = {}
+        problems: dict[int, str] = {}
+        for year in sorted(listed):
+            try:
+                releases[year] = self._resolve(year, listed).release
+            except NotFoundError as error:
+                problems[year] = str(error)
+        self._remember(releases, of_all=True)
+        return releases, problems
+
+    def cached(self, years: tuple[int, ...]) -> dict[int, Release]:
+        """Those of ``years`` that the cache holds and that are younger than seven days.
+
+        All years if ``years`` is empty, and then none unless all were resolved in that time.
+        """
+        cache = self._read()
+        if not years and not self._is_fresh(cache.all_resolved_at):
+            return {}
+        return {
+            year: entry.release
+            for year, entry in sorted(cache.years.items())
+            if (not years or year in years) and self._is_fresh(entry.resolved_at)
+        }
+
+    def _resolve(self, year: int, listed: dict[int, Listed]) -> Resolved:
+        if year not in listed:
+            have = ", ".join(str(one) for one in sorted(listed))
+            raise UsageError(f"the source has no program year {year}; it has {have}.")
+        found = listed[year]
+        try:
+            table = self._source.table(found.dataset_id)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"program year {year} is listed by the {found.route} but not published: {error}.",
+                advice="CMS publishes a year at the end of the following June.",
+            ) from error
+        if not _UUID.fullmatch(table.distribution_id):
+            raise DataError(f"program year {year} resolves to {table.distribution_id!r}, which is no distribution id")
+        modified = found.modified or self._publication_day(table)
+        release = Release(
+            dataset=GENERAL_PAYMENTS,
+            year=year,
+            dataset_id=found.dataset_id,
+            distribution_id=table.distribution_id,
+            modified=modified,
+            route=found.route,
+        )
+        return Resolved(release, table)
+
+    def _publication_day(self, table: Table) -> str:
+        text = self._source.publication_date(table, PUBLICATION_DATE)
+        try:
+            return datetime.strptime(text, "%m/%d/%Y").date().isoformat()  # noqa: DTZ007 - a day, not a moment
+        except ValueError:
+            raise DataError(
+                f"table {table.distribution_id} has no date, its records say {text!r}: the release has no name"
+            ) from None
+
+    def _is_fresh(self, moment: datetime | None) -> bool:
+        return moment is not None and timedelta(0) <= self._now() - moment <= CACHE_LIFETIME
+
+    def _read(self) -> _Cache:
+        raw = self._store.get(lake_layout.DATASET_IDS_CACHE)
+        try:
+            return _Cache() if raw is None else _Cache.model_validate_json(raw)
+        except ValidationError:
+            # A cache is never worth failing for; the next resolution writes it anew.
+            _log.warning("the cache of dataset ids cannot be read and is ignored", key=lake_layout.DATASET_IDS_CACHE)
+            return _Cache()
+
+    def _remember(self, releases: dict[int, Release], *, of_all: bool = False) -> None:
+        now, before = self._now(), self._read()
+        years = before.years | {
+            year: _CachedYear(release=release, resolved_at=now) for year, release in releases.items()
+        }
+        cache = _Cache(years=dict(sorted(years.items())), all_resolved_at=now if of_all else before.all_resolved_at)
+        self._store.put(lake_layout.DATASET_IDS_CACHE, cache.model_dump_json(indent=1).encode())

@@ -1,0 +1,314 @@
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from data_pipeline import lake_layout
+from data_pipeline.open_payments.ledger.audits import keys_of
+from data_pipeline.open_payments.ledger.documents import Manifest
+from data_pipeline.open_payments.operations.upload import ToCopy, Uploaded, missing, objects_of, upload_run
+from data_pipeline.open_payments.source.totals import TotalsChoice
+from etl_core.errors import ConflictError, DataError
+from etl_core.lake import Body, ObjectInfo, PutResult
+from etl_core.testing import MemoryStore
+from packages.data_pipeline.tests.unit.fakes import (
+    COMPANY,
+    OTHER,
+    WorldCase,
+    a_manifest,
+    a_release,
+    a_result,
+    a_selection,
+    an_audit,
+    payments,
+)
+
+RELEASE = "dataset=general-payments/year=2024/release=2026-06-30-00000001"
+
+
+class Watched(MemoryStore):
+    """A lake that notes what is done with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return "memory://there"
+
+    def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
+        self.calls.append(f"put_new {key}")
+        return super().put_new(key, body, sha256=sha256)
+
+    def get(self, key: str) -> bytes | None:
+        self.calls.append(f"get {key}")
+        return super().get(key)
+
+    def delete(self, key: str) -> None:
+        self.calls.append(f"delete {key}")
+        super().delete(key)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        self.calls.append(f"list {prefix}")
+        return super().list(prefix)
+
+
+class ObjectsOf(WorldCase):
+    def test_are_parts_before_their_audits_those_before_what_names_them_and_the_manifest_last(self):
+        audits = [an_audit(COMPANY, number=number, of=2) for number in (1, 2)] + [an_audit(OTHER)]
+        release = "dataset=general-payments/year=2024/release=2026-06-30-9323b84e"
+        slice_audits = f"metadata/audits/{release}/company_id="
+
+        self.assertEqual(
+            objects_of(a_manifest(), audits),
+            [
+                *[ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits],
+                ToCopy(f"{slice_audits}{COMPANY}/part-1-of-2.json"),
+                ToCopy(f"{slice_audits}{COMPANY}/part-2-of-2.json"),
+                ToCopy(f"{slice_audits}{OTHER}/part-1-of-1.json"),
+                ToCopy(f"{slice_audits}{COMPANY}/slice.json"),
+                ToCopy(f"{slice_audits}{OTHER}/slice.json"),
+                ToCopy(f"metadata/schemas/{release}/schema.json"),
+                ToCopy("metadata/runs/run_id=r1/plan.json"),
+                ToCopy("metadata/runs/run_id=r1/file_audits.jsonl"),
+                ToCopy("metadata/runs/run_id=r1/download_report_2024.csv"),
+                ToCopy("metadata/runs/run_id=r1/manifest.json"),
+            ],
+        )
+
+    def test_are_those_of_the_generation_that_the_manifest_names(self):
+        manifest = a_manifest(a_result(rows=3, generation=3))
+
+        found = [one.key for one in objects_of(manifest, [an_audit(generation=2, key="x.2.csv")])]
+
+        keys = keys_of(a_release(), COMPANY)
+        self.assertEqual(found[:3], ["x.2.csv", keys.part_audit(1, 1, 2), keys.slice_audit_of(3)])
+
+
+class Missing(WorldCase):
+    def test_is_what_the_other_lake_lacks_or_has_in_another_size(self):
+        there = {"same": 3, "longer": 4, "empty": 0, "unknown": 9}
+        wanted = [
+            ToCopy("same", size=3), ToCopy("longer", size=3), ToCopy("empty", size=0), ToCopy("empty", size=1),
+            ToCopy("unknown"), ToCopy("lacking", size=3), ToCopy("lacking"),
+        ]  # fmt: skip
+
+        self.assertEqual(missing(wanted, there), [wanted[1], wanted[3], wanted[5], wanted[6]])
+
+
+class UploadCase(WorldCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.there = Watched()
+        self.addCleanup(self.there.close)
+        self.lines: list[str] = []
+        self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2))
+        self.manifest = self.committed()
+
+    def committed(self, run_id: str = "r1", **selection: Any) -> Manifest:
+        pipeline = self.world.pipeline
+        prepared = pipeline.prepare(a_selection(**selection), run_id, TotalsChoice())
+        return pipeline.commit(prepared.plan, pipeline.work(prepared))
+
+    def upload(self, **choice: Any) -> Uploaded:
+        self.lines.clear()
+        return upload_run(self.store, self.there, self.manifest, on_file=self.lines.append, **choice)
+
+    def of_run(self) -> dict[str, bytes]:
+        """What makes the run, by key."""
+        keys = [entry.key for entry in self.store.list("") if RELEASE in entry.key or "run_id=r1/" in entry.key]
+        return {key: self.store.get(key) or b"" for key in keys}
+
+    def all_there(self) -> dict[str, bytes]:
+        return {entry.key: MemoryStore.get(self.there, entry.key) or b"" for entry in self.there.list("")}
+
+    @property
+    def part(self) -> str:
+        return f"raw/{RELEASE}/company_id={COMPANY}/part-1-of-1.csv"
+
+
+class Upload(UploadCase):
+    """S2.2: nothing is uploaded twice, or overwritten unless that was asked for."""
+
+    def test_copies_a_run_with_its_manifest_last(self):
+        uploaded = self.upload()
+
+        run = self.of_run()
+        self.assertEqual(self.all_there(), run)
+        self.assertEqual(len(run), 11)
+        self.assertEqual(uploaded, Uploaded(files=11, copied=11, same=0, bytes=sum(map(len, run.values()))))
+        self.assertEqual(self.there.writes[-1], lake_layout.manifest("r1"))
+        kinds = [key.split("/")[0] for key in self.there.writes]
+        self.assertEqual(kinds, ["raw"] * 2 + ["metadata"] * 9)
+        self.assertEqual(sorted(self.lines), sorted(f"copied  {key}" for key in run))
+
+    def test_leaves_caches_and_other_runs_behind(self):
+        self.committed("r2", max_files=1)
+
+        self.upload()
+
+        self.assertEqual(self.all_there(), self.of_run())
+
+    def test_again_only_lists(self):
+        self.upload()
+        self.there.calls.clear()
+
+        self.assertEqual(self.upload(), Uploaded(files=11, copied=0, same=11, bytes=0))
+
+        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 4)
+        self.assertEqual(len(self.there.calls), 5, "beside the listings only the manifest is read")
+        self.assertEqual(self.lines, [])
+
+    def test_goes_on_after_a_break(self):
+        self.upload()
+        for key in (lake_layout.manifest("r1"), lake_layout.plan("r1"), self.part):
+            self.there.delete(key)
+
+        uploaded = self.upload()
+
+        self.assertEqual((uploaded.copied, uploaded.same), (3, 8))
+        self.assertEqual(self.all_there(), self.of_run())
+        self.assertEqual(self.there.writes[-3:], [self.part, lake_layout.plan("r1"), lake_layout.manifest("r1")])
+
+    def test_of_a_second_run_copies_only_what_is_new(self):
+        self.upload()
+        self.manifest = self.committed("r2", max_files=1)
+
+        uploaded = self.upload()
+
+        self.assertEqual((uploaded.copied, uploaded.files), (4, 8))
+
+    def test_takes_the_same_content_written_meanwhile_for_done(self):
+        body = self.store.get(self.part) or b""
+        wanted = Late(self.part, body)
+        self.addCleanup(wanted.close)
+        self.there = wanted
+
+        uploaded = self.upload()
+
+        self.assertEqual((uploaded.copied, uploaded.same), (10, 1))
+        self.assertIn(f"same    {self.part}", self.lines)
+
+    def test_leaves_no_file_behind(self):
+        self.upload()
+
+        self.assertEqual(list(self.there.scratch_file().parent.iterdir()), [])
+
+
+class Late(Watched):
+    """A lake in which somebody else writes one key just before we do."""
+
+    def __init__(self, key: str, body: bytes) -> None:
+        super().__init__()
+        self._late = (key, body)
+
+    def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
+        if key == self._late[0]:
+            super().put_new(*self._late)
+        return super().put_new(key, body, sha256=sha256)
+
+
+class Conflicts(UploadCase):
+    def refused(self) -> str:
+        writes = len(self.there.writes)
+        with self.assertRaises(ConflictError) as caught:
+            self.upload()
+        self.assertNotIn(lake_layout.manifest("r1"), self.there.writes[writes:])
+        return str(caught.exception)
+
+    def test_name_both_hashes_and_overwrite_nothing(self):
+        for key in (self.part, lake_layout.plan("r1")):
+            with self.subTest(key=key):
+                self.setUp()
+                self.there.put(key, b"other content")
+                message = self.refused()
+                theirs = hashlib.sha256(b"other content").hexdigest()
+                ours = hashlib.sha256(self.store.get(key) or b"").hexdigest()
+                self.assertEqual(
+                    message,
+                    f"memory://there/{key} holds other content: there sha256 {theirs}, here {ours}. "
+                    "Nothing was overwritten; --overwrite does.",
+                )
+                self.assertEqual(MemoryStore.get(self.there, key), b"other content")
+                self.assertEqual(list(self.there.scratch_file().parent.iterdir()), [])
+
+    def test_are_found_in_the_manifest_too(self):
+        """Another run of the same name was uploaded there."""
+        self.upload()
+        self.there.put(lake_layout.manifest("r1"), b"of another run")
+
+        self.assertIn(f"{lake_layout.manifest('r1')} holds other content", self.refused())
+
+    def test_with_their_own_audit_are_not_copied(self):
+        body = self.store.get(self.part) or b""
+        self.store.put(self.part, body.replace(b"lunch", b"lunch"[::-1]))
+
+        message = self.refused()
+
+        self.assertIn(f"memory:///{self.part} holds sha256", message)
+        self.assertIn(f"its audit says {hashlib.sha256(body).hexdigest()}; not copied", message)
+        self.assertNotIn(self.part, self.there.writes)
+
+    def test_of_the_list_of_audits_with_the_manifest_are_refused(self):
+        """A lake that lost file_audits.jsonl must not have its manifest copied alone."""
+        key = lake_layout.file_audits("r1")
+        lines = self.store.get(key) or b""
+        for body in (None, b"", lines[: lines.index(b"\n") + 1], lines + lines):
+            with self.subTest(size=len(body or b"")):
+                self.store.delete(key)
+                if body is not None:
+                    self.store.put(key, body)
+                with self.assertRaisesRegex(
+                    DataError, "file_audits.jsonl is not the file that the manifest of run r1 vouches for"
+                ):
+                    self.upload()
+                self.assertEqual(self.there.writes, [])
+
+
+class Overwrite(UploadCase):
+    def test_replaces_and_says_so(self):
+        self.upload()
+        self.there.put(self.part, b"other content")
+        self.there.calls.clear()
+
+        with capture_logs() as logs:
+            uploaded = self.upload(overwrite=True)
+
+        self.assertEqual((uploaded.copied, uploaded.same), (11, 0))
+        self.assertEqual(self.all_there(), self.of_run())
+        self.assertEqual(
+            {(one["log_level"], one["event"], one["lake"]) for one in logs},
+            {("warning", "overwriting", "memory://there")},
+        )
+        self.assertEqual(len(logs), 11)
+        writes = [call for call in self.there.calls if call.startswith(("put_new", "delete"))]
+        self.assertEqual(writes[-2:], [f"delete {lake_layout.manifest('r1')}", f"put_new {lake_layout.manifest('r1')}"])
+
+    def test_is_plain_copying_where_nothing_is_there(self):
+        with capture_logs() as logs:
+            self.upload(overwrite=True)
+
+        self.assertEqual(logs, [])
+        self.assertEqual([call for call in self.there.calls if call.startswith("delete")], [])
+
+
+class DryRun(UploadCase):
+    def test_says_what_it_would_copy_and_copies_nothing(self):
+        uploaded = self.upload(dry_run=True)
+
+        self.assertEqual((uploaded.files, uploaded.copied, uploaded.same), (11, 0, 0))
+        self.assertEqual(uploaded.bytes, sum(map(len, self.of_run().values())))
+        self.assertEqual(sorted(self.lines), sorted(f"would copy  {key}" for key in self.of_run()))
+        self.assertEqual(self.there.writes, [])
+
+    def test_leaves_out_what_is_there(self):
+        self.upload()
+        self.there.delete(self.part)
+
+        uploaded = self.upload(dry_run=True)
+
+        self.assertEqual((uploaded.copied, uploaded.same), (0, 10))
+        self.assertEqual(self.lines, [f"would copy  {self.part}"])
+        self.assertEqual(uploaded.bytes, len(self.store.get(self.part) or b""))
