@@ -49,7 +49,9 @@ def located(packages: Path, function: str) -> tuple[Path, ast.AST]:
     if len(found) != 1:
         last = function.rpartition(".")[2]
         alike = found or [name for name in functions if name.endswith(f".{last}")]
-        raise NoPlaceError(f"{len(found)} functions are called {function}. Write which one: {', '.join(alike)}")
+        raise NoPlaceError(
+            f"{len(found)} functions are called {function}. Write in checks.toml which one: {', '.join(alike)}"
+        )
     return functions[found[0]]
 
 
@@ -104,7 +106,7 @@ def the_place(function: ast.AST, selector: str) -> Place:
     if len(found) != 1:
         there = "".join(f"\n- {ast.unparse(place.first)}" for place in found or places)
         raise NoPlaceError(
-            f"`{selector}` fits {len(found)} places. Write words that only one of these mentions:{there}"
+            f"`{selector}` fits {len(found)} places. Write words that only one of these mentions, in checks.toml:{there}"
         )
     return found[0]
 

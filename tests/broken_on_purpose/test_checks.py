@@ -28,7 +28,7 @@ every_check = pytest.mark.parametrize(
 def test_a_check_has_one_place_in_the_code_and_a_test_file(function, how):
     path, tree = located(PACKAGES, function)
     assert broken(path, tree, how) != path.read_text()
-    assert mirrors_of(PACKAGES, path)
+    assert mirrors_of(PACKAGES, path), f"write a test file that mirrors {path}"
 
 
 @pytest.mark.long
