@@ -28,7 +28,10 @@ OPERATORS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: 
 
 
 class NoPlaceError(Exception):
-    """A check has not exactly one place in the code; the message says what to write."""
+    """A check has not exactly one place in the code; the message says what to write in ``checks.toml``."""
+
+    def __init__(self, found: str, write: str) -> None:
+        super().__init__(f"{found}. Write in checks.toml {write}")
 
 
 class Place(NamedTuple):
@@ -85,10 +88,10 @@ def broken(path: Path, function: ast.AST, how: str) -> str:
     selector, _, code = how.partition(" -> ")
     place = the_place(function, selector)
     if unknown := unknown_names(code, function):
-        raise NoPlaceError(f"`{code}` uses {unknown}, which the function does not. Write code that it can run.")
+        raise NoPlaceError(f"`{code}` uses {unknown}, which the function does not", "code that it can run.")
     code = code or place.default
     if code in {"", ast.unparse(place.first)}:
-        raise NoPlaceError(f"`{how}` changes nothing. Write other code after the arrow.")
+        raise NoPlaceError(f"`{how}` changes nothing", "other code after the arrow.")
     source = path.read_bytes()
     starts = [0, *accumulate(map(len, source.splitlines(keepends=True)))]
     start = starts[place.first.lineno - 1] + place.first.col_offset
@@ -105,9 +108,7 @@ def the_place(function: ast.AST, selector: str) -> Place:
     found = [place for place in fitting if place.owner not in inner]
     if len(found) != 1:
         there = "".join(f"\n- {ast.unparse(place.first)}" for place in found or places)
-        raise NoPlaceError(
-            f"`{selector}` fits {len(found)} places. Write words that only one of these mentions, in checks.toml:{there}"
-        )
+        raise NoPlaceError(f"`{selector}` fits {len(found)} places", f"words that only one of these mentions:{there}")
     return found[0]
 
 
