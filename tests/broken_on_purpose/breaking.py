@@ -52,9 +52,7 @@ def located(packages: Path, function: str) -> tuple[Path, ast.AST]:
     if len(found) != 1:
         last = function.rpartition(".")[2]
         alike = found or [name for name in functions if name.endswith(f".{last}")]
-        raise NoPlaceError(
-            f"{len(found)} functions are called {function}. Write in checks.toml which one: {', '.join(alike)}"
-        )
+        raise NoPlaceError(f"{len(found)} functions are called {function}", f"which one: {', '.join(alike)}")
     return functions[found[0]]
 
 
