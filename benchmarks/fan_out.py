@@ -25,9 +25,9 @@ from benchmarks.measure import BIN, asked, sandbox
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.shapes import Rates, predict, units_of
 from data_pipeline.open_payments.ledger.documents import PlannedCompany, Release, SliceAudit
-from sandbox import Settings
 from sandbox.cluster import Cluster, ClusterSettings, Instant
-from sandbox.companies import directory
+from sandbox.open_payments import Settings
+from sandbox.open_payments.companies import directory
 
 STREAMS = 8
 SCALE = 0.05  # 0.8 million rows in all 1,735 companies

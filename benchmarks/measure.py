@@ -74,7 +74,7 @@ def sandbox(**settings: object) -> Iterator[str]:
     """The sandbox in a process of its own, everything generated before it is asked; gives its address."""
     code = (
         "import json,sys\n"
-        "from sandbox import Sandbox, Settings\n"
+        "from sandbox.open_payments import Sandbox, Settings\n"
         "with Sandbox(Settings(**json.loads(sys.stdin.readline()))) as s:\n"
         "    print(s.url, flush=True)\n"
         "    sys.stdin.read()\n"

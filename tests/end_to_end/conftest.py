@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import Sandbox, Settings
+from sandbox.open_payments import Sandbox, Settings
 
 YEAR = 2024
 

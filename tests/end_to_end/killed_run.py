@@ -17,8 +17,8 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
+from data_pipeline.job import Context, job_context
 from data_pipeline.open_payments import windows
-from data_pipeline.wiring import Context, job_context
 from etl_core.lake import Body, ObjectStore, PutResult, content_of
 
 
@@ -86,7 +86,7 @@ def run_pipeline(context: Context) -> None:
     if manifest is None:
         context.begin(prepared.plan.run_id)
         manifest = context.pipeline.commit(prepared.plan, context.pipeline.work(prepared))
-    context.emit(status=manifest.status)
+    context.print_fact(status=manifest.status)
 
 
 def upload_raw(context: Context, target: ObjectStore) -> None:
@@ -97,7 +97,7 @@ def upload_raw(context: Context, target: ObjectStore) -> None:
     assert manifest is not None
     uploaded = upload_run(context.store, target, manifest)
     target.close()
-    context.emit(status="uploaded", copied=uploaded.copied)
+    context.print_fact(status="uploaded", copied=uploaded.copied)
 
 
 def main(options: dict[str, Any]) -> None:

@@ -14,8 +14,8 @@ import botocore.exceptions
 import pytest
 
 from data_pipeline.registry import Registry
-from sandbox import Sandbox, Settings
 from sandbox.cluster import Cluster, ClusterSettings
+from sandbox.open_payments import Sandbox, Settings
 from tests.end_to_end.conftest import YEAR, Ended, World
 from tests.end_to_end.s3 import SETTINGS, Bucket, s3_server
 from tests.infrastructure import sources

@@ -90,14 +90,14 @@ def run(job: str, arguments: tuple[str, ...]) -> int:
 @click.option("--source", "of_source", is_flag=True, help="Only the source: at most 25 requests and some 10 MB.")
 @click.option("--lake", "of_lake", is_flag=True, help="Only the lake: a probe is written and deleted again.")
 @click.option("--cluster", "of_cluster", is_flag=True, help="The cluster a fan-out would use: one pod is started.")
-@click.option("--year", type=int, help="Program year to ask about. Default: the newest in the catalogue.")
+@click.option("--year", type=int, help="Program year to check. Default: the newest in the catalogue.")
 @click.option("--lake-url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix.")
 @click.option("--image", default="etl-data-pipeline", show_default=True, help="With --cluster: of the workers.")
 @click.option("--namespace", default="", help="With --cluster. Default: that of the kubeconfig's context.")
 @click.option("--service-account", default="data-pipeline-worker", show_default=True, help="With --cluster.")
 @click.option("--env", "envs", multiple=True, metavar="KEY=VALUE", help="With --cluster: for the worker; repeatable.")
 @click.option("--env-from", multiple=True, metavar="KIND/NAME", help="With --cluster: configmap/NAME or secret/NAME.")
-@click.option("--dry-run", is_flag=True, help="Print the questions; ask and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the checks; run none, write nothing.")
 def doctor(
     of_source: bool,
     of_lake: bool,
@@ -111,9 +111,9 @@ def doctor(
     env_from: tuple[str, ...],
     dry_run: bool,
 ) -> int:
-    """Ask lake and source, or the cluster, whether what runs assume of them holds."""
+    """Check that the source, lake and cluster behave as the pipeline expects."""
+    from data_pipeline.job import job_context
     from data_pipeline.open_payments import source_checks as doctors
-    from data_pipeline.wiring import job_context
 
     both = of_lake == of_source and not of_cluster
     with job_context("doctor", lake_url=lake_url, source_attempts=1) as context:
@@ -126,14 +126,14 @@ def doctor(
                 pods = specs.PodOptions(image=image, service_account=service_account, env=env, env_from=env_from)
                 cluster = context.cluster(namespace, patience_seconds=30.0)
                 fact, status = cluster_doctor.examine(cluster, pods, sleep=context.stop.sleep, say=_say)
-                context.emit(**fact)
+                context.print_fact(**fact)
                 return status
-            questions = [f"{one.id}: {one.asks}" for one in cluster_doctor.OF_CLUSTER]
+            questions = [f"{one.id}: {one.question}" for one in cluster_doctor.CLUSTER_CHECKS]
         elif dry_run:
             questions = doctors.questions(of_lake=of_lake or both, of_source=of_source or both)
         if dry_run:
             click.echo("\n".join(questions), err=True)
-            context.emit(status="planned", questions=len(questions))
+            context.print_fact(status="planned", checks=len(questions))
             return DONE.code
         fact, status = doctors.examine(
             context.store,
@@ -143,7 +143,7 @@ def doctor(
             now=context.now,
             say=_say,
         )
-        context.emit(**fact)
+        context.print_fact(**fact)
         return status
 
 

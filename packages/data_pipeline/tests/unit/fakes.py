@@ -55,7 +55,7 @@ from data_pipeline.open_payments.source.api import (
     is_temporary,
 )
 from data_pipeline.open_payments.source.catalogue import Resolved
-from data_pipeline.open_payments.windows import Window
+from data_pipeline.open_payments.windows import Window, tiles
 from etl_core.budget import Budget
 from etl_core.http import HttpClient, HttpSettings, make_session
 from etl_core.progress import Progress
@@ -569,7 +569,7 @@ def an_audit(company_id: str = COMPANY, *, number: int = 1, of: int = 1, **chang
     values: dict[str, Any] = {
         "release": release,
         "company_id": company_id,
-        "window": Window(number, of, "", ""),
+        "window": tiles(of)[number - 1],
         "key": f"{prefix}/part-{number}-of-{of}.csv",
         "url": "http://site.test/download",
         "condition": f"payer = {company_id}",

@@ -13,10 +13,10 @@ from typing import Any
 
 import click
 
-from sandbox.api import Sandbox
 from sandbox.cluster import Cluster, ClusterSettings, Instant
 from sandbox.faults import STAGES, literal, parse
-from sandbox.settings import Settings
+from sandbox.open_payments.api import Sandbox
+from sandbox.open_payments.settings import Settings
 
 _HELP = """Serve a simulated openpaymentsdata.cms.gov on loopback.
 

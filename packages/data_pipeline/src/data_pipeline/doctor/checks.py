@@ -1,4 +1,4 @@
-"""Questions, each asked by a method of its name, and what became of them: the frame of every ``doctor``."""
+"""How a doctor's checks are defined, run and reported. Domains own their checks."""
 
 from __future__ import annotations
 
@@ -13,100 +13,103 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Assumption:
-    """A question with a stable id; ``otherwise`` says what a no means and what to do then.
+class Check:
+    """A question with a stable id; ``remedy`` says what a failure means and what to do about it.
 
-    A run cannot do its work without those that are ``required``.
+    No run can do its work while a ``required`` check fails.
     """
 
     id: str
-    asks: str
-    otherwise: str
+    question: str
+    remedy: str
     required: bool = True
 
 
-Verdict = Literal["held", "not_held", "not_asked", "no_answer"]
+Verdict = Literal["passed", "failed", "skipped", "no_answer"]
 
 
-class NoError(Exception):
-    """The assumption does not hold; says what was found."""
+class CheckFailedError(Exception):
+    """The check failed; the message says what was found."""
 
 
-class NotAskedError(Exception):
-    """The question cannot be asked; says why."""
+class CheckSkippedError(Exception):
+    """The check cannot be run; the message says why."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one question."""
+    """The result of one check."""
 
-    assumption: Assumption
+    check: Check
     verdict: Verdict
     found: str
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in the report."""
-        one, broken = self.assumption, self.verdict == "not_held"
-        told = {"id": one.id, "verdict": self.verdict, "required": one.required, "found": self.found}
-        return told | ({"otherwise": one.otherwise} if broken else {})
+        """The finding in a report; with the remedy if the check failed."""
+        remedy = {"remedy": self.check.remedy} if self.verdict == "failed" else {}
+        return {
+            "id": self.check.id, "verdict": self.verdict, "required": self.check.required, "found": self.found, **remedy
+        }  # fmt: skip
 
     def line(self) -> str:
-        """As a person reads it."""
-        said = {"held": "holds", "not_held": "DOES NOT HOLD", "not_asked": "not asked", "no_answer": "no answer"}
-        remedy = f" {self.assumption.otherwise}" if self.verdict == "not_held" else ""
-        return f"{said[self.verdict]:<13}  {self.assumption.id}: {self.found}{remedy}"
+        """The finding as a line for a person."""
+        remedy = f" {self.check.remedy}" if self.verdict == "failed" else ""
+        word = "FAILED" if self.verdict == "failed" else self.verdict.replace("_", " ")
+        return f"{word:<9}  {self.check.id}: {self.found}{remedy}"
 
 
-def status_of(findings: list[Finding]) -> int:
-    """3 where something required does not hold, else 4 where nobody answered, else 0."""
-    broken = {one.assumption.required for one in findings if one.verdict == "not_held"}
-    unanswered = any(one.verdict == "no_answer" for one in findings)
-    return PERMANENT.code if True in broken else TEMPORARY.code if unanswered else DONE.code
-
-
-def word_for(status: int) -> str:
-    """The status of an examination as its fact says it."""
-    return {DONE.code: "held", PERMANENT.code: "not held", TEMPORARY.code: "no answer"}[status]
+def outcome_of(findings: Iterable[Finding]) -> tuple[str, int]:
+    """Status word and exit code: 3 if a required check failed, else 4 if a check got no answer, else 0."""
+    verdicts = {(one.verdict, one.check.required) for one in findings}
+    if ("failed", True) in verdicts:
+        return "failed", PERMANENT.code
+    if any(verdict == "no_answer" for verdict, _ in verdicts):
+        return "no answer", TEMPORARY.code
+    return "passed", DONE.code
 
 
 def summary_of(findings: list[Finding]) -> dict[str, Any]:
-    """How many held, and the ids of the others."""
-    ids = {verdict: [one.assumption.id for one in findings if one.verdict == verdict] for verdict in get_args(Verdict)}
-    return ids | {"held": len(ids["held"])}
+    """How many checks passed, and the ids of the others by verdict."""
+    ids = {verdict: [one.check.id for one in findings if one.verdict == verdict] for verdict in get_args(Verdict)}
+    return ids | {"passed": len(ids["passed"])}
 
 
-def either(holds: bool, yes: str, no: str) -> str:
-    if not holds:
-        raise NoError(no)
-    return yes
+def require(ok: bool, *, found: str, otherwise: str) -> str:
+    """``found`` if ``ok``; raises ``CheckFailedError`` with ``otherwise`` if not."""
+    if not ok:
+        raise CheckFailedError(otherwise)
+    return found
 
 
-def examine_each(assumptions: Iterable[Assumption], checks: object, say: Callable[[str], None]) -> list[Finding]:
-    """Each assumption has a check of its name, which says what was found or raises what it found instead."""
+def run_checks(checks: Iterable[Check], doctor: object, say: Callable[[str], None]) -> list[Finding]:
+    """Run for each check the method of ``doctor`` with its id; nothing more is asked after a missing answer.
+
+    A method returns what it found, or raises ``CheckFailedError``, ``CheckSkippedError`` or a ``PipelineError``.
+    """
     findings: list[Finding] = []
     unwell = ""
-    for one in assumptions:
-        verdict: Verdict = "held"
+    for check in checks:
+        verdict: Verdict = "passed"
         try:
             if unwell:
-                raise NotAskedError(unwell)
-            found = str(getattr(checks, one.id)())
-        except NotAskedError as why:
-            verdict, found = "no_answer" if unwell else "not_asked", str(why)
-        except (NoError, PermanentError) as why:
-            verdict, found = "not_held", str(why)
+                raise CheckSkippedError(unwell)
+            found = str(getattr(doctor, check.id)())
+        except CheckSkippedError as why:
+            verdict, found = "no_answer" if unwell else "skipped", str(why)
+        except (CheckFailedError, PermanentError) as why:
+            verdict, found = "failed", str(why)
         except TemporaryError as error:
             found = str(error)
-            verdict = "not_held" if _is_an_answer(found) else "no_answer"
+            verdict = "failed" if _is_an_answer(found) else "no_answer"
             unwell = "nothing more was asked after that." if verdict == "no_answer" else ""
-        findings.append(Finding(one, verdict, found))
+        findings.append(Finding(check, verdict, found))
         say(findings[-1].line())
     return findings
 
 
 def _is_an_answer(message: str) -> bool:
-    """Whether a temporary error is what an answer says: of another form than agreed, or a refused statement (400).
+    """Whether a temporary error is what an answer says: another form than expected, or a refused statement (400).
 
-    What did not come, or came with another status, speaks of the source's health and not of its habits.
+    A missing answer, or one with another status, is about the source's health and not about how it behaves.
     """
     return " answered 400: " in message or not re.match(r"GET http|cannot ", message)

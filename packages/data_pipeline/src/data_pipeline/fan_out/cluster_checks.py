@@ -1,7 +1,7 @@
-"""Asks a cluster, before anything is spent, whether a fan-out can work there.
+"""Checks that a fan-out can work on a cluster.
 
-The last questions are asked by a pod: only a node can say whether it gets the image, and only a
-pod what lake and source look like from where the workers are.
+The last checks run in a pod: only a node knows whether it can pull the image, and only a pod sees
+lake and source as the workers do.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.doctor.checks import (
-    Assumption,
+    Check,
+    CheckFailedError,
+    CheckSkippedError,
     Finding,
-    NoError,
-    NotAskedError,
-    either,
-    examine_each,
-    status_of,
+    outcome_of,
+    require,
+    run_checks,
     summary_of,
-    word_for,
 )
 from data_pipeline.fan_out import specs
-from etl_core.errors import NotFoundError, PermanentError
+from etl_core.errors import PermanentError
 from etl_core.kube.diagnosis import explain_job, phase_of_job
 from etl_core.kube.jobs import JobSpec, job_body
 
@@ -45,27 +44,25 @@ RIGHTS = (
     ("get", "", "pods/log"),
     ("list", "", "events"),
 )
-LOOKS, LOOK_EVERY_SECONDS = 90, 2.0
+POLLS, POLL_SECONDS = 90, 2.0
 LABEL = {"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/component": "doctor"}
 
 # fmt: off
-OF_CLUSTER: tuple[Assumption, ...] = (
-    Assumption("reachable", "Does the API server answer, and is it new enough?",
-               "Set KUBECONFIG to a reachable cluster of Kubernetes 1.31 or newer; packed runs want 1.33."),
-    Assumption("allowed", "May we do what a fan-out does?",
-               "Bind the role of k8s/base to this user or service account."),
-    Assumption("service_account", "Is there the workers' service account?",
-               "kubectl apply -k k8s/overlays/…, or name another with --service-account."),
-    Assumption("quota", "Has the namespace room for one more Job and its pod?",
-               "Raise the quota, or wait; with a smaller --max-in-flight less is needed.", required=False),
-    Assumption("dry_run", "Does the server take a Job of ours (a dry run)?",
-               "An admission policy or an old server refuses it: see what it said."),
-    Assumption("image", "Does a pod start with the image?",
-               "Correct --image, or let the nodes reach and read the registry."),
-    Assumption("workers_lake", "Does the lake hold what is assumed of it, as a worker sees it?",
-               "Give the workers its address and rights: --env LAKE_URL=…, --env-from, their service account."),
-    Assumption("workers_source", "Does the source answer a worker?",
-               "Let pods reach it (NetworkPolicy, proxy), or say --env OPEN_PAYMENTS_URL=….", required=False),
+CLUSTER_CHECKS: tuple[Check, ...] = (
+    Check("reachable", "Does the API server answer, and is it new enough?",
+          "Set KUBECONFIG to a reachable cluster of Kubernetes 1.31 or newer; packed runs need 1.33."),
+    Check("allowed", "Has this user the rights that a fan-out needs?",
+          "Bind the role of k8s/base to this user or service account."),
+    Check("quota", "Has the namespace's quota room for one more Job and its pod?",
+          "Raise the quota, wait, or lower --max-in-flight.", required=False),
+    Check("dry_run", "Does the API server accept a Job of the fan-out (dry run)?",
+          "An admission policy or an old server refuses it: see its message."),
+    Check("image", "Does a pod start with the image?",
+          "See the message: correct --image or --service-account, or give the nodes access to the registry."),
+    Check("workers_lake", "Does a worker's lake pass its checks?",
+          "Give the workers its address and rights: --env LAKE_URL=…, --env-from, their service account."),
+    Check("workers_source", "Does the source answer a worker?",
+          "Let pods reach it (NetworkPolicy, proxy), or set --env OPEN_PAYMENTS_URL=….", required=False),
 )
 # fmt: on
 
@@ -73,15 +70,15 @@ OF_CLUSTER: tuple[Assumption, ...] = (
 def examine(
     cluster: Cluster, options: PodOptions, *, sleep: Callable[[float], None], say: Callable[[str], None]
 ) -> tuple[dict[str, Any], int]:
-    """The fact of an examination, and its exit status; each finding is said as soon as there is one."""
+    """Run the checks, calling ``say`` with each finding; the fact and the exit code."""
     name = f"op-doctor-{uuid.uuid4().hex[:10]}"
     findings = ClusterDoctor(cluster, options, name=name, sleep=sleep).examine(say)
-    status = status_of(findings)
-    return {"status": word_for(status), "of_cluster": summary_of(findings), "cluster": cluster.url}, status
+    status, code = outcome_of(findings)
+    return {"status": status, "cluster_checks": summary_of(findings), "cluster": cluster.url}, code
 
 
 class ClusterDoctor:
-    """A method an assumption, under its id: gives a sentence of what was found, or raises."""
+    """One method per check, named by its id: returns what it found, or raises."""
 
     def __init__(self, cluster: Cluster, options: PodOptions, *, name: str, sleep: Callable[[float], None]) -> None:
         self._cluster = cluster
@@ -89,13 +86,13 @@ class ClusterDoctor:
         self._name = name
         self._sleep = sleep
         self._pod: dict[str, Any] | None = None
-        self._said: dict[str, Any] = {}
+        self._fact: dict[str, Any] = {}
         self._created = False
 
     def examine(self, say: Callable[[str], None]) -> list[Finding]:
-        """All findings; one Job with one pod is created and deleted again."""
+        """Run all checks; one Job with one pod is created and deleted again."""
         try:
-            return examine_each(OF_CLUSTER, self, say)
+            return run_checks(CLUSTER_CHECKS, self, say)
         finally:
             if self._created:
                 self._cluster.delete_job(self._name)
@@ -104,28 +101,19 @@ class ClusterDoctor:
         said = self._cluster.ask("GET", "/version")
         version = (int(str(said.get("major", 0))), int(str(said.get("minor", "0")).rstrip("+")))
         words = f"{self._cluster.url} is Kubernetes {version[0]}.{version[1]}, namespace {self._cluster.namespace}."
-        return either(version >= OLDEST, words, f"{words[:-1]}; 1.31 is the oldest that will do.")
+        return require(version >= OLDEST, found=words, otherwise=f"{words[:-1]}; 1.31 is the oldest supported.")
 
     def allowed(self) -> str:
         missing = [f"{verb} {resource}" for verb, group, resource in RIGHTS if not self._may(verb, group, resource)]
-        return either(not missing, f"all {len(RIGHTS)} rights are there.", f"not allowed: {', '.join(missing)}.")
-
-    def service_account(self) -> str:
-        name = self._options.service_account
-        path = f"/api/v1/namespaces/{self._cluster.namespace}/serviceaccounts/{name}"
-        try:
-            self._cluster.ask("GET", path)
-        except NotFoundError:
-            raise NoError(f"the namespace {self._cluster.namespace} has no service account {name}.") from None
-        except PermanentError as error:
-            raise NotAskedError(f"it may not be looked at: {error}") from error
-        return f"{name}."
+        return require(
+            not missing, found=f"all {len(RIGHTS)} rights are there.", otherwise=f"not allowed: {', '.join(missing)}."
+        )
 
     def quota(self) -> str:
         try:
             found = self._cluster.ask("GET", f"/api/v1/namespaces/{self._cluster.namespace}/resourcequotas")
         except PermanentError as error:
-            raise NotAskedError(f"quotas may not be looked at: {error}") from error
+            raise CheckSkippedError(f"no right to read quotas: {error}") from error
         full: list[str] = []
         room: list[str] = []
         for quota in found.get("items", []):
@@ -135,50 +123,56 @@ class ClusterDoctor:
                 if hard is not None:
                     left = int(hard) - int(status.get("used", {}).get(what, 0))
                     (room if left > 0 else full).append(f"{left} more {what}")
-        return either(not full, f"{', '.join(room) or 'no quota on Jobs or pods'}.", f"{', '.join(full)}.")
+        return require(
+            not full, found=f"{', '.join(room) or 'no quota on Jobs or pods'}.", otherwise=f"{', '.join(full)}."
+        )
 
     def dry_run(self) -> str:
         self._cluster.create_job(self._body(), dry_run=True)
-        return "it does."
+        return "accepted."
 
     def image(self) -> str:
         self._created = self._cluster.create_job(self._body())
-        for number in range(LOOKS):
+        for number in range(POLLS):
             self._pod = next(iter(self._cluster.pods(f"batch.kubernetes.io/job-name={self._name}")), self._pod or {})
             job = self._cluster.job(self._name) or {}
-            # A pod may be a moment late; one that is refused has only events to tell of it.
+            # The pod may appear a moment later; only events explain a pod that was refused.
             events = self._cluster.events(self._name) if number and not self._pod else []
             why = explain_job(job, [self._pod] if self._pod else [], events)
             if not why.started and not why.temporary:
-                raise NoError(why.detail)
+                raise CheckFailedError(why.detail)
             if phase_of_job(job) in ("succeeded", "failed"):
                 break
-            self._sleep(LOOK_EVERY_SECONDS)
+            self._sleep(POLL_SECONDS)
         else:
-            raise NoError(f"no pod of it ended within {LOOKS * LOOK_EVERY_SECONDS:.0f} s. {why}")
+            raise CheckFailedError(f"no pod of it ended within {POLLS * POLL_SECONDS:.0f} s. {why}")
         if not self._pod:
-            raise NoError(str(why))
-        self._said = self._fact_of(str(self._pod["metadata"]["name"]))
+            raise CheckFailedError(str(why))
+        self._fact = self._fact_of(str(self._pod["metadata"]["name"]))
         return f"{self._options.image} ran."
 
     def workers_lake(self) -> str:
-        return self._as_workers_see("of_lake")
+        return self._as_workers_see("lake_checks")
 
     def workers_source(self) -> str:
-        return self._as_workers_see("of_source")
+        return self._as_workers_see("source_checks")
 
     def _as_workers_see(self, what: str) -> str:
-        if not self._said:
-            raise NotAskedError("it needs a pod that ran.")
-        found = self._said.get(what)
+        if not self._fact:
+            raise CheckSkippedError("no pod ran.")
+        found = self._fact.get(what)
         if not isinstance(found, dict):
-            raise NoError(f"the pod's doctor ended with: {str(self._said.get('message', self._said))[:300]}.")
+            raise CheckFailedError(f"the pod's doctor ended with: {str(self._fact.get('message', self._fact))[:300]}.")
         if found.get("no_answer"):
-            raise NoError(f"no answer to {', '.join(found['no_answer'])}.")
-        return either(not found.get("not_held"), f"{found.get('held')} hold.", f"not: {', '.join(found['not_held'])}.")
+            raise CheckFailedError(f"no answer to {', '.join(found['no_answer'])}.")
+        return require(
+            not found.get("failed"),
+            found=f"{found.get('passed')} checks passed.",
+            otherwise=f"failed: {', '.join(found['failed'])}.",
+        )
 
     def _fact_of(self, pod: str) -> dict[str, Any]:
-        """The one JSON object that the pod's ``doctor`` ended with."""
+        """The JSON object that the pod's ``doctor`` ended with."""
         for line in reversed(self._cluster.log(pod).splitlines()):
             try:
                 fact = json.loads(line)
@@ -186,7 +180,7 @@ class ClusterDoctor:
                 continue
             if isinstance(fact, dict) and fact.get("job") == "doctor" and "lake" in fact:
                 return fact
-        raise NoError(f"pod {pod} started and said nothing of itself; is {self._options.image} this tool's image?")
+        raise CheckFailedError(f"pod {pod} started and printed no fact; is {self._options.image} this tool's image?")
 
     def _may(self, verb: str, group: str, resource: str) -> bool:
         name, _, sub = resource.partition("/")

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from data_pipeline.fan_out.documents import FanOutPlan, Shape, Unit
     from data_pipeline.fan_out.shapes import Predicted
+    from data_pipeline.job import Context
     from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.open_payments.run import Prepared
     from data_pipeline.open_payments.source.totals import Route
-    from data_pipeline.wiring import Context
     from etl_core.kube.client import Cluster
 
 SHAPES: tuple[Shape, ...] = ("packed", "per-company")
@@ -72,7 +72,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
 
     if asked.cancel:
         deleted = _cancel(context, selection, asked)
-        context.emit(status="cancelled", jobs_deleted=deleted, year=selection.year)
+        context.print_fact(status="cancelled", jobs_deleted=deleted, year=selection.year)
         return DONE.code
     ceiling = context.settings.source_max_streams
     prepared = context.pipeline.prepare(
@@ -112,7 +112,7 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
     if prepared.manifest is not None:
         fact["status"] = "already done"
     cost = {"jobs_created": ended.created, "jobs_adopted": ended.adopted, "looks": ended.looks}
-    context.emit(**fact, shape=shape, **cost, release=prepared.plan.release.name)
+    context.print_fact(**fact, shape=shape, **cost, release=prepared.plan.release.name)
     return status
 
 
@@ -251,7 +251,7 @@ def _show_ways(context: Context, prepared: Prepared, units: Sequence[Unit], pred
             f"  {one.way:12} {one.pods:>6,} {one.at_once:>8} {one.seconds / 60:>9.1f} {one.pod_hours:>10.2f}{mark}",
             err=True,
         )
-    context.emit(
+    context.print_fact(
         status="planned",
         units=len(units),
         ways=[asdict(one) for one in predicted],

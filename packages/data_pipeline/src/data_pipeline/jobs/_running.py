@@ -17,12 +17,12 @@ from etl_core.errors import DONE, PERMANENT, TEMPORARY, DataError, TemporaryErro
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from data_pipeline.job import Context
     from data_pipeline.open_payments.fetch.crew import Outcome
     from data_pipeline.open_payments.fetch.window import Strategy
     from data_pipeline.open_payments.ledger.documents import Manifest, Selection, SliceResult
     from data_pipeline.open_payments.run import Prepared
     from data_pipeline.open_payments.source.totals import TotalsChoice
-    from data_pipeline.wiring import Context
 
 
 def run_selection(
@@ -58,7 +58,7 @@ def run_selection(
     fact["release"] = prepared.plan.release.name
     if upload_to is not None and manifest is not None:
         fact["upload"] = upload(context, manifest.run_id, upload_to, overwrite=False, dry_run=False)
-    context.emit(**fact)
+    context.print_fact(**fact)
     return status
 
 
@@ -132,7 +132,7 @@ def _show_plan(context: Context, prepared: Prepared) -> int:
         click.echo(f"  {company.company_id}  {'?' if company.rows is None else f'{company.rows:,}'} rows", err=True)
     if len(prepared.todo) > 20:
         click.echo(f"  and {len(prepared.todo) - 20:,} more", err=True)
-    context.emit(
+    context.print_fact(
         status="planned",
         planned=forecast.companies,
         already_proved=forecast.already_proved,

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
+    from data_pipeline.job import Context
     from data_pipeline.open_payments.source.totals import TotalsChoice
-    from data_pipeline.wiring import Context
 
 
-@options.job(options.year, options.totals, options.run_id, options.lake, options.streams)
+@frame.job(options.year, options.totals, frame.run_id, frame.lake, frame.streams)
 def command(context: Context, year: int, totals: TotalsChoice) -> int:
-    context.emit(**build(context, year, totals))
+    context.print_fact(**build(context, year, totals))
     return 0
 
 
@@ -41,6 +42,6 @@ def build(context: Context, year: int, choice: TotalsChoice) -> dict[str, Any]:
 
 
 JOB = (
-    options.entrypoint_of(command, "build_totals"),
+    frame.entrypoint_of(command, "build_totals"),
     "Count the rows of every company in a program year (cached 10 days)",
 )

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
-    from data_pipeline.open_payments.ledger.documents import Selection
-    from data_pipeline.wiring import Context
+    from data_pipeline.job import Context
 
 
-@options.job(
+@frame.job(
     options.dataset,
     options.year,
     click.option("--from", "older", metavar="RELEASE", help="The older release. Default: the one before --to."),
@@ -30,26 +30,33 @@ if TYPE_CHECKING:
     click.option(
         "--check-change-type", is_flag=True, help="Check Change_Type in slices of equal content, too: reads them."
     ),
-    options.as_json,
-    options.lake,
+    frame.as_json,
+    frame.lake,
 )
 def command(
-    context: Context, selection: Selection, older: str | None, newer: str | None, check_change_type: bool, as_json: bool
+    context: Context,
+    dataset: str,
+    year: int,
+    older: str | None,
+    newer: str | None,
+    company_id: str | None,
+    check_change_type: bool,
+    as_json: bool,
 ) -> int:
     from data_pipeline.open_payments.operations import diff
 
-    pair = diff.pair_of(diff.named_releases(context.store, selection.dataset, selection.year), older, newer)
+    pair = diff.pair_of(diff.named_releases(context.store, dataset, year), older, newer)
     comparison = diff.Comparison(context.store, pair, progress=context.progress, check_stop=context.stop.check)
-    found = comparison.run(selection.company_id, check_change_type=check_change_type)
+    found = comparison.run(company_id, check_change_type=check_change_type)
     fact = diff.fact_of(found, pair)
-    fact["report"] = diff.publish_report(context.store, pair, found, selection.company_id)
+    fact["report"] = diff.publish_report(context.store, pair, found, company_id)
     if not as_json:
         click.echo(diff.table_of(fact), err=True)
-    context.emit(status="compared", **fact)
+    context.print_fact(status="compared", **fact)
     return 0
 
 
 JOB = (
-    options.entrypoint_of(command, "diff_releases"),
+    frame.entrypoint_of(command, "diff_releases"),
     "Compare two proved releases of a year, record by record",
 )

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
+    from data_pipeline.job import Context
     from data_pipeline.open_payments.ledger.documents import Selection
-    from data_pipeline.wiring import Context
 
 
-@options.job(
-    options.dataset,
-    options.year,
-    click.option("--company-id", required=True, callback=options.company_id_callback, help="The company, by its id."),
+@frame.job(
+    options.one_company,
     options.strategy,
     options.running,
 )
@@ -31,4 +28,4 @@ def command(context: Context, selection: Selection, **how: Any) -> int:  # noqa:
     return _running.run_selection(context, selection, TotalsChoice(), with_manifest=False, **how)
 
 
-JOB = (options.entrypoint_of(command, "download_company"), "Fetch and prove the slice of one company")
+JOB = (frame.entrypoint_of(command, "download_company"), "Fetch and prove the slice of one company")

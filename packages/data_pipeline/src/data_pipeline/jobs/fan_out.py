@@ -22,7 +22,8 @@ from typing import Any
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 
 def _pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -41,11 +42,11 @@ def _years(_context: click.Context, _parameter: click.Parameter, text: str | Non
     return tuple(dict.fromkeys(year for span in spans for year in span))
 
 
-@options.job_command(help=__doc__)
+@frame.job_command(help=__doc__)
 @options.dataset
 @click.option("--year", type=int, help="Program year, such as 2024.")
 @click.option("--years", callback=_years, metavar="YEARS", help="Several, one after the other: 2018-2024 or 2021,2023.")
-@options.together(options.company_id, options.max_files, options.slice_of)
+@frame.together(options.company_id, options.max_files, options.slice_of)
 @click.option(
     "--shape", type=click.Choice(("auto", "per-company", "packed")), default="auto", show_default=True,
     help="auto: the cheaper of those about as fast.",
@@ -61,7 +62,7 @@ def _years(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @click.option("--service-account", default="data-pipeline-worker", show_default=True, help="Of the workers.")
 @click.option("--max-in-flight", type=click.IntRange(min=1), help="Unfinished Jobs at most. Default: the streams.")
 @click.option(
-    "--max-failure-ratio", type=options.Number(0, 1), default=0.2, show_default=True,
+    "--max-failure-ratio", type=frame.FiniteFloat(0, 1), default=0.2, show_default=True,
     help="Launch nothing further once more of the last 20 units failed.",
 )  # fmt: skip
 @click.option("--queue", default="", help="Kueue's LocalQueue: the Jobs wait there for their turn.")
@@ -72,18 +73,18 @@ def _years(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @click.option("--cpu", default="500m", show_default=True, help="Requested by each pod.")
 @click.option("--memory", default="512Mi", show_default=True, help="Requested by each pod, and its limit.")
 @click.option(
-    "--try-hours", type=options.Number(min=0.01), default=6.0, show_default=True,
+    "--try-hours", type=frame.FiniteFloat(min=0.01), default=6.0, show_default=True,
     help="A pod that runs longer is ended.",
 )  # fmt: skip
 @click.option(
-    "--look-every", type=options.Number(min=0.1), default=5.0, show_default=True, help="Seconds between two looks."
+    "--look-every", type=frame.FiniteFloat(min=0.1), default=5.0, show_default=True, help="Seconds between two looks."
 )
 @click.option(
-    "--doubt-after", type=options.Number(min=0), default=60.0, show_default=True,
+    "--doubt-after", type=frame.FiniteFloat(min=0), default=60.0, show_default=True,
     help="Seconds until a waiting pod is explained.",
 )  # fmt: skip
 @click.option(
-    "--start-within", type=options.Number(min=0), default=1800.0, show_default=True,
+    "--start-within", type=frame.FiniteFloat(min=0), default=1800.0, show_default=True,
     help="Seconds a pod may wait for a node.",
 )  # fmt: skip
 @click.option(
@@ -92,9 +93,7 @@ def _years(_context: click.Context, _parameter: click.Parameter, text: str | Non
 )  # fmt: skip
 @click.option("--cancel", is_flag=True, help="Delete all Jobs and pods of this year, and end; asks no source.")
 @click.option("--print", "print_only", is_flag=True, help="Print the Jobs for kubectl apply -f -, and create none.")
-@options.together(
-    options.totals_from, options.trust_count, options.dry_run, options.run_id, options.lake, options.streams
-)
+@frame.together(options.totals_from, options.trust_count, frame.dry_run, frame.run_id, frame.lake, frame.streams)
 def command(
     dataset: str,
     year: int | None,
@@ -107,8 +106,8 @@ def command(
     source_max_streams: int | None,
     **asked: Any,  # noqa: ANN401 - click's
 ) -> int:
+    from data_pipeline.job import job_context
     from data_pipeline.jobs import _fan_out
-    from data_pipeline.wiring import job_context
     from etl_core.errors import DONE, UsageError
 
     chosen = years or (() if year is None else (year,))
@@ -124,4 +123,4 @@ def command(
     return status
 
 
-JOB = (options.entrypoint_of(command, "fan_out"), "Spread a program year over Kubernetes Jobs")
+JOB = (frame.entrypoint_of(command, "fan_out"), "Spread a program year over Kubernetes Jobs")

@@ -12,23 +12,23 @@ from __future__ import annotations
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
 
 
-@options.job_command(help=__doc__)
+@frame.job_command(help=__doc__)
 @click.option("--plan", "run_id", required=True, metavar="RUN", help="The run whose fan-out plan to work on.")
 @click.option("--shape", type=click.Choice(("per-company", "packed")), required=True, help="Which of its plans.")
 @click.option("--digest", required=True, help="SHA-256 of that plan: another one is refused.")
 @click.option("--index", type=click.IntRange(min=0), help="Number of the bin. Default: JOB_COMPLETION_INDEX.")
-@options.lake
+@frame.lake
 def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: str | None) -> int:
     from data_pipeline.fan_out.plans import read_plan
     from data_pipeline.fan_out.worker import Worker
+    from data_pipeline.job import job_context
     from data_pipeline.jobs import _running
     from data_pipeline.lake_layout import checked_run_id
     from data_pipeline.open_payments.ledger import plans as runs
     from data_pipeline.open_payments.ledger.audits import Audits
-    from data_pipeline.wiring import job_context
     from etl_core import logs
     from etl_core.errors import UsageError
 
@@ -55,7 +55,7 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
         status = _running.status_of_outcomes(outcomes)
         proved = [outcome.audit for outcome in outcomes if outcome.audit is not None]
         failed = sum(outcome.error is not None for outcome in outcomes)
-        context.emit(
+        context.print_fact(
             status="failed" if failed else "proved" if outcomes else "already done",
             index=number,
             planned=len({unit.company_id for unit in fan_out.bins[number]}),
@@ -67,4 +67,4 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
         return status
 
 
-JOB = (options.entrypoint_of(command, "fan_out_worker"), "One pod's part of a fanned-out run")
+JOB = (frame.entrypoint_of(command, "fan_out_worker"), "One pod's part of a fanned-out run")

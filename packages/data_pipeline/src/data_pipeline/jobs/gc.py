@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
 
 if TYPE_CHECKING:
-    from data_pipeline.wiring import Context
+    from data_pipeline.job import Context
 
 
-@options.job(
+@frame.job(
     click.option("--delete", is_flag=True, help="Remove what is listed."),
     click.option(
-        "--older-than-hours", type=options.Number(0, 1_000_000), default=24, show_default=True,
+        "--older-than-hours", type=frame.FiniteFloat(0, 1_000_000), default=24, show_default=True,
         help="Only what was written longer ago: a run at work publishes a part shortly before its proof.",
     ),
-    options.lake,
+    frame.lake,
 )  # fmt: skip
 def command(context: Context, delete: bool, older_than_hours: float) -> int:
     from datetime import timedelta
@@ -41,7 +41,7 @@ def command(context: Context, delete: bool, older_than_hours: float) -> int:
         word = "unnamed" if not delete else "removed" if entry in removed[-1:] else "kept, it is proved now"
         click.echo(f"{word}  {entry.key}  {entry.size:,} bytes  {entry.modified:%Y-%m-%d %H:%M}", err=True)
     chosen = removed if delete else found
-    context.emit(
+    context.print_fact(
         status="removed" if removed else "listed" if found and not delete else "nothing to remove",
         objects=len(chosen),
         bytes=sum(entry.size for entry in chosen),
@@ -49,4 +49,4 @@ def command(context: Context, delete: bool, older_than_hours: float) -> int:
     return 0
 
 
-JOB = (options.entrypoint_of(command, "gc"), "List, or remove, what nothing in the lake names")
+JOB = (frame.entrypoint_of(command, "gc"), "List, or remove, what nothing in the lake names")

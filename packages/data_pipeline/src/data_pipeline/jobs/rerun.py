@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
-    from data_pipeline.wiring import Context
+    from data_pipeline.job import Context
 
 
-@options.job(
+@frame.job(
     click.option("--run-id", "rerun_of", required=True, help="The run whose open slices to work on."),
     click.option("--failed", is_flag=True, help="Those whose last attempt failed."),
     click.option("--missing", is_flag=True, help="All that are not proved."),
     options.strategy,
-    options.dry_run,
-    options.lake,
-    options.streams,
+    frame.dry_run,
+    frame.lake,
+    frame.streams,
 )
 def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how: Any) -> int:  # noqa: ANN401 - options
     from data_pipeline.jobs import _running
@@ -44,9 +45,9 @@ def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how:
     selection = Selection(dataset=asked.dataset, year=asked.year, rerun_of=rerun_of, rerun_what=what)
     if not companies and runs.find_run(context.store, selection, before.release) is None:
         click.echo(f"nothing of run {rerun_of} is left {what}; nothing was fetched", err=True)
-        context.emit(status="already done", rerun_of=rerun_of, planned=0, release=before.release.name)
+        context.print_fact(status="already done", rerun_of=rerun_of, planned=0, release=before.release.name)
         return DONE.code
     return _running.run_selection(context, selection, TotalsChoice(), with_manifest=True, **how)
 
 
-JOB = (options.entrypoint_of(command, "rerun"), "Work on what a run left open, as a run of its own")
+JOB = (frame.entrypoint_of(command, "rerun"), "Work on what a run left open, as a run of its own")

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
 
 if TYPE_CHECKING:
-    from data_pipeline.wiring import Context
+    from data_pipeline.job import Context
 
 
-@options.job(
+@frame.job(
     click.option("--year", "years", type=int, multiple=True, help="Only this year; repeatable. Default: all."),
     click.option("--refresh", is_flag=True, help="Ask the source even where the cache is fresh."),
-    options.run_id,
-    options.lake,
+    frame.run_id,
+    frame.lake,
 )
 def command(context: Context, years: tuple[int, ...], refresh: bool) -> int:
-    context.emit(**resolve(context, years, refresh=refresh))
+    context.print_fact(**resolve(context, years, refresh=refresh))
     return 0
 
 
@@ -56,6 +56,6 @@ def resolve(context: Context, years: tuple[int, ...], *, refresh: bool) -> dict[
 
 
 JOB = (
-    options.entrypoint_of(command, "resolve_ids"),
+    frame.entrypoint_of(command, "resolve_ids"),
     "Find the dataset and distribution ids of program years (cached 7 days)",
 )

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
+    from data_pipeline.job import Context
     from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.open_payments.source.totals import TotalsChoice
-    from data_pipeline.wiring import Context
 
 
-@options.job(
+@frame.job(
     options.selection,
     options.strategy,
     options.totals,
@@ -33,6 +34,6 @@ def command(context: Context, selection: Selection, totals: TotalsChoice, **how:
 
 
 JOB = (
-    options.entrypoint_of(command, "run_pipeline"),
+    frame.entrypoint_of(command, "run_pipeline"),
     "Fetch, prove and commit a program year, or a part of it",
 )

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
 
 if TYPE_CHECKING:
-    from data_pipeline.wiring import Context
+    from data_pipeline.job import Context
 
 
-@options.job(click.option("--run-id", help="The run to show. Default: the newest one."), options.as_json, options.lake)
+@frame.job(click.option("--run-id", help="The run to show. Default: the newest one."), frame.as_json, frame.lake)
 def command(context: Context, as_json: bool) -> int:
     from data_pipeline.open_payments.operations.status import newest_run, status_of, table_of
 
@@ -24,8 +24,8 @@ def command(context: Context, as_json: bool) -> int:
     fact = status_of(context.store, context.run_id, context.now())
     if not as_json:
         click.echo(table_of(context.run_id, fact, context.store.url), err=True)
-    context.emit(**fact)
+    context.print_fact(**fact)
     return 0
 
 
-JOB = (options.entrypoint_of(command, "status"), "Show how far a run is, from the lake alone")
+JOB = (frame.entrypoint_of(command, "status"), "Show how far a run is, from the lake alone")

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
 
 if TYPE_CHECKING:
-    from data_pipeline.wiring import Context
+    from data_pipeline.job import Context
 
 
-@options.job(
+@frame.job(
     click.option("--run-id", required=True, help="The committed run to copy."),
     click.option("--to", "target", required=True, metavar="URL", help="The other lake, as --lake names one."),
-    options.overwrite,
-    options.dry_run,
-    options.lake,
+    frame.overwrite,
+    frame.dry_run,
+    frame.lake,
 )
 def command(context: Context, target: str, overwrite: bool, dry_run: bool) -> int:
     from data_pipeline.jobs import _running
 
-    context.emit(**_running.upload(context, context.run_id, target, overwrite=overwrite, dry_run=dry_run))
+    context.print_fact(**_running.upload(context, context.run_id, target, overwrite=overwrite, dry_run=dry_run))
     return 0
 
 
 JOB = (
-    options.entrypoint_of(command, "upload_raw"),
+    frame.entrypoint_of(command, "upload_raw"),
     "Copy a committed run to another lake, create-only, its manifest last",
 )

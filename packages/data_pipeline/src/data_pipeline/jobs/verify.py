@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
 
 if TYPE_CHECKING:
-    from data_pipeline.wiring import Context
+    from data_pipeline.job import Context
 
 
-@options.job(
+@frame.job(
     click.option("--run-id", required=True, help="The committed run to verify."),
     click.option("--against-source", is_flag=True, help="Hold its counts against the source's, too."),
-    options.as_json,
-    options.lake,
+    frame.as_json,
+    frame.lake,
 )
 def command(context: Context, against_source: bool, as_json: bool) -> int:
     from dataclasses import asdict
@@ -43,8 +43,8 @@ def command(context: Context, against_source: bool, as_json: bool) -> int:
     for one in () if as_json else verified.findings:
         click.echo(f"{one.finding}  {one.key}: {one.detail}", err=True)
     status = "faulty" if verified.findings else "verified"
-    context.emit(status=status, against_source=against_source, **asdict(verified))
+    context.print_fact(status=status, against_source=against_source, **asdict(verified))
     return PERMANENT.code if verified.findings else DONE.code
 
 
-JOB = (options.entrypoint_of(command, "verify"), "Read a committed run again and prove every byte and count anew")
+JOB = (frame.entrypoint_of(command, "verify"), "Read a committed run again and prove every byte and count anew")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from data_pipeline.jobs import _options as options
+from data_pipeline.jobs import _frame as frame
 
 if TYPE_CHECKING:
-    from data_pipeline.wiring import Context
+    from data_pipeline.job import Context
 
 
-@options.job(click.option("--run-id", required=True, help="The run to commit."), options.lake)
+@frame.job(click.option("--run-id", required=True, help="The run to commit."), frame.lake)
 def command(context: Context) -> int:
     from data_pipeline.jobs import _running
     from data_pipeline.open_payments.ledger import plans as runs
@@ -26,11 +26,11 @@ def command(context: Context) -> int:
     if manifest is None:
         context.begin(context.run_id)
         manifest = context.pipeline.commit(plan, [])
-    context.emit(**_running.show_manifest(context, manifest), release=manifest.release.name)
+    context.print_fact(**_running.show_manifest(context, manifest), release=manifest.release.name)
     return _running.status_of_attempts(context, manifest)
 
 
 JOB = (
-    options.entrypoint_of(command, "write_manifest"),
+    frame.entrypoint_of(command, "write_manifest"),
     "Commit a run: write its manifest, audits file and report",
 )

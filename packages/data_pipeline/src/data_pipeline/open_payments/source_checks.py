@@ -1,30 +1,28 @@
-"""Asks the source and the lake whether what a run assumes of them holds (``assumptions``).
+"""Checks that the source and the lake behave as runs expect (``assumptions``).
 
-The source is asked kindly: one question at a time, each once, at most 25 requests and some 10 MB, and nothing more
-after the first answer that says it is unwell. The companies asked about are chosen from its own counts. What of a
-run's proof covers which assumption stands in ``assumptions``; nothing here decides whether a slice is proved.
+The source gets one request at a time, at most 25 and some 10 MB, and none after the first answer that
+says it is overloaded. The companies asked about are chosen from its own counts. ``assumptions`` names the part of
+a run's proof that covers each check; nothing here decides whether a slice is proved.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline import lake_layout
 from data_pipeline.doctor.checks import (
+    CheckFailedError,
+    CheckSkippedError,
     Finding,
-    NoError,
-    NotAskedError,
-    either,
-    examine_each,
-    status_of,
+    outcome_of,
+    require,
+    run_checks,
     summary_of,
-    word_for,
 )
-from data_pipeline.doctor.lake import OF_LAKE, LakeDoctor
-from data_pipeline.open_payments.assumptions import OF_SOURCE
+from data_pipeline.doctor.lake import LAKE_CHECKS, LakeDoctor
+from data_pipeline.open_payments.assumptions import SOURCE_CHECKS
 from data_pipeline.open_payments.ledger.selection import Witness
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID, VOLATILE
 from data_pipeline.open_payments.source import query
@@ -33,7 +31,6 @@ from data_pipeline.open_payments.source.reference_count import SUMMARY_TITLE, mu
 from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, cut, rows_of
 from etl_core.csv_stream.reader import Layout, RecordError, RecordReader, Summary
 from etl_core.errors import (
-    DataError,
     PipelineError,
     UsageError,
 )
@@ -46,7 +43,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.source.api import Source, Table
     from etl_core.lake import ObjectStore
 
-# 18 requests and the pages of two groupings; PY2024 has 1,729 payers in 4 pages, a year 366 days in one.
+# 13 requests and the pages of two groupings; PY2024 has 1,729 payers in 4 pages, a year 366 days in one.
 MOST_PAYERS, MOST_DAYS = 2_500, 1_000
 # 12,000 rows are 7 MB. PY2024 has 274 companies above 5,000 rows.
 SMALL, LONG = range(20, 501), range(5_001, 12_001)
@@ -55,9 +52,9 @@ NOBODY, BACKSLASH = "0", b"\\"
 
 
 def questions(*, of_lake: bool, of_source: bool) -> list[str]:
-    """What would be asked, a line each."""
-    chosen = (*(OF_LAKE if of_lake else ()), *(OF_SOURCE if of_source else ()))
-    return [f"{one.id}: {one.asks}" for one in chosen]
+    """One line per check."""
+    chosen = (*(LAKE_CHECKS if of_lake else ()), *(SOURCE_CHECKS if of_source else ()))
+    return [f"{one.id}: {one.question}" for one in chosen]
 
 
 def examine(
@@ -69,24 +66,23 @@ def examine(
     now: Callable[[], datetime],
     say: Callable[[str], None],
 ) -> tuple[dict[str, Any], int]:
-    """The fact of an examination, and its exit status; each finding is said as soon as there is one."""
+    """Run the checks, calling ``say`` with each finding; the fact and the exit code."""
     fact: dict[str, Any] = {"status": ""}
     findings: list[Finding] = []
     if of_lake:
         findings += LakeDoctor(store, now).examine(say)
-        fact["of_lake"] = summary_of(findings)
+        fact["lake_checks"] = summary_of(findings)
     if source is not None:
         doctor = SourceDoctor(source, year)
         found = doctor.examine(say)
         findings += found
-        fact |= {"of_source": summary_of(found), **doctor.about, "report": ""}
+        fact |= {"source_checks": summary_of(found), **doctor.about, "report": ""}
         try:
             fact["report"] = save(store, found, now(), doctor.about)
         except PipelineError as error:
-            say(f"the report of the source could not be kept: {error}")
-    status = status_of(findings)
-    fact["status"] = word_for(status)
-    return fact, status
+            say(f"the report of the source could not be stored: {error}")
+    fact["status"], code = outcome_of(findings)
+    return fact, code
 
 
 @dataclass(frozen=True)
@@ -100,16 +96,17 @@ class _Got:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self.header.decode("utf-8", "replace").rstrip("\r").replace('"', "").split(","))
+        return tuple(self.header.decode("utf-8", "replace").replace('"', "").split(","))
 
-    def is_copy(self, *, older_than: int = -1) -> bool:
-        """Whether a cache says that it had this answer already; some give one just fetched the age 0."""
+    @property
+    def is_copy(self) -> bool:
+        """Whether a cache had this answer already; some caches give an answer just fetched the age 0."""
         age = self.headers.get("Age", "")
-        return "hit" in self.headers.get("X-Cache", "").lower() or (age.isdigit() and int(age) > older_than)
+        return "hit" in self.headers.get("X-Cache", "").lower() or (age.isdigit() and int(age) > 0)
 
 
 class SourceDoctor:
-    """A method an assumption, under its id: gives a sentence of what was found, or raises."""
+    """One method per check, named by its id: returns what it found, or raises."""
 
     def __init__(self, source: Source, year: int | None) -> None:
         self._source = source
@@ -119,12 +116,12 @@ class SourceDoctor:
         self._bytes_left = MOST_BYTES
 
     def examine(self, say: Callable[[str], None]) -> list[Finding]:
-        """All findings, each said when it is there; UsageError if the source has no such year."""
-        return examine_each(OF_SOURCE, self, say)
+        """Run all checks, calling ``say`` with each finding; ``UsageError`` if the source has no such year."""
+        return run_checks(SOURCE_CHECKS, self, say)
 
     @property
     def about(self) -> dict[str, Any]:
-        """Year and table that were asked about."""
+        """The year and the table that were checked."""
         table: Table | None = self._known.get("dataset_resolves")
         return {"year": self._year, "distribution_id": table.distribution_id if table else None}
 
@@ -137,7 +134,7 @@ class SourceDoctor:
 
     def dataset_resolves(self) -> str:
         if self._year is None or not self._listed:
-            raise NotAskedError("neither catalogue nor script names a year.")
+            raise CheckSkippedError("neither catalogue nor script names a year.")
         if self._year not in self._listed:
             raise UsageError(f"the source has no program year {self._year}; it has {_joined(self._listed)}.")
         table = self._source.table(self._listed[self._year].dataset_id)
@@ -151,7 +148,7 @@ class SourceDoctor:
         table, year = self._table, self._year or 0
         dataset_id = next((str(item.get("identifier")) for item in items if item.get("title") == SUMMARY_TITLE), None)
         if dataset_id is None:
-            raise NotAskedError("the catalogue lists no summary by reporting entity.")
+            raise CheckSkippedError("the catalogue lists no summary by reporting entity.")
         rows = self._source.summary_rows(dataset_id, year)
         must_not_contradict(year, table.rows, Witness(rows, "the summary by reporting entity"))
         return f"the summary says {rows:,} rows, the table {table.rows:,}."
@@ -159,25 +156,11 @@ class SourceDoctor:
     def rows_500_answered(self) -> str:
         page = self._known["rows_500_answered"] = self._page(500)
         rows = len(page.get("results") or ())
-        return either(
-            rows == min(500, self._table.rows), f"{rows} rows.", f"{rows} rows were answered to a query for 500."
+        return require(
+            rows == min(500, self._table.rows),
+            found=f"{rows} rows.",
+            otherwise=f"{rows} rows were answered to a query for 500.",
         )
-
-    def row_cap_500(self) -> str:
-        try:
-            answered = self._page(501)
-        except DataError:
-            return "501 are refused."
-        raise NoError(f"{len(answered.get('results') or ())} rows were answered to a query for 501.")
-
-    def count_false_spares(self) -> str:
-        page = self._needed("rows_500_answered")
-        return either("count" not in page, "it is left out.", "an answer to count=false has a count.")
-
-    def unknown_parameters_ignored(self) -> str:
-        params = [*query.count_params(), ("filter[program_year]", "1900")]
-        counted, rows = self._source.answer_to(self._table.distribution_id, params).get("count"), self._table.rows
-        return either(counted == rows, "it answers unfiltered.", f"with one it counts {counted} rows, without {rows}.")
 
     def grouped_counts(self) -> str:
         key, payer = self._name(RECORD_ID), self._name(PAYER_ID)
@@ -185,15 +168,21 @@ class SourceDoctor:
         strange = [company_id for company_id in counts if not company_id.isdigit()]
         if counts and not strange:
             self._known["grouped_counts"] = counts
-        return either(
-            bool(counts) and not strange, f"{len(counts):,} payers.", f"no payers, or strange ones: {strange[:3]}."
+        return require(
+            bool(counts) and not strange,
+            found=f"{len(counts):,} payers.",
+            otherwise=f"no payers, or strange ones: {strange[:3]}.",
         )
 
     def grouped_counts_sum(self) -> str:
         if len(self._counts) >= MOST_PAYERS:
-            raise NotAskedError(f"there are {MOST_PAYERS:,} payers or more, too many pages for this.")
+            raise CheckSkippedError(f"there are {MOST_PAYERS:,} payers or more, too many pages for this.")
         summed, rows = sum(self._counts.values()), self._table.rows
-        return either(summed == rows, f"{rows:,} rows both ways.", f"they sum to {summed:,}, the table has {rows:,}.")
+        return require(
+            summed == rows,
+            found=f"{rows:,} rows both ways.",
+            otherwise=f"they sum to {summed:,}, the table has {rows:,}.",
+        )
 
     def date_ranges_as_text(self) -> str:
         of_company, edge = self._of(self._large), cut(ROWS_PER_WINDOW + 1)[0].high
@@ -207,56 +196,46 @@ class SourceDoctor:
         summed = rows_of(cut(ROWS_PER_WINDOW + 1), days)[1]
         counted = self._known["date_ranges_as_text"] = self._window_count(0)
         no = f"{counted:,} rows of company {self._large} are below {edge}, by their days {summed:,}."
-        return either(
-            counted == summed, f"company {self._large}: {counted:,} rows are below {edge}, also by their days.", no
+        return require(
+            counted == summed,
+            found=f"company {self._large}: {counted:,} rows are below {edge}, also by their days.",
+            otherwise=no,
         )
 
     def window_counts_tile(self) -> str:
         first: int = self._needed("date_ranges_as_text")
         second, rows = self._window_count(1), self._counts[self._large]
         found = f"company {self._large}: {first:,} and {second:,} rows in two windows, {rows:,} in all."
-        return either(first + second == rows, found, found)
+        return require(first + second == rows, found=found, otherwise=found)
 
     def conditions_honoured(self) -> str:
         company_id = self._chosen(SMALL)
         got = self._known["conditions_honoured"] = self._fetch(company_id)
         records, counted = self._read(got, "foreign", equal={PAYER_ID: company_id}).records, self._counts[company_id]
-        return either(
-            records == counted, f"company {company_id}, {records} rows.", f"{records} rows came of {counted}."
+        return require(
+            records == counted,
+            found=f"company {company_id}, {records} rows.",
+            otherwise=f"{records} rows came of {counted}.",
         )
 
     def header_is_schema(self) -> str:
         columns, names = self._table.columns, self._small.names
         no = f"it adds {sorted({*names} - {*columns.titles})[:5]}, lacks {sorted({*columns.titles} - {*names})[:5]}."
-        return either(names in (columns.titles, columns.names), f"{len(names)} columns.", no)
-
-    def header_titles(self) -> str:
-        columns, names = self._table.columns, self._small.names
-        return either(names != columns.names, f"it begins {names[0]}.", f"it begins {names[0]}.")
-
-    def line_end(self) -> str:
-        body, header = self._small.body, self._small.header
-        ends = header[-1:], body[-1:]
-        return either(ends[0] != b"\r" and ends[1] == b"\n", "a line feed alone.", f"header and answer end in {ends}.")
-
-    def caching_headers(self) -> str:
-        said = self._small.headers.get("Cache-Control", "")
-        age = re.search(r"max-age=(\d+)", said)
-        return either(bool(age and int(age[1]) <= 3600), f"{said}.", f"Cache-Control is {said!r}.")
-
-    def answers_not_kept(self) -> str:
-        copies = [got.is_copy() for got in (self._small, self._fetch(self._chosen(SMALL)))]
-        return either(not any(copies), "neither answer says that it is a copy.", "a cache answered.")
+        return require(names in (columns.titles, columns.names), found=f"{len(names)} columns.", otherwise=no)
 
     def fresh_parameter_ignored(self) -> str:
         known, got = self._read(self._small), self._fetch(self._chosen(SMALL), past_caches=True)
         same = self._read(got, "width", "error_row", "repeated_key").content_hash == known.content_hash
-        return either(same and not got.is_copy(older_than=0), "the same rows, no copy.", "a copy or other rows came.")
+        return require(
+            same and not got.is_copy, found="the same rows, no copy.", otherwise="a copy or other rows came."
+        )
 
     def zero_rows_header_only(self) -> str:
         got = self._known["zero_rows_header_only"] = self._fetch(NOBODY)
         lines = got.body.count(b"\n")
-        return either(lines == 1 and got.body[-1:] == b"\n", "one line.", f"{lines} lines, {len(got.body)} bytes.")
+        return require(
+            lines == 1 and got.body[-1:] == b"\n", found="one line.", otherwise=f"{lines} lines, {len(got.body)} bytes."
+        )
 
     def sorted_pages_disjoint(self) -> str:
         company_id, whole = self._chosen(SMALL), self._read(self._small)
@@ -265,12 +244,20 @@ class SourceDoctor:
         self._known["sorted_pages_disjoint"] = two
         joined = self._read(_Got({}, one.body + two.body.partition(b"\n")[2]), "repeated_key", "error_row", "width")
         same = joined.content_hash == whole.content_hash
-        return either(same, f"two pages of {limit} rows.", f"{joined.records} rows in two pages, others than in one.")
+        return require(
+            same,
+            found=f"two pages of {limit} rows.",
+            otherwise=f"{joined.records} rows in two pages, others than in one.",
+        )
 
     def download_header(self) -> str:
         others = [self._needed(name).header for name in ("zero_rows_header_only", "sorted_pages_disjoint")]
         same = {self._small.header} == {*others} and len(self._small.names) > 1
-        return either(same, "the same line three times.", f"{[one[:40] for one in (self._small.header, *others)]}.")
+        return require(
+            same,
+            found="the same line three times.",
+            otherwise=f"{[one[:40] for one in (self._small.header, *others)]}.",
+        )
 
     def long_answers(self) -> str:
         company_id = self._chosen(LONG)
@@ -278,38 +265,33 @@ class SourceDoctor:
         records = self._read(got, "error_row", "truncated", "no_header").records
         if records >= LONG.start:
             self._known["long_answers"] = got
-        return either(
-            records >= LONG.start, f"company {company_id}, {len(got.body):,} bytes.", f"only {records:,} rows."
+        return require(
+            records >= LONG.start,
+            found=f"company {company_id}, {len(got.body):,} bytes.",
+            otherwise=f"only {records:,} rows.",
         )
 
     def unsorted_answer_complete(self) -> str:
         counted, got = self._counts[self._chosen(LONG)], self._needed("long_answers")
         records = self._read(got, "repeated_key").records
-        return either(records == counted, f"{records:,} rows, as counted.", f"{records:,} rows came of {counted:,}.")
+        return require(
+            records == counted,
+            found=f"{records:,} rows, as counted.",
+            otherwise=f"{records:,} rows came of {counted:,}.",
+        )
 
     def dialect(self) -> str:
         for got in self._bodies:
-            # A quote that nobody closes looks as if the answer were cut.
-            whole = ("truncated",) if got.body.endswith(b"\n") else ()
+            # An unclosed quote looks like a truncated answer; a long answer may well be truncated.
+            whole = ("truncated",) if got is self._small or got.body.endswith(b"\n") else ()
             try:
                 self._read(got, "width", "malformed", *whole)
-            except NotAskedError:
+            except CheckSkippedError:
                 if got is self._small:
                     raise
         return f"read strictly, {sum(got.body.count(BACKSLASH) for got in self._bodies)} backslashes in it."
 
-    def encoding_utf8(self) -> str:
-        try:
-            texts = [got.body.decode("utf-8") for got in self._bodies]
-        except UnicodeDecodeError as error:
-            raise NoError(f"{error}.") from error
-        marked = any(text.startswith("\ufeff") for text in texts)
-        return either(not marked, f"{sum(map(len, texts)):,} characters.", "it begins with a byte order mark.")
-
-    def retry_after_form(self) -> str:
-        raise NotAskedError("only an overloaded source shows it; runs understand both forms.")
-
-    # What the checks share.
+    # Shared by the checks.
 
     @property
     def _table(self) -> Table:
@@ -328,26 +310,26 @@ class SourceDoctor:
 
     @property
     def _bodies(self) -> list[_Got]:
-        """The answer of some rows, and the long one if there is one."""
+        """The small answer, and the long one if there is one."""
         return [self._small, *(self._known[name] for name in ("long",) if name in self._known)]
 
     @property
     def _large(self) -> str:
-        """The smallest company that a run would cut, else the largest: it is only counted."""
+        """The smallest company that a run would cut into windows, else the largest: it is only counted."""
         counts = self._counts
         over = [(rows, company_id) for company_id, rows in counts.items() if rows > ROWS_PER_WINDOW]
         return min(over)[1] if over else max(counts, key=lambda company_id: counts[company_id])
 
     def _chosen(self, sizes: range) -> str:
-        """The smallest company of such a size."""
+        """The smallest company with so many rows."""
         found = [(rows, company_id) for company_id, rows in self._counts.items() if rows in sizes]
         if not found:
-            raise NotAskedError(f"no company has {sizes.start:,} to {sizes.stop - 1:,} rows.")
+            raise CheckSkippedError(f"no company has {sizes.start:,} to {sizes.stop - 1:,} rows.")
         return min(found)[1]
 
     def _needed(self, name: str) -> Any:  # noqa: ANN401 - whatever that check found
         if name not in self._known:
-            raise NotAskedError(f"it needs what {name} would have found.")
+            raise CheckSkippedError(f"it needs the result of {name}.")
         return self._known[name]
 
     def _name(self, title: str) -> str:
@@ -356,7 +338,7 @@ class SourceDoctor:
     def _years(self, listed: dict[int, Listed]) -> str:
         self._listed = listed | self._listed
         self._year = self._year or max(listed, default=None)
-        return either(bool(listed), f"{_joined(listed)}.", "it names no year of General Payments.")
+        return require(bool(listed), found=f"{_joined(listed)}.", otherwise="it names no year of General Payments.")
 
     def _of(self, company_id: str) -> tuple[query.Condition, ...]:
         return query.conditions_of(self._table.columns, company_id)
@@ -372,21 +354,23 @@ class SourceDoctor:
 
     def _fetch(self, company_id: str, **how: Any) -> _Got:  # noqa: ANN401 - as ``download`` takes it
         if self._bytes_left < 0:
-            raise NotAskedError(f"{MOST_BYTES:,} bytes were read already.")
+            raise CheckSkippedError(f"{MOST_BYTES:,} bytes were read already.")
         body = bytearray()
         with self._source.download(self._table.distribution_id, self._of(company_id), **how) as answer:
             for chunk in answer.chunks:
                 body += chunk
                 self._bytes_left -= len(chunk)
                 if self._bytes_left < 0:
-                    raise NoError(f"{len(body):,} bytes of company {company_id} and more; the rest was not read.")
+                    raise CheckFailedError(
+                        f"{len(body):,} bytes of company {company_id} and more; the rest was not read."
+                    )
         return _Got(answer.headers, bytes(body))
 
     def _read(self, got: _Got, *wrong: str, equal: Mapping[str, str] | None = None) -> Summary:
-        """The rows as a run would read them, whatever the names in the header; ``wrong`` reasons are what is asked."""
+        """The rows as a run reads them, under the schema's names. Fails for the ``wrong`` reasons, skips for others."""
         titles = self._table.columns.titles
         if len(got.names) != len(titles):
-            raise NotAskedError("the answer's header has another width than the schema.")
+            raise CheckSkippedError("the answer's header has another width than the schema.")
         layout = Layout(titles, RECORD_ID, equal=equal or {}, volatile=VOLATILE.intersection(titles))
         reader = RecordReader(layout)
         try:
@@ -395,7 +379,7 @@ class SourceDoctor:
         except RecordError as error:
             if error.reason == "repeated_key" not in wrong:
                 return Summary(reader.records, reader.received, "", "", "")
-            kind = NoError if error.reason in wrong else NotAskedError
+            kind = CheckFailedError if error.reason in wrong else CheckSkippedError
             raise kind(f"{error.reason}: {error.detail}.") from error
 
 
@@ -404,7 +388,7 @@ def _joined(years: Iterable[int]) -> str:
 
 
 def save(store: ObjectStore, findings: Iterable[Finding], now: datetime, about: Mapping[str, Any]) -> str:
-    """Keep a report of the source in the lake, under its moment; gives the key."""
+    """Store a report of the source in the lake, named by time; the key."""
     key = lake_layout.source_report(now.strftime("%Y-%m-%dT%H-%M-%S-%f"))
     report = {"schema_version": 1, "at": now.isoformat(), **about, "findings": [one.as_json() for one in findings]}
     put_or_agree(store, key, json.dumps(report, indent=1).encode() + b"\n")

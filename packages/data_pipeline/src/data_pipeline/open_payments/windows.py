@@ -1,23 +1,31 @@
-"""How a slice is cut into windows, one part each.
+"""How a slice is cut into windows, one part each. Pure.
 
-The cut depends on the slice's count alone, so any process, on any machine, in any shape of
-run, cuts a slice alike. Windows are half-open ranges of the *text* of ``Date_of_Payment``
-(``MM/DD/YYYY``) with open ends: together they hold every text there is, the odd ones too
-(``11/30/0002`` lies in November), so they tile the slice by construction.
+The cut depends on the slice's row count alone, so every process on every machine cuts a slice the
+same way. Windows are half-open ranges of the *text* of the payment date (``MM/DD/YYYY``). The
+first and the last are open, so together they contain every text, odd ones too (``11/30/0002``
+falls in November): they tile the slice by construction.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import ClassVar
 
 from pydantic import ConfigDict
 
-# 60,000 rows are some 34 MB: 15 to 20 s of a stream at the source's 2 MB/s, and what is lost
-# when a stream breaks. The payment date is not indexed at the source, so every window of a
-# slice costs it a look at all rows of that payer: fewer, larger windows are kinder.
+# The source does not index the payment date: each window makes it read all rows of the payer, so
+# few large windows are cheaper for it. 60,000 rows are about 34 MB, 17 s at 2 MB/s per stream:
+# what a broken stream loses.
 ROWS_PER_WINDOW = 60_000
+# One window per stream of the default 8 lets one company use all of them. From here on the source
+# reads no more rows than with windows of 60,000 (docs/decisions/0002-windows.md).
+STREAMS = 8
+ROWS_FOR_ALL_STREAMS = 4 * ROWS_PER_WINDOW
+ROWS_PER_ROUND = 12 * ROWS_PER_WINDOW
 # 2000 was a leap year: a window may begin on February 29.
 _CALENDAR = date(2000, 1, 1)
 DAYS = 366
@@ -25,7 +33,7 @@ DAYS = 366
 
 @dataclass(frozen=True)
 class Window:
-    """Window ``number`` of ``of``: rows whose payment date, as text, lies in ``[low, high)``; "" is open."""
+    """Window ``number`` of ``of``: rows whose payment date, as text, is in ``[low, high)``; "" is open."""
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
@@ -45,16 +53,29 @@ class Window:
 
 
 def cut(rows: int) -> tuple[Window, ...]:
-    """The windows of a slice of ``rows`` rows: as many as rows ask for."""
-    return tiles(min(max(1, -(-rows // ROWS_PER_WINDOW)), DAYS))
+    """The windows of a slice of ``rows`` rows.
+
+    Up to 240,000 rows one window per 60,000; up to 720,000 rows 8; above that 8 more for each
+    further 720,000; never more than days.
+    """
+    if rows <= ROWS_FOR_ALL_STREAMS:
+        return tiles(max(1, math.ceil(rows / ROWS_PER_WINDOW)))
+    return tiles(min(STREAMS * math.ceil(rows / ROWS_PER_ROUND), DAYS))
 
 
 def tiles(of: int) -> tuple[Window, ...]:
-    """So many windows, of equal numbers of days."""
+    """``of`` windows of equal numbers of days."""
     edges = [_month_and_day(round(number * DAYS / of)) for number in range(of)]
     lows = ["", *edges[1:]]
     highs = [*edges[1:], ""]
     return tuple(Window(number + 1, of, low, high) for number, (low, high) in enumerate(zip(lows, highs, strict=True)))
+
+
+def tile_the_slice(windows: Sequence[Window]) -> bool:
+    """Whether these windows, in this order, are all windows of one cut: no gap, no overlap, open ends."""
+    numbered = all((one.number, one.of) == (number, len(windows)) for number, one in enumerate(windows, 1))
+    edges_meet = all(one.high == following.low != "" for one, following in pairwise(windows))
+    return bool(windows) and numbered and edges_meet and (windows[0].low, windows[-1].high) == ("", "")
 
 
 def rows_of(windows: tuple[Window, ...], rows_by_date: dict[str, int]) -> dict[int, int]:

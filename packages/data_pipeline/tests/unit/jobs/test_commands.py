@@ -1,21 +1,10 @@
 """Jobs as they are called, as far as they go without a source."""
 
-import contextlib
-import io
-import json
-import signal
-import tempfile
-import unittest
-from pathlib import Path
-from typing import Any
-
 from data_pipeline import lake_layout
-from data_pipeline.cli import status_of
 from data_pipeline.open_payments.ledger import plans as runs
 from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
 from data_pipeline.open_payments.source.catalogue import Catalogue
-from data_pipeline.wiring import Context
-from etl_core.lake.directory import DirectoryStore
+from data_pipeline.wiring import Services
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
     START,
@@ -25,29 +14,10 @@ from packages.data_pipeline.tests.unit.fakes import (
     a_slice,
     an_attempt,
 )
+from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 
-class CommandCase(unittest.TestCase):
-    def setUp(self) -> None:
-        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.addCleanup(setattr, tempfile, "tempdir", tempfile.tempdir)
-        tempfile.tempdir = str(self.folder)
-        self.enterContext(contextlib.chdir(self.folder))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self.addCleanup(signal.signal, number, signal.getsignal(number))
-        self.lake = self.folder / "lake"
-        self.store = DirectoryStore(self.lake)
-        self.addCleanup(self.store.close)
-
-    def run_job(self, *words: str) -> tuple[int, dict[str, Any], str]:
-        """Status, fact and stderr."""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = status_of(["run", words[0], "--", *words[1:], "--lake", str(self.lake)])
-        lines = out.getvalue().splitlines()
-        self.assertLessEqual(len(lines), 1)
-        return status, json.loads(lines[0]) if lines else {}, err.getvalue()
-
+class CommittedCase(CommandCase):
     def committed(self) -> None:
         runs.write_plan(self.store, a_plan())
         part = a_slice().parts[0]
@@ -60,7 +30,7 @@ class CommandCase(unittest.TestCase):
         runs.commit(self.store, a_plan(), known={}, source_rows=3, release_at_end=release, now=START)
 
 
-class WriteManifest(CommandCase):
+class WriteManifest(CommittedCase):
     def test_leaves_a_committed_run_as_it_is(self):
         self.committed()
         files = sorted(self.lake.rglob("*"))
@@ -96,7 +66,7 @@ class WriteManifest(CommandCase):
                 self.assertEqual((status, fact), (2, {}))
 
 
-class UploadRaw(CommandCase):
+class UploadRaw(CommittedCase):
     def test_copies_a_committed_run_and_says_what_it_did(self):
         self.committed()
         part = self.lake / a_slice().parts[0].key
@@ -119,13 +89,13 @@ class UploadRaw(CommandCase):
                 self.assertEqual(self.run_job("upload_raw", *words)[0], 2)
 
 
-class ResolveIds(CommandCase):
+class ResolveIds(CommittedCase):
     def test_answers_from_a_fresh_cache(self):
         world = World()
         self.addCleanup(world.close)
         world.site.publish(2024)
         world.site.publish(2023)
-        Catalogue(world.source, self.store, Context.now).resolve_all()
+        Catalogue(world.source, self.store, Services.now).resolve_all()
 
         for words, years in [([], ["2023", "2024"]), (["--year", "2024"], ["2024"]),
                              (["--year", "2024", "--year", "2023"], ["2023", "2024"])]:  # fmt: skip
@@ -135,7 +105,7 @@ class ResolveIds(CommandCase):
                 self.assertEqual((fact["job"], fact["run_id"], fact["requests"]), ("resolve_ids", "r7", 0))
 
 
-class Selections(CommandCase):
+class Selections(CommittedCase):
     def test_are_refused_before_anything_is_asked(self):
         for words in (
             ["run_pipeline", "--year", "2024", "--company-id", "1", "--max-files", "2"],

@@ -8,17 +8,17 @@ from data_pipeline import lake_layout
 from data_pipeline.fan_out.plans import read_plan
 from data_pipeline.fan_out.shared_backoff import Notice
 from data_pipeline.fan_out.worker import Worker
+from data_pipeline.job import Context
 from data_pipeline.jobs import _fan_out, fan_out
 from data_pipeline.open_payments.ledger import plans as runs
 from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.settings import Settings
-from data_pipeline.wiring import Context
 from etl_core.errors import BlockedError, ConflictError, StoppedError, UsageError
 from etl_core.kube.client import Cluster
 from etl_core.stop import Stop
 from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, START, a_selection, says
 from packages.data_pipeline.tests.unit.fan_out.api import MemoryApi
-from packages.data_pipeline.tests.unit.jobs.called import CalledCase
+from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 from packages.data_pipeline.tests.unit.jobs.test_running import OF_EVERY_FACT, JobCase
 
 PER_COMPANY = ("--shape", "per-company")
@@ -337,7 +337,7 @@ class Cancelled(FanOutCase):
         self.assertEqual(self.downloads(), [COMPANY, OTHER])
 
 
-class TheCommandLine(CalledCase):
+class TheCommandLine(CommandCase):
     def test_refuses_what_makes_no_sense_before_it_asks_anybody(self):
         for words, said in [
             ((), "say which --year, or --years."),
@@ -351,7 +351,7 @@ class TheCommandLine(CalledCase):
             (("--year", "2024", "--env", "A"), "'A' is not KEY=VALUE."),
             (("--year", "2024", "--shape", "round"), "--shape"),
             (("--year", "2024", "--max-failure-ratio", "2"), "--max-failure-ratio"),
-            (("--year", "2024", "--max-failure-ratio", "nan"), "'nan' is no number to reckon with."),
+            (("--year", "2024", "--max-failure-ratio", "nan"), "'nan' is not a finite number."),
             (("--year", "2024", "--try-hours", "nan"), "--try-hours"),
             (("--year", "2024", "--try-hours", "0"), "--try-hours"),
             (("--year", "2024", "--look-every", "-1"), "--look-every"),
@@ -359,7 +359,7 @@ class TheCommandLine(CalledCase):
             (("--year", "2024", "--pods", "0"), "--pods"),
         ]:
             with self.subTest(words=words):
-                status, fact, err = self.call("fan_out", *words)
+                status, fact, err = self.run_job("fan_out", *words)
                 self.assertEqual((status, fact), (2, {}))
                 self.assertIn(said, err)
         self.assertEqual(self.files(), {})

@@ -6,12 +6,12 @@ from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.schema import Columns
 from packages.data_pipeline.tests.unit.fakes import START, TITLES, a_plan, a_release, an_audit
 from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, a_fan_out, a_unit
-from packages.data_pipeline.tests.unit.jobs.called import CalledCase
+from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 PLAN = a_fan_out((a_unit(A),), (a_unit(B),))
 
 
-class AWorker(CalledCase):
+class AWorker(CommandCase):
     def setUp(self):
         super().setUp()
         runs.write_plan(self.store, a_plan({A: 3, B: 3}))
@@ -21,7 +21,7 @@ class AWorker(CalledCase):
 
     def work(self, *words: str, plan: str = "r1", digest: str = "", shape: str = "per-company"):
         digest = digest or self.digest
-        return self.call("fan_out_worker", "--plan", plan, "--digest", digest, "--shape", shape, *words)
+        return self.run_job("fan_out_worker", "--plan", plan, "--digest", digest, "--shape", shape, *words)
 
     def prove(self, *companies: str) -> None:
         for company_id in companies:

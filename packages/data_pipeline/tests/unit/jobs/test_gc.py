@@ -3,10 +3,10 @@ import time
 
 from data_pipeline.open_payments.ledger.audits import keys_of
 from packages.data_pipeline.tests.unit.fakes import COMPANY, a_release
-from packages.data_pipeline.tests.unit.jobs.called import CalledCase
+from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 
-class Gc(CalledCase):
+class Gc(CommandCase):
     def setUp(self) -> None:
         super().setUp()
         self.key = keys_of(a_release(), COMPANY).part(1, 1)
@@ -18,25 +18,25 @@ class Gc(CalledCase):
         os.utime(self.lake / self.key, (moment, moment))
 
     def test_lists_and_removes_nothing(self):
-        status, fact, err = self.call("gc")
+        status, fact, err = self.run_job("gc")
 
         self.assertEqual((status, fact["status"], fact["objects"], fact["bytes"]), (0, "listed", 1, 10))
         self.assertIn(f"unnamed  {self.key}  10 bytes", err)
         self.assertTrue((self.lake / self.key).exists())
 
     def test_removes_when_told_to(self):
-        status, fact, err = self.call("gc", "--delete")
+        status, fact, err = self.run_job("gc", "--delete")
 
         self.assertEqual((status, fact["status"], fact["objects"], fact["bytes"]), (0, "removed", 1, 10))
         self.assertIn(f"removed  {self.key}", err)
         self.assertFalse((self.lake / self.key).exists())
-        self.assertEqual(self.call("gc", "--delete")[1]["status"], "nothing to remove")
+        self.assertEqual(self.run_job("gc", "--delete")[1]["status"], "nothing to remove")
 
     def test_leaves_what_is_younger_than_a_day_unless_told_otherwise(self):
         self.is_old(hours=23)
 
-        self.assertEqual(self.call("gc")[1]["objects"], 0)
-        self.assertEqual(self.call("gc", "--older-than-hours", "22")[1]["objects"], 1)
+        self.assertEqual(self.run_job("gc")[1]["objects"], 0)
+        self.assertEqual(self.run_job("gc", "--older-than-hours", "22")[1]["objects"], 1)
         for text in ("-1", "nan", "inf", "1e300"):
             with self.subTest(text):
-                self.assertEqual(self.call("gc", "--older-than-hours", text)[0], 2)
+                self.assertEqual(self.run_job("gc", "--older-than-hours", text)[0], 2)

@@ -1,10 +1,10 @@
 from data_pipeline.open_payments.ledger import plans as runs
 from data_pipeline.open_payments.ledger.audits import Audits
 from packages.data_pipeline.tests.unit.fakes import COMPANY, START, a_plan, a_release, a_slice
-from packages.data_pipeline.tests.unit.jobs.called import CalledCase
+from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 
-class Rerun(CalledCase):
+class Rerun(CommandCase):
     """Without a source: what it works on is ``test_rerun`` of the domain and of end to end."""
 
     def setUp(self) -> None:
@@ -17,20 +17,20 @@ class Rerun(CalledCase):
 
         for what in ("--failed", "--missing"):
             with self.subTest(what=what):
-                status, fact, err = self.call("rerun", "--run-id", "r1", what)
+                status, fact, err = self.run_job("rerun", "--run-id", "r1", what)
                 self.assertEqual((status, fact["status"], fact["planned"]), (0, "already done", 0))
                 self.assertIn("nothing of run r1 is left", err)
         self.assertEqual(self.files(), before)
 
     def test_of_what_failed_leaves_out_what_was_never_tried(self):
-        self.assertEqual(self.call("rerun", "--run-id", "r1", "--failed")[0], 0)
+        self.assertEqual(self.run_job("rerun", "--run-id", "r1", "--failed")[0], 0)
 
     def test_must_be_told_what_to_work_on(self):
         for words in ([], ["--failed", "--missing"]):
             with self.subTest(words=words):
-                status, _, err = self.call("rerun", "--run-id", "r1", *words)
+                status, _, err = self.run_job("rerun", "--run-id", "r1", *words)
                 self.assertEqual(status, 2)
                 self.assertIn("say either --failed or --missing", err)
 
     def test_is_of_a_run_that_is_there(self):
-        self.assertEqual(self.call("rerun", "--run-id", "r9", "--failed")[0], 3)
+        self.assertEqual(self.run_job("rerun", "--run-id", "r9", "--failed")[0], 3)

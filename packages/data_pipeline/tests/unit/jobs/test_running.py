@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline import lake_layout
+from data_pipeline.job import Context
 from data_pipeline.jobs import _running, build_totals, resolve_ids
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.fetch.task import DriftedError, NotProvedError
@@ -14,7 +15,6 @@ from data_pipeline.open_payments.ledger.audits import write_attempt
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from data_pipeline.settings import Settings
-from data_pipeline.wiring import Context
 from etl_core import logs
 from etl_core.errors import BlockedError, ConflictError, DataError, NotFoundError, PipelineError, UsageError
 from etl_core.lake.directory import DirectoryStore
@@ -209,7 +209,7 @@ class RunSelection(JobCase):
                 with_manifest=True,
             )
             with self.subTest(dry_run=dry_run, keeps=keeps):
-                self.assertEqual(context._keeps_log, keeps)
+                self.assertEqual(context._stores_log, keeps)
 
 
 class ExitStatus(JobCase):
@@ -422,7 +422,7 @@ class ResolveIds(JobCase):
             },
         )
         self.assertEqual(list(fact["unresolved"]), ["2025"])
-        self.assertEqual((self.ran._keeps_log, bool(self.ran.run_id)), (True, True))
+        self.assertEqual((self.ran._stores_log, bool(self.ran.run_id)), (True, True))
 
     def test_asks_nothing_while_its_cache_is_fresh(self):
         self.site.publish(2023)
@@ -433,7 +433,7 @@ class ResolveIds(JobCase):
             with self.subTest(years=years):
                 self.assertEqual((fact["status"], list(fact["years"]), self.site.asked), ("cached", found, []))
                 self.assertEqual(fact["years"]["2023"], first["years"]["2023"])
-                self.assertFalse(self.ran._keeps_log)
+                self.assertFalse(self.ran._stores_log)
         self.assertEqual(self.resolve(refresh=True)["status"], "resolved")
         self.world.later(days=8)
         self.assertEqual(self.resolve()["status"], "resolved")
@@ -491,13 +491,13 @@ class BuildTotals(JobCase):
                 "source_rows": 5,
             },
         )
-        self.assertEqual((self.ran._keeps_log, bool(self.ran.run_id)), (True, True))
+        self.assertEqual((self.ran._stores_log, bool(self.ran.run_id)), (True, True))
 
     def test_reuses_what_is_fresh(self):
         self.build()
 
         self.assertEqual(self.build()["status"], "cached")
-        self.assertFalse(self.ran._keeps_log)
+        self.assertFalse(self.ran._stores_log)
         self.assertEqual(self.build(rescrape=True)["status"], "built")
 
     def test_counts_the_companies_nobody_could_count(self):

@@ -1,14 +1,14 @@
 from data_pipeline.open_payments.ledger import plans as runs
 from packages.data_pipeline.tests.unit.fakes import START, a_plan, a_release
-from packages.data_pipeline.tests.unit.jobs.called import CalledCase
+from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 
-class Status(CalledCase):
+class Status(CommandCase):
     def test_of_the_newest_run_goes_to_stderr_and_its_fact_to_stdout(self):
         runs.write_plan(self.store, a_plan())
         before = self.files()
 
-        status, fact, err = self.call("status")
+        status, fact, err = self.run_job("status")
 
         self.assertEqual((status, fact["run_id"], fact["status"], fact["planned"]), (0, "r1", "open", 1))
         self.assertTrue(err.startswith("run        r1  open, not committed\n"), err)
@@ -19,7 +19,7 @@ class Status(CalledCase):
         runs.commit(self.store, a_plan(run_id="r0"), known={}, source_rows=3, release_at_end=a_release(), now=START)
         runs.write_plan(self.store, a_plan())
 
-        _, fact, err = self.call("status", "--run-id", "r0", "--json")
+        _, fact, err = self.run_job("status", "--run-id", "r0", "--json")
 
         self.assertEqual((fact["run_id"], fact["status"], fact["failed_by_reason"]), ("r0", "failed", {"not_tried": 1}))
         self.assertEqual(err, "")
@@ -27,4 +27,4 @@ class Status(CalledCase):
     def test_is_of_a_run_that_is_there(self):
         for words in ([], ["--run-id", "r9"]):
             with self.subTest(words=words):
-                self.assertEqual(self.call("status", *words)[0], 3)
+                self.assertEqual(self.run_job("status", *words)[0], 3)

@@ -1,10 +1,10 @@
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import plans as runs
 from packages.data_pipeline.tests.unit.fakes import START, a_plan, a_release
-from packages.data_pipeline.tests.unit.jobs.called import CalledCase
+from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 
-class Verify(CalledCase):
+class Verify(CommandCase):
     """Of a run that proved nothing: what it finds is ``open_payments.verify``'s matter."""
 
     def setUp(self) -> None:
@@ -23,7 +23,7 @@ class Verify(CalledCase):
         self.commit()
         before = self.files()
 
-        status, fact, err = self.call("verify", "--run-id", "r1")
+        status, fact, err = self.run_job("verify", "--run-id", "r1")
 
         self.assertEqual((status, fact["status"], fact["findings"], err), (0, "verified", [], ""))
         self.assertEqual((fact["job"], fact["run_id"], fact["slices"], fact["parts"]), ("verify", "r1", 0, 0))
@@ -34,19 +34,19 @@ class Verify(CalledCase):
         report = lake_layout.report("r1", 2024)
         self.store.put(report, b"")
 
-        status, fact, err = self.call("verify", "--run-id", "r1")
+        status, fact, err = self.run_job("verify", "--run-id", "r1")
 
         detail = "it is not what the manifest and the audits give"
         self.assertEqual((status, fact["status"]), (3, "faulty"))
         self.assertEqual(fact["findings"], [{"finding": "report_differs", "key": report, "detail": detail}])
         self.assertIn(f"report_differs  {report}: {detail}", err)
-        self.assertEqual(self.call("verify", "--run-id", "r1", "--json")[2], "")
+        self.assertEqual(self.run_job("verify", "--run-id", "r1", "--json")[2], "")
 
     def test_refuses_a_run_that_is_not_committed_and_says_how_to(self):
-        status, fact, err = self.call("verify", "--run-id", "r1")
+        status, fact, err = self.run_job("verify", "--run-id", "r1")
 
         self.assertEqual((status, fact["error"]), (3, "DataError"))
         self.assertIn("write_manifest -- --run-id r1", err)
 
     def test_needs_a_run_and_a_name_that_is_one(self):
-        self.assertEqual([self.call("verify")[0], self.call("verify", "--run-id", "a/b")[0]], [2, 2])
+        self.assertEqual([self.run_job("verify")[0], self.run_job("verify", "--run-id", "a/b")[0]], [2, 2])

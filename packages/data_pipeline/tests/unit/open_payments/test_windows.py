@@ -1,15 +1,19 @@
+import math
 import unittest
+from dataclasses import replace
 from datetime import date, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, Window, cut, rows_of
+from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, Window, cut, rows_of, tile_the_slice, tiles
+from sandbox.open_payments import Settings
+from sandbox.open_payments.companies import directory
 
 YEAR = [(date(2024, 1, 1) + timedelta(days=day)).strftime("%m/%d/%Y") for day in range(366)]
 ODD = ["", "11/30/0002", "02/29/2024", "00/00/0000", "13/45/2024", "2024-01-15", "\u00e9", "~"]
 
-counts = st.integers(0, 25_000_000)
+counts = st.integers(0, 40_000_000)
 dates = st.one_of(st.sampled_from(YEAR + ODD), st.dates().map(lambda day: day.strftime("%m/%d/%Y")), st.text())
 
 
@@ -18,10 +22,10 @@ def holders(windows: tuple[Window, ...], day: str) -> list[int]:
 
 
 class Cut(unittest.TestCase):
-    def test_has_one_window_up_to_sixty_thousand_rows_and_one_more_for_each_further_sixty_thousand(self):
+    def test_a_slice_has_a_window_per_sixty_thousand_rows_then_one_per_stream_and_round(self):
         for rows, windows in [
-            (0, 1), (1, 1), (59_999, 1), (60_000, 1), (60_001, 2), (120_000, 2), (120_001, 3),
-            (1_772_764, 30), (21_960_000, 366), (25_000_000, 366),
+            (0, 1), (1, 1), (60_000, 1), (60_001, 2), (120_000, 2), (120_001, 3), (240_000, 4),
+            (240_001, 8), (720_000, 8), (720_001, 16), (1_720_871, 24), (32_400_000, 360), (40_000_000, 366),
         ]:  # fmt: skip
             with self.subTest(rows=rows):
                 self.assertEqual(len(cut(rows)), windows)
@@ -45,7 +49,7 @@ class Cut(unittest.TestCase):
         )
 
     def test_gives_every_day_of_a_leap_year_a_window_of_its_own_at_most(self):
-        windows = cut(25_000_000)
+        windows = cut(40_000_000)
 
         self.assertEqual([holders(windows, day) for day in YEAR], [[number] for number in range(1, 367)])
         self.assertEqual(windows[59].low, "02/29")
@@ -71,6 +75,28 @@ class Cut(unittest.TestCase):
         self.assertEqual([window.high for window in windows[:-1]], [window.low for window in windows[1:]])
         self.assertEqual(sorted({window.low for window in windows}), [window.low for window in windows])
 
+    def test_the_source_reads_no_more_rows_of_a_real_year_than_with_windows_of_sixty_thousand(self):
+        rows_per_company = directory(Settings(years=(2024,), scale=1.0)).rows[2024].values()
+
+        touched = sum(rows * len(cut(rows)) for rows in rows_per_company)
+
+        self.assertLessEqual(touched, sum(rows * math.ceil(rows / ROWS_PER_WINDOW) for rows in rows_per_company))
+
+
+class TileTheSlice(unittest.TestCase):
+    @given(rows=counts)
+    def test_all_windows_of_a_cut_tile_the_slice(self, rows):
+        self.assertTrue(tile_the_slice(cut(rows)))
+
+    def test_missing_repeated_reordered_and_foreign_windows_do_not_tile_the_slice(self):
+        one, two, three = tiles(3)
+        for windows in (
+            [], [one], [one, two], [two, three], [one, three], [one, two, two], [one, three, two],
+            [one, replace(two, low="04/03"), three], [one, two, replace(three, high="12/31")], [*tiles(2), three],
+        ):  # fmt: skip
+            with self.subTest(windows=windows):
+                self.assertFalse(tile_the_slice(windows))
+
 
 class Holds(unittest.TestCase):
     def test_takes_the_lower_edge_and_leaves_the_upper(self):
@@ -84,9 +110,9 @@ class Holds(unittest.TestCase):
                 self.assertEqual(window.holds(day), held)
 
     def test_puts_odd_dates_where_their_text_lies(self):
-        windows = cut(700_000)  # twelve
+        windows = cut(700_000)  # eight
 
-        for day, number in [("11/30/0002", 11), ("", 1), ("02/29/2024", 2), ("13/45/2024", 12)]:
+        for day, number in [("11/30/0002", 8), ("", 1), ("02/29/2024", 2), ("13/45/2024", 8)]:
             with self.subTest(day=day):
                 self.assertEqual(holders(windows, day), [number])
 

@@ -12,7 +12,7 @@ from data_pipeline.open_payments.fetch.window import WindowFetcher
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, RECORD_ID
 from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.api import COUNTS_TRIED
-from data_pipeline.open_payments.windows import cut, rows_of, tiles
+from data_pipeline.open_payments.windows import cut, rows_of, tile_the_slice, tiles
 from etl_core.errors import DataError, PermanentError, TemporaryError, UnavailableError, UnreachableError
 from etl_core.telemetry import Tally
 
@@ -84,11 +84,17 @@ class Slices:
         """Close the slice: after the last row of all its windows, the source still counts each as it was proved.
 
         Raises:
+            DataError: the parts are not all windows of one cut.
             NotProvedError: it does not, and went on changing; the table changes under the run.
 
         """
         counts_after: tuple[int, ...] = ()
         with self._kept(company):
+            if not tile_the_slice([part.window for part in parts]):
+                raise DataError(
+                    f"the {len(parts)} proved windows of company {company.company_id} leave a gap or overlap.",
+                    advice="Nothing was closed. Run the same command again; if it repeats, report it.",
+                )
             if len(parts) > 1:
                 parts = self._held_against_counts(company, parts, tally)
                 counts_after = tuple(part.records for part in parts)

@@ -113,9 +113,10 @@ class WindowFetcher:
             task.seconds += time.monotonic() - started
 
     def _proved_before(self, task: WindowTask) -> Audit | None:
-        """The newest proof that holds as many records as the source counts; of unlike ones the source is asked."""
-        proofs = self._audits.part_audits(task.company_id, task.window.number, task.window.of)
-        task.generation = len(proofs) + 1
+        """The newest proof of this very window with the source's count; if the counts differ, the source is asked."""
+        found = self._audits.part_audits(task.company_id, task.window.number, task.window.of)
+        task.generation = len(found) + 1
+        proofs = [one for one in found if one.window == task.window]
         if not proofs or task.expected is None:
             return proofs[-1] if proofs else None
         if proofs[-1].records != task.expected:

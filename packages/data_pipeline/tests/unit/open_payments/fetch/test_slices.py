@@ -7,7 +7,7 @@ from data_pipeline.open_payments.fetch.window import WindowFetcher
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of, read_attempts
 from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit
 from data_pipeline.open_payments.windows import Window, cut, tiles
-from etl_core.errors import BlockedError, UnreachableError
+from etl_core.errors import BlockedError, DataError, UnreachableError
 from etl_core.telemetry import Tally
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
@@ -292,3 +292,13 @@ class Close(SlicesCase):
     def test_refuses_a_window_whose_own_count_is_another(self):
         with self.assertRaisesRegex(NotProvedError, "count_moved"):
             self.close(3, count_after=4)
+
+    def test_a_slice_whose_windows_leave_a_gap_is_not_closed(self):
+        first, _, last = (an_audit(window=window) for window in tiles(3))
+
+        with self.assertRaises(DataError) as caught:
+            self.slices().close(PlannedCompany(company_id=COMPANY, rows=3), [first, last], Tally())
+
+        self.assertIn("leave a gap or overlap", str(caught.exception))
+        self.assertEqual(self.audits.closed(), {})
+        self.assertEqual(self.reasons_kept(), ["refused"])

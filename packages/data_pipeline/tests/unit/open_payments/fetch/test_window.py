@@ -161,6 +161,15 @@ class Proved(DownloadCase):
                 self.assertIsNone(audit.count_after)
         self.assertEqual(audit.condition, f"{CONDITION} and date_of_payment >= 07/02")
 
+    def test_a_proof_of_other_bounds_under_the_same_key_proves_nothing(self):
+        self.table.rows = payments(COMPANY, 6, days=["01/15/2024", "04/30/2024", "11/30/0002"])
+        first = self.prove(window=Window(1, 2, "", "07/02"))
+
+        second = self.prove(window=Window(1, 2, "", "04/02"))
+
+        self.assertEqual((first.records, first.generation), (4, 1))
+        self.assertEqual((second.records, second.generation, second.window.high), (2, 2, "04/02"))
+
     def test_before_is_proved(self):
         """S2.3: nothing finished is downloaded again."""
         first = self.prove()

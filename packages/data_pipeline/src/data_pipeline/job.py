@@ -1,0 +1,157 @@
+"""The lifecycle of one job in a process of its own: settings, signals, log, progress, and the final fact on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from data_pipeline import lake_layout
+from data_pipeline.wiring import Services, checked_settings
+from etl_core import logs
+from etl_core.errors import PipelineError, StoppedError
+from etl_core.progress import for_terminal
+from etl_core.stop import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from data_pipeline.settings import Settings
+    from etl_core.progress import Progress
+
+# A run that is resumed stores a log for each time it was started; past this many the further ones are not stored.
+MOST_LOGS = 1000
+
+_log = structlog.get_logger()
+
+
+class Context(Services):
+    """The services of one job, and what it is to say when it ends."""
+
+    def __init__(
+        self,
+        job: str,
+        settings: Settings,
+        stop: Stop,
+        log_file: Path,
+        *,
+        progress: Progress | None = None,
+        is_one_of_many: bool = False,
+    ) -> None:
+        super().__init__(settings, stop=stop, progress=progress, is_one_of_many=is_one_of_many)
+        self.job = job
+        self.started = time.monotonic()
+        self.run_id = settings.run_id
+        self._log_file = log_file
+        self._stores_log = False
+        self._printed = False
+
+    def begin(self, run_id: str = "") -> None:
+        """A run begins: its id, by default the start time, is on every log line, and its log goes into the lake."""
+        from data_pipeline.open_payments.ledger.plans import default_run_id
+
+        self.run_id = run_id or self.run_id or default_run_id(self.now())
+        self._stores_log = True
+        logs.bind(run_id=self.run_id)
+
+    @property
+    def seconds(self) -> float:
+        """Since the job began."""
+        return time.monotonic() - self.started
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """What the job has cost at the source so far, for its fact."""
+        return {
+            "seconds": round(self.seconds, 3),
+            "requests": int(self.telemetry.value("source_requests_total")),
+            "retries": int(self.telemetry.value("source_retries_total")),
+        }
+
+    def print_fact(self, **fact: Any) -> None:  # noqa: ANN401 - JSON
+        """Print the fact of the job: one JSON object in one line, the only one on stdout."""
+        self._printed = True
+        whole = {"job": self.job, "run_id": self.run_id, **fact, **self.cost, "lake": self.store.url}
+        sys.stdout.write(json.dumps(whole, default=str) + "\n")
+        sys.stdout.flush()
+
+    def print_failure(self, error: PipelineError) -> None:
+        """The fact of a job that ended in an error before it printed another."""
+        if not self._printed:
+            with contextlib.suppress(PipelineError):
+                self.print_fact(status=_how_it_ended(error), error=type(error).__name__, message=str(error))
+
+    def store_log(self) -> None:
+        """Put log and metrics into the lake, beside those of earlier starts of the same run."""
+        if not self._stores_log:
+            return
+        self.telemetry.gauge("job_duration_seconds", self.seconds, help_text="Wall time of the job", job=self.job)
+        body = self._log_file.read_bytes()
+        for number in range(1, MOST_LOGS):
+            put = self.store.put_new(lake_layout.log(self.run_id, number), body)
+            # It is also ours if the answer to the first write was lost and the write was retried.
+            if put.created or put.sha256 == hashlib.sha256(body).hexdigest():
+                self.store.put_new(lake_layout.metrics(self.run_id, number), self.telemetry.to_prometheus().encode())
+                return
+
+
+@contextlib.contextmanager
+def job_context(
+    job: str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    is_one_of_many: bool = False,
+    **arguments: Any,  # noqa: ANN401 - settings of any type
+) -> Iterator[Context]:
+    """The context of one job. ``arguments`` are settings given on the command line; None means not given."""
+    settings = checked_settings(environ, arguments)
+    stop = Stop()
+    if threading.current_thread() is threading.main_thread():
+        stop.install()
+    with tempfile.TemporaryDirectory(prefix="data-pipeline-") as folder:
+        log_file = Path(folder) / "log.jsonl"
+        log_file.touch()
+        with logs.configured(settings.log_format, settings.log_level, copy=log_file, no_color=bool(settings.no_color)):
+            logs.bind(job=job)
+            context = Context(job, settings, stop, log_file, progress=for_terminal(), is_one_of_many=is_one_of_many)
+            threading.Thread(target=_exit_after_grace, args=(stop, settings.grace_seconds), daemon=True).start()
+            try:
+                yield context
+            except PipelineError as error:
+                _log.error(f"the job {_how_it_ended(error)}", error=type(error).__name__, message=str(error))
+                context.print_failure(error)
+                raise
+            except Exception:
+                _log.exception("a bug")
+                raise
+            finally:
+                try:
+                    with contextlib.suppress(PipelineError):
+                        context.store_log()
+                finally:
+                    context.close()
+
+
+def _how_it_ended(error: PipelineError) -> str:
+    return "stopped" if isinstance(error, StoppedError) else "failed"
+
+
+def _exit_after_grace(stop: Stop, grace_seconds: float) -> None:
+    """End the process ``grace_seconds`` after a stop: a thread that hangs in a read cannot be interrupted."""
+    stop.wait()
+    time.sleep(grace_seconds)
+    try:
+        stop.check()
+    except StoppedError as error:
+        sys.stderr.write(f"{error}; not all of it ended within {grace_seconds:g} s\n")
+        sys.stderr.flush()
+        os._exit(128 + error.signal_number)

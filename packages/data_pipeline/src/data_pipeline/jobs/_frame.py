@@ -1,0 +1,108 @@
+"""What every job of ours has: a click command, its context, and the options that any job may take."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Options that are settings: the context is opened with them, the job reads them there.
+SETTINGS = ("run_id", "lake_url", "source_max_streams")
+
+
+def entrypoint_of(command: click.Command, job: str) -> Callable[[list[str]], int]:
+    """``entrypoint(argv) -> int`` of a click command; its errors carry the full command line."""
+
+    def entrypoint(argv: list[str]) -> int:
+        status = command.main(args=argv, prog_name=f"data-pipeline run {job} --", standalone_mode=False)
+        return int(status or 0)
+
+    return entrypoint
+
+
+def job_command(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:  # noqa: ANN401 - click's own
+    """A click command with -h and wide help."""
+    return click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, **settings)
+
+
+def job(*options: Callable[[Any], Any]) -> Callable[[Callable[..., int]], click.Command]:
+    """A job as a click command: its help is its module's docstring, its name the module's.
+
+    The function gets the ``context`` of the job, opened with those of ``SETTINGS`` that are on the command line, and
+    every other option by name.
+    """
+
+    def decorate(function: Callable[..., int]) -> click.Command:
+        @functools.wraps(function)
+        def in_context(**given: Any) -> int:  # noqa: ANN401 - click's
+            from data_pipeline.job import job_context
+
+            settings = {name: given.pop(name) for name in SETTINGS if name in given}
+            with job_context(function.__module__.rpartition(".")[2], **settings) as context:
+                return function(context, **given)
+
+        return job_command(help=function.__globals__["__doc__"])(together(*options)(in_context))
+
+    return decorate
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options in the order they are written."""
+
+    def decorate(function: Any) -> Any:  # noqa: ANN401 - a click decorator
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def as_one(name: str, build: Callable[..., Any], *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Options that a job gets as one value ``name``, which ``build`` makes of them; its parameters are their names."""
+    names = tuple(inspect.signature(build).parameters)
+
+    def decorate(function: Any) -> Any:  # noqa: ANN401 - a click decorator
+        @functools.wraps(function)
+        def built(**given: Any) -> Any:  # noqa: ANN401 - click's
+            value = build(**{one: given.pop(one) for one in names})
+            return function(**given, **{name: value})
+
+        return together(*options)(built)
+
+    return decorate
+
+
+class FiniteFloat(click.FloatRange):
+    """A number in a range; neither ``nan`` nor ``inf``, which would wait for ever."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+run_id = click.option(
+    "--run-id",
+    help="Name of the run; NAME-2 and so on where that one is over. Default: the unfinished run of this selection,"
+    " else the start time in UTC.",
+)
+lake = click.option(
+    "--lake", "lake_url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix."
+)
+streams = click.option(
+    "--streams", "source_max_streams", type=click.IntRange(min=1, max=64),
+    help="Concurrent requests to the source, in place of SOURCE_MAX_STREAMS (8).",
+)  # fmt: skip
+dry_run = click.option("--dry-run", is_flag=True, help="Print the plan and its cost; fetch and write nothing.")
+overwrite = click.option(
+    "--overwrite", is_flag=True,
+    help="Replace objects of other content; logged, and refused where the bucket forbids it.",
+)  # fmt: skip
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON only.")

@@ -1,0 +1,96 @@
+"""Options of jobs that select companies of an Open Payments dataset, and count or fetch their rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from data_pipeline.jobs import _frame as frame
+
+if TYPE_CHECKING:
+    from data_pipeline.open_payments.ledger.documents import Selection
+    from data_pipeline.open_payments.source.totals import Route, TotalsChoice
+
+DATASETS = ("general-payments",)
+
+
+def _company_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    from data_pipeline.lake_layout import checked_company_id
+
+    return None if value is None else checked_company_id(value)
+
+
+def _slice(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    from data_pipeline.open_payments.ledger.selection import parse_slice
+
+    k, n = parse_slice(value)
+    return f"{k}/{n}"
+
+
+def selection_of(
+    dataset: str, year: int, company_id: str | None = None, max_files: int | None = None, slice_of: str | None = None
+) -> Selection:
+    """The selection of a command line.
+
+    Raises:
+        UsageError: both one company and a part of all companies were selected.
+
+    """
+    from data_pipeline.open_payments.ledger.documents import Selection
+    from etl_core.errors import UsageError
+
+    if company_id is not None and (max_files is not None or slice_of is not None):
+        raise UsageError("--company-id names one company; leave out --max-files and --slice.")
+    return Selection(dataset=dataset, year=year, company_id=company_id, max_files=max_files, slice_of=slice_of)
+
+
+def _one_company(dataset: str, year: int, company_id: str) -> Selection:
+    return selection_of(dataset, year, company_id)
+
+
+def _totals_choice(totals_from: Route | None, rescrape_totals: bool, add_year: bool) -> TotalsChoice:
+    from data_pipeline.open_payments.source.totals import TotalsChoice
+
+    return TotalsChoice(rescrape=rescrape_totals, add_year=add_year, route=totals_from)
+
+
+dataset = click.option(
+    "--dataset", type=click.Choice(DATASETS), default=DATASETS[0], show_default=True, help="Dataset of the family."
+)
+year = click.option("--year", type=int, required=True, help="Program year, such as 2024.")
+company_id = click.option("--company-id", callback=_company_id, help="One company, by its id (digits).")
+required_company_id = click.option("--company-id", required=True, callback=_company_id, help="The company, by its id.")
+max_files = click.option(
+    "--max-files",
+    type=click.IntRange(min=1),
+    help="Only the first N companies by ascending id that have rows.",
+)
+slice_of = click.option(
+    "--slice", "slice_of", metavar="K/N", callback=_slice, help="Only every N-th company, from the K-th."
+)
+strategy = click.option(
+    "--strategy", type=click.Choice(("auto", "window", "pages")), default="auto", show_default=True,
+    help="window: one request per window; pages: sorted pages of 5,000; auto: pages where long answers are cut.",
+)  # fmt: skip
+totals_from = click.option(
+    "--totals-from", type=click.Choice(("grouped", "entities")),
+    help="How to count rows: one grouped count, or company by company. Default: grouped, else entities.",
+)  # fmt: skip
+rescrape_totals = click.option("--rescrape-totals", is_flag=True, help="Count again even if the cache is fresh.")
+add_year = click.option(
+    "--add-year-if-missing/--no-add-year-if-missing", "add_year", default=True, show_default=True,
+    help="Add the year to a fresh cache that lacks it.",
+)  # fmt: skip
+trust_count = click.option(
+    "--trust-count",
+    is_flag=True,
+    help="Run although CMS's summary says that the table lacks rows; such a run ends partial.",
+)
+
+selection = frame.as_one("selection", selection_of, dataset, year, company_id, max_files, slice_of)
+one_company = frame.as_one("selection", _one_company, dataset, year, required_company_id)
+totals = frame.as_one("totals", _totals_choice, totals_from, rescrape_totals, add_year)
+running = frame.together(trust_count, frame.dry_run, frame.run_id, frame.lake, frame.streams)

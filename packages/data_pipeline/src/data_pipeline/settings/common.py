@@ -1,0 +1,32 @@
+"""Settings that every job has."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CommonSettings(BaseModel):
+    """The lake, the run, the log, and how a job ends."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    lake_url: str = Field("./data", description="where the lake is: a folder, file:///… or s3://bucket/prefix")
+    run_id: str = Field(
+        "",
+        description="name of the run; NAME-2 and so on where that one is over. "
+        "Default: the unfinished run of the selection, else the start time in UTC",
+    )
+    job_completion_index: int = Field(
+        -1, ge=-1, description="index of this pod in an Indexed Job; Kubernetes sets it, fan_out_worker reads it"
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="log format; auto is console on a terminal, else json"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
+    no_color: str = Field("", description="any value turns colours on the terminal off")
+    # Shorter than the 30 s that Docker and Kubernetes give before they kill.
+    grace_seconds: float = Field(
+        25.0, ge=0, description="seconds that windows in progress get to finish after SIGTERM or Ctrl-C"
+    )

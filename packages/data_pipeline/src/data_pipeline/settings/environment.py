@@ -1,0 +1,69 @@
+"""Settings from the environment and ``.env``: the only reader of both."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_pipeline.settings import Settings
+from etl_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DOTENV = Path(".env")
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None, *, dotenv: Path = DOTENV
+) -> Settings:
+    """Settings from ``overrides``, else from the environment, else from ``.env``; by field name, None is not given.
+
+    Without ``environ`` it is that of this process, which then also gets the ``AWS_*`` of ``.env``: boto3 reads them
+    from the environment and knows no ``.env``.
+
+    Raises:
+        ConfigError: names the setting, where it came from and what is wrong with it; or the line of ``.env`` that
+            cannot be read.
+
+    """
+    in_file = _read_dotenv(dotenv)
+    if environ is None:
+        environ = os.environ
+        for name, value in in_file.items():
+            if name.startswith("AWS_"):
+                os.environ.setdefault(name, value)
+    layers: tuple[tuple[str, Mapping[str, object]], ...] = (
+        (str(dotenv), {name: value for name, value in in_file.items() if value}),
+        ("the environment", {name: value for name, value in environ.items() if value}),
+        ("the arguments", {name.upper(): value for name, value in (overrides or {}).items() if value is not None}),
+    )
+    values: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        values |= layer
+        origins |= dict.fromkeys(layer, origin)
+    return Settings.from_mapping(values, origins=origins)
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    from dotenv.parser import parse_stream
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.", advice="Repair it or move it away.") from error
+    values: dict[str, str] = {}
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise ConfigError(
+                f"{path}, line {binding.original.line}, is not NAME=value.",
+                advice="Correct the line or comment it out with #.",
+            )
+        if binding.key is not None and binding.value is not None:
+            values[binding.key] = binding.value
+    return values

@@ -1,0 +1,62 @@
+import tempfile
+import unittest
+from typing import Any
+
+import click
+
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
+from data_pipeline.open_payments.source.totals import TotalsChoice
+from packages.data_pipeline.tests.unit.fakes import COMPANY, a_selection
+
+
+class AJobCommand(unittest.TestCase):
+    """``frame.job``."""
+
+    def setUp(self) -> None:
+        self.lake = self.enterContext(tempfile.TemporaryDirectory())
+
+    def called(self, *choice: Any, words: str = "") -> tuple[Any, dict[str, Any]]:
+        seen: list[tuple[Any, dict[str, Any]]] = []
+
+        @frame.job(*choice, options.running)
+        def command(context: Any, **given: Any) -> int:
+            seen.append((context, given))
+            return 4
+
+        entrypoint = frame.entrypoint_of(command, "a_job")
+        self.assertEqual(entrypoint([*words.split(), "--run-id", "r1", "--lake", self.lake, "--streams", "3"]), 4)
+        return seen[0]
+
+    def test_gets_a_context_of_its_settings_and_the_rest_by_name(self):
+        context, given = self.called(options.strategy)
+        self.assertEqual((context.job, context.run_id), ("test_frame", "r1"))
+        self.assertEqual((context.settings.lake_url, context.settings.source_max_streams), (self.lake, 3))
+        self.assertEqual(given, {"strategy": "auto", "trust_count": False, "dry_run": False})
+
+    def test_gets_what_selects_and_what_counts_as_one_value_each(self):
+        words = "--year 2024 --max-files 5 --totals-from entities --rescrape-totals --no-add-year-if-missing"
+        _, given = self.called(options.selection, options.totals, words=words)
+        self.assertEqual(given["selection"], a_selection(max_files=5))
+        self.assertEqual(given["totals"], TotalsChoice(rescrape=True, add_year=False, route="entities"))
+        _, given = self.called(options.one_company, words=f"--year 2024 --company-id {COMPANY}")
+        self.assertEqual(given["selection"], a_selection(company_id=COMPANY))
+
+    def test_with_a_dataset_but_no_year_gets_the_dataset_by_name(self):
+        _, given = self.called(options.dataset)
+        self.assertEqual(given["dataset"], "general-payments")
+
+
+class AnEntrypoint(unittest.TestCase):
+    def test_gives_the_status_of_its_command(self):
+        for returned, status in [(None, 0), (0, 0), (4, 4)]:
+            with self.subTest(returned=returned):
+                command = click.Command("x", callback=lambda returned=returned: returned)
+                self.assertEqual(frame.entrypoint_of(command, "a_job")([]), status)
+
+    def test_names_the_whole_command_line_in_its_errors(self):
+        with self.assertRaises(click.UsageError) as caught:
+            frame.entrypoint_of(frame.job_command()(lambda: 0), "a_job")(["--nonsense"])
+
+        assert caught.exception.ctx is not None
+        self.assertEqual(caught.exception.ctx.command_path, "data-pipeline run a_job --")

@@ -1,0 +1,75 @@
+"""The metastore: datasets and their distributions, and the site's own script (facts 1.8, 2.1, 2.2)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from sandbox.open_payments.columns import load_json
+from sandbox.open_payments.releases import Release, file_of
+from sandbox.open_payments.settings import Settings
+
+_KINDS = {  # kind: title and theme, part of the file's name
+    "general": ("General Payment", "GNRL"),
+    "research": ("Research Payment", "RSRCH"),
+    "ownership": ("Ownership Payment", "OWNRSHP"),
+}
+_LISTED_AHEAD = 2025  # in the script before it is published (facts 2.1)
+
+
+class Entry(NamedTuple):
+    """One dataset of the catalogue."""
+
+    dataset_id: str
+    title: str
+    theme: str
+    keyword: str
+    temporal: str | None
+    modified: date
+    file: dict[str, str]
+
+    def item(self, settings: Settings) -> dict[str, Any]:
+        """The dataset's JSON."""
+        time = "T12:00:00+0000" if settings.modified_format == "datetime" else ""
+        item: dict[str, Any] = load_json("catalogue.json")["item"] | {
+            "identifier": self.dataset_id,
+            "title": self.title,
+            "description": self.title,
+            "theme": [self.theme],
+            "keyword": [self.keyword],
+            **dict.fromkeys(("issued", "modified"), self.modified.isoformat() + time),
+            "distribution": [self.file],
+        }
+        return item | ({"temporal": self.temporal} if self.temporal else {})
+
+
+def yearly_dataset_id(kind: str, year: int) -> str:
+    """The stable dataset id of a program year; an id of our own where the real one is unknown."""
+    known: str | None = load_json("catalogue.json")["yearly"][kind].get(str(year))
+    return known or str(uuid.uuid5(uuid.NAMESPACE_DNS, f"dataset:{kind}:{year}"))
+
+
+def entries(settings: Settings, current: Sequence[Release]) -> list[Entry]:
+    """The summaries of the real catalogue, and three datasets for each published year."""
+    latest = max((release.modified for release in current), default=date(2025, 6, 30))
+    found = []
+    for identifier, title, temporal in load_json("catalogue.json")["others"]:
+        file = file_of(title, "SMRY_RPTS", f"PBLCTN_{identifier[:8].upper()}", latest)
+        found.append(Entry(identifier, title, "Summary", "all years", temporal, latest, file))
+    for release in current:
+        year, dash = release.year, " \u2013" if settings.title_dash else ""
+        for kind, (title, part) in _KINDS.items():
+            known = yearly_dataset_id(kind, year), f"{year}{dash} {title} Data", f"{title}s", str(year)
+            found.append(Entry(*known, f"{year}-01-01/{year}-12-31", release.modified, release.file(title, part)))
+    return found
+
+
+def script(settings: Settings) -> str:
+    """The front end's script: `PGYR2024:[{type:"generalPayments",id:"..."},...]` inside minified code."""
+    blocks = []
+    for year in sorted({*settings.years, _LISTED_AHEAD}):
+        ids = ",".join(f'{{type:"{kind}Payments",id:"{yearly_dataset_id(kind, year)}"}}' for kind in _KINDS)
+        blocks.append(f"PGYR{year}:[{ids}]")
+    return f"!function(){{function e(t){{return r[t]}}var r={{{','.join(blocks)}}};e()}}();\n"

@@ -1,0 +1,142 @@
+"""The datastore's endpoints: queries as JSON, and the streamed `/download` (facts 1.1 to 1.7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from itertools import count
+from typing import Any
+
+from sandbox.faults import Luck
+from sandbox.open_payments import errors
+from sandbox.open_payments.body_faults import OF_BYTES, break_off, drift, spoil_bytes, spoil_rows
+from sandbox.open_payments.csv_dialect import record
+from sandbox.open_payments.edge import retry_after
+from sandbox.open_payments.errors import ApiError
+from sandbox.open_payments.payload import checked
+from sandbox.open_payments.reply import Data, Headers, Reply, json_reply
+from sandbox.open_payments.rows import total
+from sandbox.open_payments.settings import Settings
+from sandbox.open_payments.statement import Statement
+from sandbox.open_payments.tables import Table
+from sandbox.open_payments.world import STRANGER, World
+
+_LONG_ANSWER = 5_000
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class Datastore:
+    """Answers to queries on the world's tables."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._turns = world, count(1)
+
+    def answer(
+        self, settings: Settings, identifier: str, rest: list[str], payload: Mapping[str, Any], luck: Luck
+    ) -> Reply:
+        """`identifier` is a distribution's, or a dataset's with an index as the first of the `rest` of the path."""
+        download = rest[-1:] == ["download"]
+        for index in rest[: len(rest) - download]:
+            found = self._world.distribution_id(identifier, index)
+            if found is None:
+                return json_reply({"message": f"No resource found for dataset {identifier} at index {index}"}, 404)
+            identifier = found
+        query = checked(payload, dialect=settings.dialect, rows_limit=None if download else settings.rows_limit)
+        _refuse_when_degraded(settings, query, download=download)
+        query["resources"] = [{"id": identifier, "alias": "t"}]
+        if query.get("groupings") and not settings.grouped_counts:
+            raise ApiError(errors.DATABASE_ERROR)
+        table, scopes = self._open(identifier), ("download" if download else "count", "both")
+        if luck.meet("conditions", lambda f: bool(query.get("conditions")) and f.param("scope", "download") in scopes):
+            query["conditions"] = []
+        statement = Statement(table, query, next(self._turns))
+        reply = _download(settings, statement, luck) if download else _page(statement, luck)
+        reply.cost = statement.cost
+        if luck.fault is not None and luck.fault.name in OF_BYTES:
+            spoil_bytes(luck.fault, reply, luck.random)
+        if luck.fault is not None and luck.fault.name == "cached_bad":
+            reply.keep_seconds = luck.fault.param("seconds", 3600.0)
+        return reply
+
+    def _open(self, identifier: str) -> Table:
+        found = self._world.open(identifier) or identifier
+        if isinstance(found, Table):
+            return found
+        if _UUID.fullmatch(found):
+            raise ApiError(f"Error retrieving metadata: distribution {found} not found.", 404)
+        if "__" in found:
+            raise ApiError(f"No datastore storage found for {found.replace('__', ':')}.")
+        raise ApiError(f"Could not find identifier and version for {found}")
+
+
+def _page(statement: Statement, luck: Luck) -> Reply:
+    query, table = statement.query, statement.table
+    if query["format"] == "csv":
+        raise errors.not_simulated("format=csv outside /download")
+    if luck.meet("count", lambda _: bool(query["count"] or query.get("groupings"))):
+        statement.miscounted = luck.random.choice((-1, 1))
+    answer: dict[str, Any] = {"results": statement.result().objects()} if query["results"] else {}
+    if query["count"]:
+        answer["count"] = statement.count()
+    if query["schema"]:
+        shown = {"type": "text", "mysql_type": "text"}
+        fields = {name: shown | {"description": title} for name, title in table.columns}
+        answer["schema"] = {table.distribution_id: {"fields": fields}}
+    answer["query"] = {"properties": list(table.titles)} | query
+    reply = json_reply(answer, rows=len(answer.get("results", ())))
+    luck.meet("body", lambda fault: fault.name in OF_BYTES)
+    return reply
+
+
+def _download(settings: Settings, statement: Statement, luck: Luck) -> Reply:
+    """Every matching row in one stream. What fails after the count is written into the body (facts 1.7)."""
+    query = statement.query
+    if query["count"]:
+        statement.count()
+    if query["format"] != "csv":
+        raise ApiError(errors.NOT_STREAMING) if settings.dialect == "A" else errors.not_simulated("downloads as JSON")
+    reply = Reply(200, _stream_headers(settings), [])
+    if not query["schema"]:
+        reply.chunks = [_line(settings, errors.NO_HEADER)]
+        return reply
+    try:
+        result = statement.result()
+    except ApiError as problem:
+        reply.chunks = [_line(settings, *statement.header), _line(settings, str(problem))]
+        return reply
+    if settings.machine_names:
+        result.header = list(result.names)
+    if fault := luck.meet("header"):
+        drift(fault, result, len(statement.table.columns))
+    rows = total(result.runs)
+    if fault := luck.meet("body", lambda fault: rows > 0 and fault.name != "json_garbage"):
+        spoil_rows(fault, result, luck.random, settings.dialect, STRANGER)
+    elif not settings.long_answers and luck.fault is None and rows > _LONG_ANSWER:
+        break_off(result, _LONG_ANSWER, settings.dialect)
+    reply.chunks = result.chunks(settings.dialect)
+    return reply
+
+
+def _refuse_when_degraded(settings: Settings, query: Mapping[str, Any], *, download: bool) -> None:
+    costly = any(query.get(name) for name in ("conditions", "groupings", "sorts", "offset"))
+    if settings.degraded and (download or costly):
+        text = errors.DEGRADED_DOWNLOAD if download else errors.DEGRADED_QUERY
+        raise ApiError(text, 503, headers=retry_after(settings.retry_after_seconds, settings.retry_after_form))
+
+
+def _line(settings: Settings, *texts: str) -> Data:
+    """A CSV row that is no row of the table."""
+    return Data(record(texts, settings.dialect) + b"\n")
+
+
+def _stream_headers(settings: Settings) -> Headers:
+    name = '"data.csv"' if settings.dialect == "A" else "data.csv"
+    return (
+        ("Content-Type", "text/csv; charset=UTF-8"),
+        ("Content-Disposition", f"attachment; filename={name}"),
+        ("X-Accel-Buffering", "no"),
+        ("Cache-Control", "max-age=3600, public"),
+        ("Last-Modified", format_datetime(datetime.now(UTC), usegmt=True)),
+    )

@@ -1,0 +1,105 @@
+"""The whole site behind one method: edge, catalogue, datastore, entities, script."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+from sandbox.faults import Faults, Luck
+from sandbox.open_payments.catalogue import script
+from sandbox.open_payments.datastore import Datastore
+from sandbox.open_payments.edge import BLOCKED_AGENTS, answer_to, denied
+from sandbox.open_payments.errors import ApiError
+from sandbox.open_payments.ledger import Ledger
+from sandbox.open_payments.payload import php_arrays
+from sandbox.open_payments.reply import Data, End, Reply, body_reply, json_reply
+from sandbox.open_payments.settings import Settings
+from sandbox.open_payments.world import World
+
+
+class Source:
+    """The simulated site and its present condition."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.world = World(settings)
+        self.faults = Faults(settings.seed)
+        self.ledger = Ledger()
+        self._copies: dict[str, tuple[Reply, float, float]] = {}  # the CDN's, by URL: stored at, kept until
+        self._datastore = Datastore(self.world)
+        self._lock = threading.Lock()
+
+    def switch(self, **changes: Any) -> None:
+        """Change run-time settings."""
+        with self._lock:
+            self.settings = self.settings.switched(changes)
+
+    def answer(self, method: str, target: str, user_agent: str, luck: Luck) -> Reply:
+        """The answer to a request, up to its body's first byte; `target` is the path with its query as it came."""
+        settings = self.settings
+        if any(word in user_agent.lower() for word in BLOCKED_AGENTS):
+            return denied()
+        copy, stored, until = self._copies.get(target, (None, 0.0, 0.0))
+        if copy is not None and monotonic() < until:
+            return replace(copy, headers=(*copy.headers, ("Age", f"{monotonic() - stored:.0f}")))
+        delay = settings.latency_seconds
+        if fault := luck.meet("edge"):
+            if fault.name == "slow_start":
+                delay += fault.param("seconds", 1.0)
+            elif fault.name == "republish":
+                self.world.republish(**{"year": max(self.world.releases), **fault.params})
+            else:
+                return answer_to(fault)
+        try:
+            reply = self._route(settings, method, target, luck)
+        except ApiError as problem:
+            told = {"message": str(problem), "status": problem.status}
+            told |= {"timestamp": datetime.now(UTC).isoformat(timespec="seconds"), **problem.data}
+            reply = json_reply(told, problem.status, headers=problem.headers)
+        for name, rows in reply.cost.items():
+            delay += getattr(settings, name.replace("rows", "seconds_per_million")) * rows / 1e6
+        reply.delay = delay
+        seconds = reply.keep_seconds or settings.cache_seconds
+        if seconds and reply.status == 200:
+            self._keep(target, reply, seconds)
+        return reply
+
+    def _keep(self, target: str, reply: Reply, seconds: float) -> None:
+        """Store a copy of an answer, unless it will be broken off; it is made as a whole for that."""
+        reply.chunks = chunks = list(reply.chunks)
+        parts = [chunk for chunk in chunks if isinstance(chunk, Data)]
+        whole = Data(b"".join(part.body for part in parts), sum(part.rows for part in parts))
+        if not any(isinstance(chunk, End) for chunk in chunks):
+            copy = Reply(reply.status, reply.headers, [whole], reply.length, cached=True)
+            self._copies[target] = copy, monotonic(), monotonic() + seconds
+
+    def _route(self, settings: Settings, method: str, target: str, luck: Luck) -> Reply:
+        address = urlsplit(target)
+        match [method, *filter(None, address.path.split("/"))]:
+            case ["GET", "api", "1", "datastore", "query", identifier, *rest]:
+                return self._datastore.answer(settings, identifier, rest, php_arrays(address.query), luck)
+            case ["GET", "api", "1", "metastore", "schemas", "dataset", "items"]:
+                return json_reply([entry.item(settings) for entry in self.world.entries()])
+            case ["GET", "api", "1", "metastore", "schemas", "dataset", "items", identifier]:
+                items = [entry.item(settings) for entry in self.world.entries() if entry.dataset_id == identifier]
+                if not items:
+                    raise ApiError(f"Error retrieving metadata: dataset {identifier} not found.", 404)
+                return json_reply(items[0])
+            case ["GET", "api", "1", "entities", "companies", company]:
+                return self._company(company)
+            case ["GET", "frontend", "build", "static", "js", "index.js"]:
+                return body_reply(script(settings).encode(), "application/javascript")
+        raise ApiError(f'No route found for "{method} {address.path}"', 404)
+
+    def _company(self, company: str) -> Reply:
+        """The company page's numbers; only two of its members are known (facts 2.4)."""
+        years = self.world.transactions(company)
+        if years is None:
+            raise ApiError(f"Entity {company} not found.", 404)
+        summary = [{"programYear": str(year), "generalTransactions": count} for year, count in sorted(years.items())]
+        latest = str(max(years, default=max(self.settings.years)))
+        return json_reply({"summaryByAvailableYear": summary, "currentFilters": {"year": latest}})
