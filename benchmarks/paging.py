@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import asked, installed, run, sandbox
+from benchmarks.measure import installed, query, run_job, sandbox
 
 YEAR, COMPANY, ROWS = 2024, "100000000053", 30_000
 DLT = "dlt==1.31.0"
-# A stream of the real source, and what an offset and a sort cost it.
+# One stream of the real source, and what an offset and a sort cost there.
 PACE = {
     "bytes_per_second_per_stream": 2e6,
     "latency_seconds": 0.15,
     "seconds_per_million_skipped": 7.7,
     "seconds_per_million_sorted": 10.0,
 }
-# Of the requests; each of these is a habit of the real source.
+# Shares of the requests; the real source has each of these faults.
 FAULTS = {"http_500": 0.02, "reset": 0.02, "wrong_count": 0.01}
 # As dlt's documentation pages an API: by offset, the API's largest page, the total from the answer.
 PROGRAM = """
@@ -58,7 +58,7 @@ pipeline.run(source, loader_file_format="jsonl")
 
 @dataclass(frozen=True)
 class Fetched:
-    """What one tool left behind, and how it ended."""
+    """What one tool wrote, and its exit status."""
 
     seconds: float
     status: int
@@ -80,8 +80,7 @@ def with_dlt(python: Path, url: str, truth: dict[str, Any], folder: Path, sort: 
 
 def with_us(url: str, folder: Path) -> Fetched:
     lake = folder / "lake"
-    words = ["data-pipeline", "run", "download_company", "--", "--year", str(YEAR), "--company-id", COMPANY]
-    cost = run(words, OPEN_PAYMENTS_URL=url, LAKE_URL=str(lake), LOG_FORMAT="json")
+    cost = run_job(url, lake, "download_company", "--", "--year", str(YEAR), "--company-id", COMPANY)
     ids = []
     for path in lake.glob("raw/**/*.csv"):
         with path.open(encoding="utf-8", newline="") as stream:
@@ -90,9 +89,9 @@ def with_us(url: str, folder: Path) -> Fetched:
 
 
 def compare(case: str, url: str, python: Path, folder: Path) -> list[dict[str, object]]:
-    """All three in turn, each against what the source really holds."""
-    truth = asked(url, f"truth?year={YEAR}&company_id={COMPANY}&ids=true")
-    held = truth["companies"][COMPANY]["ids"]
+    """All three in turn, each against the ids that the sandbox holds."""
+    truth = query(url, f"truth?year={YEAR}&company_id={COMPANY}&ids=true")
+    held = set(truth["companies"][COMPANY]["ids"])
     ways: dict[str, Callable[[Path], Fetched]] = {
         "dlt, as documented": lambda folder: with_dlt(python, url, truth, folder, ""),
         "dlt, with a sort": lambda folder: with_dlt(python, url, truth, folder, "record_id"),
@@ -101,9 +100,9 @@ def compare(case: str, url: str, python: Path, folder: Path) -> list[dict[str, o
     rows: list[dict[str, object]] = []
     for name, fetch in ways.items():
         place = Path(tempfile.mkdtemp(dir=folder))
-        asked(url, "ledger", method="DELETE")
+        query(url, "ledger", method="DELETE")
         found = fetch(place)
-        cost = asked(url, "ledger/summary")
+        cost = query(url, "ledger/summary")
         rows.append(
             {
                 "case": case,
@@ -111,8 +110,8 @@ def compare(case: str, url: str, python: Path, folder: Path) -> list[dict[str, o
                 "seconds": round(found.seconds, 1),
                 "status": found.status,
                 "rows": len(found.ids),
-                "missing": len(set(held) - set(found.ids)),
-                "twice": len(found.ids) - len(set(found.ids)),
+                "missing": len(held - set(found.ids)),
+                "duplicated": len(found.ids) - len(set(found.ids)),
                 "requests": cost["requests"],
                 "rows skipped and sorted by the source": cost["rows_skipped"] + cost["rows_sorted"],
             }
@@ -130,5 +129,5 @@ def main() -> list[dict[str, object]]:
         with sandbox(years=[YEAR], company_rows={COMPANY: ROWS}, **PACE) as url:
             rows = compare("healthy", url, python, folder)
             for fault, probability in FAULTS.items():
-                asked(url, "faults", method="POST", name=fault, probability=probability)
+                query(url, "faults", method="POST", name=fault, probability=probability)
             return rows + compare("5 % faults", url, python, folder)

@@ -2,8 +2,8 @@
 #
 #     docker build -f docker/data-pipeline.Dockerfile -t etl-data-pipeline .
 #
-# What is slow comes first: a change of our source rebuilds two small layers, in seconds. The `job` stage holds what
-# was installed from wheels and nothing that built them. Why so: docs/decisions/0009-one-image.md.
+# Slow steps come first: a change of our source rebuilds two small layers, in seconds. The `job` stage has installed
+# wheels and nothing that built them. Reasons: docs/decisions/0009-one-image.md.
 
 ARG PYTHON=3.11
 ARG BASE=docker.io/library/python:${PYTHON}-slim
@@ -23,7 +23,7 @@ RUN --mount=type=cache,target=/var/cache/pip,sharing=locked \
         set -- "$@" --requirement "/requirements/${extra}.txt"; \
     done; \
     pip --python /opt/venv/bin/python install --quiet --require-hashes --only-binary :all: "$@"; \
-    # Of the client of Kubernetes we use the connection: its asynchronous twin (68 MB) and the bytecode of 900
+    # We use only the connection of the Kubernetes client: its asynchronous twin (68 MB) and the bytecode of 900
     # generated classes (23 MB) would be most of the image.
     cd /opt/venv/lib/python3*/site-packages/kubernetes; \
     rm -r aio; \
@@ -35,7 +35,7 @@ RUN --mount=type=cache,target=/var/cache/pip,sharing=locked \
     python -m venv /opt/build \
     && /opt/build/bin/pip install --quiet --require-hashes --only-binary :all: --requirement /requirements/build.txt
 COPY packages /packages
-# Built where nothing can be fetched: the backend is there already.
+# Built without an index: the backend is already installed.
 RUN for package in etl_core data_pipeline sandbox; do \
         /opt/build/bin/pip wheel --quiet --no-index --no-deps --no-build-isolation \
             --wheel-dir "/wheels/${package}" "/packages/${package}" || exit 1; \
@@ -46,11 +46,9 @@ RUN for package in etl_core data_pipeline sandbox; do \
 
 
 FROM ${BASE} AS runtime
-# A home that any user may write to; Python writes nothing beside the code and holds no line back.
+# A home that any user may write to; Python writes no bytecode and does not buffer output.
 ENV PATH=/opt/venv/bin:${PATH} HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY --from=dependencies /opt/venv /opt/venv
-# By this an error message knows that --user may help: not every runtime leaves a mark of its own.
-RUN echo etl-data-pipeline > /etc/container-image
 # Relative lakes, such as the default ./data, lie below here. There is no /app/data: a lake inside a container would
 # be gone with it, so one must be mounted.
 WORKDIR /app
@@ -73,8 +71,8 @@ LABEL org.opencontainers.image.title="etl-data-pipeline" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# A number, so that Kubernetes can see that it is not root.
+# A number, so that Kubernetes can check that it is not root.
 USER 10001:10001
-# Words, not a line for a shell: signals reach Python, which is process 1.
+# A list, not a shell's line: Python is process 1 and receives signals.
 ENTRYPOINT ["data-pipeline"]
 CMD ["list"]

@@ -1,11 +1,11 @@
 #!/bin/sh
-# For developers: the sources of the checkout, mounted, in place of the wheels in the image.
+# For developers: run the mounted sources instead of the wheels in the image.
 #
 #     docker run --rm -it --user "$(id -u):$(id -g)" -v .:/app -e HOME=/tmp \
 #         --entrypoint /app/docker/dev-entrypoint.sh etl-data-pipeline run run_pipeline -- --year 2024 --dry-run
 #
-# What the sources need beyond the image is installed into /tmp/dev, when docker/requirements or a pyproject.toml
-# differ from what was installed last; SKIP_INSTALL=1 leaves that out. `sh` as the first word gives a shell.
+# If docker/requirements or a pyproject.toml have changed, dependencies that the image lacks are installed into
+# /tmp/dev; SKIP_INSTALL=1 skips that. `sh` as the first argument starts a shell.
 set -eu
 
 sources=${SOURCES:-/app}
@@ -18,7 +18,7 @@ place=${DEV_PLACE:-/tmp/dev}
 
 wanted=$(cat "$sources"/docker/requirements/*.txt "$sources"/packages/*/pyproject.toml | sha256sum)
 if [ "${SKIP_INSTALL:-0}" != 1 ] && [ "$(cat "$place/.installed" 2>/dev/null)" != "$wanted" ]; then
-    # Only what the image does not have already in the version wanted.
+    # Only if the image lacks some of the wanted versions.
     python - "$sources/docker/requirements/runtime.txt" <<'PYTHON' || {
 import re, sys
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +32,7 @@ def has(name, wanted):
 pins = re.findall(r"^([a-z0-9-]+)==(\S+)", open(sys.argv[1]).read(), re.MULTILINE)
 sys.exit(not all(has(name, wanted) for name, wanted in pins))
 PYTHON
-        echo "installing into $place (SKIP_INSTALL=1 leaves this out)" >&2
+        echo "installing into $place (SKIP_INSTALL=1 skips this)" >&2
         pip --python "$(command -v python)" install --quiet --require-hashes --only-binary :all: \
             --target "$place" --upgrade --requirement "$sources/docker/requirements/runtime.txt"
     }

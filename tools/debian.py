@@ -1,6 +1,6 @@
-"""Programs from Debian's packages, unpacked and not installed: what no package index has, and newer than this Debian's.
+"""Programs unpacked, not installed, from packages of Debian 13, which mostly run on Debian 12 too.
 
-Debian 13's, which mostly run on Debian 12 too.
+For programs that no package index has, or of which this Debian's version is too old.
 """
 
 from __future__ import annotations
@@ -12,36 +12,34 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from tools.own_env import NotThereError
+from tools.isolated import UnavailableError
 
 SUITE = "trixie"
-# By package, the programs we want of it.
-Programs = Mapping[str, Sequence[str]]
 
 
-def unpack(packages: Programs, folder: Path) -> Path:
-    """The programs named, side by side in ``folder``, fetched unless they are there already.
+def unpack(packages: Mapping[str, Sequence[str]], folder: Path) -> Path:
+    """Put the programs listed for each package side by side into ``folder``, unless they are there; returns it.
 
     Raises:
-        NotThereError: they cannot be fetched.
+        UnavailableError: they cannot be fetched.
 
     """
     wanted = {path for paths in packages.values() for path in paths}
     if all((folder / PurePosixPath(path).name).exists() for path in wanted):
         return folder
     if shutil.which("mmdebstrap") is None:
-        raise NotThereError(f"there is no mmdebstrap to get Debian's {', '.join(packages)}")
+        raise UnavailableError(f"there is no mmdebstrap to fetch Debian's {', '.join(packages)}")
     folder.mkdir(parents=True, exist_ok=True)
-    # Two processes may come at once, as tests do.
+    # In a folder of its own: tests of several processes may fetch at once.
     with tempfile.TemporaryDirectory(dir=folder) as beside:
         archive = Path(beside) / "packages.tar"
         words = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={','.join(packages)}", SUITE, str(archive)]
-        answer = subprocess.run(words, capture_output=True, text=True, check=False)
-        if answer.returncode:
-            last = (answer.stderr.strip().splitlines() or ["?"])[-1]
-            raise NotThereError(f"Debian's {', '.join(packages)} cannot be had: {last}")
+        result = subprocess.run(words, capture_output=True, text=True, check=False)
+        if result.returncode:
+            reason = (result.stderr.strip().splitlines() or ["mmdebstrap printed nothing"])[-1]
+            raise UnavailableError(f"Debian's {', '.join(packages)} cannot be fetched: {reason}")
         with tarfile.open(archive) as tar:
-            for path in sorted(wanted):
+            for path in wanted:
                 stream = tar.extractfile(f".{path}")
                 program = Path(beside) / PurePosixPath(path).name
                 program.write_bytes(b"" if stream is None else stream.read())

@@ -1,8 +1,8 @@
-"""``make demo``: the whole ingestion on this machine, against the sandbox, in a few seconds.
+"""``make demo``: a whole run on this machine, against the sandbox, in a few seconds.
 
-Starts the sandbox (a source that behaves, and misbehaves, as the real one does), runs the main
-job for 20 companies of program year 2024, runs it again to show that nothing is done twice, asks
-the sandbox for the truth, and shows where the files are and what to type next.
+Starts the sandbox (a source with the behaviour and the faults of the real one), runs the main job for 20 companies of
+program year 2024, runs it again to show that it is idempotent, compares the lake with the sandbox's own records, and
+shows where the files are and what to type next.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 YEAR, COMPANIES = "2024", "20"
-# Column, what it is called here, how wide.
+# Column, title, width.
 SHOWN = (
     ("Record_ID", "record", 11),
     ("Date_of_Payment", "date", 10),
@@ -38,7 +38,7 @@ def say(text: str = "") -> None:
 
 
 def start_sandbox(scale: str, faults: str) -> tuple[subprocess.Popen[str], str]:
-    """The sandbox as its own process, which ends when this one does; gives its address."""
+    """The sandbox as a process that ends with this one, and its URL."""
     words = [str(BIN / "python"), "-m", "sandbox", "serve", "--port", "0", "--year", YEAR, "--scale", scale]
     words += ["--first-companies", COMPANIES, "--parent-pid", str(os.getpid()), "--warm"]
     for name in ("http_503", "short_body", "error_row", "repeated_row", "reset"):
@@ -48,12 +48,12 @@ def start_sandbox(scale: str, faults: str) -> tuple[subprocess.Popen[str], str]:
     line = process.stdout.readline() if process.stdout else ""
     if not line:
         process.wait()
-        sys.exit("the sandbox did not start; its message stands above")
+        sys.exit("the sandbox did not start; its message is above")
     return process, json.loads(line)["url"]
 
 
 def run_pipeline(url: str, lake: Path) -> dict[str, object]:
-    """The very command a person would type, with its progress and report on this terminal."""
+    """The command a person would type, with its progress and report on this terminal."""
     words = ["data-pipeline", "run", "run_pipeline", "--", "--year", YEAR, "--max-files", COMPANIES]
     shown = os.path.relpath(lake, Path.cwd())
     say(f"$ OPEN_PAYMENTS_URL={url} LAKE_URL={shown} {' '.join(words)}")
@@ -69,7 +69,7 @@ def run_pipeline(url: str, lake: Path) -> dict[str, object]:
 
 
 def compare_with_truth(url: str, lake: Path) -> tuple[int, int]:
-    """Slices whose records and content hash are those the sandbox itself holds, of all."""
+    """How many slices have the record count and content hash of the sandbox, and how many there are."""
     slices = sorted(lake.glob("metadata/audits/**/slice.json"))
     equal = 0
     for path in slices:
@@ -82,7 +82,7 @@ def compare_with_truth(url: str, lake: Path) -> tuple[int, int]:
 
 
 def show_data(lake: Path) -> None:
-    """A look at one part, and the sums over all of them that anybody would ask for first."""
+    """The first records of one part, and sums over the ten smallest."""
     parts = sorted(lake.glob("raw/**/part-*.csv"))
     with parts[0].open(newline="", encoding="utf-8") as stream:
         rows = [row for row, _ in zip(csv.DictReader(stream), range(4), strict=False)]
@@ -97,34 +97,34 @@ def show_data(lake: Path) -> None:
             for row in csv.DictReader(stream):
                 nature = row["Nature_of_Payment_or_Transfer_of_Value"]
                 dollars[nature] += round(float(row["Total_Amount_of_Payment_USDollars"]) * 100)
-    say(f"what the {len(smallest)} smallest of the {len(parts)} files paid for (made-up numbers, real proportions):")
+    say(f"what the {len(smallest)} smallest of the {len(parts)} files paid for (generated amounts, real proportions):")
     for nature, cents in dollars.most_common(4):
         say(f"  {cents / 100:>14,.2f} USD  {textwrap.shorten(nature, 70, placeholder=' …')}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", default="0.5", help="size against the real year (default 0.5: 490,000 rows)")
-    parser.add_argument("--faults", default="0.05", help="share of downloads that go wrong (default 0.05)")
-    parser.add_argument("--lake", default=str(ROOT / "data" / "demo"), help="a folder of the demo's own, made anew")
+    parser.add_argument("--scale", default="0.5", help="share of the real year's rows (default 0.5: 490,000 rows)")
+    parser.add_argument("--faults", default="0.05", help="share of downloads that fail (default 0.05)")
+    parser.add_argument("--lake", default=str(ROOT / "data" / "demo"), help="a folder for the demo; it is replaced")
     arguments = parser.parse_args()
     lake = Path(arguments.lake).resolve()
     if lake.exists():
         if not (lake / ".demo").exists():
-            sys.exit(f"{lake} was not made by the demo; name another folder with --lake")
+            sys.exit(f"{lake} was not created by the demo; choose another folder with --lake")
         shutil.rmtree(lake)
     lake.mkdir(parents=True)
     (lake / ".demo").touch()
 
-    say(f"The sandbox makes up {COMPANIES} companies of program year {YEAR}, sized as the real ones …")
+    say(f"The sandbox generates {COMPANIES} companies of program year {YEAR}, with the sizes of the real ones …")
     process, url = start_sandbox(arguments.scale, arguments.faults)
     try:
-        say(f"It listens on {url}; {float(arguments.faults):.0%} of its downloads go wrong.\n")
+        say(f"It listens on {url}; {float(arguments.faults):.0%} of its downloads fail.\n")
         run_pipeline(url, lake)
-        say("The same command again finds everything proved:")
+        say("The same command again finds everything proved and fetches nothing:")
         run_pipeline(url, lake)
         equal, slices = compare_with_truth(url, lake)
-        say(f"{equal} of {slices} slices hold exactly the records the sandbox holds (count and content hash).\n")
+        say(f"{equal} of {slices} slices have exactly the records of the sandbox (count and content hash).\n")
         show_data(lake)
     finally:
         process.terminate()
@@ -142,7 +142,7 @@ What to type next
   less README.md                        what is proved, and how
 """)
     if equal != slices:
-        sys.exit("the lake differs from the truth: this is a bug of ours")
+        sys.exit("the lake differs from the source: this is a bug")
 
 
 if __name__ == "__main__":

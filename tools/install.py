@@ -1,8 +1,8 @@
-"""Install into the running environment what a target needs: ``install.py runtime`` or ``install.py dev``.
+"""Install what a target needs into the running environment: ``install.py runtime`` or ``install.py dev``.
 
-``runtime`` is our packages (editable) and what they import, enough for the demo; ``dev`` adds the tools that
-check them. Versions come from constraints.txt. What was installed is noted in .venv/.runtime and .venv/.dev
-as a digest of all that the answer depends on: a second call takes no time, a half-finished one is redone.
+``runtime`` is our packages (editable) and their dependencies, enough for the demo; ``dev`` adds the development tools.
+Versions come from constraints.txt. A digest of everything the result depends on is kept in .venv/.runtime and
+.venv/.dev: a second call takes no time, an interrupted one is repeated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def our_packages(root: Path) -> list[str]:
-    """Paths of the packages, from the root, as the root's pyproject.toml names them for the lock."""
+    """Paths of our packages below the root, as the root's pyproject.toml lists them."""
     dependencies = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["poetry"]["dependencies"]
     return [value["path"] for value in dependencies.values() if isinstance(value, dict) and "path" in value]
 
@@ -31,7 +31,7 @@ def dev_requirements(root: Path) -> list[str]:
 
 
 def digest(root: Path, level: str) -> str:
-    """Changes whenever the install would: with versions, our packages' metadata, Python, the place."""
+    """Changes whenever the installation would: with versions, our packages' metadata, Python, the checkout's path."""
     facts = {
         "python": sys.version,
         "root": str(root),  # an editable install points at the checkout, which may have been moved
@@ -52,7 +52,7 @@ def pip_install(*words: str) -> None:
 def install(level: str) -> None:
     editable = [word for path in our_packages(ROOT) for word in ("-e", path)]
     tools = dev_requirements(ROOT) if level == "dev" else []
-    # The one build backend of all our packages, once: isolated builds would fetch it for each of them.
+    # The build backend of all our packages, once: isolated builds would fetch it for each of them.
     pip_install("poetry-core")
     pip_install("--no-build-isolation", *editable, *tools)
 
@@ -63,7 +63,7 @@ def main() -> int:
     level: str = parser.parse_args().level
     venv = Path(sys.prefix)
     with (venv / ".install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two `make`, or `make -j`, install one after the other
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several `make`, or `make -j`, install one after the other
         stamp, wanted = venv / f".{level}", digest(ROOT, level)
         if stamp.exists() and stamp.read_text() == wanted:
             return 0
@@ -72,7 +72,7 @@ def main() -> int:
         try:
             install(level)
         except subprocess.CalledProcessError as error:
-            print(f"pip failed with status {error.returncode}; its own words are above.", file=sys.stderr)
+            print(f"pip failed with status {error.returncode}; its message is above.", file=sys.stderr)
             return 1
         stamp.write_text(wanted)
         if level == "dev":

@@ -1,11 +1,11 @@
-"""The lock and its exports: ``lock.py make``, ``lock.py check``, ``lock.py prove``.
+"""poetry.lock and the files exported from it: ``lock.py make``, ``lock.py check``, ``lock.py prove``.
 
-poetry.lock is the truth, constraints.txt its export for pip, so that nobody needs Poetry to use or test this.
-docker/requirements/ is what of it goes into the image, with hashes; see ``tools/image_requirements.py``.
+Poetry exports constraints.txt, the versions that `make install` uses, and for each dependency group ``image-NAME`` of
+pyproject.toml docker/requirements/NAME.txt, with hashes. Only make and prove need Poetry.
 
-make   re-makes all, keeping versions where it can (``--regenerate`` takes the newest)
-check  compares all with the pyproject.toml files without Poetry, in every `make check`
-prove  lets Poetry itself compare, in CI; where Poetry cannot be installed it says so and passes
+make   updates the lock, keeping versions where possible (``--regenerate`` takes the newest), and exports again
+check  compares a digest of everything the exports depend on, in every `make check`: no Poetry, no network
+prove  has Poetry check the lock and export again, in CI
 """
 
 from __future__ import annotations
@@ -21,119 +21,50 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a file, it sees its own folder only
-from tools import image_requirements
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, it finds only its own folder
+from tools import isolated
 
 ROOT = Path(__file__).resolve().parent.parent
-POETRY_VENV = ROOT / ".venv-poetry"
-# One set of versions, so that two people's locks differ by their dependencies only.
-POETRY = ("poetry==2.5.1", "poetry-plugin-export==1.10.1", "poetry-plugin-pypi-mirror==0.6.5")
-HEADER = "# The export of poetry.lock, for pip: made by `make lock`, not by hand.\n"
-
-Document = dict[str, Any]
-Pins = set[tuple[str, str]]
+HEADER = "# Exported from poetry.lock by `make lock`. Do not edit.\n"
+DIGEST = "# sha256 of dependencies, lock and exports: "
+CHANGED = "A dependency, poetry.lock or a file exported from it was changed by hand: run `make lock`."
+IMAGE_GROUP = "image-"
 
 
-# ------------------------------------------------------------------------------- check, without Poetry
+def content(text: str) -> str:
+    """The text without comments."""
+    return re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
 
 
-def content_hash(pyproject: Document) -> str:
-    """Poetry's digest of the root's dependencies, as Locker._get_content_hash of Poetry 2.5 computes it."""
-    poetry = pyproject["tool"]["poetry"]
-    keys = ("dependencies", "source", "extras", "dev-dependencies", "group")
-    relevant = {
-        "dependency-groups": pyproject["dependency-groups"],
-        "tool": {"poetry": {key: poetry[key] for key in keys if key in poetry}},
+def dependencies(pyproject: dict[str, Any]) -> list[Any]:
+    """The parts of a pyproject.toml that a lock depends on."""
+    keys = ("name", "version", "requires-python", "dependencies", "optional-dependencies")
+    project = {key: pyproject.get("project", {}).get(key) for key in keys}
+    return [project, pyproject.get("dependency-groups"), pyproject.get("tool", {}).get("poetry")]
+
+
+def digest(root: Path) -> str:
+    """SHA-256 of every package's dependencies, the lock and the exports."""
+    declared = [*sorted(root.glob("packages/*/pyproject.toml")), root / "pyproject.toml"]
+    made = [root / "poetry.lock", root / "constraints.txt", *sorted((root / "docker/requirements").iterdir())]
+    facts = {
+        **{str(path.relative_to(root)): dependencies(tomllib.loads(path.read_text())) for path in declared},
+        **{str(path.relative_to(root)): content(path.read_text()) for path in made},
     }
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def without_comments(constraints: str) -> list[str]:
-    return [line for line in constraints.splitlines() if line.strip() and not line.startswith("#")]
-
-
-def faults(root: Path) -> list[str]:
-    """What is out of step, a sentence each."""
-    pyproject = tomllib.loads((root / "pyproject.toml").read_text())
-    lock = tomllib.loads((root / "poetry.lock").read_text())
-    found = []
-    if lock["metadata"]["content-hash"] != content_hash(pyproject):
-        found.append("poetry.lock was made for other dependencies than those in pyproject.toml")
-    ours = {package["name"]: package for package in lock["package"] if is_ours(package)}
-    found += [
-        f"{package['name']} is locked to an address, {package['source'].get('url')}: the lock may hold none"
-        for package in lock["package"]
-        if "source" in package and not is_ours(package)
-    ]
-    for value in pyproject["tool"]["poetry"]["dependencies"].values():
-        if isinstance(value, dict) and "path" in value:
-            found += package_faults(root / value["path"], ours)
-    locked = {(package["name"], package["version"]) for package in lock["package"] if not is_ours(package)}
-    found += constraint_faults((root / "constraints.txt").read_text(), locked)
-    # What the lock is wrong about, the files made of it are, too; its own faults are said alone.
-    return found or image_requirements.faults(root)
-
-
-def is_ours(package: Document) -> bool:
-    return bool(package.get("source", {}).get("type") == "directory")
-
-
-def package_faults(folder: Path, ours: dict[str, Document]) -> list[str]:
-    """The content hash covers the root alone: Poetry does not notice what changed in a package."""
-    from packaging.requirements import Requirement
-    from packaging.specifiers import SpecifierSet
-    from packaging.utils import canonicalize_name
-
-    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    entry = ours.get(project["name"])
-    if entry is None:
-        return [f"{project['name']} is not in poetry.lock"]
-    wanted = {canonicalize_name(need.name): need.specifier for need in map(Requirement, project["dependencies"])}
-    locked = {}
-    for name, value in entry.get("dependencies", {}).items():
-        written = value["version"] if isinstance(value, dict) else value
-        # Poetry writes an exact version without its operator.
-        locked[name] = SpecifierSet(f"=={written}" if re.match(r"\d", written) else written)
-    if (wanted, project["version"]) != (locked, entry["version"]):
-        return [f"poetry.lock was made for another {folder.name}/pyproject.toml"]
-    return []
-
-
-def constraint_faults(constraints: str, locked: Pins) -> list[str]:
-    found = []
-    pins: Pins = set()
-    for line in without_comments(constraints):
-        match = re.fullmatch(r"([a-z0-9-]+)==([^\s;]+)( ; .+)?", line)
-        if match:
-            pins.add((match[1], match[2]))
-        else:
-            found.append(f"constraints.txt holds more than a version: {line}")
-    found += [f"constraints.txt lacks {name}=={version}, which is locked" for name, version in sorted(locked - pins)]
-    found += [f"constraints.txt has {name}=={version}, which is not locked" for name, version in sorted(pins - locked)]
-    return found
-
-
-def check() -> int:
-    found = faults(ROOT)
-    for fault in found:
-        print(f"{fault}: `make lock` brings it into step.")
-    return 1 if found else 0
-
-
-# ------------------------------------------------------------------------------------- make and prove
+def is_current(root: Path) -> bool:
+    return f"{DIGEST}{digest(root)}\n" in (root / "constraints.txt").read_text()
 
 
 def package_index() -> str:
-    """Pip's own index, through a plugin: Poetry as it comes wants JSON, which many mirrors do not give."""
-    configured = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    from pip._internal.models.index import PyPI  # so that no address is written down here
+    """The index pip uses: not every mirror answers the JSON requests that Poetry makes to PyPI."""
+    words = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    configured = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    from pip._internal.models.index import PyPI  # no address is written in this repository
 
-    address: str = os.environ.get("PIP_INDEX_URL") or configured.stdout.strip() or PyPI.simple_url
+    address: str = os.environ.get("PIP_INDEX_URL") or configured or PyPI.simple_url
     return address.rstrip("/") + "/"
 
 
@@ -148,59 +79,66 @@ def poetry(*words: str) -> str:
         "POETRY_PYPI_MIRROR_URL": package_index(),
         "POETRY_VIRTUALENVS_CREATE": "false",
     }
-    words = (str(POETRY_VENV / "bin" / "poetry"), *words)
-    answer = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        print(answer.stdout, answer.stderr, sep="\n", file=sys.stderr)
-        answer.check_returncode()
-    return answer.stdout
+    command = [str(isolated.program("poetry")), *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def install_poetry() -> None:
-    python = POETRY_VENV / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(POETRY_VENV)], check=True)
-    subprocess.run([str(python), "-m", "pip", "install", "-qq", *POETRY], check=True)
+def exports() -> dict[Path, str]:
+    """Path and text of every file that Poetry exports."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["poetry"]["group"]
+    words = {ROOT / "constraints.txt": ("-f", "constraints.txt", "--with", "dev", "--without-hashes")} | {
+        ROOT / "docker/requirements" / f"{group.removeprefix(IMAGE_GROUP)}.txt": ("--only", group)
+        for group in groups
+        if group.startswith(IMAGE_GROUP)
+    }
+    return {path: HEADER + without_our_packages(poetry("export", *options)) for path, options in words.items()}
 
 
-def export() -> str:
-    return HEADER + poetry("export", "-f", "constraints.txt", "--with", "dev", "--without-hashes")
+def without_our_packages(exported: str) -> str:
+    """Poetry lists them by their path on this machine."""
+    return re.sub(r"^-e file:.*\n", "", exported, flags=re.MULTILINE)
 
 
-def make(*, regenerate: bool) -> int:
-    install_poetry()
+def make(*, regenerate: bool) -> None:
     print(poetry("lock", *(["--regenerate"] if regenerate else [])), end="")
-    (ROOT / "constraints.txt").write_text(export())
-    image_requirements.write(ROOT)
-    return 0
+    files = exports()
+    for path in set((ROOT / "docker/requirements").iterdir()) - files.keys():
+        path.unlink()
+    for path, text in files.items():
+        path.write_text(text)
+    constraints = ROOT / "constraints.txt"
+    constraints.write_text(f"{DIGEST}{digest(ROOT)}\n{constraints.read_text()}")
 
 
-def prove() -> int:
-    try:
-        install_poetry()
-    except subprocess.CalledProcessError as error:
-        print(f"SKIPPED: Poetry cannot be installed here ({error}); `lock.py check` compared without it.")
-        return 0
+def prove() -> list[str]:
+    """What Poetry finds out of date, a sentence each."""
     print(poetry("check", "--lock"), end="")
-    if without_comments(export()) != without_comments((ROOT / "constraints.txt").read_text()):
-        print("constraints.txt is not what Poetry exports: `make lock` brings it into step.")
-        return 1
-    print("constraints.txt is what Poetry exports.")
-    return 0
+    return [
+        f"{path.relative_to(ROOT)} is not what Poetry exports: run `make lock`."
+        for path, text in exports().items()
+        if not path.exists() or content(path.read_text()) != content(text)
+    ]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=["make", "check", "prove"])
-    parser.add_argument("--regenerate", action="store_true", help="with make: the newest versions of everything")
+    parser.add_argument("--regenerate", action="store_true", help="with make: take the newest versions of everything")
     arguments = parser.parse_args()
-    try:
-        if arguments.action == "make":
-            return make(regenerate=arguments.regenerate)
-        return check() if arguments.action == "check" else prove()
-    except subprocess.CalledProcessError as error:
-        print(f"{error}; its own words are above.", file=sys.stderr)
-        return 1
+    if arguments.action == "make":
+        make(regenerate=arguments.regenerate)
+    faults = [] if is_current(ROOT) else [CHANGED]
+    if arguments.action == "prove":
+        try:
+            faults += prove()
+        except isolated.UnavailableError as reason:
+            print(f"SKIPPED: {reason}; only the digest was compared.")
+    print("\n".join(faults), end="\n" if faults else "")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{error.cmd[0]} failed with status {error.returncode}; its message is above.")

@@ -1,11 +1,7 @@
-"""The parts of README.md that follow from the code: ``readme.py check`` or ``readme.py write``.
-
-A part stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
-"""
+"""The parts of README.md that follow from the code, each between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from data_pipeline.cli import PROGRAM, cli
@@ -47,27 +43,14 @@ def _default(value: object) -> str:
 PARTS = {"help": help_text, "jobs": jobs_table, "status": status_table, "settings": settings_table}
 
 
-def written(text: str) -> str:
-    """The README with every part as the code has it now; ValueError where a part is missing."""
+def files() -> dict[str, str]:
+    """README.md with every part as the code has it now; ValueError where a part is missing."""
+    text = README.read_text(encoding="utf-8")
     for name, make in PARTS.items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
         head, found, rest = text.partition(begin)
         _, closed, tail = rest.partition(end)
         if not found or not closed:
-            msg = f"README.md has no part {name}"
-            raise ValueError(msg)
+            raise ValueError(f"README.md has no part {name}")
         text = f"{head}{begin}{make()}\n{end}{tail}"
-    return text
-
-
-def main() -> None:
-    text = README.read_text(encoding="utf-8")
-    new = written(text)
-    if sys.argv[1:] == ["write"]:
-        README.write_text(new, encoding="utf-8")
-    elif new != text:
-        sys.exit("README.md is not what the code says; run `.venv/bin/python tools/readme.py write`")
-
-
-if __name__ == "__main__":
-    main()
+    return {"README.md": text}

@@ -1,4 +1,4 @@
-"""`make run`: the ``data-pipeline run run_pipeline -- …`` that YEAR, MAX, COMPANY and ARGS ask for."""
+"""`make run`: turn YEAR, MAX, COMPANY and ARGS into ``data-pipeline run run_pipeline -- …`` and run it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ COMMAND = Path(sys.executable).parent / "data-pipeline"
 
 
 def words(given: Mapping[str, str]) -> list[str]:
-    """The command's words; ValueError with a sentence where the choice is not said."""
+    """The command's arguments; ValueError if the year or how much of it is missing."""
     year, limit, company = (given.get(name, "").strip() for name in ("YEAR", "MAX", "COMPANY"))
     if not year:
         raise ValueError("Which year? Name it: `make run YEAR=2024 MAX=20`.")
     if not limit and not company:
-        # A year is some 1,700 companies and 8 GB: it is not what forgetting a word should get.
+        # A year is some 1,700 companies and 8 GB: nobody should get that by forgetting an argument.
         raise ValueError(
             f"How much of {year}? `MAX=20` is its first 20 companies, `COMPANY=…` one, `MAX=all` every one."
         )

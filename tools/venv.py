@@ -1,8 +1,8 @@
 """Make sure that .venv holds a Python this repository can use: ``venv.py [--chosen]``.
 
-Runs on whatever Python `make` was given, so it must start on an old one (3.6) to say in a sentence that it is
-too old. A working .venv is kept, whoever made it. One that is broken, or of another version than asked for by
-name (``make PYTHON=python3.13 …`` gives ``--chosen``), is replaced.
+Runs on the Python that `make` was given, so it must start on an old one (3.6) to report that it is too old. A working
+.venv is kept, whatever created it. One that is broken, or has another version than the caller named
+(``make PYTHON=python3.13 …`` passes ``--chosen``), is replaced.
 """
 
 import shutil
@@ -24,7 +24,7 @@ def dotted(version: Version) -> str:
 
 
 def refusal(version: Version, can_make_venv: bool, executable: str) -> Optional[str]:
-    """Why this Python cannot make the environment, in a sentence, or None if it can."""
+    """Why this Python cannot create the environment, or None if it can."""
     if version[:2] < OLDEST:
         return (
             f"This needs Python {dotted(OLDEST)} or newer and {executable} is {dotted(version[:3])}:"
@@ -32,7 +32,7 @@ def refusal(version: Version, can_make_venv: bool, executable: str) -> Optional[
         )
     if not can_make_venv:
         return (
-            f"The Python at {executable} cannot make a virtual environment: install its venv module"
+            f"The Python at {executable} cannot create a virtual environment: install its venv module"
             " (on Debian and Ubuntu `apt-get install python3-venv`), or name another Python,"
             " as in `make PYTHON=python3.12 …`."
         )
@@ -49,7 +49,7 @@ def version_in(venv: Path) -> Optional[Version]:
     return tuple(int(part) for part in answer.stdout.split())
 
 
-def is_at_home(venv: Path) -> bool:
+def is_in_place(venv: Path) -> bool:
     """False after a move: programs in bin/ begin with the path of the Python they were installed for."""
     try:
         with (venv / "bin" / "pip").open(encoding="utf-8") as script:
@@ -58,21 +58,21 @@ def is_at_home(venv: Path) -> bool:
         return False
 
 
-def fault(found: Optional[Version], wanted: Optional[Version], at_home: bool) -> Optional[str]:
-    """What is wrong with an environment, or None if it can stay."""
+def fault(found: Optional[Version], wanted: Optional[Version], in_place: bool) -> Optional[str]:
+    """Why an environment must be replaced, or None if it can be kept."""
     if found is None:
         return "its Python does not start, or has no pip"
     if found < OLDEST:
-        return f"it is of Python {dotted(found)}"
+        return f"it has Python {dotted(found)}"
     if wanted is not None and found != wanted:
-        return f"it is of Python {dotted(found)} and {dotted(wanted)} was asked for"
-    if not at_home:
-        return "it was made for another folder"
+        return f"it has Python {dotted(found)}, not {dotted(wanted)}"
+    if not in_place:
+        return "it was created in another folder"
     return None
 
 
 def has_venv() -> bool:
-    """Debian keeps ensurepip, and with it a working venv, in a package of its own."""
+    """False on a Debian without python3-venv, which brings ensurepip."""
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
@@ -85,10 +85,10 @@ def main(arguments: Sequence[str]) -> int:
     (ROOT / ".cache" / "tmp").mkdir(parents=True, exist_ok=True)  # TMPDIR of everything `make` starts
     wanted = tuple(sys.version_info[:2]) if "--chosen" in arguments else None
     exists = VENV.is_symlink() or VENV.exists()
-    wrong = fault(version_in(VENV), wanted, is_at_home(VENV)) if exists else "it is missing"
+    wrong = fault(version_in(VENV), wanted, is_in_place(VENV)) if exists else "it is missing"
     if wrong is None:
         return 0
-    # Inside an activated environment, the Python it was made from: this one may be about to go.
+    # In an activated environment, the Python it was created from: this environment may be about to be deleted.
     executable = getattr(sys, "_base_executable", None) or sys.executable
     reason = refusal(tuple(sys.version_info[:3]), has_venv(), executable)
     if reason:
@@ -102,9 +102,9 @@ def main(arguments: Sequence[str]) -> int:
             VENV.unlink()
     status = subprocess.call([executable, "-m", "venv", str(VENV)])
     if status:
-        sys.stderr.write(f"{executable} -m venv failed with status {status}; its own words are above.\n")
+        sys.stderr.write(f"{executable} -m venv failed with status {status}; its message is above.\n")
         return 1
-    MARK.write_text(f"made by `make` with Python {dotted(sys.version_info[:3])}\n")
+    MARK.write_text(f"created by `make` with Python {dotted(sys.version_info[:3])}\n")
     return 0
 
 

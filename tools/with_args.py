@@ -1,7 +1,7 @@
-"""Run a command with the words of the variable ARGS behind it: ``with_args.py command word …``.
+"""Run a command with the arguments of the variable ARGS appended: ``with_args.py command word …``.
 
-The words are split as a shell would (``ARGS='--x "a b"'`` is two), and nothing in them is run, expanded or
-matched against files: make and its shell would do all three.
+ARGS is split as a shell would (``ARGS='--x "a b"'`` is two words), but nothing in it is executed, expanded or matched
+against files: make and its shell would do all three.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from difflib import get_close_matches
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -50,8 +51,8 @@ def located(packages: Path, function: str) -> tuple[Path, ast.AST]:
     functions = functions_of(packages)
     found = [name for name in functions if f".{name}".endswith(f".{function}")]
     if len(found) != 1:
-        last = function.rpartition(".")[2]
-        alike = found or [name for name in functions if name.endswith(f".{last}")]
+        tails = {".".join(name.split(".")[-1 - function.count(".") :]) for name in functions}
+        alike = found or get_close_matches(function, sorted(tails), n=5, cutoff=0)
         raise NoPlaceError(f"{len(found)} functions are called {function}", f"which one: {', '.join(alike)}")
     return functions[found[0]]
 
@@ -75,9 +76,11 @@ def functions_of(packages: Path) -> dict[str, tuple[Path, ast.AST]]:
 
 
 def mirrors_of(packages: Path, path: Path) -> list[Path]:
-    """The test files that mirror a module, and behind them the others of their folders."""
+    """The test files that mirror a module, and behind them those of its folder and of the folder as one module."""
     package, _, _, *folders, module = path.relative_to(packages).parts
-    found = (packages / package / "tests").glob("/".join(["*", *folders, "test_*.py"]))
+    tests = packages / package / "tests"
+    found = [*tests.glob("/".join(["*", *folders, "test_*.py"]))]
+    found += tests.glob("/".join(["*", *folders[:-1], f"test_{(folders or [module])[-1]}.py"]))
     return sorted(found, key=lambda file: (file.name != f"test_{module}", file))
 
 

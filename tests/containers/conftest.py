@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / ".cache" / "containers"
 BASE = "docker.io/library/python:3.11-slim"
 PACKAGES = "ca-certificates,python3,python3-pip,python3-venv"
-# Debian marks its Python as managed by apt, and calls it python3 only.
+# Debian marks its Python as managed by apt, and has no `python`.
 LIKE_THE_OFFICIAL_ONE = "rm -f /usr/lib/python3*/EXTERNALLY-MANAGED; ln -sf python3 /usr/bin/python"
 NEEDED = ("buildah", "podman", "runc", "mmdebstrap")
-OWNER = 12345  # nobody's number here, and not the image's own
+OWNER = 12345  # no user of this machine or of the image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Engine:
         )  # fmt: skip
 
     def run_words(self, image, *words, options=(), network="none", temporary=True):
-        """A run as hard as the cluster's: nothing to write to but /tmp, no rights, no network, little memory."""
+        """A run as restricted as in the cluster: only /tmp is writable, no capabilities, no network, little memory."""
         return self.command(
             "podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "run", *(["--rm"] if temporary else []),
             "--pull", "never", "--ulimit", "nofile=20000:20000", "--ulimit", "nproc=20000:20000",
@@ -80,7 +80,7 @@ class Engine:
 
 
 def mounts_of_pip(folder):
-    """What lets pip in a build find what pip finds here: its settings as a file, and the places they name."""
+    """Volumes with which pip finds the same packages in a build as here: its settings, and the folders they name."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
     settings = {}
     for line in listed.stdout.splitlines():
@@ -111,23 +111,23 @@ def engine(tmp_path_factory):
     if missing:
         pytest.skip(f"no image is built here: {', '.join(missing)} missing (apt-get install {' '.join(NEEDED)})")
     if os.geteuid() != 0:
-        pytest.skip("no image is built here: buildah's chroot isolation with a store of its own wants root")
+        pytest.skip("no image is built here: buildah's chroot isolation with a store of its own needs root")
     STORE.mkdir(parents=True, exist_ok=True)
     engine = Engine(mounts_of_pip(tmp_path_factory.mktemp("pip")))
     try:
-        make_base(engine)
+        ensure_base(engine)
         yield engine
     finally:
-        # The layers stay, for the next run; what is mounted would keep `make clean` from removing them.
+        # Layers stay for the next run; a mount would prevent `make clean` from deleting them.
         engine.buildah("rm", "--all", check=False)
         subprocess.run(["umount", str(STORE / "storage" / "overlay")], capture_output=True, check=False)
 
 
-def make_base(engine):
-    """The stand-in; skips where this machine cannot make one or run it, which says nothing of our image."""
+def ensure_base(engine):
+    """The stand-in; skips where this machine cannot build or run it, which is no fault of our image."""
     try:
         if engine.buildah("inspect", "--type", "image", BASE, check=False).returncode != 0:
-            make_base_anew(engine)
+            build_base(engine)
     except AssertionError as error:
         pytest.skip(f"no image is built here: buildah cannot work: {error}")
     answer = engine.run(BASE, "true")
@@ -135,12 +135,12 @@ def make_base(engine):
         pytest.skip(f"no image is built here: podman cannot run one: {answer.stderr.strip()[-300:]}")
 
 
-def make_base_anew(engine):
+def build_base(engine):
     archive = STORE / "base.tar"
     words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(archive)]
     answer = subprocess.run(words, capture_output=True, text=True, check=False)
     if answer.returncode:
-        pytest.skip(f"no image is built here: Debian's packages cannot be had: {answer.stderr.strip()[-300:]}")
+        pytest.skip(f"no image is built here: Debian's packages cannot be fetched: {answer.stderr.strip()[-300:]}")
     container = engine.buildah("from", "scratch").stdout.strip()
     engine.buildah("add", "-q", container, archive, "/")
     engine.buildah("run", "--isolation", "chroot", container, "sh", "-c", LIKE_THE_OFFICIAL_ONE)
@@ -161,7 +161,7 @@ def sandbox_image(engine, image):
 
 
 def opened(folder):
-    """Lets others through to a folder; pytest's are their owner's alone."""
+    """Let other users into a folder; only the owner may enter pytest's."""
     for one in (folder, *folder.parents):
         if one.stat().st_mode & 0o001 == 0:
             one.chmod(0o755)
@@ -169,7 +169,7 @@ def opened(folder):
 
 @pytest.fixture
 def context(tmp_path):
-    """What a build takes, in a folder that a test may change."""
+    """The files of a build, in a folder that a test may change."""
     folder = tmp_path / "context"
     shutil.copytree(ROOT / "docker", folder / "docker")
     for path in sorted((ROOT / "packages").iterdir()):

@@ -1,4 +1,4 @@
-"""compose.yaml in Docker's own hands: its daemon and its Compose, from Debian's packages."""
+"""compose.yaml run by Docker's daemon and Compose, from Debian's packages."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers.conftest import OWNER, STORE, opened
-from tools import debian, own_env
+from tools import debian, isolated
 
 pytestmark = pytest.mark.long
 PACKAGES = {
@@ -20,12 +20,12 @@ PACKAGES = {
     "docker-compose": ["/usr/libexec/docker/cli-plugins/docker-compose"],
     "containerd": ["/usr/bin/containerd", "/usr/bin/containerd-shim-runc-v2"],
 }
-# Of this machine's network nothing is changed: no default bridge, no rules, no forwarding.
+# Change nothing of this machine's network: no default bridge, no rules, no forwarding.
 APART = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--userland-proxy=false")
 
 
 class Docker:
-    """A daemon of our own, with its store below .cache, and the client that speaks with it."""
+    """A separate daemon with its store below .cache, and its client."""
 
     def __init__(self, programs: Path, place: Path) -> None:
         plugins = place / "config" / "cli-plugins"
@@ -66,9 +66,9 @@ def docker(engine, image, sandbox_image):
     """With both images in its store, as `docker compose build` would have made them."""
     try:
         programs = debian.unpack(PACKAGES, STORE.parent / "docker")
-    except own_env.NotThereError as reason:
+    except isolated.UnavailableError as reason:
         pytest.skip(f"Compose is not run: {reason}")
-    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are too deep for a socket's name
+    with tempfile.TemporaryDirectory() as place:  # the paths of pytest's folders are too long for a socket
         docker = Docker(programs, Path(place))
         try:
             if docker.daemon.poll() is not None or docker.run("version").returncode:
@@ -93,7 +93,7 @@ def checkout(context):
     return context
 
 
-def test_the_demo_runs_as_its_head_says_and_leaves_its_files_to_who_asked(docker, checkout):
+def test_compose_runs_the_demo_and_its_files_belong_to_the_given_user(docker, checkout):
     try:
         ran = docker.compose(checkout, "run", "--rm", "--user", f"{OWNER}:{OWNER}", "demo")
     finally:
@@ -109,7 +109,7 @@ def test_the_demo_runs_as_its_head_says_and_leaves_its_files_to_who_asked(docker
     assert docker.run("ps", "--all", "--quiet").stdout == ""
 
 
-def test_the_real_job_takes_its_arguments_and_settings_and_has_no_right_to_spare(docker, checkout):
+def test_compose_passes_arguments_and_settings_to_a_job_without_privileges(docker, checkout):
     (checkout / ".env").write_text("LAKE_URL=./data/below\n")
     as_owner = ("run", "--rm", "--user", f"{OWNER}:{OWNER}")
     try:

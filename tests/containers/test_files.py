@@ -1,4 +1,4 @@
-"""The Dockerfile, .dockerignore and compose.yaml, as far as reading them says."""
+"""The Dockerfile, .dockerignore and compose.yaml, checked without running them."""
 
 import re
 import stat
@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from data_pipeline import __version__
-from tools import own_env
+from tools import isolated
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "docker/data-pipeline.Dockerfile").read_text()
@@ -32,14 +32,14 @@ def test_dependencies_are_installed_with_hashes_before_any_source_is_copied():
     assert max(installs) < min(sources)
 
 
-def test_every_install_is_hashed_or_reaches_no_index():
+def test_every_installation_has_hashes_or_uses_no_index():
     commands = [line for line in instructions() if re.search(r"\bpip\b.* (install|wheel)\b", line)]
 
     assert len(commands) == 3
     assert [one for one in commands if "--require-hashes" not in one and "--no-index" not in one] == []
 
 
-def test_the_last_stage_is_the_job_s_and_ends_as_words_not_as_a_shell_s_line():
+def test_the_last_stage_is_the_job_and_its_entrypoint_uses_no_shell():
     last = instructions()[-10:]
 
     assert [line for line in instructions() if line.startswith("FROM")][-1] == "FROM runtime AS job"
@@ -47,18 +47,18 @@ def test_the_last_stage_is_the_job_s_and_ends_as_words_not_as_a_shell_s_line():
     assert 'ENTRYPOINT ["data-pipeline"]' in last
 
 
-def test_the_version_on_the_label_is_the_packages():
+def test_the_image_s_version_label_is_the_package_version():
     assert re.findall(r"^ARG VERSION=(.+)$", DOCKERFILE, re.MULTILINE) == [__version__]
 
 
-def test_a_build_is_given_nothing_but_what_the_dockerfile_takes():
+def test_a_build_context_has_only_what_the_dockerfile_copies():
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
 
     assert lines[0] == "*"
     assert [line for line in lines if line.startswith("!")] == ["!docker/requirements", "!packages"]
 
 
-def test_compose_fills_in_no_variable():
+def test_compose_uses_no_variable_of_the_shell():
     """Compose does that while it reads the file, before `environment:` counts."""
     words = re.sub(r"^\s*#.*$", "", COMPOSE, flags=re.MULTILINE)
 
@@ -79,17 +79,17 @@ def test_compose_runs_the_demo_and_the_real_job_into_the_data_folder():
         assert (ROOT / service["build"]["dockerfile"]).exists()
 
 
-def test_no_service_is_stopped_before_its_grace_is_over():
+def test_compose_waits_longer_than_the_grace_period_before_it_kills():
     services = yaml.safe_load(COMPOSE)["services"]
 
     assert {service["stop_grace_period"] for service in services.values()} == {"60s"}
 
 
 @pytest.mark.long
-def test_compose_is_what_the_compose_specification_s_schema_allows():
+def test_compose_is_valid_by_the_schema_of_the_compose_specification():
     try:
-        program = own_env.program("check-jsonschema")
-    except own_env.NotThereError as reason:
+        program = isolated.program("check-jsonschema")
+    except isolated.UnavailableError as reason:
         pytest.skip(str(reason))
 
     words = [str(program), "--builtin-schema", "vendor.compose-spec", "docker/compose.yaml"]
@@ -98,7 +98,7 @@ def test_compose_is_what_the_compose_specification_s_schema_allows():
     assert answer.returncode == 0, answer.stdout
 
 
-def test_the_developer_s_entrypoint_can_be_started_and_ends_as_the_program():
+def test_the_developer_s_entrypoint_is_executable_and_replaces_itself_with_the_program():
     path = ROOT / "docker/dev-entrypoint.sh"
 
     assert path.stat().st_mode & stat.S_IXUSR
@@ -106,7 +106,7 @@ def test_the_developer_s_entrypoint_can_be_started_and_ends_as_the_program():
     subprocess.run(["sh", "-n", path], check=True)
 
 
-def test_where_nothing_can_build_an_image_that_is_said_and_is_no_failure(tmp_path):
+def test_without_a_container_engine_there_is_no_image_builder(tmp_path):
     code = "from tools import image; print(image.builder())"
     words = [sys.executable, "-c", code]
     answer = subprocess.run(words, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)

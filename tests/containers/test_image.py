@@ -1,4 +1,4 @@
-"""The image: really built, really run, as a cluster would."""
+"""The image, built and run with the restrictions of a cluster."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from tests.containers.conftest import OWNER, opened
 from tools import image as image_tool
-from tools import own_env
+from tools import isolated
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ def lake(tmp_path):
 
 @pytest.fixture
 def source(engine, sandbox_image, request):
-    """A sandbox in a container without a network; gives the name by which others move in with it."""
+    """A sandbox in a container without a network; gives the name by which other containers share its network."""
     words = [
         "serve",
         "--port",
@@ -66,15 +66,15 @@ def job(lake, *, user):
 ONE_COMPANY = ["run", "download_company", "--", "--year", "2024", "--company-id", COMPANY]
 
 
-def test_what_lies_above_the_base_is_under_120_megabytes(engine, image):
+def test_the_layers_above_the_base_are_under_120_megabytes(engine, image):
     _, *ours = engine.layers(image)
 
     assert sum(ours) < 120 * MEGABYTE, [size / MEGABYTE for size in ours]
-    # What a change of our source makes anew.
+    # The layer that a change of our source rebuilds.
     assert ours[-1] < 5 * MEGABYTE
 
 
-def test_it_says_who_it_is_and_is_nobody_in_particular(engine, image):
+def test_the_image_has_labels_and_runs_as_an_unprivileged_user(engine, image):
     config = engine.config(image)
 
     assert config["User"] == "10001:10001"
@@ -86,7 +86,7 @@ def test_it_says_who_it_is_and_is_nobody_in_particular(engine, image):
     }
 
 
-def test_every_job_is_listed_without_network_rights_or_a_place_to_write(engine, image):
+def test_every_job_is_listed_without_network_privileges_or_a_writable_folder(engine, image):
     answer = engine.run(image, "list")
 
     assert answer.returncode == 0, answer.stderr
@@ -96,7 +96,7 @@ def test_every_job_is_listed_without_network_rights_or_a_place_to_write(engine, 
     assert "BROKEN" not in answer.stdout
 
 
-def test_what_built_it_is_not_in_it(engine, image):
+def test_build_tools_and_sources_are_not_in_the_image(engine, image):
     places = ["/packages", "/requirements", "/wheels", "/opt/build", "/opt/job", "/opt/sandbox"]
     code = f"import os; print([one for one in {places} if os.path.exists(one)])"
     answer = engine.run(image, "-c", code, options=["--entrypoint", "python"])
@@ -104,14 +104,14 @@ def test_what_built_it_is_not_in_it(engine, image):
     assert answer.stdout == "[]\n"
 
 
-def test_no_setting_of_this_machine_is_in_it(engine, image):
+def test_no_setting_of_the_building_machine_is_in_the_image(engine, image):
     answer = engine.run(image, "-c", "cat /etc/pip.conf; env", options=["--entrypoint", "sh"])
 
     assert "cert" not in answer.stdout
     assert {line.partition("=")[0] for line in answer.stdout.splitlines()}.isdisjoint({"PIP_CERT", "PIP_INDEX_URL"})
 
 
-def test_a_company_is_proved_for_the_user_who_asks_and_the_same_command_fetches_nothing(engine, image, source, lake):
+def test_a_company_is_proved_for_the_given_user_and_the_same_command_fetches_nothing(engine, image, source, lake):
     options, network = job(lake, user=f"{OWNER}:{OWNER}"), f"container:{source}"
 
     first = engine.run(image, *ONE_COMPANY, options=options, network=network)
@@ -124,7 +124,7 @@ def test_a_company_is_proved_for_the_user_who_asks_and_the_same_command_fetches_
     assert (part.stat().st_uid, part.stat().st_gid) == (OWNER, OWNER)
 
 
-def test_a_folder_that_is_another_s_ends_in_status_3_and_the_flag_that_helps(engine, image, source, lake):
+def test_a_lake_that_another_user_owns_ends_with_status_3_and_names_the_user_flag(engine, image, source, lake):
     answer = engine.run(image, *ONE_COMPANY, options=job(lake, user=None), network=f"container:{source}")
 
     assert answer.returncode == 3, answer.stderr
@@ -140,24 +140,24 @@ def test_without_a_mounted_lake_nothing_is_fetched_into_the_container(engine, im
 
 
 @pytest.mark.parametrize("source", [["--fault", "stall:match=/download,seconds=600"]], indirect=True)
-def test_sigterm_reaches_the_job_and_ends_it_with_143(engine, image, source, lake):
+def test_sigterm_ends_the_job_with_143(engine, image, source, lake):
     name = f"job-{os.getpid()}-{time.monotonic_ns()}"
     options = [*job(lake, user=f"{OWNER}:{OWNER}"), "--name", name]
     words = engine.run_words(image, *ONE_COMPANY, options=options, network=f"container:{source}")
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        process.stderr.readline()  # its log has begun: it is at work
+        process.stderr.readline()  # its log has begun: it runs
         engine.podman("kill", "--signal", "TERM", name)
         said = process.stderr.read()
         assert process.wait(60) == 143, said
     assert "SIGTERM" in said
 
 
-def test_a_change_of_our_source_installs_no_dependency_again(engine, image, context):
-    # Of the very files, once: their times are part of what a build compares.
+def test_a_change_of_our_source_does_not_install_dependencies_again(engine, image, context):
+    # Once with these files: a build compares their times too.
     engine.build(context, "etl-data-pipeline-changed")
     path = context / "packages/etl_core/src/etl_core/errors.py"
-    # Never twice the same, or a build of some earlier day would be taken.
+    # Different each time, or an older build in the cache would match.
     path.write_text(f"{path.read_text()}\nCHANGED = {time.time_ns()}\n")
 
     started = time.monotonic()
@@ -185,10 +185,10 @@ def test_an_extra_that_does_not_exist_is_named(engine, image, context):
     assert "there is no extra nonsense: see docker/requirements" in answer.stdout + answer.stderr
 
 
-def test_the_list_of_what_is_in_it_is_what_is_in_it(engine, image, tmp_path):
+def test_the_sbom_lists_exactly_the_distributions_of_the_image(engine, image, tmp_path):
     try:
         image_tool.write_sbom(tmp_path / "sbom.json")
-    except own_env.NotThereError as reason:
+    except isolated.UnavailableError as reason:
         pytest.skip(str(reason))
     code = (
         "import json, re, site; from importlib.metadata import distributions as found\n"
@@ -211,7 +211,7 @@ class TestTheDevelopersEntrypoint:
     """docker/dev-entrypoint.sh with the checkout mounted."""
 
     @pytest.mark.parametrize("skip", ["0", "1"])
-    def test_runs_the_sources_that_are_mounted(self, engine, image, context, skip):
+    def test_the_developer_s_entrypoint_runs_the_mounted_sources(self, engine, image, context, skip):
         job_file = context / "packages/data_pipeline/src/data_pipeline/jobs/dropped_in.py"
         job_file.write_text('JOB = (lambda argv: 0, "A job of mine")\n')
         opened(context)
@@ -222,12 +222,12 @@ class TestTheDevelopersEntrypoint:
 
         assert answer.returncode == 0, answer.stderr
         assert "dropped_in" in answer.stdout
-        # The image has all of it already, so nothing is installed: there is no network to do it with.
+        # The image has every dependency, so nothing is installed: there is no network.
         assert answer.stderr == ""
 
-    def test_installs_what_the_image_lacks_and_once(self, engine, image, context):
+    def test_the_developer_s_entrypoint_installs_missing_dependencies_once(self, engine, image, context):
         requirements = context / "docker" / "requirements"
-        # A dependency that the sources have and the image does not: what built it.
+        # A dependency that the image lacks: its build backend.
         shutil.copy(requirements / "build.txt", requirements / "runtime.txt")
         opened(context)
         again = "/app/docker/dev-entrypoint.sh sh -c 'python -c \"import poetry.core as p; print(p.__file__)\"'"
@@ -240,7 +240,7 @@ class TestTheDevelopersEntrypoint:
         assert answer.stdout.startswith("/tmp/dev/poetry/core")
         assert answer.stderr.count("installing into /tmp/dev") == 1
 
-    def test_says_that_no_sources_are_mounted(self, engine, image, context):
+    def test_the_developer_s_entrypoint_reports_that_no_sources_are_mounted(self, engine, image, context):
         options = ["-v", f"{context}/docker:/docker:ro", "--entrypoint", "/docker/dev-entrypoint.sh"]
 
         answer = engine.run(image, "list", options=options)

@@ -7,20 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import readme, schemas
-
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "packages").glob("*/README.md"))]
-
-
-def test_the_readme_has_the_help_jobs_statuses_and_settings_of_the_code():
-    text = readme.README.read_text(encoding="utf-8")
-    assert readme.written(text) == text, "run `.venv/bin/python tools/readme.py write`"
-
-
-def test_the_published_schemas_are_those_of_the_models():
-    found = {path.name: path.read_text(encoding="utf-8") for path in schemas.FOLDER.glob("*.json")}
-    assert found == schemas.published(), "run `.venv/bin/python tools/schemas.py write`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

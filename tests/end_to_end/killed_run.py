@@ -90,10 +90,10 @@ def run_pipeline(context: Context) -> None:
 
 
 def upload_raw(context: Context, target: ObjectStore) -> None:
-    from data_pipeline.open_payments.ledger import plans as runs
+    from data_pipeline.open_payments.ledger import plans
     from data_pipeline.open_payments.operations.upload import upload_run
 
-    manifest = runs.read_manifest(context.store, context.run_id)
+    manifest = plans.read_manifest(context.store, context.run_id)
     assert manifest is not None
     uploaded = upload_run(context.store, target, manifest)
     target.close()
@@ -105,7 +105,7 @@ def main(options: dict[str, Any]) -> None:
     at, moment = options.get("at", 0), options.get("moment", "")
     with job_context(options["job"], run_id=options.get("run_id"), lake_url=options.get("lake")) as context:
         if options["job"] == "upload_raw":
-            target = context.open_store(options["to"])
+            target = context.open_store(options["to"], named="--to")
             upload_raw(context, cast("ObjectStore", KillingStore(target, at, moment)))
         else:
             context.store = cast("ObjectStore", KillingStore(context.store, at, moment))

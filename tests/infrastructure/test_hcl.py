@@ -168,7 +168,7 @@ def test_no_group_lets_the_internet_in():
 
 def test_the_tables_partitions_are_the_keys_of_the_lake():
     text = (sources.TERRAFORM / "modules" / "catalogue" / "main.tf").read_text(encoding="utf-8")
-    keys = lake_layout.SliceKeys("D", 2024, "R", "7")
+    keys = lake_layout.open_payments.SliceKeys("D", 2024, "R", "7")
     folder = keys.part(1, 1).rpartition("/")[0]
     raw = re.search(r'raw += "\$\{local\.lake\}/(.+)"', text)
     company = re.search(r'"\$\{local\.raw\}/(company_id=.+?)/"', text)
@@ -180,7 +180,7 @@ def test_the_tables_partitions_are_the_keys_of_the_lake():
     assert template == folder
     run = re.search(r'"storage.location.template" = "\$\{local\.lake\}/(metadata/runs/.+)/"', text)
     assert run is not None
-    assert run[1].replace("$${run_id}", "r") == lake_layout.manifest("r").rpartition("/")[0]
+    assert run[1].replace("$${run_id}", "r") == lake_layout.runs.manifest("r").rpartition("/")[0]
 
 
 def test_the_tables_columns_are_the_source_s_in_their_order():
@@ -194,13 +194,13 @@ def test_lake_and_identity_name_every_kind_of_key_that_is_written_once():
         one for one in sources.bucket_policy("lake")["Statement"] if one["Sid"] == "FactsAreCreatedNeverReplaced"
     )
     facts = [
-        lake_layout.SliceKeys("D", 2024, "R", "7").part(1, 1),
-        lake_layout.SliceKeys("D", 2024, "R", "7").slice_audit,
-        lake_layout.schema("D", 2024, "R"),
-        lake_layout.plan("r"),
-        lake_layout.manifest("r"),
-        lake_layout.fan_out("r", "packed"),
-        lake_layout.claim("r", "7", 1, 1),
+        lake_layout.open_payments.SliceKeys("D", 2024, "R", "7").part(1, 1),
+        lake_layout.open_payments.SliceKeys("D", 2024, "R", "7").slice_audit(),
+        lake_layout.open_payments.schema("D", 2024, "R"),
+        lake_layout.runs.plan("r"),
+        lake_layout.runs.manifest("r"),
+        lake_layout.fan_out.plan("r", "packed"),
+        lake_layout.fan_out.claim("r", "7", 1, 1),
     ]
     for key in facts:
         assert any(matches(pattern, f"arn:aws:s3:::lake/{key}") for pattern in denied["Resource"]), key

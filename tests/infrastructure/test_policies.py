@@ -235,7 +235,7 @@ def test_every_job_of_a_role_does_its_work_under_its_policies(story, role):
 def test_every_example_of_kubernetes_runs_under_the_role_of_its_service_account(story):
     role_of = {said["trust"]: role for role, said in sources.roles().items()}
     for name in Registry().names():
-        if name not in k8s_examples.MADE_BY_THE_FAN_OUT:
+        if name not in k8s_examples.CREATED_BY_THE_FAN_OUT:
             role = role_of[k8s_examples.ACCOUNTS.get(name, k8s_examples.OTHERS)]
             assert [words for words, _ in story.ended[role] if words.split()[0] == name], f"{name} as {role}"
 

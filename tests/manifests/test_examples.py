@@ -1,4 +1,4 @@
-"""k8s/examples and the CronJob: what the code says, and arguments that the jobs take."""
+"""k8s/examples and the CronJob: arguments that the jobs accept, limits, hardening."""
 
 import re
 import subprocess
@@ -11,12 +11,14 @@ import yaml
 from data_pipeline.registry import Job, Registry
 from data_pipeline.settings import Settings
 from etl_core.errors import EXIT_STATUSES
-from etl_core.kube.jobs import pod_failure_policy
-from tools import k8s_check, k8s_examples
-from tools.k8s_check import ROOT
+from etl_core.kube.describe import pod_failure_policy
+from tests.manifests import kubernetes
+from tests.manifests.kubernetes import ROOT
+from tools import k8s_examples
 
-BODIES = {path: yaml.safe_load(text) for path, text in k8s_examples.files() if path.name != "kustomization.yaml"}
-JOBS = {path.stem: body.get("spec", {}).get("jobTemplate", body) for path, body in BODIES.items()}
+BODIES = {Path(path).stem: yaml.safe_load(text) for path, text in k8s_examples.files().items()}
+del BODIES["kustomization"]
+JOBS = {name: body.get("spec", {}).get("jobTemplate", body) for name, body in BODIES.items()}
 PODS = {name: job["spec"]["template"]["spec"] for name, job in JOBS.items()}
 LOCAL = yaml.safe_load((ROOT / "k8s/overlays/local/cronjob.yaml").read_text())["spec"]["jobTemplate"]
 ARGS = {
@@ -24,35 +26,14 @@ ARGS = {
 }
 
 
-def test_the_committed_files_are_what_the_code_says():
-    assert k8s_examples.faults(ROOT) == [], "run `.venv/bin/python tools/k8s_examples.py write`"
-
-
-def test_a_file_that_differs_is_gone_or_belongs_to_no_job_is_noticed(tmp_path):
-    k8s_examples.write(tmp_path)
-    assert k8s_examples.faults(tmp_path) == []
-
-    (tmp_path / "k8s/examples/old.yaml").write_text("")
-    (tmp_path / "k8s/examples/verify.yaml").write_text("")
-    (tmp_path / "k8s/base/cronjob.yaml").unlink()
-
-    assert k8s_examples.faults(tmp_path) == [
-        "k8s/examples/old.yaml belongs to no job",
-        "k8s/examples/verify.yaml is not what the code says",
-        "k8s/base/cronjob.yaml is not what the code says",
-    ]
-    k8s_examples.write(tmp_path)
-    assert k8s_examples.faults(tmp_path) == []
-
-
-def test_every_job_has_an_example_but_those_that_the_fan_out_makes():
+def test_every_job_has_an_example_except_those_that_the_fan_out_creates():
     run = {args[1] for args in ARGS.values()}
 
-    assert run == set(Registry().names()) - set(k8s_examples.MADE_BY_THE_FAN_OUT)
+    assert run == set(Registry().names()) - set(k8s_examples.CREATED_BY_THE_FAN_OUT)
 
 
 @pytest.mark.parametrize("args", ARGS.values(), ids=ARGS)
-def test_the_arguments_of_every_example_are_taken_by_its_job(args):
+def test_every_job_accepts_the_arguments_of_its_example(args):
     run, name, *rest = args
     command = Registry().load(name).module.command
 
@@ -63,26 +44,20 @@ def test_the_arguments_of_every_example_are_taken_by_its_job(args):
 
 
 @pytest.mark.parametrize("name", ["status", "run-pipeline"])
-def test_an_example_is_given_the_image_of_a_registry_as_the_page_says(name):
-    try:
-        kubectl = k8s_check.kustomizer()[0]
-    except k8s_check.SkippedError as reason:
-        pytest.skip(str(reason))
-    if Path(kubectl).name != "kubectl":
-        pytest.skip("there is a kustomize here and no kubectl")
+def test_the_documented_command_sets_the_image_of_an_example(name):
     page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
     image = "registry.example/etl-data-pipeline@sha256:" + "ab" * 32
     (line,) = re.findall(r"^kubectl (set image .+) \| kubectl create -f -", page, re.MULTILINE)
     words = line.replace("$IMAGE", image).replace("status", name).split()
 
-    made = subprocess.run([kubectl, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    made = subprocess.run([kubernetes.kubectl(), *words], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    (job,) = k8s_check.documents(made.stdout)
+    (job,) = kubernetes.documents(made.stdout)
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == image
-    assert k8s_check.schema_faults(job, k8s_check.SUPPORTED[0]) == []
+    assert kubernetes.schema_faults(job, kubernetes.SUPPORTED[0]) == []
 
 
-def test_a_job_whose_required_option_has_no_sample_is_named():
+def test_a_job_whose_required_option_has_no_sample_value_is_named():
     command = click.Command("x", params=[click.Option(["--strange"], required=True)])
 
     class Module:
@@ -98,12 +73,12 @@ def test_a_job_without_a_click_command_is_started_without_arguments():
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
-def test_every_job_is_bounded_and_ends_as_the_exit_status_table_says(job):
+def test_every_job_has_time_limits_and_the_pod_failure_policy(job):
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
 
     assert pod["restartPolicy"] == "Never"
     assert spec["backoffLimit"] > 0
-    # A CronJob's are removed by its limits of history.
+    # A CronJob's history limits remove its Jobs.
     assert spec.get("ttlSecondsAfterFinished", 0) > 0 or job is JOBS["cronjob"]
     assert pod["activeDeadlineSeconds"] > 0
     assert pod["terminationGracePeriodSeconds"] == 60 > Settings().grace_seconds
@@ -111,7 +86,7 @@ def test_every_job_is_bounded_and_ends_as_the_exit_status_table_says(job):
     assert spec["template"]["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
 
 
-def test_what_no_second_try_mends_ends_a_job_and_a_disruption_is_no_try():
+def test_permanent_failures_end_a_job_and_disruptions_do_not_count_as_retries():
     ignore, fail = pod_failure_policy(indexed=False)["rules"]
 
     assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
@@ -139,12 +114,12 @@ def test_every_pod_is_hardened(pod):
     assert pod["automountServiceAccountToken"] is submits
 
 
-def test_the_cron_job_never_runs_twice_at_once_and_has_a_name_that_a_job_s_fits_behind():
-    cron = BODIES[k8s_examples.K8S / "base/cronjob.yaml"]
+def test_the_cron_job_forbids_concurrency_and_its_name_leaves_room_for_a_job_s():
+    cron = BODIES["cronjob"]
 
     assert len(cron["metadata"]["name"]) <= 52
     assert cron["spec"]["concurrencyPolicy"] == "Forbid"
     assert cron["spec"]["timeZone"] == "Etc/UTC"
     assert cron["spec"]["startingDeadlineSeconds"] > 60
-    # Whoever applies the base has not asked for a whole year yet.
+    # Applying the base must not download a whole year.
     assert cron["spec"]["suspend"] is True

@@ -1,4 +1,4 @@
-"""k8s/: valid for every Kubernetes we support, and agreeing with the code it is for."""
+"""k8s/: valid for every supported Kubernetes, and consistent with the code."""
 
 import ipaddress
 import json
@@ -12,13 +12,14 @@ from data_pipeline.fan_out.specs import PodOptions, labels_of
 from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.settings import Settings
 from etl_core.kube.client import Cluster
-from etl_core.kube.jobs import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, job_body
 from etl_core.retry import Retry, RetryPolicy
-from tools import k8s_check, k8s_examples
-from tools.k8s_check import ROOT, SUPPORTED
+from tests.manifests import kubernetes
+from tests.manifests.kubernetes import ROOT, SUPPORTED, documents, schema_faults
+from tools import k8s_examples
 
-FILES = list(k8s_check.whole_files(ROOT))
-OBJECTS = [one for path in FILES for one in k8s_check.documents(path.read_text()) if path.parent.name == "base"]
+FILES = list(kubernetes.complete_files())
+OBJECTS = [one for path in FILES for one in documents(path.read_text()) if path.parent.name == "base"]
 
 
 def objects(kind, among=OBJECTS):
@@ -26,37 +27,34 @@ def objects(kind, among=OBJECTS):
 
 
 def rendered(name):
-    try:
-        return k8s_check.documents(k8s_check.rendered(ROOT / "k8s" / name))
-    except k8s_check.SkippedError as reason:
-        pytest.skip(str(reason))
+    return documents(kubernetes.rendered(name))
 
 
 @pytest.mark.parametrize("version", SUPPORTED)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_passes_the_strict_schemas(path, version):
-    found = [k8s_check.schema_faults(one, version) for one in k8s_check.documents(path.read_text())]
+    found = [schema_faults(one, version) for one in documents(path.read_text())]
 
     assert found
     assert [fault for faults in found for fault in faults] == []
 
 
-def test_an_invented_field_is_noticed():
+def test_an_unknown_field_is_found():
     (path,) = [path for path in FILES if path.name == "priorityclass.yaml"]
-    (document,) = k8s_check.documents(path.read_text())
+    (document,) = documents(path.read_text())
     document["preemptionPolice"] = "Never"
 
-    (fault,) = k8s_check.schema_faults(document, SUPPORTED[0])
+    (fault,) = schema_faults(document, SUPPORTED[0])
 
     assert "preemptionPolice" in fault
 
 
-@pytest.mark.parametrize("name", k8s_check.RENDERED)
-def test_what_kustomize_makes_passes_them_too(name):
+@pytest.mark.parametrize("name", kubernetes.RENDERED)
+def test_everything_that_kustomize_renders_passes_the_strict_schemas(name):
     found = rendered(name)
 
     assert len(found) > 10
-    assert [fault for one in found for version in SUPPORTED for fault in k8s_check.schema_faults(one, version)] == []
+    assert [fault for one in found for version in SUPPORTED for fault in schema_faults(one, version)] == []
 
 
 @pytest.mark.parametrize("name", ["overlays/local", "overlays/eks"])
@@ -69,7 +67,7 @@ def test_an_overlay_s_workers_have_the_image_of_its_submitter(name):
     assert container["args"][container["args"].index("--image") + 1] == "$(IMAGE)"
 
 
-def test_eks_has_the_image_by_digest_a_role_per_account_and_lets_the_cron_job_go():
+def test_the_eks_overlay_has_an_image_digest_a_role_per_account_and_an_active_cron_job():
     found = rendered("overlays/eks")
     cron = objects("CronJob", found)["data-pipeline-newest-year"]["spec"]
     pod = cron["jobTemplate"]["spec"]["template"]["spec"]
@@ -84,7 +82,7 @@ def test_eks_has_the_image_by_digest_a_role_per_account_and_lets_the_cron_job_go
 
 
 @pytest.mark.parametrize("name", ["overlays/local", "overlays/eks"])
-def test_every_object_of_an_overlay_lies_in_the_namespace(name):
+def test_every_object_of_an_overlay_is_in_the_namespace(name):
     apart = {"Namespace", "PriorityClass"}
     found = rendered(name)
 
@@ -92,7 +90,7 @@ def test_every_object_of_an_overlay_lies_in_the_namespace(name):
     assert {one["metadata"]["labels"]["app.kubernetes.io/part-of"] for one in found} == {"openpayments"}
 
 
-def test_the_namespace_refuses_pods_that_are_not_hardened():
+def test_the_namespace_requires_hardened_pods():
     (namespace,) = objects("Namespace").values()
 
     assert {namespace["metadata"]["labels"][f"pod-security.kubernetes.io/{one}"] for one in MODES} == {"restricted"}
@@ -101,14 +99,14 @@ def test_the_namespace_refuses_pods_that_are_not_hardened():
 MODES = ("enforce", "audit", "warn")
 
 
-def test_a_failed_monday_is_still_there_to_be_looked_at():
+def test_failed_jobs_of_the_cron_job_are_kept():
     (cron,) = objects("CronJob").values()
 
     assert cron["spec"]["failedJobsHistoryLimit"] > 0
     assert "ttlSecondsAfterFinished" not in cron["spec"]["jobTemplate"]["spec"]
 
 
-def test_every_account_that_a_pod_names_exists_and_none_mounts_a_token_unasked():
+def test_every_service_account_of_a_pod_exists_and_mounts_no_token_by_default():
     accounts = objects("ServiceAccount")
 
     assert set(accounts) == {*k8s_examples.ACCOUNTS.values(), k8s_examples.OTHERS}
@@ -124,7 +122,7 @@ def test_every_service_account_has_a_role_of_its_own_in_terraform():
 
 
 class Recorder:
-    """A pool that answers everything with an empty list and keeps what was asked."""
+    """A pool that answers every request with an empty list and records it."""
 
     def __init__(self):
         self.asked = []
@@ -166,7 +164,7 @@ def allowed_to_the_submitter():
 def test_the_role_of_the_submitter_allows_every_call_it_makes():
     pool = Recorder()
     cluster = Cluster("https://cluster", "data-pipeline", pool=pool, retry=Retry(RetryPolicy(attempts=1)))  # type: ignore[arg-type]
-    cluster.create_job(job_body(JobSpec("a", {}, "image", (), "account")))
+    cluster.create_job(job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org")))
     cluster.job("a")
     list(cluster.jobs("a=b"))
     list(cluster.pods("a=b"))
@@ -179,18 +177,18 @@ def test_the_role_of_the_submitter_allows_every_call_it_makes():
     assert {verb_and_resource(*one) for one in pool.asked} <= allowed_to_the_submitter()
 
 
-def test_the_role_of_the_submitter_has_what_the_doctor_asks_for():
+def test_the_role_of_the_submitter_has_the_rights_that_the_doctor_checks():
     assert set(RIGHTS) <= allowed_to_the_submitter()
 
 
-def test_nobody_is_allowed_everything_and_the_workers_nothing():
+def test_no_role_allows_everything_and_workers_have_none():
     assert "*" not in {word for one in allowed_to_the_submitter() for word in one}
     (binding,) = objects("RoleBinding").values()
     assert [subject["name"] for subject in binding["subjects"]] == ["data-pipeline-fan-out"]
     assert objects("ClusterRole") == objects("ClusterRoleBinding") == {}
 
 
-def test_settings_are_settings_of_ours_or_of_boto3():
+def test_config_maps_have_only_known_settings_and_no_secrets():
     known = {name.upper() for name in Settings.model_fields}
     patches = [yaml.safe_load((ROOT / "k8s/overlays" / one / "settings.yaml").read_text()) for one in ("local", "eks")]
 
@@ -199,7 +197,7 @@ def test_settings_are_settings_of_ours_or_of_boto3():
         assert {name for name in names - known if not name.startswith("AWS_")} == set()
         ours = {name: value for name, value in document["data"].items() if name in known}
         Settings.from_mapping(ours)
-    # Nothing secret may stand in a ConfigMap.
+    # A ConfigMap must have no secrets.
     assert all("KEY" not in name and "TOKEN" not in name for one in patches for name in one["data"])
 
 
@@ -220,7 +218,7 @@ def selects(policy, labels):
     return all(labels.get(name) == value for name, value in wanted.items())
 
 
-def test_workers_reach_names_the_source_and_the_lake_and_nobody_reaches_them():
+def test_workers_reach_only_dns_and_https_and_accept_no_connection():
     policies = objects("NetworkPolicy")
     labels = labels_of_workers()
     ports = {
@@ -237,7 +235,7 @@ def test_workers_reach_names_the_source_and_the_lake_and_nobody_reaches_them():
     assert policies["default-deny"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
-def test_the_submitter_alone_reaches_the_api_server():
+def test_only_the_submitter_reaches_the_api_server():
     policy = objects("NetworkPolicy")["submitter-to-the-api-server"]
 
     assert not selects(policy, labels_of_workers())
@@ -245,7 +243,7 @@ def test_the_submitter_alone_reaches_the_api_server():
     assert selects(policy, cron["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"])
 
 
-def test_no_pod_of_ours_reaches_the_credentials_of_its_machine():
+def test_no_pod_reaches_the_credentials_of_its_node():
     policy = objects("NetworkPolicy")["source-and-lake"]
     (rule,) = policy["spec"]["egress"]
 
@@ -256,10 +254,10 @@ def test_no_pod_of_ours_reaches_the_credentials_of_its_machine():
             assert not inside or excepted
 
 
-def test_a_hundred_workers_of_the_usual_size_fit_the_quota_and_each_fits_the_limits():
+def test_a_hundred_default_workers_fit_the_quota_and_each_fits_the_limits():
     (quota,), (limits,) = objects("ResourceQuota").values(), objects("LimitRange").values()
     hard, (one,) = quota["spec"]["hard"], limits["spec"]["limits"]
-    body = job_body(JobSpec("a", {}, "image", (), "account"))
+    body = job_body(JobSpec("a", {}, "image", (), "account", 10001, "example.org"))
     (container,) = body["spec"]["template"]["spec"]["containers"]
     asked = container["resources"]["requests"]
 
@@ -270,7 +268,7 @@ def test_a_hundred_workers_of_the_usual_size_fit_the_quota_and_each_fits_the_lim
     assert cores(asked["cpu"]) <= cores(one["max"]["cpu"])
     scratch = body["spec"]["template"]["spec"]["volumes"][0]["emptyDir"]["sizeLimit"]
     assert mebibytes(scratch) < mebibytes(one["default"]["ephemeral-storage"])
-    # A default limit would hold back every worker, which states none.
+    # A default limit would slow every worker, which sets none.
     assert "cpu" not in one["default"]
 
 
@@ -280,19 +278,3 @@ def cores(text):
 
 def mebibytes(text):
     return float(text[:-2]) * {"Mi": 1, "Gi": 1024}[text[-2:]]
-
-
-@pytest.mark.long
-def test_the_policy_scan_finds_a_pod_that_asks_for_everything(tmp_path):
-    body = job_body(JobSpec("a", {}, "image", (), "account"))
-    body["metadata"]["namespace"] = "data-pipeline"
-    container = body["spec"]["template"]["spec"]["containers"][0]
-    container["securityContext"] = {"privileged": True}
-    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(body))
-    (tmp_path / "data-pipeline.Dockerfile").write_text("FROM scratch\n")
-    try:
-        _, found = k8s_check.policy_findings(tmp_path)
-    except k8s_check.SkippedError as reason:
-        pytest.skip(str(reason))
-
-    assert [one for one in found if one.startswith("CKV_K8S_16 ")]

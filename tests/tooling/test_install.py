@@ -1,4 +1,4 @@
-"""tools/install.py: what is installed, and when again."""
+"""tools/install.py: what is installed, and what makes it install again."""
 
 import shutil
 from pathlib import Path
@@ -20,12 +20,12 @@ def copy(tmp_path):
     return tmp_path
 
 
-def test_all_packages_are_ours():
+def test_our_packages_are_those_in_the_root_s_pyproject():
     assert install.our_packages(ROOT) == ["packages/etl_core", "packages/data_pipeline", "packages/sandbox"]
 
 
 @pytest.mark.parametrize("path", ["constraints.txt", "packages/etl_core/pyproject.toml"])
-def test_new_versions_and_new_metadata_are_installed(copy, path):
+def test_changed_versions_and_metadata_are_installed(copy, path):
     before = [install.digest(copy, level) for level in ("runtime", "dev")]
 
     with (copy / path).open("a") as file:
@@ -35,7 +35,7 @@ def test_new_versions_and_new_metadata_are_installed(copy, path):
     assert all(new != old for new, old in zip(after, before, strict=True))
 
 
-def test_a_new_tool_is_installed_for_development_only(copy):
+def test_a_new_development_tool_leaves_the_runtime_as_it_is(copy):
     before = {level: install.digest(copy, level) for level in ("runtime", "dev")}
 
     text = (copy / "pyproject.toml").read_text()
@@ -45,7 +45,7 @@ def test_a_new_tool_is_installed_for_development_only(copy):
     assert install.digest(copy, "dev") != before["dev"]
 
 
-def test_a_rule_of_the_linter_installs_nothing(copy):
+def test_a_changed_linter_rule_installs_nothing(copy):
     before = install.digest(copy, "dev")
 
     text = (copy / "pyproject.toml").read_text()

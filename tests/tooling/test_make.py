@@ -1,4 +1,4 @@
-"""The Makefile: lists itself, asks for what is missing, passes on what it is given as it is written."""
+"""The Makefile: lists its targets, asks for missing arguments, passes arguments on unchanged."""
 
 import json
 import os
@@ -20,7 +20,7 @@ if shutil.which("make") is None:
 
 @pytest.fixture
 def checkout(tmp_path):
-    """The Makefile and its tools beside an environment whose `data-pipeline` shows the words it was given."""
+    """The Makefile, its tools, and an environment whose `data-pipeline` prints its arguments."""
     folder = tmp_path / "a checkout"  # a path with a space in it
     shutil.copytree(ROOT / "tools", folder / "tools", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Makefile", folder)
@@ -34,7 +34,7 @@ def checkout(tmp_path):
 
 def make(folder, *words):
     return subprocess.run(
-        # -o: what installs counts as done
+        # -o: do not install
         ["make", "-o", "venv", "-o", "install-runtime", "-o", "install", *words],
         cwd=folder,
         env=gate.environment(os.environ),
@@ -44,7 +44,7 @@ def make(folder, *words):
     )
 
 
-def test_alone_it_lists_every_target_with_a_line():
+def test_make_alone_lists_every_target():
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 
     listed = dict(re.findall(r"^  make (\S+) +(\S.*)$", make(ROOT).stdout, flags=re.MULTILINE))
@@ -52,14 +52,14 @@ def test_alone_it_lists_every_target_with_a_line():
     assert set(listed) == targets
 
 
-def test_run_asks_for_the_year(checkout):
+def test_make_run_asks_for_the_year(checkout):
     answer = make(checkout, "run", "MAX=20")
 
     assert answer.returncode != 0
     assert answer.stderr.splitlines()[0] == "Which year? Name it: `make run YEAR=2024 MAX=20`."
 
 
-def test_run_does_not_take_a_whole_year_because_a_word_was_forgotten(checkout):
+def test_make_run_never_downloads_a_whole_year_because_an_argument_is_missing(checkout):
     answer = make(checkout, "run", "YEAR=2024")
 
     assert answer.returncode != 0
@@ -76,7 +76,7 @@ def test_run_does_not_take_a_whole_year_because_a_word_was_forgotten(checkout):
             ["YEAR=2024", "MAX=1", "ARGS=--run-id 'a b' --dry-run"],
             ["--year", "2024", "--max-files", "1", "--run-id", "a b", "--dry-run"],
         ),
-        # Whatever make or a shell would run, expand or match stays a word.
+        # What make or a shell would execute, expand or match stays as it is.
         (["YEAR=$(shell touch x)", "MAX=1"], ["--year", "$(shell touch x)", "--max-files", "1"]),
         (["YEAR=2024; touch x", "MAX=`touch x`"], ["--year", "2024; touch x", "--max-files", "`touch x`"]),
         (
@@ -85,7 +85,7 @@ def test_run_does_not_take_a_whole_year_because_a_word_was_forgotten(checkout):
         ),
     ],
 )
-def test_run_passes_on_what_it_is_given(checkout, given, words):
+def test_make_run_passes_arguments_on_unchanged(checkout, given, words):
     answer = make(checkout, "run", *given)
 
     assert json.loads(answer.stdout) == ["run", "run_pipeline", "--", *words]
@@ -101,11 +101,11 @@ def test_args_that_cannot_be_split_are_refused(checkout):
     assert "ARGS cannot be split" in answer.stderr
 
 
-def test_clean_leaves_what_make_did_not_make(checkout):
+def test_make_clean_keeps_what_make_did_not_create(checkout):
     for kept in ("data/raw/part-1-of-1.csv", "packages/a/src/a.py"):
         (checkout / kept).parent.mkdir(parents=True)
         (checkout / kept).write_text("")
-    for gone in (".cache/tmp", ".venv-poetry", "packages/a/src/__pycache__"):
+    for gone in (".cache/tmp", "packages/a/src/__pycache__"):
         (checkout / gone).mkdir(parents=True)
 
     assert make(checkout, "clean").returncode == 0
@@ -124,7 +124,7 @@ def test_clean_leaves_what_make_did_not_make(checkout):
     assert not (checkout / ".venv").exists()
 
 
-def test_a_missing_python_is_said_in_a_sentence(checkout):
+def test_a_missing_python_is_reported_in_one_sentence(checkout):
     answer = subprocess.run(
         ["make", "demo", "PYTHON=no-such-python"], cwd=checkout, capture_output=True, text=True, check=False
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_COMMITTED = {".git", ".venv", ".venv-poetry", ".cache", "data", "__pycache__"}
+NOT_COMMITTED = {".git", ".venv", ".cache", "data", "__pycache__"}
 
-# Put together here, so that this file does not find itself.
+# Concatenated, so that this file does not match.
 PRIVATE = {
     "a package index": (
         r"https?://[^\s/\"']*(py" + r"pi|python" + r"hosted|artifact" + r"ory|jf" + r"rog|nex" + r"us)",
@@ -29,7 +29,7 @@ PRIVATE = {
 
 
 def committed() -> list[Path]:
-    """What git tracks or would add; every file but the known leftovers where there is no git."""
+    """The files that git tracks or would add; without git every file outside the folders that are never committed."""
     answer = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -75,7 +75,7 @@ def test_no_committed_file_holds_anything_private():
         (("AKIA", "Z" * 16), "a secret"),
     ],
 )
-def test_each_kind_is_noticed(parts, kind):
+def test_each_kind_of_private_text_is_found(parts, kind):
     assert [finding.split(":")[0] for finding in findings("".join(parts))] == [kind]
 
 
@@ -89,5 +89,5 @@ def test_each_kind_is_noticed(parts, kind):
         "LAKE_URL=file:///data/lake",
     ],
 )
-def test_what_is_public_is_let_be(text):
+def test_public_text_is_not_reported(text):
     assert findings(text) == []

@@ -1,4 +1,4 @@
-"""A package names what it imports, all of it (what another one happens to bring may go) and nothing else."""
+"""A package declares exactly the distributions that it imports, not those that another one happens to install."""
 
 import ast
 import sys
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def imported(package: Path) -> set[str]:
-    """Top-level names that a package's source imports, at any depth of a function."""
+    """Top-level names that a package's source imports, also inside functions."""
     names: set[str] = set()
     for path in package.glob("src/**/*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -28,7 +28,7 @@ def imported(package: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", install.our_packages(ROOT))
-def test_what_is_declared_is_what_is_imported(path):
+def test_a_package_declares_exactly_what_it_imports(path):
     package = ROOT / path
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     extras = [need for needs in project.get("optional-dependencies", {}).values() for need in needs]

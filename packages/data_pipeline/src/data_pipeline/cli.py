@@ -14,7 +14,7 @@ import click
 from data_pipeline import __version__
 from data_pipeline.registry import Registry
 from etl_core.errors import BUG, DONE, EXIT_STATUSES, INTERRUPTED, USAGE, PipelineError, StoppedError
-from etl_core.stdio import let_readers_go
+from etl_core.stdio import guard_stdio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,7 +158,7 @@ def _run(job: str, arguments: list[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The console script: ends the process with the documented status."""
-    let_readers_go()
+    guard_stdio()
     sys.exit(status_of(list(sys.argv[1:] if argv is None else argv)))
 
 

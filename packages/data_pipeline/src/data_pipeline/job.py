@@ -97,10 +97,11 @@ class Context(Services):
         self.telemetry.gauge("job_duration_seconds", self.seconds, help_text="Wall time of the job", job=self.job)
         body = self._log_file.read_bytes()
         for number in range(1, MOST_LOGS):
-            put = self.store.put_new(lake_layout.log(self.run_id, number), body)
+            put = self.store.put_new(lake_layout.logs.log(self.run_id, number), body)
             # It is also ours if the answer to the first write was lost and the write was retried.
             if put.created or put.sha256 == hashlib.sha256(body).hexdigest():
-                self.store.put_new(lake_layout.metrics(self.run_id, number), self.telemetry.to_prometheus().encode())
+                metrics = lake_layout.logs.metrics(self.run_id, number)
+                self.store.put_new(metrics, self.telemetry.to_prometheus().encode())
                 return
 
 

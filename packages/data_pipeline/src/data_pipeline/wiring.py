@@ -42,7 +42,7 @@ def checked_settings(
     """
     settings = load_settings(environ, overrides)
     if settings.run_id:
-        lake_layout.checked_run_id(settings.run_id)
+        lake_layout.ids.checked_run_id(settings.run_id)
     return settings
 
 
@@ -81,14 +81,14 @@ class Services:
     @cached_property
     def store(self) -> ObjectStore:
         """The lake of ``LAKE_URL``."""
-        return self.open_store(self.settings.lake_url)
+        return self.open_store(self.settings.lake_url, named="LAKE_URL")
 
     @staticmethod
-    def open_store(url: str) -> ObjectStore:
+    def open_store(url: str, *, named: str) -> ObjectStore:
         """Another lake."""
         from etl_core.lake import open_store
 
-        return open_store(url)
+        return open_store(url, named=named)
 
     @cached_property
     def retry(self) -> Retry:
@@ -103,7 +103,7 @@ class Services:
     @cached_property
     def source(self) -> Source:
         """CMS Open Payments, or what ``OPEN_PAYMENTS_URL`` names."""
-        from data_pipeline.open_payments.source.api import Source, is_temporary
+        from data_pipeline.open_payments.source.api import POLICY, Source
         from etl_core.http import HttpClient, HttpSettings, make_session
 
         url = self.settings.open_payments_url
@@ -117,12 +117,12 @@ class Services:
         )
         client = HttpClient(
             values,
+            POLICY,
             session=make_session(values),
             budget=self._budget(url),
             retry=self.retry,
             telemetry=self.telemetry,
             check_stop=self.stop.check,
-            is_temporary=is_temporary,
         )
         return Source(client)
 
@@ -152,7 +152,7 @@ class Services:
 
         # Bounded by time, not by attempts: a server under load says "retry after 1 s" each time.
         policy = RetryPolicy(attempts=1000, total_seconds=patience_seconds, longest_wait_seconds=15.0)
-        return connect(namespace, retry=Retry(policy, sleep=self.stop.sleep))
+        return connect(namespace, default_namespace="data-pipeline", retry=Retry(policy, sleep=self.stop.sleep))
 
     @cached_property
     def pipeline(self) -> Pipeline:

@@ -50,9 +50,9 @@ from data_pipeline.open_payments.source.api import (
     CATALOGUE_PATH,
     COMPANY_LIST_DATASET,
     COMPANY_LIST_ID_COLUMN,
+    POLICY,
     SCRIPT_PATH,
     Source,
-    is_temporary,
 )
 from data_pipeline.open_payments.source.catalogue import Resolved
 from data_pipeline.open_payments.windows import Window, tiles
@@ -97,7 +97,7 @@ class Asked:
         return dict(self.params).get(name, "")
 
     @property
-    def past_caches(self) -> bool:
+    def bypass_cache(self) -> bool:
         return bool(self["fresh"])
 
     @property
@@ -487,6 +487,7 @@ class World:
         self.source = Source(
             HttpClient(
                 settings,
+                POLICY,
                 session=session,
                 budget=Budget(
                     64,
@@ -499,7 +500,6 @@ class World:
                 telemetry=self.telemetry,
                 clock=self.clock,
                 check_stop=self.stop.check,
-                is_temporary=is_temporary,
             )
         )
 
@@ -628,7 +628,7 @@ def a_plan(
     *,
     run_id: str = "r1",
     source_rows: int = 3,
-    witness_rows: int | None = None,
+    reference_rows: int | None = None,
     counts_from: CountsFrom = "grouped",
     release: Release | None = None,
     created_at: datetime = START,
@@ -641,7 +641,7 @@ def a_plan(
         release=release or a_release(),
         counts_from=counts_from,
         source_rows=source_rows,
-        witness_rows=witness_rows,
+        reference_rows=reference_rows,
         companies=tuple(PlannedCompany(company_id=one, rows=count) for one, count in rows.items()),
         created_at=created_at,
     )

@@ -129,9 +129,9 @@ class Logs(ContextCase):
 
         keys = [entry.key for entry in context.store.list("")]
         self.assertEqual(keys, [f"metadata/logs/run_id=r1{leg}" for leg in (".2.log", ".2.prom", ".log", ".prom")])
-        self.assertEqual(context.store.get(lake_layout.log("r1", 1)), b'{"event": "one"}\n')
-        self.assertEqual(context.store.get(lake_layout.log("r1", 2)), b'{"event": "two"}\n')
-        metrics = (context.store.get(lake_layout.metrics("r1", 2)) or b"").decode()
+        self.assertEqual(context.store.get(lake_layout.logs.log("r1", 1)), b'{"event": "one"}\n')
+        self.assertEqual(context.store.get(lake_layout.logs.log("r1", 2)), b'{"event": "two"}\n')
+        metrics = (context.store.get(lake_layout.logs.metrics("r1", 2)) or b"").decode()
         self.assertIn("source_requests_total 1", metrics)
         self.assertIn('job_duration_seconds{job="a_job"} ', metrics)
         self.assertIn("# HELP job_duration_seconds Wall time of the job", metrics)
@@ -142,7 +142,7 @@ class Logs(ContextCase):
         context.store_log()
         context.store_log()
 
-        self.assertIsNone(context.store.get(lake_layout.log("r1", 2)))
+        self.assertIsNone(context.store.get(lake_layout.logs.log("r1", 2)))
 
     def test_past_the_last_leg_are_let_go(self):
         context = self.context()
@@ -150,7 +150,7 @@ class Logs(ContextCase):
         context.store = store
         context.begin("r1")
         for number in range(1, MOST_LOGS):
-            store.put(lake_layout.log("r1", number), b"")
+            store.put(lake_layout.logs.log("r1", number), b"")
         writes = len(store.writes)
 
         context.store_log()

@@ -2,7 +2,7 @@ import unittest
 from datetime import date
 
 from data_pipeline import lake_layout
-from data_pipeline.lake_layout import SliceKeys
+from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.ledger.audits import keys_of
 from etl_core.errors import UsageError
 from packages.data_pipeline.tests.unit.fakes import a_release
@@ -21,7 +21,7 @@ class Keys(unittest.TestCase):
 
         self.assertEqual(keys.part(1, 1), f"raw/{SLICE}/part-1-of-1.csv")
         self.assertEqual(keys.part_audit(2, 12), f"metadata/audits/{SLICE}/part-2-of-12.json")
-        self.assertEqual(keys.slice_audit, f"metadata/audits/{SLICE}/slice.json")
+        self.assertEqual(keys.slice_audit(), f"metadata/audits/{SLICE}/slice.json")
         self.assertEqual(keys_of(a_release(), "100000000053"), keys)
 
     def test_of_a_later_generation_say_which(self):
@@ -29,34 +29,34 @@ class Keys(unittest.TestCase):
         for key, found in [
             (f"raw/{SLICE}/part-2-of-12.2.csv", keys.part(2, 12, 2)),
             (f"metadata/audits/{SLICE}/part-2-of-12.10.json", keys.part_audit(2, 12, 10)),
-            (f"metadata/audits/{SLICE}/slice.2.json", keys.slice_audit_of(2)),
-            (keys.slice_audit, keys.slice_audit_of(1)),
+            (f"metadata/audits/{SLICE}/slice.2.json", keys.slice_audit(2)),
+            (keys.slice_audit(), keys.slice_audit(1)),
         ]:
             with self.subTest(key=key):
                 self.assertEqual(found, key)
 
     def test_of_a_release(self):
-        self.assertEqual(lake_layout.release_audits(*THIS), f"metadata/audits/{RELEASE}/")
-        self.assertEqual(lake_layout.release_parts(*THIS), f"raw/{RELEASE}/")
-        self.assertEqual(lake_layout.schema(*THIS), f"metadata/schemas/{RELEASE}/schema.json")
+        self.assertEqual(lake_layout.open_payments.release_audits(*THIS), f"metadata/audits/{RELEASE}/")
+        self.assertEqual(lake_layout.open_payments.release_parts(*THIS), f"raw/{RELEASE}/")
+        self.assertEqual(lake_layout.open_payments.schema(*THIS), f"metadata/schemas/{RELEASE}/schema.json")
 
     def test_of_a_run(self):
         run_id = "2026-02-18T17-20-33"
         run = f"metadata/runs/run_id={run_id}"
         for key, found in [
-            ("plan.json", lake_layout.plan(run_id)),
-            ("manifest.json", lake_layout.manifest(run_id)),
-            ("file_audits.jsonl", lake_layout.file_audits(run_id)),
-            ("download_report_2024.csv", lake_layout.report(run_id, 2024)),
-            ("fan_out_packed.json", lake_layout.fan_out(run_id, "packed")),
-            ("claims/", lake_layout.claims(run_id)),
-            ("claims/company_id=53/part-2-of-3.json", lake_layout.claim(run_id, "53", 2, 3)),
-            ("failures/", lake_layout.failures(run_id)),
-            ("failures/company_id=53/attempt-0f.json", lake_layout.failure(run_id, "53", "0f")),
+            ("plan.json", lake_layout.runs.plan(run_id)),
+            ("manifest.json", lake_layout.runs.manifest(run_id)),
+            ("file_audits.jsonl", lake_layout.runs.file_audits(run_id)),
+            ("download_report_2024.csv", lake_layout.open_payments.download_report(run_id, 2024)),
+            ("fan_out_packed.json", lake_layout.fan_out.plan(run_id, "packed")),
+            ("claims/", lake_layout.fan_out.claims(run_id)),
+            ("claims/company_id=53/part-2-of-3.json", lake_layout.fan_out.claim(run_id, "53", 2, 3)),
+            ("failures/", lake_layout.runs.failures(run_id)),
+            ("failures/company_id=53/attempt-0f.json", lake_layout.runs.failure(run_id, "company_id=53", "0f")),
         ]:
             with self.subTest(key=key):
                 self.assertEqual(found, f"{run}/{key}")
-        self.assertTrue(run.startswith(lake_layout.RUNS))
+        self.assertTrue(run.startswith(lake_layout.runs.RUNS))
 
     def test_of_a_source_say_which_by_host_and_port(self):
         for source, name in [
@@ -65,29 +65,31 @@ class Keys(unittest.TestCase):
             ("Host:1", "host-1"),
         ]:
             with self.subTest(source=source):
-                self.assertEqual(lake_layout.not_before(source), f"metadata/sources/{name}/not_before.json")
+                self.assertEqual(lake_layout.fan_out.not_before(source), f"metadata/sources/{name}/not_before.json")
 
     def test_of_logs_and_metrics_of_a_run_and_its_later_legs(self):
         for number, name in [(1, "r1"), (2, "r1.2"), (10, "r1.10")]:
             with self.subTest(number=number):
-                self.assertEqual(lake_layout.log("r1", number), f"metadata/logs/run_id={name}.log")
-                self.assertEqual(lake_layout.metrics("r1", number), f"metadata/logs/run_id={name}.prom")
+                self.assertEqual(lake_layout.logs.log("r1", number), f"metadata/logs/run_id={name}.log")
+                self.assertEqual(lake_layout.logs.metrics("r1", number), f"metadata/logs/run_id={name}.prom")
 
     def test_of_caches(self):
-        self.assertEqual(lake_layout.DATASET_IDS_CACHE, "metadata/dataset_ids_cache.json")
+        self.assertEqual(lake_layout.open_payments.DATASET_IDS_CACHE, "metadata/dataset_ids_cache.json")
         self.assertEqual(
-            lake_layout.totals("general-payments", date(2026, 2, 18)),
+            lake_layout.open_payments.totals("general-payments", date(2026, 2, 18)),
             "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_18-02-2026.json",
         )
-        self.assertEqual(lake_layout.totals_prefix("general-payments"), "metadata/totals/dataset=general-payments/")
+        self.assertEqual(
+            lake_layout.open_payments.totals_prefix("general-payments"), "metadata/totals/dataset=general-payments/"
+        )
 
 
 class Reading(unittest.TestCase):
     def test_finds_the_company_of_a_slice_audit_and_of_nothing_else(self):
         keys = SliceKeys(*THIS, "53")
         for key, company_id in [
-            (keys.slice_audit, "53"),
-            (keys.slice_audit_of(12), "53"),
+            (keys.slice_audit(), "53"),
+            (keys.slice_audit(12), "53"),
             (keys.part_audit(1, 1), None),
             ("a/company_id=53/slice.x.json", None),
             (keys.part(1, 1), None),
@@ -96,19 +98,19 @@ class Reading(unittest.TestCase):
             ("a/company_id=/slice.json", None),
         ]:
             with self.subTest(key=key):
-                self.assertEqual(lake_layout.company_of_slice_audit(key), company_id)
+                self.assertEqual(lake_layout.open_payments.company_of_slice_audit(key), company_id)
 
     def test_finds_the_company_of_any_key_that_has_one(self):
         keys = SliceKeys(*THIS, "53")
         for key, company_id in [
             (keys.part(1, 1), "53"),
-            (keys.slice_audit, "53"),
-            (lake_layout.failure("r1", "53", "x"), "53"),
-            (lake_layout.plan("r1"), None),
+            (keys.slice_audit(), "53"),
+            (lake_layout.runs.failure("r1", lake_layout.open_payments.company("53"), "x"), "53"),
+            (lake_layout.runs.plan("r1"), None),
             ("a/company_id=x/b", None),
         ]:
             with self.subTest(key=key):
-                self.assertEqual(lake_layout.company_of(key), company_id)
+                self.assertEqual(lake_layout.open_payments.company_of(key), company_id)
 
     def test_finds_the_generation_of_a_key_and_its_first(self):
         keys = SliceKeys(*THIS, "53")
@@ -116,34 +118,40 @@ class Reading(unittest.TestCase):
             for key, first in [
                 (keys.part(2, 12, generation), keys.part(2, 12)),
                 (keys.part_audit(2, 12, generation), keys.part_audit(2, 12)),
-                (keys.slice_audit_of(generation), keys.slice_audit),
+                (keys.slice_audit(generation), keys.slice_audit()),
             ]:
                 with self.subTest(key=key):
-                    self.assertEqual((lake_layout.generation_of(key), lake_layout.first_of(key)), (generation, first))
+                    self.assertEqual(
+                        (
+                            lake_layout.open_payments.generation_of(key),
+                            lake_layout.open_payments.first_generation_of(key),
+                        ),
+                        (generation, first),
+                    )
 
     def test_finds_where_the_proof_of_a_part_belongs(self):
         keys = SliceKeys(*THIS, "53")
 
-        self.assertEqual(lake_layout.audit_of_part(keys.part(2, 12)), keys.part_audit(2, 12))
-        self.assertEqual(lake_layout.audit_of_part(keys.part(2, 12, 3)), keys.part_audit(2, 12, 3))
-        for key in (keys.slice_audit, keys.part_audit(1, 1), keys.part(1, 1) + ".tmp", f"x/{keys.part(1, 1)}"):
+        self.assertEqual(lake_layout.open_payments.audit_of_part(keys.part(2, 12)), keys.part_audit(2, 12))
+        self.assertEqual(lake_layout.open_payments.audit_of_part(keys.part(2, 12, 3)), keys.part_audit(2, 12, 3))
+        for key in (keys.slice_audit(), keys.part_audit(1, 1), keys.part(1, 1) + ".tmp", f"x/{keys.part(1, 1)}"):
             with self.subTest(key=key):
-                self.assertIsNone(lake_layout.audit_of_part(key))
+                self.assertIsNone(lake_layout.open_payments.audit_of_part(key))
 
     def test_finds_the_run_of_a_plan_or_a_manifest_and_of_nothing_else(self):
         for key, run_id in [
-            (lake_layout.plan("r1"), "r1"),
-            (lake_layout.manifest("r1"), "r1"),
+            (lake_layout.runs.plan("r1"), "r1"),
+            (lake_layout.runs.manifest("r1"), "r1"),
             ("metadata/runs/run_id=r1/failures/plan.json", None),
             ("metadata/runs/run_id=r1/plan.json.tmp", None),
             ("x/metadata/runs/run_id=r1/plan.json", None),
         ]:
             with self.subTest(key=key):
-                self.assertEqual(lake_layout.run_of(key), run_id)
+                self.assertEqual(lake_layout.runs.run_of(key), run_id)
 
     def test_finds_the_day_of_a_totals_file_and_of_nothing_else(self):
         for key, day in [
-            (lake_layout.totals("general-payments", date(2026, 2, 18)), date(2026, 2, 18)),
+            (lake_layout.open_payments.totals("general-payments", date(2026, 2, 18)), date(2026, 2, 18)),
             ("openpayments_companies_totals_by_year_31-02-2026.json", None),
             ("openpayments_companies_totals_by_year_18-02-26.json", None),
             ("openpayments_companies_totals_by_year_18-02-2026.json.tmp", None),
@@ -151,7 +159,7 @@ class Reading(unittest.TestCase):
             ("notes.txt", None),
         ]:
             with self.subTest(key=key):
-                self.assertEqual(lake_layout.day_of_totals(key), day)
+                self.assertEqual(lake_layout.open_payments.day_of_totals(key), day)
 
 
 class Ids(unittest.TestCase):
@@ -166,37 +174,37 @@ class Ids(unittest.TestCase):
             "x" * 100 + "-999",
         ]:
             with self.subTest(run_id=run_id):
-                self.assertEqual(lake_layout.checked_run_id(run_id), run_id)
+                self.assertEqual(lake_layout.ids.checked_run_id(run_id), run_id)
 
     def test_of_runs_that_would_leave_their_folder_are_refused(self):
         for run_id in NO_IDS:
             for key in (
-                lake_layout.checked_run_id,
-                lake_layout.plan,
-                lake_layout.manifest,
-                lake_layout.file_audits,
-                lake_layout.failures,
+                lake_layout.ids.checked_run_id,
+                lake_layout.runs.plan,
+                lake_layout.runs.manifest,
+                lake_layout.runs.file_audits,
+                lake_layout.runs.failures,
             ):
                 with self.subTest(run_id=run_id, key=key.__name__), self.assertRaises(UsageError) as caught:
                     key(run_id)
                 self.assertIn(repr(run_id), str(caught.exception))
             with self.subTest(run_id=run_id), self.assertRaises(UsageError):
-                lake_layout.log(run_id, 1)
+                lake_layout.logs.log(run_id, 1)
 
     def test_of_companies_are_up_to_38_digits(self):
         for company_id in ["1", "100000000053", "9" * 38]:
             with self.subTest(company_id=company_id):
-                self.assertEqual(lake_layout.checked_company_id(company_id), company_id)
+                self.assertEqual(lake_layout.ids.checked_company_id(company_id), company_id)
 
     def test_of_companies_that_are_none_are_refused_in_every_key(self):
         for company_id in [*NO_IDS, "12a", "1.0", "+1", "9" * 39, "\u0661", "1 "]:
             keys = SliceKeys(*THIS, company_id)
             for build in (
-                lake_layout.checked_company_id,
+                lake_layout.ids.checked_company_id,
                 lambda one, keys=keys: keys.part(1, 1),
                 lambda one, keys=keys: keys.part_audit(1, 1),
-                lambda one, keys=keys: keys.slice_audit,
-                lambda one: lake_layout.failure("r1", one, "x"),
+                lambda one, keys=keys: keys.slice_audit(),
+                lambda one: lake_layout.runs.failure("r1", lake_layout.open_payments.company(one), "x"),
             ):
                 with self.subTest(company_id=company_id), self.assertRaises(UsageError) as caught:
                     build(company_id)

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data_pipeline.fan_out.shared_backoff import Notice, SharedBudget
+from data_pipeline.open_payments.source.api import POLICY
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import Services
 from etl_core.errors import BlockedError, ConfigError, StoppedError, UsageError
@@ -34,7 +35,9 @@ class TheServices(FolderCase):
         store = services.store
         self.assertIsInstance(store, DirectoryStore)
         self.assertEqual(store.url, (self.folder / "lake").as_uri())
-        self.assertEqual(services.open_store(str(self.folder / "other")).url, (self.folder / "other").as_uri())
+        self.assertEqual(
+            services.open_store(str(self.folder / "other"), named="--to").url, (self.folder / "other").as_uri()
+        )
 
     def test_ask_the_source_as_the_settings_say(self):
         services = self.services(
@@ -54,7 +57,7 @@ class TheServices(FolderCase):
         self.assertEqual(client._budget._folder.name, "127.0.0.1-1")
         self.assertIs(client._retry, services.retry)
         self.assertIs(client._telemetry, services.telemetry)
-        self.assertTrue(client._is_temporary(400, "Database internal error."))
+        self.assertIs(client._policy, POLICY)
         self.assertEqual(services.retry._policy, RetryPolicy(attempts=3, first_wait_seconds=0.25))
         self.assertEqual(services.pipeline._streams, 5)
 

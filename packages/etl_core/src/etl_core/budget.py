@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from etl_core.errors import BlockedError
-from etl_core.files import explained
+from etl_core.files import translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +76,7 @@ class Budget:
         self._started = clock()
         self._told = 0.0
         self._given_back = threading.Condition()
-        with explained(f"make {folder}"):
+        with translate_os_errors(f"make {folder}"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
@@ -154,7 +154,7 @@ class Budget:
         return state if fresh else _State(float(self.ceiling))
 
     def _change(self, change: Callable[[_State, float], _State]) -> None:
-        with explained(f"write in {self._folder}"):
+        with translate_os_errors(f"write in {self._folder}"):
             lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -167,7 +167,7 @@ class Budget:
                 os.close(lock)
 
     def _lock_now(self, name: str) -> int | None:
-        with explained(f"open {self._folder / name}"):
+        with translate_os_errors(f"open {self._folder / name}"):
             descriptor = os.open(self._folder / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -97,21 +97,25 @@ class NotFoundError(PermanentError):
 
 
 class TemporaryError(PipelineError):
-    """Running again may help; ``worth_waiting`` says whether waiting inside this run may, too."""
+    """Running again may help; ``retryable`` says whether a retry within this run may help, too."""
 
     exit_status = TEMPORARY
-    worth_waiting: ClassVar[bool] = True
+    retryable: ClassVar[bool] = True
 
 
 class UnavailableError(TemporaryError):
     """A service answered 429 or 5xx, or broke off.
 
-    ``retry_after`` is the number of seconds the service asked us to wait, if it did.
+    ``retry_after`` is the wait in seconds that the service asked for, if it did; without it, the
+    usual wait before a retry is multiplied by ``wait_factor``.
     """
 
-    def __init__(self, message: str, *, advice: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, advice: str = "", retry_after: float | None = None, wait_factor: float = 1.0
+    ) -> None:
         super().__init__(message, advice=advice)
         self.retry_after = retry_after
+        self.wait_factor = wait_factor
 
 
 class UnreachableError(UnavailableError):
@@ -121,7 +125,7 @@ class UnreachableError(UnavailableError):
 class BlockedError(TemporaryError):
     """The source's edge refuses us; asking again makes it worse."""
 
-    worth_waiting = False
+    retryable = False
 
 
 class StoppedError(PipelineError):

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Durable files, scratch folders, and errors of the file system."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from etl_core.errors import AccessError, PermanentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 READ_BYTES = 1024 * 1024
-# A lock file that goes away again and again does so because others come and go, never this often.
-MOST_TRIES = 1000
-# Docker puts the first into a container, Podman the second into most, docker/data-pipeline.Dockerfile the third.
-CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"), Path("/etc/container-image"))
+# A lock file may be removed between opening and locking it when other processes end, but never this often.
+MAX_LOCK_ATTEMPTS = 1000
+PERMISSION_ADVICE = (
+    "Check who owns it, and whether it is mounted read-only. In a container, run as the owner of the mounted "
+    'folder: --user "$(id -u):$(id -g)", in Kubernetes fsGroup.'
+)
 
 
 def sha256_of(path: Path) -> str:
@@ -52,24 +54,23 @@ def write_synced(path: Path, body: bytes) -> None:
 class Scratch:
     """A process's own folder for unfinished files, below ``parent``.
 
-    Each process holds a lock on its folder, so that the next one to start can tell the
-    folders of dead processes from those of living ones and remove the former: a killed
-    process leaves nothing behind for longer than until the next start.
+    Each process holds a lock on its folder; the next process to start or close removes folders that
+    nobody locks. So a killed process leaves its files behind only until then.
     """
 
     def __init__(self, parent: Path) -> None:
         self._parent = parent
         self._folder: Path | None = None
         self._lock: BinaryIO | None = None
-        # Two threads at first use must not make two folders: the lock of one would be lost, its files swept.
+        # Two threads at first use must not make two folders: one lock would be lost and its folder removed.
         self._making = threading.Lock()
 
     @property
     def folder(self) -> Path:
-        """The folder, made (and the dead swept) at first use."""
+        """The folder; made at first use, when orphaned folders are removed."""
         with self._making:
             if self._folder is None:
-                with self.alone():
+                with self.exclusive():
                     self._sweep()
                     folder = self._parent / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
                     folder.mkdir()
@@ -78,22 +79,22 @@ class Scratch:
                 self._folder = folder
             return self._folder
 
-    def alone(self) -> contextlib.AbstractContextManager[None]:
+    def exclusive(self) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of all scratch folders below ``parent``, against other threads and processes."""
-        return _exclusively(self._parent / "lock")
+        return _exclusive_lock(self._parent / "lock")
 
     def new(self) -> Path:
-        """A fresh path below the folder; nothing is created."""
+        """An unused path in the folder; no file is created."""
         return self.folder / uuid.uuid4().hex
 
     def close(self) -> None:
-        """Remove the folder, those of the dead, and the parent if it holds nothing else.
+        """Remove the folder and orphaned ones, and the parent if it is then empty.
 
-        A process that only reads removes what a killed one left: the next start may never write.
+        A process that only read does so too: the next one may not write either.
         """
         if not self._parent.is_dir():
             return
-        with contextlib.suppress(OSError), self.alone():
+        with contextlib.suppress(OSError), self.exclusive():
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
             self._sweep()
@@ -120,8 +121,8 @@ class Scratch:
 
 
 @contextlib.contextmanager
-def explained(doing: str) -> Iterator[None]:
-    """Turn an ``OSError`` into an error of ours, with what was being done and what to try."""
+def translate_os_errors(doing: str) -> Iterator[None]:
+    """Raise ``AccessError`` or ``PermanentError`` in place of an ``OSError``: "cannot <doing>: …"."""
     try:
         yield
     except OSError as error:
@@ -132,39 +133,23 @@ def explained(doing: str) -> Iterator[None]:
                 message, advice="Free some space and run the same command again; work done is kept."
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise AccessError(message, advice=not_ours_advice(contained=in_container())) from error
+            raise AccessError(message, advice=PERMISSION_ADVICE) from error
         raise PermanentError(message) from error
 
 
-def in_container(marks: Iterable[Path] = CONTAINER_MARKS) -> bool:
-    """Whether this process runs in a container, where files are another user's more often than not."""
-    return any(mark.exists() for mark in marks)
-
-
-def not_ours_advice(*, contained: bool) -> str:
-    """What to try where the system forbids us a file."""
-    advice = "Check who owns it, and whether it is mounted read-only."
-    if not contained:
-        return advice
-    return (
-        f"{advice} In a container, mount the folder and run as its owner: "
-        '--user "$(id -u):$(id -g)" -v ./data:/app/data (in Kubernetes, fsGroup).'
-    )
-
-
 @contextlib.contextmanager
-def _exclusively(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on ``path``, which may be unlinked by the holder before."""
-    for tries_left in reversed(range(MOST_TRIES)):
+def _exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on ``path``, which a former holder may have removed."""
+    for attempts_left in reversed(range(MAX_LOCK_ATTEMPTS)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("ab")
         except FileNotFoundError:
-            if not tries_left:
+            if not attempts_left:
                 raise  # a place where no folder can be made, such as /proc
-            continue  # the folder went away between the two lines
+            continue  # the folder was removed between the two lines
         except FileExistsError:
-            # It went away within the first; or something else has its name.
+            # The folder was removed within mkdir, or a file has its name.
             with contextlib.suppress(FileNotFoundError):
                 if not stat.S_ISDIR(path.parent.lstat().st_mode):
                     raise

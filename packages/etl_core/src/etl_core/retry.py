@@ -60,7 +60,7 @@ class Retry:
             try:
                 return action(attempt)
             except TemporaryError as error:
-                if not error.worth_waiting:
+                if not error.retryable:
                     raise
                 wait = self.wait_before(attempt + 1, error)
                 spent = self._clock() - started
@@ -76,9 +76,12 @@ class Retry:
         policy = self._policy
         doubled = min(policy.first_wait_seconds * 2.0 ** (attempt - 2), policy.longest_wait_seconds)
         jittered = doubled * (0.5 + 0.5 * self._chance())
-        asked = error.retry_after if isinstance(error, UnavailableError) else None
+        if not isinstance(error, UnavailableError):
+            return jittered
+        if error.retry_after is None:
+            return jittered * error.wait_factor
         # A little after the moment asked for, and not everybody at the same time.
-        return jittered if asked is None else asked + 0.1 * jittered
+        return error.retry_after + 0.1 * jittered
 
 
 def parse_retry_after(value: str | None) -> float | None:

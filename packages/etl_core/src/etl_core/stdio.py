@@ -1,7 +1,7 @@
-"""stdout and stderr as a process that has work to do needs them: who listens may go away at any time.
+"""stdout and stderr that survive a closed pipe.
 
-A run whose log nobody reads any more (``| head``, a terminal that was closed, a full disk behind
-``2>``) still proves what it set out to prove; only a result that cannot be written is an error.
+A closed terminal, ``| head`` or a full disk behind ``2>`` does not end the work; only a result that
+cannot be written to stdout is an error.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Heard:
-    """A text stream that falls silent once its reader is gone; one that ``may_fail`` also on any other error."""
+class BrokenPipeSafeStream:
+    """A text stream that drops its output once the reader is gone; with ``may_fail``, on any other error too."""
 
     def __init__(self, stream: TextIO, *, may_fail: bool) -> None:
         self._stream = stream
         self._may_fail = may_fail
 
     def write(self, text: str) -> int:
-        """Write, or say nothing; raises ``AccessError``, ``PermanentError``."""
-        if text != "":  # with which click finds out what it writes to, and takes no error for an answer
-            self._tried(lambda: self._stream.write(text))
+        """Write, or drop the text; raises ``AccessError``, ``PermanentError``."""
+        if text != "":  # click writes "" to find out whether a stream takes text, and lets errors through
+            self._attempt(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or say nothing; raises ``AccessError``, ``PermanentError``."""
-        self._tried(self._stream.flush)
+        """Flush, or drop what is buffered; raises ``AccessError``, ``PermanentError``."""
+        self._attempt(self._stream.flush)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else the stream can
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all other attributes of the stream
         return getattr(self._stream, name)
 
-    def _tried(self, act: Callable[[], object]) -> None:
+    def _attempt(self, act: Callable[[], object]) -> None:
         try:
             act()
         except OSError as error:
-            # What is left in its buffers goes nowhere, also when the interpreter ends.
+            # Buffers are flushed again when the interpreter ends: into nothing, then.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            from etl_core.files import explained
+            from etl_core.files import translate_os_errors
 
             if not (self._may_fail or isinstance(error, BrokenPipeError)):
-                with explained(f"write to {self._stream.name}"):
+                with translate_os_errors(f"write to {self._stream.name}"):
                     raise
 
 
-def let_readers_go() -> None:
-    """Put both streams of this process behind ``Heard``; one that was closed before it began says nothing."""
+def guard_stdio() -> None:
+    """Wrap ``sys.stdout`` and ``sys.stderr`` in ``BrokenPipeSafeStream``; one closed at start goes to /dev/null."""
     for name, may_fail in (("stdout", False), ("stderr", True)):
         stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - stays open
-        setattr(sys, name, Heard(stream, may_fail=may_fail))
+        setattr(sys, name, BrokenPipeSafeStream(stream, may_fail=may_fail))

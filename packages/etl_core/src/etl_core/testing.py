@@ -32,6 +32,9 @@ class MemoryStore:
     def url(self) -> str:
         return "memory://"
 
+    def uri(self, key: str) -> str:
+        return self.url + checked_key(key)
+
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)
         raw = body.read_bytes() if isinstance(body, Path) else body

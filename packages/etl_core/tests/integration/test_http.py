@@ -12,6 +12,7 @@ import pytest
 
 from etl_core.budget import Budget
 from etl_core.errors import (
+    AccessError,
     BlockedError,
     DataError,
     NotFoundError,
@@ -20,15 +21,9 @@ from etl_core.errors import (
     UnavailableError,
     UnreachableError,
 )
-from etl_core.http import (
-    CACHE_KEY_PARAMETER,
-    READ_BYTES,
-    TEMPORARY_STATUSES,
-    HttpClient,
-    HttpSettings,
-    make_session,
-    printable,
-)
+from etl_core.http import STANDARD_STATUSES, HttpClient, HttpPolicy, HttpSettings, make_session
+from etl_core.http.client import READ_BYTES
+from etl_core.http.translate import printable
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.telemetry import Tally, Telemetry
 from etl_core.testing import ManualClock
@@ -45,15 +40,26 @@ from packages.etl_core.tests.support.source_server import (
 )
 
 CSV = b"a,b\n1,2\n"
+# A site behind a CDN that blocks with 403 or an HTML page.
+SITE = HttpPolicy(
+    statuses=STANDARD_STATUSES | {403: "blocked"},
+    bodies=((400, "Database error", "temporary"),),
+    html_page="blocked",
+    advice={"blocked": "Come back in an hour."},
+    cache_parameter="fresh",
+    metric_prefix="site",
+)
+# A JSON API that wants a bearer token and twice the wait when it throttles.
+API = HttpPolicy(statuses=STANDARD_STATUSES | {503: "temporary"}, throttled_wait_factor=2.0)
 
 
 class Bench:
     """A client with everything injected, and what was injected."""
 
-    def __init__(self, url, folder, *, attempts=4, ceiling=4, read_seconds=20.0, is_temporary=lambda _s, _b: False):
+    def __init__(self, url, folder, *, attempts=4, ceiling=4, read_seconds=20.0, policy=SITE, token=""):
         self.clock = ManualClock(1000.0)
         self.settings = HttpSettings(
-            base_url=url, user_agent="etl-core-tests/1.0", connect_seconds=5.0, read_seconds=read_seconds
+            url, "etl-core-tests/1.0", bearer_token=token, connect_seconds=5.0, read_seconds=read_seconds
         )
         self.session = make_session(self.settings)
         self.session.trust_env = False  # no proxy of this machine
@@ -62,13 +68,13 @@ class Bench:
         self.stops_after = itertools.repeat(False)
         self.client = HttpClient(
             self.settings,
+            policy,
             session=self.session,
             budget=self.budget,
             retry=Retry(RetryPolicy(attempts=attempts), sleep=self.clock.sleep, clock=self.clock, chance=lambda: 1.0),
             telemetry=self.telemetry,
             clock=self.clock,
             check_stop=self.check_stop,
-            is_temporary=is_temporary,
         )
 
     def check_stop(self):
@@ -139,19 +145,19 @@ def test_a_slash_at_the_end_of_the_address_is_not_doubled(server, new_bench):
     assert server.asked[0].path == "/x"
 
 
-def test_it_asks_past_caches_when_told(server, bench):
+def test_a_request_bypasses_caches_if_the_caller_says_so(server, bench):
     server.plan(json_answer(1), json_answer(2), json_answer(3), answer(200, CSV, kind="text/csv"))
 
     bench.client.get_json("/x", [("a", "b")])
-    bench.client.get_json("/x", [("a", "b")], past_caches=True)
-    bench.client.get_json("/x", [("a", "b")], past_caches=True)
-    bench.read(past_caches=True)
+    bench.client.get_json("/x", [("a", "b")], bypass_cache=True)
+    bench.client.get_json("/x", [("a", "b")], bypass_cache=True)
+    bench.read(bypass_cache=True)
 
     plain, one, two, three = (asked.params for asked in server.asked)
     assert plain == [("a", "b")]
     assert one[0] == two[0] == ("a", "b")
     fresh = [params[-1] for params in (one, two, three)]
-    assert {name for name, _ in fresh} == {CACHE_KEY_PARAMETER}
+    assert {name for name, _ in fresh} == {"fresh"}
     assert len({value for _, value in fresh}) == 3
 
 
@@ -162,7 +168,7 @@ def test_it_asks_past_caches_when_told(server, bench):
     ("status", "error", "retried"),
     [
         (400, DataError, False),
-        (401, DataError, False),
+        (401, AccessError, False),
         (403, BlockedError, False),
         (404, NotFoundError, False),
         (410, DataError, False),
@@ -170,7 +176,7 @@ def test_it_asks_past_caches_when_told(server, bench):
         (206, DataError, False),
         (304, DataError, False),
         (501, DataError, False),
-        *((status, UnavailableError, True) for status in sorted(TEMPORARY_STATUSES)),
+        *((status, UnavailableError, True) for status in (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)),
     ],
 )
 def test_each_status_is_an_error_of_its_kind(server, status, error, retried, new_bench):
@@ -190,26 +196,57 @@ def test_each_status_is_an_error_of_its_kind(server, status, error, retried, new
     assert message.isprintable()
 
 
-def test_the_statuses_that_are_worth_waiting_for_are_these():
-    assert sorted(TEMPORARY_STATUSES) == [408, 425, 429, 500, 502, 503, 504, 520, 522, 524]
-
-
-def test_a_source_may_say_what_is_temporary(server, new_bench):
-    seen = []
-
-    def is_temporary(status, body):
-        seen.append((status, body))
-        return "Database internal error" in body
-
-    bench = new_bench(attempts=2, is_temporary=is_temporary)
-    server.plan(
-        json_answer({"message": "Database internal error."}, 400),
-        json_answer({"message": "Column not found."}, 400),
-    )
-    with pytest.raises(DataError, match="Column not found"):
+def test_a_policy_can_give_a_status_another_meaning_by_its_body(server, bench):
+    server.plan(json_answer({"message": "Database error."}, 400), json_answer({"message": "No such column."}, 400))
+    with pytest.raises(DataError, match="No such column"):
         bench.client.get_json("/x")
-    assert [status for status, _ in seen] == [400, 400]
-    assert seen[0][1] == '{"message": "Database internal error."}'
+    assert len(bench.clock.slept) == 1
+
+
+# ------------------------------------------------------------------------------ an API with a bearer token
+
+
+def test_a_json_api_needs_only_another_policy(server, new_bench):
+    bench = new_bench(policy=API, token="s3cret")
+    server.plan(answer(429), answer(503), answer(200, b"<html>", kind="text/html"), json_answer([1]))
+
+    assert bench.client.get_json("/customers", [("page", "1")]) == [1]
+
+    assert bench.clock.slept == [1.0, 1.0, 2.0], "the wait after a 429 is doubled"
+    assert all(asked.params == [("page", "1")] for asked in server.asked), "no cache-busting parameter"
+    assert {asked.headers["authorization"] for asked in server.asked} == {"Bearer s3cret"}
+    assert bench.telemetry.value("http_requests_total") == 4
+    assert "s3cret" not in repr(bench.settings)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_denied_access_is_permanent_and_stops_nobody_else(server, new_bench, status):
+    bench = new_bench(policy=API, token="s3cret")
+    server.plan(json_answer({"message": "token expired"}, status), json_answer([1]))
+    with pytest.raises(AccessError, match="token expired") as caught:
+        bench.client.get_json("/customers")
+    assert "s3cret" not in str(caught.value)
+    assert bench.client.get_json("/customers") == [1]
+
+
+def test_a_redirect_to_another_host_does_not_carry_the_token(server, new_bench):
+    bench = new_bench(policy=API, token="s3cret")
+    elsewhere = server.url.replace("127.0.0.1", "localhost") + "/there"
+    for target, token in ((elsewhere, None), (server.url + "/here", "Bearer s3cret")):
+        server.asked.clear()
+        server.plan(answer(302, Location=target), json_answer([1]))
+        assert bench.client.get_json("/customers") == [1]
+        assert [asked.headers.get("authorization") for asked in server.asked] == ["Bearer s3cret", token]
+
+
+def test_credentials_of_a_netrc_file_are_not_sent(server, new_bench, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password pass\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    bench = new_bench()
+    bench.session.trust_env = True
+    server.plan(json_answer([1]))
+    assert bench.client.get_json("/x") == [1]
+    assert "authorization" not in server.asked[0].headers
 
 
 @pytest.mark.parametrize(
@@ -254,8 +291,8 @@ def test_a_page_with_status_200_is_a_block(server, bench, kind, expect):
     with pytest.raises(BlockedError) as caught:
         bench.read(expect=expect)
 
-    assert "answered 200 with a page of the source's edge: Access denied" in str(caught.value)
-    assert "Wait an hour" in caught.value.advice
+    assert "answered 200 with an HTML page: Access denied" in str(caught.value)
+    assert caught.value.advice == "Come back in an hour."
 
 
 def test_a_page_that_was_asked_for_is_no_block(server, bench):
@@ -330,7 +367,7 @@ def test_a_gzipped_body_is_decoded(server, bench):
     server.plan(gzipped(body, "text/csv"), gzipped(b'{"a": 1}', "application/json"))
     assert bench.read(expect="csv") == body
     assert bench.client.get_json("/x") == {"a": 1}
-    assert bench.telemetry.value("source_bytes_total") == len(body) + 8
+    assert bench.telemetry.value("site_bytes_total") == len(body) + 8
 
 
 def test_a_broken_gzip_is_unavailable(server, bench):
@@ -420,7 +457,7 @@ def test_nobody_at_the_address_is_unreachable(new_bench):
 @pytest.mark.parametrize("address", ["http://", "nonsense", "foo://x", "http://[::bad", ""])
 def test_what_is_no_address_is_a_data_error(address, new_bench):
     bench = new_bench(address)
-    with pytest.raises(DataError, match="is not a URL that can be asked"):
+    with pytest.raises(DataError, match="is not a valid URL"):
         bench.client.get_json("/x")
     assert bench.clock.slept == []
 
@@ -470,7 +507,7 @@ def test_a_stop_is_noticed_between_chunks(server, bench):
     ],
     ids=["garbage", "empty", "cut", "bytes", "brackets", "503", "broken off", "reset"],
 )
-def test_a_bad_answer_is_asked_for_again_past_caches(server, bench, bad):
+def test_a_retry_after_a_bad_answer_bypasses_caches(server, bench, bad):
     server.plan(bad, bad, json_answer({"good": 1}))
     tally = Tally()
 
@@ -479,26 +516,26 @@ def test_a_bad_answer_is_asked_for_again_past_caches(server, bench, bad):
     params = [asked.params for asked in server.asked]
     assert params[0] == [("a", "b")]
     assert params[1][0] == params[2][0] == ("a", "b")
-    assert params[1][1][0] == params[2][1][0] == CACHE_KEY_PARAMETER
+    assert params[1][1][0] == params[2][1][0] == "fresh"
     assert params[1][1][1] != params[2][1][1]
     assert len(bench.clock.slept) == 2
     assert (tally.requests, tally.retries) == (3, 2)
-    assert bench.telemetry.value("source_retries_total") == 2
+    assert bench.telemetry.value("site_retries_total") == 2
 
 
 def test_what_stays_no_json_says_so(server, new_bench):
     bench = new_bench(attempts=2)
     server.plan(*[answer(200, b"<not json", kind="application/json")] * 2)
-    with pytest.raises(UnavailableError, match=r"/x\?fresh=\w{12} answered 9 bytes that are no JSON"):
+    with pytest.raises(UnavailableError, match=r"/x\?fresh=\w{12} answered 9 bytes of invalid JSON"):
         bench.client.get_json("/x")
 
 
-def test_text_is_asked_for_again_past_caches_too(server, bench):
+def test_a_retry_for_text_bypasses_caches(server, bench):
     server.plan(answer(502), answer(200, b"caf\xc3\xa9 \xff", kind="text/plain"))
     tally = Tally()
     assert bench.client.get_text("/x", tally=tally) == "café \ufffd"
     assert [len(asked.params) for asked in server.asked] == [0, 1]
-    assert (tally.requests, tally.retries, bench.telemetry.value("source_retries_total")) == (2, 1, 1)
+    assert (tally.requests, tally.retries, bench.telemetry.value("site_retries_total")) == (2, 1, 1)
 
 
 def test_a_stream_is_tried_once(server, bench):
@@ -628,9 +665,9 @@ def test_it_counts_requests_bytes_and_statuses(server, bench):
         bench.read(tally=tally)
     assert tally == Tally(requests=4, retries=1, bytes=8 + 5 * len(CSV))
     value = bench.telemetry.value
-    assert [value("source_requests_total", status=status) for status in ("200", "404", "503")] == [2, 1, 1]
-    assert value("source_bytes_total") == tally.bytes
-    assert value("source_retries_total") == 1
+    assert [value("site_requests_total", status=status) for status in ("200", "404", "503")] == [2, 1, 1]
+    assert value("site_bytes_total") == tally.bytes
+    assert value("site_retries_total") == 1
 
 
 # ------------------------------------------------------------------------------------------------- connections
@@ -706,6 +743,7 @@ def test_an_address_that_nobody_asked_through_retries_is_one_request(server, new
     bench = new_bench()
     client = HttpClient(
         bench.settings,
+        API,
         session=bench.session,
         budget=bench.budget,
         retry=Retry(RetryPolicy(attempts=1)),

@@ -50,9 +50,9 @@ class TheTree(unittest.TestCase):
         self.assertEqual({kind.exit_status.code for kind in ALL if kind is not StoppedError}, {2, 3, 4})
 
     def test_only_what_waiting_may_cure_is_worth_waiting(self):
-        worth = {kind for kind in ALL if issubclass(kind, TemporaryError) and kind.worth_waiting}
+        worth = {kind for kind in ALL if issubclass(kind, TemporaryError) and kind.retryable}
         self.assertEqual(worth, {TemporaryError, UnavailableError, UnreachableError})
-        self.assertFalse(BlockedError("x").worth_waiting)
+        self.assertFalse(BlockedError("x").retryable)
 
 
 class WhatAnErrorSays(unittest.TestCase):

@@ -4,7 +4,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from etl_core.files import Scratch, in_container, not_ours_advice, sha256_of, sync_directory, write_synced
+from etl_core.files import Scratch, sha256_of, sync_directory, write_synced
 
 
 class FilesCase(unittest.TestCase):
@@ -117,14 +117,14 @@ class ScratchFolders(FilesCase):
             self.assertEqual(self.folders(), [scratch.folder])
             scratch.close()
 
-    def test_one_at_a_time_is_alone(self):
+    def test_only_one_thread_holds_the_lock_at_a_time(self):
         one, two = self.scratch(), self.scratch()
         inside = most = 0
 
         def work(scratch) -> None:
             nonlocal inside, most
             for _ in range(50):
-                with scratch.alone():
+                with scratch.exclusive():
                     inside += 1
                     most = max(most, inside)
                     (self.folder / "touched").touch()
@@ -158,18 +158,3 @@ class ScratchFolders(FilesCase):
             thread.join(60)
         self.assertEqual(failures, [])
         self.assertFalse(self.parent.exists())
-
-
-class WhatToTryWhereAFileIsForbidden(FilesCase):
-    def test_names_the_user_of_the_container_in_a_container_only(self):
-        flag = '--user "$(id -u):$(id -g)"'
-
-        self.assertIn(flag, not_ours_advice(contained=True))
-        self.assertNotIn(flag, not_ours_advice(contained=False))
-
-    def test_a_container_is_known_by_the_marks_in_it(self):
-        mark = self.folder / "mark"
-
-        self.assertFalse(in_container([mark]))
-        mark.touch()
-        self.assertTrue(in_container([self.folder / "other", mark]))

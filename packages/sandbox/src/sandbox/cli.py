@@ -1,4 +1,4 @@
-"""`python -m sandbox serve`: a simulated source as a process."""
+"""`python -m sandbox serve` and `cluster`: a stand-in as a process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import shlex
 import signal
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sandbox.cluster import Cluster, ClusterSettings, Instant
-from sandbox.faults import STAGES, literal, parse
+from sandbox.faults import literal, parse
 from sandbox.open_payments.api import Sandbox
+from sandbox.open_payments.datasets import DATASETS
 from sandbox.open_payments.settings import Settings
 
 _HELP = """Serve a simulated openpaymentsdata.cms.gov on loopback.
@@ -23,7 +26,7 @@ _HELP = """Serve a simulated openpaymentsdata.cms.gov on loopback.
 Prints {"url": ...} as one line of JSON once it listens, and runs until SIGTERM or SIGINT.
 
 \b
-A small world, always the same for the same seed; it ends with this shell:
+A small world, the same for the same seed; it ends with this shell:
   python -m sandbox serve --year 2024 --first-companies 20 --parent-pid $$
 One company with a given number of rows, in the older dialect, with a price on OFFSET:
   python -m sandbox serve --set "company_rows={'100000000053': 300000}" --set dialect=A \\
@@ -46,18 +49,39 @@ Faults of requests and of pods; each name takes probability, count, match and pa
 """
 
 
-def _split(pair: str) -> tuple[str, str, str]:
-    if "=" not in pair:
-        raise click.BadParameter(f"expected NAME=VALUE, not {pair!r}")
-    return pair.partition("=")
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=VALUE`, repeated."""
+    for text in texts:
+        if "=" not in text:
+            raise click.BadParameter(f"expected NAME=VALUE, not {text!r}")
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
 
 
-def _signalled() -> threading.Event:
-    """Set by SIGTERM and SIGINT from now on; asked for before anybody can know of this process."""
-    stop = threading.Event()
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every stand-in."""
+    for option in (
+        click.option("--parent-pid", type=int, help="Exit when this process is gone."),
+        click.option("--set", "others", multiple=True, metavar="NAME=VALUE", help="Any other setting, see the README."),
+        click.option("--fault", "faults", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="See the README."),
+        click.option("--port", default=0, show_default=True, help="0 takes a free port."),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def _until_stopped(parent: int | None) -> Iterator[ExitStack]:
+    """Wait after the block for SIGTERM, SIGINT or the parent's end, then close the stack. ValueError: usage error."""
+    stop = threading.Event()  # handlers are set before anybody can know of this process
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    return stop
+    with ExitStack() as running:
+        try:
+            yield running
+        except (TypeError, ValueError) as problem:
+            raise click.UsageError(str(problem)) from problem
+        while not stop.wait(1.0) and (parent is None or _alive(parent)):
+            pass
 
 
 def _alive(pid: int) -> bool:
@@ -70,71 +94,59 @@ def _alive(pid: int) -> bool:
 
 @click.group(context_settings={"max_content_width": 100})
 def main() -> None:
-    """Simulated data sources for tests, benchmarks and demos."""
+    """Simulated outside systems for tests, benchmarks and demos."""
 
 
 @main.command(help=_HELP)
-@click.option("--port", default=0, show_default=True, help="0 takes a free port.")
 @click.option("--year", "years", type=int, multiple=True, default=(2024,), show_default=True, help="Repeatable.")
+@click.option("--dataset", "datasets", multiple=True, default=tuple(DATASETS), show_default=True, help="Repeatable.")
 @click.option("--scale", default=0.01, show_default=True, help="Rows of a company = real rows times this.")
 @click.option("--first-companies", type=int, help="Only the N lowest payer ids with rows.")
 @click.option("--company", "companies", multiple=True, metavar="ID", help="Only this payer. Repeatable.")
-@click.option("--fault", "faults", multiple=True, metavar="NAME[:KEY=VALUE,...]", help=f"One of {', '.join(STAGES)}.")
-@click.option("--set", "others", multiple=True, metavar="NAME=VALUE", help="Any other setting, see README.")
-@click.option("--warm", is_flag=True, help="Make all rows before the URL is printed.")
-@click.option("--parent-pid", type=int, help="Exit when this process is gone.")
-def serve(faults: tuple[str, ...], others: tuple[str, ...], **told: Any) -> None:
+@click.option("--warm", is_flag=True, help="Make all rows of the first dataset before the URL is printed.")
+@_common
+def serve(parent_pid: int | None, faults: tuple[str, ...], others: tuple[str, ...], warm: bool, **options: Any) -> None:
     """Serve until a signal."""
-    stop, warm, parent = _signalled(), told.pop("warm"), told.pop("parent_pid")
-    told["companies"] = told["companies"] or None
-    told |= {name: literal(value) for name, _, value in map(_split, others)}
-    try:
-        options = [parse(text) for text in faults]
-        with Sandbox(Settings(**told)) as sandbox:
-            for option in options:
-                sandbox.fault(**option)
-            if warm:
-                sandbox.warm()
-            click.echo(json.dumps({"url": sandbox.url}))
-            while not stop.wait(1.0) and (parent is None or _alive(parent)):
-                pass
-    except (TypeError, ValueError) as problem:
-        raise click.UsageError(str(problem)) from problem
+    options["companies"] = options["companies"] or None
+    options |= {name: literal(value) for name, value in _pairs(others).items()}
+    with _until_stopped(parent_pid) as running:
+        parsed = [parse(text) for text in faults]
+        sandbox = running.enter_context(Sandbox(Settings(**options)))
+        for fault in parsed:
+            sandbox.fault(**fault)
+        if warm:
+            sandbox.warm()
+        click.echo(json.dumps({"url": sandbox.url}))
 
 
 @main.command(help=_CLUSTER_HELP)
-@click.option("--image", "images", multiple=True, metavar="NAME=COMMAND", help="What runs for an image. Repeatable.")
+@click.option("--image", "images", multiple=True, metavar="NAME=COMMAND", help="The command of an image. Repeatable.")
 @click.option("--namespace", "namespaces", multiple=True, default=("default",), show_default=True, help="Repeatable.")
-@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="What every pod finds. Repeatable.")
+@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="A variable of every pod. Repeatable.")
 @click.option("--instant", type=int, metavar="STATUS", help="No processes: every pod ends at once with this status.")
-@click.option("--port", default=0, show_default=True, help="0 takes a free port.")
-@click.option("--fault", "faults", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="See the README.")
-@click.option("--set", "others", multiple=True, metavar="NAME=VALUE", help="Any other setting, see the README.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), help="Where to write it; else a temporary file.")
-@click.option("--parent-pid", type=int, help="Exit when this process is gone.")
+@_common
 def cluster(
-    images: tuple[str, ...],
-    environment: tuple[str, ...],
+    parent_pid: int | None,
     faults: tuple[str, ...],
     others: tuple[str, ...],
-    **told: Any,
+    images: tuple[str, ...],
+    environment: tuple[str, ...],
+    instant: int | None,
+    kubeconfig: Path | None,
+    **options: Any,
 ) -> None:
     """Serve until a signal."""
-    stop, parent, instant = _signalled(), told.pop("parent_pid"), told.pop("instant")
-    kubeconfig = told.pop("kubeconfig")
-    told["images"] = {name: tuple(shlex.split(command)) for name, _, command in map(_split, images)}
-    told |= {name: literal(value) for name, _, value in map(_split, others)}
+    options["images"] = {name: tuple(shlex.split(command)) for name, command in _pairs(images).items()}
+    options |= {name: literal(value) for name, value in _pairs(others).items()}
     if environment:
-        told["base_environment"] = {name: value for name, _, value in map(_split, environment)}
-    try:
-        settings = ClusterSettings(**told, instant=None if instant is None else Instant(instant))
-        options = [parse(text) for text in faults]
-        with tempfile.TemporaryDirectory() as folder, Cluster(settings) as running:
-            for option in options:
-                running.fault(**option.pop("params"), **option)
-            written = running.kubeconfig(kubeconfig or Path(folder) / "kubeconfig")
-            click.echo(json.dumps({"url": running.url, "kubeconfig": str(written)}))
-            while not stop.wait(1.0) and (parent is None or _alive(parent)):
-                pass
-    except (TypeError, ValueError) as problem:
-        raise click.UsageError(str(problem)) from problem
+        options["base_environment"] = _pairs(environment)
+    with _until_stopped(parent_pid) as running:
+        settings = ClusterSettings(**options, instant=None if instant is None else Instant(instant))
+        parsed = [parse(text) for text in faults]
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+        stand_in = running.enter_context(Cluster(settings))
+        for fault in parsed:
+            stand_in.fault(**fault.pop("params"), **fault)
+        written = stand_in.kubeconfig(kubeconfig or folder / "kubeconfig")
+        click.echo(json.dumps({"url": stand_in.url, "kubeconfig": str(written)}))

@@ -1,4 +1,4 @@
-"""Faults by name: which request meets one is decided here, what it does stands in edge.py and body_faults.py."""
+"""Faults by name: which request meets one. What a fault does there is up to the stand-in."""
 
 from __future__ import annotations
 
@@ -10,21 +10,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
 
-# The stage of a request at which each fault can strike. A request that does not get there never meets it.
-_BY_STAGE = {
-    "edge": "http_500 http_502 http_503 http_504 http_429 waf_403 waf_200 slow_start republish",
-    "conditions": "conditions_ignored",
-    "count": "wrong_count",
-    "header": "header_drift",
-    "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad stall reset json_garbage",
-}
 _OPTIONS = ("probability", "count", "match", "after")
-STAGES = {name: stage for stage, names in _BY_STAGE.items() for name in names.split()}
 
 
 @dataclass
 class Fault:
-    """A fault that is set. Without `probability` and `count` every matching request meets it."""
+    """A fault that is set. Without `probability` and `count` every matching request gets it."""
 
     name: str
     probability: float | None = None
@@ -39,8 +30,8 @@ class Fault:
         """A parameter, in the type of its default."""
         return type(default)(self.params.get(name, default))
 
-    def strikes(self, rng: random.Random) -> bool:
-        """Does this matching request meet the fault?"""
+    def fires(self, rng: random.Random) -> bool:
+        """Whether this matching request gets the fault."""
         self.seen += 1
         spent = self.count is not None and self.fired >= self.count
         if self.seen <= self.after or spent or (self.probability is not None and rng.random() >= self.probability):
@@ -50,9 +41,10 @@ class Fault:
 
 
 class Faults:
-    """The faults set now. At most one strikes a request: the first in the order of setting."""
+    """The faults set now. At most one applies to a request: the first in the order of setting."""
 
-    def __init__(self, seed: int, stages: Mapping[str, str] = STAGES) -> None:
+    def __init__(self, seed: int, stages: Mapping[str, str]) -> None:
+        """`stages` gives, by name, the stage of a request at which a fault applies."""
         self.random = random.Random(f"faults/{seed}")
         self._stages = stages
         self._set: list[Fault] = []
@@ -77,22 +69,22 @@ class Faults:
             return [asdict(fault) for fault in self._set]
 
     def draw(self, stage: str, target: str, can_apply: Callable[[Fault], bool]) -> Fault | None:
-        """The fault that strikes a request at a stage. One that cannot apply there takes no notice of it."""
+        """The fault for a request at a stage. One that cannot apply there is left out, and does not count it."""
         with self._lock:
             here = (fault for fault in self._set if self._stages[fault.name] == stage and fault.match in target)
-            return next((fault for fault in here if can_apply(fault) and fault.strikes(self.random)), None)
+            return next((fault for fault in here if can_apply(fault) and fault.fires(self.random)), None)
 
 
-class Luck:
-    """One request's encounter with the faults; `match` may be written with percent signs or without."""
+class FaultDraw:
+    """The faults drawn for one request, at most one; `match` may be percent-encoded or not."""
 
     def __init__(self, faults: Faults, target: str) -> None:
         self._faults, self._target = faults, f"{target} {unquote_plus(target)}"
         self.random = faults.random  # seeded, so that a run can be repeated
         self.fault: Fault | None = None
 
-    def meet(self, stage: str, can_apply: Callable[[Fault], bool] = lambda _: True) -> Fault | None:
-        """The fault that strikes at this stage, if any, and if none struck before."""
+    def take(self, stage: str, can_apply: Callable[[Fault], bool] = lambda _: True) -> Fault | None:
+        """The fault of this stage, if any, and if there was none before."""
         if self.fault is not None:
             return None
         self.fault = self._faults.draw(stage, self._target, can_apply)

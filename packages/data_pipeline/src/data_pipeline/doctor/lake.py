@@ -60,7 +60,7 @@ class LakeDoctor:
         self._now = now
         self._room = room
         self._written = False
-        self.key = lake_layout.lake_probe(uuid.uuid4().hex)
+        self.key = lake_layout.doctor.lake_probe(uuid.uuid4().hex)
 
     def examine(self, say: Callable[[str], None]) -> list[Finding]:
         """Run all checks; one probe object is written and deleted again."""

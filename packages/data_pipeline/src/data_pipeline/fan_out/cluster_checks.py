@@ -22,8 +22,9 @@ from data_pipeline.doctor.checks import (
 )
 from data_pipeline.fan_out import specs
 from etl_core.errors import PermanentError
-from etl_core.kube.diagnosis import explain_job, phase_of_job
-from etl_core.kube.jobs import JobSpec, job_body
+from etl_core.kube.describe import JobSpec, job_body
+from etl_core.kube.explain import explain_job
+from etl_core.kube.observe import phase_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,14 +204,16 @@ class ClusterDoctor:
                 image_pull_policy=options.image_pull_policy,
                 args=("doctor",),
                 service_account=options.service_account,
+                user_id=specs.USER_ID,
+                annotation_prefix=specs.PREFIX,
                 env={"LOG_FORMAT": "json", **options.env},
                 env_from=options.env_from,
                 labels={**LABEL, specs.UNIT: "doctor"},
-                tries=0,
+                retries=0,
                 cpu=options.cpu,
                 memory=options.memory,
-                try_seconds=600,
-                keep_seconds=600,
+                attempt_seconds=600,
+                ttl_seconds=600,
                 queue=options.queue,
             )
         )

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from data_pipeline.fan_out.specs import ATTEMPT, UNIT
-from etl_core.kube.diagnosis import Phase, phase_of_job
+from etl_core.kube.observe import Phase, phase_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from etl_core.kube.diagnosis import Diagnosis
+    from etl_core.kube.explain import Diagnosis
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def write_plan(store: ObjectStore, plan: FanOutPlan) -> tuple[FanOutPlan, str]:
     """The plan of this run and shape as it stands in the lake, ours or an earlier submitter's, and its digest."""
-    key = lake_layout.fan_out(plan.run_id, plan.shape)
+    key = lake_layout.fan_out.plan(plan.run_id, plan.shape)
     body = plan.to_bytes()
     if not store.put_new(key, body).created:
         body = store.get(key) or b""
@@ -30,7 +30,7 @@ def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: i
         DataError: it is another plan, or has no such bin.
 
     """
-    key = lake_layout.fan_out(run_id, shape)
+    key = lake_layout.fan_out.plan(run_id, shape)
     body = store.get(key)
     if body is None:
         raise NotFoundError(

@@ -48,7 +48,7 @@ class Board:
 
     def __init__(self, store: ObjectStore, source: str, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
-        self._key = lake_layout.not_before(source)
+        self._key = lake_layout.fan_out.not_before(source)
         self._clock = clock
         self._lock = threading.Lock()
         self._known = Notice()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from etl_core.errors import UsageError
-from etl_core.kube.jobs import LONGEST_NAME, JobSpec, job_body, job_name, spec_digest
+from etl_core.kube.describe import LONGEST_NAME, JobSpec, digest_annotation, job_body, job_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from data_pipeline.settings import Settings
 
 PREFIX = "openpayments.io"
+USER_ID = 10001  # of the image; any user but root will do
 UNIT = f"{PREFIX}/unit"
 ATTEMPT = f"{PREFIX}/attempt"
 RUN = f"{PREFIX}/run-id"
@@ -118,22 +119,23 @@ def spec_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: P
         image_pull_policy=options.image_pull_policy,
         args=tuple(args if index is None else [*args, "--index", str(index)]),
         service_account=options.service_account,
+        user_id=USER_ID,
+        annotation_prefix=PREFIX,
         env={"LOG_FORMAT": "json", **options.env, "SOURCE_MAX_STREAMS": str(share)},
         env_from=options.env_from,
-        labels={**labels_of(release, plan.shape), UNIT: unit},
-        marks={RUN: as_label(plan.run_id), ATTEMPT: str(attempt)},
-        notes={RUN: plan.run_id, f"{PREFIX}/plan-sha256": digest},
+        labels={**labels_of(release, plan.shape), UNIT: unit, RUN: as_label(plan.run_id), ATTEMPT: str(attempt)},
+        annotations={RUN: plan.run_id, f"{PREFIX}/plan-sha256": digest},
         indexes=len(plan.bins) if packed else None,
-        tries=options.tries,
+        retries=options.tries,
         cpu=options.cpu,
         memory=options.memory,
-        try_seconds=round(options.try_hours * 3600),
+        attempt_seconds=round(options.try_hours * 3600),
         grace_seconds=_grace(options.env),
         queue=options.queue,
     )
-    does = spec_digest(job_body(spec))
+    _, digest_of_spec = digest_annotation(job_body(spec))
     slug = f"op-{release.year}-{plan.shape if packed else unit}"
-    return replace(spec, name=job_name(slug, *identity.values(), options.image, does, str(attempt)))
+    return replace(spec, name=job_name(slug, *identity.values(), options.image, digest_of_spec, str(attempt)))
 
 
 def body_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: PodOptions) -> dict[str, Any]:

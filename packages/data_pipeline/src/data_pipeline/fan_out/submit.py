@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from data_pipeline.fan_out import specs
+from data_pipeline.fan_out.advice import advice_for
 from data_pipeline.fan_out.decide import Decision, Known, Limits, SeenJob, breaker, decide, newest, seen
 from data_pipeline.fan_out.worker import failed_attempt
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts, write_attempt
-from etl_core.errors import BlockedError, UnavailableError
-from etl_core.kube.client import GoneAgainError, QuotaError
-from etl_core.kube.diagnosis import Diagnosis, explain_job, over_quota
+from etl_core.errors import BlockedError
+from etl_core.kube.client import JobRemovedError, QuotaError
+from etl_core.kube.explain import Diagnosis, explain_job, over_quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 NAMES_IN_SELECTOR = 80
 # An audit may be seen some looks after its pod ended: a listing is not the same instant as a list of Jobs.
 LOOKS_FOR_AN_AUDIT = 3
-SWEEPS = 120
-SWEEP_SECONDS = 1.0
 DOUBTS_AT_A_LOOK = 5
 
 _log = structlog.get_logger()
@@ -54,26 +53,6 @@ class Ended:
     looks: int = 0
     failed: dict[str, Diagnosis] = field(default_factory=dict)
     stopped: str = ""
-
-
-def sweep(cluster: Cluster, selector: str, sleep: Callable[[float], None]) -> int:
-    """Delete Jobs, then pods, until twice in a row nothing is left: a pod may appear after its Job was listed.
-
-    Gives how many Jobs there were. Raises ``UnavailableError`` if some are there after two minutes.
-    """
-    deleted, empty = 0, 0
-    for _ in range(SWEEPS):
-        jobs, pods = len(list(cluster.jobs(selector))), len(list(cluster.pods(selector)))
-        deleted = max(deleted, jobs)
-        empty = 0 if jobs or pods else empty + 1
-        if empty == 2:
-            return deleted
-        if jobs:
-            cluster.delete_jobs(selector)
-        elif pods:
-            cluster.delete_pods(selector)
-        sleep(SWEEP_SECONDS)
-    raise UnavailableError("Jobs or pods are still there after two minutes of deleting.", advice="Run it again.")
 
 
 class Submitter:
@@ -185,7 +164,7 @@ class Submitter:
             except QuotaError as error:
                 self._wait_for_room(decision, error)
                 return
-            except GoneAgainError as error:  # the next look finds its audit, or begins it anew
+            except JobRemovedError as error:  # the next look finds its audit, or begins it anew
                 _log.info("another submitter was faster", said=str(error))
                 continue
             self._full_since = None
@@ -223,7 +202,12 @@ class Submitter:
                 continue
             since = self._known.waiting_since[job.name]
             waited = self._clock() - since
-            _log.warning("a Job has not begun", name=job.name, waited=round(waited), because=str(why))
+            _log.warning(
+                "a Job has not begun",
+                name=job.name,
+                waited=round(waited),
+                because=f"{why} {advice_for(why.reason)}".strip(),
+            )
             stuck = self._clock() - max(since, self._known.ran_at) >= self._limits.start_within
             if stuck or (not why.temporary and not why.started):
                 self._cluster.delete_job(job.name)
@@ -251,7 +235,7 @@ class Submitter:
             return why
         for attempt in reversed(self._attempts_of(job.unit)):
             if attempt.final:
-                return Diagnosis(attempt.reason, attempt.detail, "", started=True, temporary=attempt.temporary)
+                return Diagnosis(attempt.reason, attempt.detail, started=True, temporary=attempt.temporary)
         return why
 
     def _attempts_of(self, unit: str) -> list[Attempt]:
@@ -261,7 +245,7 @@ class Submitter:
     def _fail(self, unit: str, why: Diagnosis) -> None:
         self._known.failed[unit] = why
         self._known.endings.append(False)
-        _log.warning("a unit failed", unit=unit, because=str(why))
+        _log.warning("a unit failed", unit=unit, because=f"{why} {advice_for(why.reason)}".strip())
         self._say_why_not(unit, why)
 
     def _say_why_not(self, unit: str, why: Diagnosis) -> None:
@@ -273,7 +257,7 @@ class Submitter:
             write_attempt(
                 self._store,
                 failed_attempt(
-                    self._plan, company_id, why.reason, f"{why.detail} {why.advice}".strip(), self._now(),
+                    self._plan, company_id, why.reason, f"{why.detail} {advice_for(why.reason)}".strip(), self._now(),
                     temporary=why.temporary,
                 ),
             )  # fmt: skip
@@ -282,7 +266,6 @@ class Submitter:
 _NO_AUDIT = Diagnosis(
     "no_audit",
     "its Job ended well, and the lake has no audit of it.",
-    "Workers must write into the submitter's lake: compare LAKE_URL as they see it.",
     started=True,
     temporary=False,
 )

@@ -45,13 +45,13 @@ class Claims:
 
     def take(self, company_id: str, number: int, of: int) -> bool:
         """Whether the window is this pod's to prove: nobody's so far, or its own since before it was replaced."""
-        key = lake_layout.claim(self._run_id, company_id, number, of)
+        key = lake_layout.fan_out.claim(self._run_id, company_id, number, of)
         body = json.dumps({"index": self._index}).encode()
         return self._store.put_new(key, body).created or self.is_ours(company_id, number, of)
 
     def is_ours(self, company_id: str, number: int, of: int) -> bool:
         """Whether a pod of this index took the window in hand, this one or one that it replaces."""
-        body = self._store.get(lake_layout.claim(self._run_id, company_id, number, of))
+        body = self._store.get(lake_layout.fan_out.claim(self._run_id, company_id, number, of))
         try:
             return body is not None and bool(json.loads(body)["index"] == self._index)
         except (ValueError, TypeError, KeyError):
@@ -60,8 +60,8 @@ class Claims:
     def taken(self) -> set[tuple[str, str]]:
         """Company and file name of every window in somebody's hand, by one listing."""
         return {
-            (lake_layout.company_of(entry.key) or "", entry.key.rsplit("/", 1)[-1].removesuffix(".json"))
-            for entry in self._store.list(lake_layout.claims(self._run_id))
+            (lake_layout.open_payments.company_of(entry.key) or "", entry.key.rsplit("/", 1)[-1].removesuffix(".json"))
+            for entry in self._store.list(lake_layout.fan_out.claims(self._run_id))
         }
 
 

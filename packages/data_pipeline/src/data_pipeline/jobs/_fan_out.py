@@ -15,11 +15,12 @@ from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.decide import Limits
 from data_pipeline.fan_out.plans import write_plan
 from data_pipeline.fan_out.shapes import Rates, choice_of, plan_of, predict, units_of
-from data_pipeline.fan_out.submit import Ended, Submitter, sweep
+from data_pipeline.fan_out.submit import Ended, Submitter
 from data_pipeline.jobs import _running
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core.errors import DONE, ConflictError, StoppedError, UsageError
-from etl_core.kube.diagnosis import phase_of_job
+from etl_core.kube.observe import phase_of_job
+from etl_core.kube.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -186,7 +187,7 @@ def _submitter(
 def _must_be_the_only_shape(context: Context, cluster: Cluster, plan: FanOutPlan) -> None:
     """Two shapes of one run would ask the source for the same windows, each with all the streams."""
     for other in (shape for shape in SHAPES if shape != plan.shape):
-        if context.store.head(lake_layout.fan_out(plan.run_id, other)) is None:
+        if context.store.head(lake_layout.fan_out.plan(plan.run_id, other)) is None:
             continue
         labels = specs.labels_of(plan.release, other) | {specs.RUN: specs.as_label(plan.run_id)}
         if any(phase_of_job(job) in ("waiting", "running") for job in cluster.jobs(specs.selector_of(labels))):
@@ -231,7 +232,7 @@ def _shape(context: Context, asked: Asked, predicted: Sequence[Predicted]) -> Sh
     if asked.shape != "auto":
         return asked.shape
     for shape in SHAPES:
-        if context.store.head(lake_layout.fan_out(context.run_id, shape)) is not None:
+        if context.store.head(lake_layout.fan_out.plan(context.run_id, shape)) is not None:
             return shape
     ways = [one for one in predicted if one.way != "one process"]
     return "per-company" if choice_of(ways).way == "per-company" else "packed"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from data_pipeline.open_payments import summary as report
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import read_attempts
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
 from data_pipeline.open_payments.operations.upload import upload_run
@@ -83,7 +83,7 @@ def status_of_attempts(context: Context, manifest: Manifest) -> int:
 def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outcome] = ()) -> dict[str, Any]:
     """The report of a committed run on stderr; gives its fact."""
     cost = context.cost
-    said = {outcome.result.reason: outcome.said for outcome in outcomes if outcome.error is not None}
+    said = {outcome.result.reason: outcome.detail for outcome in outcomes if outcome.error is not None}
     text = report.of_manifest(
         manifest,
         seconds=cost["seconds"],
@@ -99,11 +99,11 @@ def show_manifest(context: Context, manifest: Manifest, outcomes: Iterable[Outco
 
 def upload(context: Context, run_id: str, target: str, *, overwrite: bool, dry_run: bool) -> dict[str, Any]:
     """Copy a committed run; report each file that was not there; gives the fact."""
-    manifest = runs.read_manifest(context.store, run_id)
+    manifest = plans.read_manifest(context.store, run_id)
     if manifest is None:
-        runs.planned(context.store, run_id)
+        plans.require_plan(context.store, run_id)
         raise DataError(f"run {run_id} is not committed.", advice="Commit it with write_manifest first.")
-    other = context.open_store(target)
+    other = context.open_store(target, named="--to")
     try:
         uploaded = upload_run(
             context.store,
@@ -150,7 +150,7 @@ def _done_before(context: Context, prepared: Prepared) -> dict[str, Any]:
     click.echo(f"run {prepared.plan.run_id} is done already; nothing was fetched", err=True)
     if prepared.manifest is not None:
         return {"status": "already done", **_counts(prepared.manifest.slices)}
-    audits = runs.read_slices(context.store, prepared.plan)
+    audits = commit.read_slices(context.store, prepared.plan)
     return {"status": "already done", **_counts(results_from_lake(prepared.plan, audits, [], {}))}
 
 
@@ -158,7 +158,7 @@ def _show_outcomes(outcomes: list[Outcome]) -> dict[str, Any]:
     results = [outcome.result for outcome in outcomes]
     for outcome in outcomes:
         if outcome.error is not None:
-            click.echo(f"failed  {outcome.company.company_id}  {outcome.result.reason}: {outcome.said}", err=True)
+            click.echo(f"failed  {outcome.company.company_id}  {outcome.result.reason}: {outcome.detail}", err=True)
     counts = _counts(results)
     return {"status": "failed" if counts["failed"] else "proved", **counts}
 

@@ -16,7 +16,7 @@ DATASETS = ("general-payments",)
 
 
 def _company_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    from data_pipeline.lake_layout import checked_company_id
+    from data_pipeline.lake_layout.ids import checked_company_id
 
     return None if value is None else checked_company_id(value)
 

@@ -26,8 +26,8 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
     from data_pipeline.fan_out.worker import Worker
     from data_pipeline.job import job_context
     from data_pipeline.jobs import _running
-    from data_pipeline.lake_layout import checked_run_id
-    from data_pipeline.open_payments.ledger import plans as runs
+    from data_pipeline.lake_layout.ids import checked_run_id
+    from data_pipeline.open_payments.ledger import plans, schemas
     from data_pipeline.open_payments.ledger.audits import Audits
     from etl_core import logs
     from etl_core.errors import UsageError
@@ -40,8 +40,8 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
         context.run_id = run_id
         logs.bind(run_id=run_id, index=str(number))
         fan_out = read_plan(context.store, run_id, shape, digest, number)
-        plan = runs.planned(context.store, run_id)
-        columns = runs.read_schema(context.store, plan.release)
+        plan = plans.require_plan(context.store, run_id)
+        columns = schemas.read_schema(context.store, plan.release)
         worker = Worker(
             fan_out,
             number,

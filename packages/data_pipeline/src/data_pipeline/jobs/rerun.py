@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how: Any) -> int:  # noqa: ANN401 - options
     from data_pipeline.jobs import _running
-    from data_pipeline.open_payments.ledger import plans as runs
+    from data_pipeline.open_payments.ledger import open_work, plans
     from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.open_payments.source.totals import TotalsChoice
     from etl_core.errors import DONE, UsageError
@@ -40,10 +40,10 @@ def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how:
     if failed == missing:
         raise UsageError("say either --failed or --missing.")
     what: Literal["failed", "missing"] = "failed" if failed else "missing"
-    before, companies = runs.left_of(context.store, rerun_of, what)
+    before, companies = open_work.open_companies(context.store, rerun_of, what)
     asked = before.selection
     selection = Selection(dataset=asked.dataset, year=asked.year, rerun_of=rerun_of, rerun_what=what)
-    if not companies and runs.find_run(context.store, selection, before.release) is None:
+    if not companies and plans.find_run(context.store, selection, before.release) is None:
         click.echo(f"nothing of run {rerun_of} is left {what}; nothing was fetched", err=True)
         context.print_fact(status="already done", rerun_of=rerun_of, planned=0, release=before.release.name)
         return DONE.code

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @frame.job(click.option("--run-id", required=True, help="The run to commit."), frame.lake)
 def command(context: Context) -> int:
     from data_pipeline.jobs import _running
-    from data_pipeline.open_payments.ledger import plans as runs
+    from data_pipeline.open_payments.ledger import plans
 
-    plan = runs.planned(context.store, context.run_id)
-    manifest = runs.read_manifest(context.store, context.run_id)
+    plan = plans.require_plan(context.store, context.run_id)
+    manifest = plans.read_manifest(context.store, context.run_id)
     if manifest is None:
         context.begin(context.run_id)
         manifest = context.pipeline.commit(plan, [])

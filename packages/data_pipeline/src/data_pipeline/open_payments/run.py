@@ -12,13 +12,13 @@ import structlog
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome
 from data_pipeline.open_payments.fetch.slices import Slices
 from data_pipeline.open_payments.fetch.window import Strategy, WindowFetcher
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, open_work, plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.ledger.documents import Plan, PlannedCompany
 from data_pipeline.open_payments.ledger.selection import Forecast, describe, forecast, select
 from data_pipeline.open_payments.source.catalogue import Catalogue
 from data_pipeline.open_payments.source.query import conditions_of
-from data_pipeline.open_payments.source.reference_count import must_not_contradict, summary_witness
+from data_pipeline.open_payments.source.reference_count import must_not_contradict, summary_reference
 from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoice
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
 
@@ -100,7 +100,7 @@ class Pipeline:
         """
         _log.info("finding the release", year=selection.year)
         resolved = self.catalogue.resolve(selection.year)
-        runs.must_be_provable(resolved.release, resolved.table.columns)
+        schemas.must_be_provable(resolved.release, resolved.table.columns)
         found = self._existing(selection, run_id, resolved)
         if found is not None:
             plan, manifest = found
@@ -108,14 +108,14 @@ class Pipeline:
                 return Prepared(plan, resolved, set(Audits(self._store, plan.release).closed()), manifest)
             counted_now = self._counted_now(plan, resolved)
             as_of_now = plan.model_copy(update={"companies": counted_now or plan.companies})
-            proved = runs.proved_slices(self._store, as_of_now)
+            proved = open_work.proved_companies(self._store, as_of_now)
             return Prepared(plan, resolved, proved, counted_now=counted_now, joined=True)
         plan = ours = self._plan(selection, run_id, resolved, totals, trust_count=trust_count)
         if not dry_run:
-            runs.write_schema(self._store, resolved.release, resolved.table.columns)
-            plan = runs.write_plan(self._store, ours)
+            schemas.write_schema(self._store, resolved.release, resolved.table.columns)
+            plan = plans.write_plan(self._store, ours)
         joined = plan.created_at != ours.created_at
-        return Prepared(plan, resolved, runs.proved_slices(self._store, plan), joined=joined)
+        return Prepared(plan, resolved, open_work.proved_companies(self._store, plan), joined=joined)
 
     def forecast(self, prepared: Prepared) -> Forecast:
         """What is left to do, and what it will cost."""
@@ -179,7 +179,7 @@ class Pipeline:
                 source_rows = source_rows if by_payer is None else sum(by_payer.values())
         except (TemporaryError, NotFoundError, DataError, UsageError) as error:
             _log.warning("the source could not be asked again at the end", error=str(error))
-        return runs.commit(
+        return commit.commit_run(
             self._store,
             plan,
             known={outcome.company.company_id: outcome.result for outcome in outcomes},
@@ -200,13 +200,13 @@ class Pipeline:
         """Before anything is planned, the table's count needs a second opinion: the rows of the year by that one."""
         year = resolved.release.year
         _log.info("holding the count against the summary", release=resolved.release.name, rows=resolved.table.rows)
-        witness = summary_witness(self._source, year) or runs.last_count(self._store, resolved.release)
+        witness = summary_reference(self._source, year) or plans.last_reference(self._store, resolved.release)
         if not trust_count:
             must_not_contradict(year, resolved.table.rows, witness)
         return witness.rows if witness else None
 
     def _existing(self, selection: Selection, run_id: str, resolved: Resolved) -> tuple[Plan, Manifest | None] | None:
-        found = runs.find_run(self._store, selection, resolved.release, run_id)
+        found = plans.find_run(self._store, selection, resolved.release, run_id)
         if found is not None and found[1] is not None and self._moved_since(found[1], resolved):
             return None  # the table went on changing after that run was completed: a new one looks what moved
         return found
@@ -233,19 +233,21 @@ class Pipeline:
         self, selection: Selection, run_id: str, resolved: Resolved, choice: TotalsChoice, *, trust_count: bool
     ) -> Plan:
         if selection.rerun_of is not None:
-            before, companies = runs.left_of(self._store, selection.rerun_of, selection.rerun_what or "missing")
-            runs.must_be_current(before, resolved.release)
-            counts_from, witness_rows = before.counts_from, before.witness_rows
+            before, companies = open_work.open_companies(
+                self._store, selection.rerun_of, selection.rerun_what or "missing"
+            )
+            plans.must_be_current(before, resolved.release)
+            counts_from, reference_rows = before.counts_from, before.reference_rows
         else:
-            witness_rows = self._held_against_a_witness(resolved, trust_count=trust_count)
+            reference_rows = self._held_against_a_witness(resolved, trust_count=trust_count)
             companies, counts_from = self._chosen(selection, resolved, choice)
         return Plan(
-            run_id=run_id or runs.default_run_id(self._now()),
+            run_id=run_id or plans.default_run_id(self._now()),
             selection=selection,
             release=resolved.release,
             counts_from=counts_from,
             source_rows=resolved.table.rows,
-            witness_rows=witness_rows,
+            reference_rows=reference_rows,
             companies=companies,
             created_at=self._now(),
         )
@@ -260,7 +262,7 @@ class Pipeline:
         at_most = selection.max_files if selection.slice_of is None else None
         found = self.totals.ensure(resolved, choice, at_most=at_most)
         # Totals may be older than the end of a run that counted payers otherwise.
-        by_company = found.rows | runs.counted_at_end(self._store, resolved.release, since=found.built_at)
+        by_company = found.rows | plans.counts_at_end(self._store, resolved.release, since=found.built_at)
         return select({one: count for one, count in by_company.items() if count != 0}, selection), found.route
 
 

@@ -23,7 +23,7 @@ from data_pipeline.doctor.checks import (
 )
 from data_pipeline.doctor.lake import LAKE_CHECKS, LakeDoctor
 from data_pipeline.open_payments.assumptions import SOURCE_CHECKS
-from data_pipeline.open_payments.ledger.selection import Witness
+from data_pipeline.open_payments.ledger.selection import ReferenceCount
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID, VOLATILE
 from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.catalogue import Listed, listed_in_catalogue, listed_in_script
@@ -150,7 +150,7 @@ class SourceDoctor:
         if dataset_id is None:
             raise CheckSkippedError("the catalogue lists no summary by reporting entity.")
         rows = self._source.summary_rows(dataset_id, year)
-        must_not_contradict(year, table.rows, Witness(rows, "the summary by reporting entity"))
+        must_not_contradict(year, table.rows, ReferenceCount(rows, "the summary by reporting entity"))
         return f"the summary says {rows:,} rows, the table {table.rows:,}."
 
     def rows_500_answered(self) -> str:
@@ -224,7 +224,7 @@ class SourceDoctor:
         return require(names in (columns.titles, columns.names), found=f"{len(names)} columns.", otherwise=no)
 
     def fresh_parameter_ignored(self) -> str:
-        known, got = self._read(self._small), self._fetch(self._chosen(SMALL), past_caches=True)
+        known, got = self._read(self._small), self._fetch(self._chosen(SMALL), bypass_cache=True)
         same = self._read(got, "width", "error_row", "repeated_key").content_hash == known.content_hash
         return require(
             same and not got.is_copy, found="the same rows, no copy.", otherwise="a copy or other rows came."
@@ -389,7 +389,7 @@ def _joined(years: Iterable[int]) -> str:
 
 def save(store: ObjectStore, findings: Iterable[Finding], now: datetime, about: Mapping[str, Any]) -> str:
     """Store a report of the source in the lake, named by time; the key."""
-    key = lake_layout.source_report(now.strftime("%Y-%m-%dT%H-%M-%S-%f"))
+    key = lake_layout.doctor.source_report(now.strftime("%Y-%m-%dT%H-%M-%S-%f"))
     report = {"schema_version": 1, "at": now.isoformat(), **about, "findings": [one.as_json() for one in findings]}
     put_or_agree(store, key, json.dumps(report, indent=1).encode() + b"\n")
     return key

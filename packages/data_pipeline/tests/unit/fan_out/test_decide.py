@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.fan_out.decide import Decision, Known, Limits, SeenJob, breaker, decide, newest, seen
-from etl_core.kube.diagnosis import Diagnosis, Phase
+from etl_core.kube.explain import Diagnosis
+from etl_core.kube.observe import Phase
 from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, C, D
 
 LIMITS = Limits(max_in_flight=2)
-WHY = Diagnosis("exit_3", "no", "", started=True, temporary=False)
+WHY = Diagnosis("exit_3", "no", started=True, temporary=False)
 
 
 def a_job(unit: str = A, phase: Phase = "running", attempt: int = 1, **changes: Any) -> SeenJob:

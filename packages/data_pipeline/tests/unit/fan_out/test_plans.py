@@ -23,7 +23,7 @@ class APlan(unittest.TestCase):
         body = self.store.get(KEY) or b""
         self.assertEqual(digest, hashlib.sha256(body).hexdigest())
         self.assertEqual(FanOutPlan.model_validate_json(body), self.plan)
-        self.assertEqual(KEY, lake_layout.fan_out("r1", "per-company"))
+        self.assertEqual(KEY, lake_layout.fan_out.plan("r1", "per-company"))
 
     def test_is_that_of_the_first_submitter(self):
         first = write_plan(self.store, self.plan)

@@ -10,7 +10,7 @@ from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.specs import body_of, handed_on, labels_of, pairs, selector_of, units_in
 from data_pipeline.settings import Settings
 from etl_core.errors import UsageError
-from etl_core.kube.jobs import LONGEST_NAME, spec_digest
+from etl_core.kube.describe import LONGEST_NAME, digest_annotation
 from packages.data_pipeline.tests.unit.fakes import a_release
 from packages.data_pipeline.tests.unit.fan_out.to_hand import OPTIONS, A, B, C, a_fan_out, a_unit
 
@@ -102,7 +102,7 @@ class TheirNames(unittest.TestCase):
         self.assertEqual(
             body_of(other, "e" * 64, 1, 1, OPTIONS)["metadata"]["name"], name(), "the digest is that of a plan"
         )
-        self.assertEqual(spec_digest(body(other, 1)), spec_digest(body()))
+        self.assertEqual(digest_annotation(body(other, 1)), digest_annotation(body()))
 
     def test_differ_where_they_do_something_else(self):
         newer = a_fan_out(release=a_release(distribution_id="0" * 8, modified="2027-01-01"))

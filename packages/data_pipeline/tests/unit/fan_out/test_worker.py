@@ -116,7 +116,10 @@ class WorkCase(unittest.TestCase):
         return self.pod(plan, index).run()
 
     def claims(self) -> list[str]:
-        return [entry.key.rpartition("/claims/company_id=")[2] for entry in self.store.list(lake_layout.claims("r1"))]
+        return [
+            entry.key.rpartition("/claims/company_id=")[2]
+            for entry in self.store.list(lake_layout.fan_out.claims("r1"))
+        ]
 
     def take(self, index: int, *claims: tuple[str, int, int]) -> None:
         for claim in claims:
@@ -155,7 +158,7 @@ class AClaim(WorkCase):
     def test_that_cannot_be_read_is_somebodys(self):
         for body in (b"", b"nonsense", b"{}", b"[]", b"7", b'{"index": "0"}'):
             with self.subTest(body=body):
-                self.store.put(lake_layout.claim("r1", A, 1, 2), body)
+                self.store.put(lake_layout.fan_out.claim("r1", A, 1, 2), body)
                 self.assertFalse(Claims(self.store, "r1", 0).take(A, 1, 2))
         self.assertFalse(Claims(self.store, "r1", 0).is_ours(B, 1, 1), "nobody's")
 
@@ -246,7 +249,7 @@ class APodOfAPackedRun(WorkCase):
         self.run_pod(self.PLAN, 0)
 
         self.assertEqual(sorted(self.claims()), [f"{one}/part-1-of-1.json" for one in (A, B, C, D)])
-        body = json.loads(self.store.get(lake_layout.claim("r1", A, 1, 1)) or b"")
+        body = json.loads(self.store.get(lake_layout.fan_out.claim("r1", A, 1, 1)) or b"")
         self.assertEqual(body, {"index": 0})
 
     def test_that_is_alone_takes_nothing_in_hand(self):

@@ -1,7 +1,7 @@
 """Jobs as they are called, as far as they go without a source."""
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
 from data_pipeline.open_payments.source.catalogue import Catalogue
 from data_pipeline.wiring import Services
@@ -19,15 +19,15 @@ from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 class CommittedCase(CommandCase):
     def committed(self) -> None:
-        runs.write_plan(self.store, a_plan())
+        plans.write_plan(self.store, a_plan())
         part = a_slice().parts[0]
         self.store.put_new(part.key, b"x" * part.bytes)
         release = a_release()
-        self.store.put_new(lake_layout.schema(release.dataset, release.year, release.name), b"{}\n")
+        self.store.put_new(lake_layout.open_payments.schema(release.dataset, release.year, release.name), b"{}\n")
         audits = Audits(self.store, release)
         audits.publish_part(part)
         audits.close_slice(COMPANY, (part,), 3, START)
-        runs.commit(self.store, a_plan(), known={}, source_rows=3, release_at_end=release, now=START)
+        commit.commit_run(self.store, a_plan(), known={}, source_rows=3, release_at_end=release, now=START)
 
 
 class WriteManifest(CommittedCase):
@@ -47,9 +47,9 @@ class WriteManifest(CommittedCase):
         for temporary, expected in [(False, 3), (True, 4)]:
             with self.subTest(temporary=temporary):
                 self.setUp()
-                runs.write_plan(self.store, a_plan())
+                plans.write_plan(self.store, a_plan())
                 write_attempt(self.store, an_attempt(temporary=temporary))
-                runs.commit(self.store, a_plan(), known={}, source_rows=3, release_at_end=a_release(), now=START)
+                commit.commit_run(self.store, a_plan(), known={}, source_rows=3, release_at_end=a_release(), now=START)
                 status, fact, _ = self.run_job("write_manifest", "--run-id", "r1")
                 self.assertEqual((status, fact["status"], fact["failed"]), (expected, "failed", 1))
 
@@ -80,7 +80,7 @@ class UploadRaw(CommittedCase):
         status, fact, err = self.run_job("upload_raw", "--run-id", "r1", "--to", str(other))
         self.assertEqual((status, fact["error"]), (3, "ConflictError"))
         self.assertIn("its audit says", err)
-        self.assertFalse((other / lake_layout.manifest("r1")).exists())
+        self.assertFalse((other / lake_layout.runs.manifest("r1")).exists())
         self.assertTrue(part.exists())
 
     def test_needs_both_names(self):

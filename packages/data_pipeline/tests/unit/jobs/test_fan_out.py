@@ -10,7 +10,7 @@ from data_pipeline.fan_out.shared_backoff import Notice
 from data_pipeline.fan_out.worker import Worker
 from data_pipeline.job import Context
 from data_pipeline.jobs import _fan_out, fan_out
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.settings import Settings
 from etl_core.errors import BlockedError, ConflictError, StoppedError, UsageError
@@ -77,11 +77,11 @@ class FanOutCase(JobCase):
         """As ``fan_out_worker``; in a Job of one company its number is an argument."""
         said = dict(zip(args[3::2], args[4::2], strict=True))
         index = int(said.get("--index", index))
-        plan = runs.planned(self.store, said["--plan"])
+        plan = plans.require_plan(self.store, said["--plan"])
         worker = Worker(
             read_plan(self.store, said["--plan"], said["--shape"], said["--digest"], index),
             index,
-            self.world.pipeline.slices(plan, runs.read_schema(self.store, plan.release)),
+            self.world.pipeline.slices(plan, schemas.read_schema(self.store, plan.release)),
             self.store,
             Audits(self.store, plan.release),
             companies=plan.companies,
@@ -171,7 +171,7 @@ class FanOut(FanOutCase):
         self.fan_out("--shape", "packed", "--pods", "1", run_id="r1")
 
         plans = [key for key in self.store.writes if "/fan_out_" in key]
-        self.assertEqual(plans, [lake_layout.fan_out("r1", "packed")])
+        self.assertEqual(plans, [lake_layout.fan_out.plan("r1", "packed")])
 
     def test_begins_nothing_while_the_source_refuses_us(self):
         self.context().board.tell(Notice(10**12, "403 by the edge."))
@@ -223,8 +223,8 @@ class TheWays(FanOutCase):
         fact = self.fact
         self.assertEqual([one["way"] for one in fact["ways"]], ["one process", "packed", "per-company"])
         self.assertEqual((fact["status"], fact["units"], fact["choice"]), ("planned", 2, "one process"))
-        self.assertEqual((self.api.asked, lake_layout.fan_out("r1", "packed") in self.store.writes), ([], False))
-        self.assertFalse([key for key in self.store.writes if key.startswith(lake_layout.RUNS)])
+        self.assertEqual((self.api.asked, lake_layout.fan_out.plan("r1", "packed") in self.store.writes), ([], False))
+        self.assertFalse([key for key in self.store.writes if key.startswith(lake_layout.runs.RUNS)])
         self.assertRegex(self.said(), r"2 slices in 2 windows are not proved; 8 streams")
         self.assertRegex(self.said(), r"one process +1 +1 .*<-")
 

@@ -1,4 +1,4 @@
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import Audits
 from packages.data_pipeline.tests.unit.fakes import COMPANY, START, a_plan, a_release, a_slice
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
@@ -9,7 +9,7 @@ class Rerun(CommandCase):
 
     def setUp(self) -> None:
         super().setUp()
-        runs.write_plan(self.store, a_plan())
+        plans.write_plan(self.store, a_plan())
 
     def test_of_a_run_with_nothing_left_is_done_already_and_writes_nothing(self):
         Audits(self.store, a_release()).close_slice(COMPANY, a_slice().parts, 3, START)

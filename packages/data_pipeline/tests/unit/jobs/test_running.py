@@ -10,7 +10,7 @@ from data_pipeline.job import Context
 from data_pipeline.jobs import _running, build_totals, resolve_ids
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.fetch.task import DriftedError, NotProvedError
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import write_attempt
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from data_pipeline.open_payments.source.totals import TotalsChoice
@@ -351,7 +351,7 @@ class Upload(JobCase):
         upload = fact["upload"]
         self.assertGreater(upload.pop("bytes"), 1000)
         self.assertEqual(upload, {"status": "uploaded", "to": target.as_uri(), "planned": 11, "copied": 11, "same": 0})
-        self.assertTrue((target / lake_layout.manifest(fact["run_id"])).exists())
+        self.assertTrue((target / lake_layout.runs.manifest(fact["run_id"])).exists())
         self.assertFalse((target / ".scratch").exists())
 
     def test_of_a_run_that_is_done_copies_what_is_missing(self):
@@ -372,7 +372,7 @@ class Upload(JobCase):
     def test_needs_a_committed_run(self):
         with self.assertRaisesRegex(NotFoundError, "has no run r1"):
             _running.upload(self.context(), "r1", str(self.folder), overwrite=False, dry_run=False)
-        runs.write_plan(self.store, a_plan())
+        plans.write_plan(self.store, a_plan())
         with self.assertRaisesRegex(DataError, "run r1 is not committed. Commit it with write_manifest first"):
             _running.upload(self.context(), "r1", str(self.folder), overwrite=False, dry_run=False)
 
@@ -385,15 +385,17 @@ class Upload(JobCase):
             return fact["status"], fact["copied"]
 
         self.assertEqual(upload(dry_run=True), ("planned", 0))
-        self.assertIn(f"would copy  {lake_layout.plan('r1')}\n", self.said())
+        self.assertIn(f"would copy  {lake_layout.runs.plan('r1')}\n", self.said())
         self.assertEqual(upload(), ("uploaded", 11))
-        self.assertIn(f"copied  {lake_layout.plan('r1')}\n", self.said())
-        (target / lake_layout.plan("r1")).write_text("other")
+        self.assertIn(f"copied  {lake_layout.runs.plan('r1')}\n", self.said())
+        (target / lake_layout.runs.plan("r1")).write_text("other")
         with self.assertRaises(ConflictError):
             upload()
         self.assertFalse((target / ".scratch").exists())
         self.assertEqual(upload(overwrite=True), ("uploaded", 11))
-        self.assertEqual(DirectoryStore(target).get(lake_layout.plan("r1")), self.store.get(lake_layout.plan("r1")))
+        self.assertEqual(
+            DirectoryStore(target).get(lake_layout.runs.plan("r1")), self.store.get(lake_layout.runs.plan("r1"))
+        )
 
 
 class ResolveIds(JobCase):

@@ -1,11 +1,11 @@
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans
 from packages.data_pipeline.tests.unit.fakes import START, a_plan, a_release
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 
 class Status(CommandCase):
     def test_of_the_newest_run_goes_to_stderr_and_its_fact_to_stdout(self):
-        runs.write_plan(self.store, a_plan())
+        plans.write_plan(self.store, a_plan())
         before = self.files()
 
         status, fact, err = self.run_job("status")
@@ -15,9 +15,11 @@ class Status(CommandCase):
         self.assertEqual(self.files(), before)
 
     def test_of_another_run_must_be_asked_for(self):
-        runs.write_plan(self.store, a_plan(run_id="r0"))
-        runs.commit(self.store, a_plan(run_id="r0"), known={}, source_rows=3, release_at_end=a_release(), now=START)
-        runs.write_plan(self.store, a_plan())
+        plans.write_plan(self.store, a_plan(run_id="r0"))
+        commit.commit_run(
+            self.store, a_plan(run_id="r0"), known={}, source_rows=3, release_at_end=a_release(), now=START
+        )
+        plans.write_plan(self.store, a_plan())
 
         _, fact, err = self.run_job("status", "--run-id", "r0", "--json")
 

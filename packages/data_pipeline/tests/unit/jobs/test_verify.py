@@ -1,5 +1,5 @@
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans
 from packages.data_pipeline.tests.unit.fakes import START, a_plan, a_release
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
@@ -9,15 +9,15 @@ class Verify(CommandCase):
 
     def setUp(self) -> None:
         super().setUp()
-        runs.write_plan(self.store, a_plan())
+        plans.write_plan(self.store, a_plan())
         release = a_release()
-        key = lake_layout.schema(release.dataset, release.year, release.name)
+        key = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
         titles = ("Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID", "Date_of_Payment", "Record_ID")
         columns = ", ".join(f'{{"title": "{one}", "name": "{one.lower()}"}}' for one in titles)
         self.store.put_new(key, f'{{"columns": [{columns}]}}'.encode())
 
     def commit(self) -> None:
-        runs.commit(self.store, a_plan(), known={}, source_rows=3, release_at_end=a_release(), now=START)
+        commit.commit_run(self.store, a_plan(), known={}, source_rows=3, release_at_end=a_release(), now=START)
 
     def test_ends_with_0_and_a_fact_if_nothing_is_found(self):
         self.commit()
@@ -31,7 +31,7 @@ class Verify(CommandCase):
 
     def test_ends_with_3_and_names_what_it_found(self):
         self.commit()
-        report = lake_layout.report("r1", 2024)
+        report = lake_layout.open_payments.download_report("r1", 2024)
         self.store.put(report, b"")
 
         status, fact, err = self.run_job("verify", "--run-id", "r1")

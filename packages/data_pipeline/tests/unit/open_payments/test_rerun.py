@@ -1,7 +1,7 @@
 from typing import Any
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import open_work
 from data_pipeline.open_payments.ledger.audits import write_attempt
 from data_pipeline.open_payments.ledger.documents import Manifest
 from data_pipeline.open_payments.ledger.selection import describe
@@ -53,7 +53,7 @@ class WhatIsLeft(RerunCase):
     def test_is_what_failed_at_last_or_all_that_is_not_proved(self):
         for what, expected in {"failed": [OTHER], "missing": [OTHER, THIRD]}.items():
             with self.subTest(what=what):
-                plan, companies = runs.left_of(self.store, "r1", what)  # type: ignore[arg-type]
+                plan, companies = open_work.open_companies(self.store, "r1", what)  # type: ignore[arg-type]
                 self.assertEqual(plan, self.plan)
                 self.assertEqual([one.company_id for one in companies], expected)
 
@@ -61,16 +61,18 @@ class WhatIsLeft(RerunCase):
         self.site.fault("download", blocks, NEVER)
         self.finish(self.prepare("r1"))
 
-        self.assertEqual([one.company_id for one in runs.left_of(self.store, "r1", "failed")[1]], [OTHER, THIRD])
+        self.assertEqual(
+            [one.company_id for one in open_work.open_companies(self.store, "r1", "failed")[1]], [OTHER, THIRD]
+        )
 
     def test_is_nothing_that_another_run_has_proved_since(self):
         self.finish(self.prepare("r2", company_id=OTHER))
 
-        self.assertEqual(runs.left_of(self.store, "r1", "failed")[1], ())
+        self.assertEqual(open_work.open_companies(self.store, "r1", "failed")[1], ())
 
     def test_is_of_a_run_that_was_planned(self):
         with self.assertRaises(NotFoundError):
-            runs.left_of(self.store, "r9", "failed")
+            open_work.open_companies(self.store, "r9", "failed")
 
 
 class ARerun(RerunCase):
@@ -112,7 +114,7 @@ class ARerun(RerunCase):
         manifest = self.finish(self.rerun())
 
         self.assertEqual((manifest.status, [one.reason for one in manifest.slices]), ("failed", ["unavailable"]))
-        self.assertTrue(list(self.store.list(lake_layout.failures(manifest.run_id))))
+        self.assertTrue(list(self.store.list(lake_layout.runs.failures(manifest.run_id))))
 
     def test_of_a_release_that_was_replaced_is_refused_with_what_to_do_instead(self):
         self.site.publish(2024, payments(OTHER, 9))
@@ -120,4 +122,4 @@ class ARerun(RerunCase):
 
         with self.assertRaisesRegex(TemporaryError, "published .* since.* run_pipeline -- --year 2024"):
             self.rerun()
-        self.assertEqual(len([one for one in self.store.list(lake_layout.RUNS) if "plan.json" in one.key]), 1)
+        self.assertEqual(len([one for one in self.store.list(lake_layout.runs.RUNS) if "plan.json" in one.key]), 1)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.fetch.crew import Outcome
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import open_work, plans
 from data_pipeline.open_payments.ledger.audits import keys_of, read_attempts
 from data_pipeline.open_payments.ledger.documents import Manifest, PayerCount, PlannedCompany
 from data_pipeline.open_payments.operations.diff import named_releases
@@ -128,7 +128,7 @@ class ARun(PipelineCase):
         self.assertEqual((manifest.files_planned, manifest.rows, manifest.status), (1, 2, "completed"))
         self.assertNotIn("groups", self.site.kinds())
         self.assertNotIn(TOTALS, self.store.writes)
-        plan = runs.planned(self.store, manifest.run_id)
+        plan = plans.require_plan(self.store, manifest.run_id)
         self.assertEqual((plan.counts_from, plan.companies), ("count", (PlannedCompany(company_id=OTHER, rows=2),)))
 
     def test_of_a_company_without_rows_is_proved_empty(self):
@@ -263,7 +263,7 @@ class ARunAgain(PipelineCase):
         self.assertNotEqual(first.run_id, second.run_id)
         self.assertEqual([outcome.company.company_id for outcome in outcomes], [OTHER])
         self.assertEqual((second.files_downloaded, second.rows), (3, 6))
-        self.assertEqual(runs.read_manifest(self.store, first.run_id), first)
+        self.assertEqual(plans.read_manifest(self.store, first.run_id), first)
 
     def test_within_the_same_second_has_a_name_of_its_own(self):
         self.fails(says(400), times=1)
@@ -388,7 +388,7 @@ class ATableThatMoves(PipelineCase):
         self.assertEqual([(one.verdict, one.reason) for one in manifest.slices],
                          [("proved", ""), ("failed", "grew"), ("proved", "")])  # fmt: skip
         self.assertIn(f"{OTHER} has 3 rows at the source, 2 here", manifest.closure.note)
-        self.assertNotIn(OTHER.encode(), self.store.get(lake_layout.file_audits(manifest.run_id)) or b"")
+        self.assertNotIn(OTHER.encode(), self.store.get(lake_layout.runs.file_audits(manifest.run_id)) or b"")
         self.assertEqual(self.verify(manifest.run_id), [])
 
     def test_is_closed_by_the_same_command_which_proves_anew_who_grew_and_nobody_else(self):
@@ -405,7 +405,7 @@ class ATableThatMoves(PipelineCase):
         keys = keys_of(second.release, OTHER)
         self.assertEqual(set(self.world.parts()) - before.keys(), {keys.part(1, 1, 2)})
         self.assertEqual(before, {key: self.store.get(key) for key in before}, "nothing was overwritten")
-        self.assertIn(keys.slice_audit_of(2), self.store.writes)
+        self.assertIn(keys.slice_audit(2), self.store.writes)
         self.assertEqual(self.run_all(), (second, []))
         for run_id in (first.run_id, second.run_id):
             self.assertEqual(self.verify(run_id), [])
@@ -525,7 +525,7 @@ class ATableThatMoves(PipelineCase):
 
         for what in ("failed", "missing"):
             with self.subTest(what=what):
-                _, left = runs.left_of(self.store, first.run_id, what)
+                _, left = open_work.open_companies(self.store, first.run_id, what)
                 self.assertEqual(left, (PlannedCompany(company_id=OTHER, rows=3),))
 
     def test_and_brings_new_payers_leaves_them_missing_to_a_rerun(self):
@@ -534,9 +534,9 @@ class ATableThatMoves(PipelineCase):
         self.table.rows += payments("7", 2)
         first = self.world.pipeline.commit(prepared.plan, outcomes)
 
-        self.assertEqual(runs.left_of(self.store, first.run_id, "missing")[1],
+        self.assertEqual(open_work.open_companies(self.store, first.run_id, "missing")[1],
                          (PlannedCompany(company_id="7", rows=2),))  # fmt: skip
-        self.assertEqual(runs.left_of(self.store, first.run_id, "failed")[1], ())
+        self.assertEqual(open_work.open_companies(self.store, first.run_id, "failed")[1], ())
 
     def test_may_be_proved_anew_by_a_run_that_is_killed_after_any_write(self):
         for writes in range(1, 13):
@@ -599,7 +599,7 @@ class Prepare(PipelineCase):
         self.assertEqual(
             plan.companies, (PlannedCompany(company_id=COMPANY, rows=3), PlannedCompany(company_id=OTHER, rows=2))
         )
-        self.assertEqual(json.loads(self.store.get(lake_layout.plan("r1")) or b""), plan.model_dump(mode="json"))
+        self.assertEqual(json.loads(self.store.get(lake_layout.runs.plan("r1")) or b""), plan.model_dump(mode="json"))
 
     def test_refuses_a_table_in_which_nothing_can_be_proved(self):
         """However the run would count, and before it downloads."""
@@ -630,7 +630,7 @@ class AgainstAWitness(PipelineCase):
 
         with self.assertRaisesRegex(HalfImportedError, "table of 2024 holds 6 rows, the summary .* says 7"):
             self.prepare()
-        self.assertEqual(self.store.writes, [lake_layout.DATASET_IDS_CACHE])
+        self.assertEqual(self.store.writes, [lake_layout.open_payments.DATASET_IDS_CACHE])
         self.assertEqual(len(self.prepare(trust_count=True).todo), 3)
 
     def test_the_last_run_speaks_where_there_is_no_summary(self):

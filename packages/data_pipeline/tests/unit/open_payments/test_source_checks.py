@@ -208,7 +208,7 @@ class EachCheck(SourceCase):
     def test_a_changed_download_fails_its_own_check_only(self):
         small = about(COMPANY)
         whole = lambda asked: small(asked) and not asked["offset"]  # noqa: E731
-        fresh = lambda asked: asked.past_caches  # noqa: E731
+        fresh = lambda asked: asked.bypass_cache  # noqa: E731
         later = when(offset="20")
         header = re.compile(rb"\A[^\n]*\n")
         first = lambda body: body.split(b"\n")[1] + b"\n"  # noqa: E731

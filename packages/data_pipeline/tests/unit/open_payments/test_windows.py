@@ -30,14 +30,14 @@ class Cut(unittest.TestCase):
             with self.subTest(rows=rows):
                 self.assertEqual(len(cut(rows)), windows)
 
-    def test_leaves_a_small_slice_whole(self):
+    def test_a_small_slice_has_one_window(self):
         (window,) = cut(ROWS_PER_WINDOW)
 
         self.assertEqual(window, Window(1, 1, "", ""))
         self.assertTrue(window.is_whole_slice)
         self.assertFalse(cut(ROWS_PER_WINDOW + 1)[0].is_whole_slice)
 
-    def test_is_the_same_for_every_process_and_release(self):
+    def test_the_windows_of_a_count_are_always_the_same(self):
         self.assertEqual(
             cut(200_000),
             (
@@ -48,13 +48,13 @@ class Cut(unittest.TestCase):
             ),
         )
 
-    def test_gives_every_day_of_a_leap_year_a_window_of_its_own_at_most(self):
+    def test_a_slice_has_at_most_one_window_per_day_of_a_leap_year(self):
         windows = cut(40_000_000)
 
         self.assertEqual([holders(windows, day) for day in YEAR], [[number] for number in range(1, 367)])
         self.assertEqual(windows[59].low, "02/29")
 
-    def test_is_even_in_days(self):
+    def test_windows_have_equal_numbers_of_days(self):
         for rows in (60_001, 200_000, 1_772_764, 9_000_000):
             with self.subTest(rows=rows):
                 windows = cut(rows)
@@ -62,11 +62,11 @@ class Cut(unittest.TestCase):
                 self.assertLessEqual(max(days) - min(days), 1)
 
     @given(rows=counts, day=dates)
-    def test_puts_every_text_there_is_into_exactly_one_window(self, rows, day):
+    def test_every_text_is_in_exactly_one_window(self, rows, day):
         self.assertEqual(len(holders(cut(rows), day)), 1)
 
     @given(rows=counts)
-    def test_tiles_the_slice_from_open_end_to_open_end(self, rows):
+    def test_windows_are_open_at_both_ends_and_meet(self, rows):
         windows = cut(rows)
 
         self.assertEqual([window.number for window in windows], list(range(1, len(windows) + 1)))
@@ -76,7 +76,7 @@ class Cut(unittest.TestCase):
         self.assertEqual(sorted({window.low for window in windows}), [window.low for window in windows])
 
     def test_the_source_reads_no_more_rows_of_a_real_year_than_with_windows_of_sixty_thousand(self):
-        rows_per_company = directory(Settings(years=(2024,), scale=1.0)).rows[2024].values()
+        rows_per_company = directory(Settings(years=(2024,), scale=1.0)).rows["general", 2024].values()
 
         touched = sum(rows * len(cut(rows)) for rows in rows_per_company)
 
@@ -99,7 +99,7 @@ class TileTheSlice(unittest.TestCase):
 
 
 class Holds(unittest.TestCase):
-    def test_takes_the_lower_edge_and_leaves_the_upper(self):
+    def test_a_window_includes_its_low_and_excludes_its_high_bound(self):
         window = Window(2, 3, "04/02", "07/02")
 
         for day, held in [
@@ -109,7 +109,7 @@ class Holds(unittest.TestCase):
             with self.subTest(day=day):
                 self.assertEqual(window.holds(day), held)
 
-    def test_puts_odd_dates_where_their_text_lies(self):
+    def test_odd_dates_are_in_the_window_of_their_text(self):
         windows = cut(700_000)  # eight
 
         for day, number in [("11/30/0002", 8), ("", 1), ("02/29/2024", 2), ("13/45/2024", 8)]:
@@ -118,7 +118,7 @@ class Holds(unittest.TestCase):
 
 
 class RowsOf(unittest.TestCase):
-    def test_sums_the_rows_per_date_by_window(self):
+    def test_rows_per_date_are_summed_by_window(self):
         windows = cut(180_000)
 
         self.assertEqual(
@@ -127,5 +127,5 @@ class RowsOf(unittest.TestCase):
         )
 
     @given(st.dictionaries(dates, st.integers(1, 1_000_000)), counts)
-    def test_loses_no_row_and_counts_none_twice(self, by_date, rows):
+    def test_every_row_is_counted_in_exactly_one_window(self, by_date, rows):
         self.assertEqual(sum(rows_of(cut(rows), by_date).values()), sum(by_date.values()))

@@ -1,1 +1,5 @@
-"""Kubernetes Jobs: described by pure functions, created or adopted, observed by lists, explained, swept away."""
+"""Kubernetes Jobs: describe one · create or adopt it · observe it · explain why it fails · sweep.
+
+``describe``, ``observe`` and ``explain`` are pure functions of the API's JSON; ``client`` and ``sweep`` talk to a
+cluster. What to do about a problem, and the names of labels and annotations, are the caller's.
+"""

@@ -1,8 +1,8 @@
-"""``Cluster``: the few calls we make of a Kubernetes API server, its answers as plain dictionaries.
+"""``Cluster``: the calls to a Kubernetes API server that Jobs need; answers are plain dictionaries.
 
-The official client finds the server and the credentials (kubeconfig, or the service account of
-the pod) and keeps the connections; building its typed objects costs more than everything else we
-do with a list of thousands of Jobs, so bodies stay JSON. Foreign exceptions end here.
+The official client finds the server and the credentials (kubeconfig, or the service account of the pod) and pools
+the connections. Its typed objects are not used: building them costs more than everything else done with a list of
+thousands of Jobs. Foreign exceptions are translated here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from etl_core.errors import (
     UnavailableError,
     UnreachableError,
 )
-from etl_core.kube.jobs import SPEC_DIGEST, spec_digest
+from etl_core.kube.describe import digest_annotation
 from etl_core.retry import Retry, parse_retry_after
 
 if TYPE_CHECKING:
@@ -34,32 +34,32 @@ if TYPE_CHECKING:
 
 # What the API server's own documentation recommends for large lists.
 PAGE = 500
-# A list whose pages outlive the server's snapshot is begun anew so often.
-LISTS_BEGUN = 5
-SECONDS = (5.0, 60.0)  # to connect, to read
-_WORTH_ANOTHER_TRY = frozenset({401, 408, 410, 429, 500, 502, 503, 504})  # 401: a token EKS does not know yet
+# A list is started again this often if the server drops its snapshot between two pages.
+MAX_LIST_ATTEMPTS = 5
+CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
+_RETRYABLE = frozenset({401, 408, 410, 429, 500, 502, 503, 504})  # 401: a token EKS does not know yet
 
 _log = structlog.get_logger()
 
 
-class AlreadyThereError(ConflictError):
+class AlreadyExistsError(ConflictError):
     """An object of that name exists."""
 
 
-class GoneAgainError(UnavailableError):
-    """The name was taken, and then no object had it: another submitter saw its end and removed it."""
+class JobRemovedError(UnavailableError):
+    """The name was taken, and then no object had it: another client saw its end and removed it."""
 
 
 class QuotaError(TemporaryError):
-    """The namespace has no room for it now: wait until something ends."""
+    """The namespace's quota has no room for it now: wait until another Job ends."""
 
-    worth_waiting = False
+    retryable = False
 
 
 class _ExpiredError(TemporaryError):
     """410: the snapshot behind a ``continue`` token is gone."""
 
-    worth_waiting = False
+    retryable = False
 
 
 class Cluster:
@@ -82,28 +82,29 @@ class Cluster:
         self._authorization = authorization
 
     def create_job(self, body: Mapping[str, Any], *, dry_run: bool = False) -> bool:
-        """Create the Job, or adopt the one that is there; False says adopted.
+        """Create the Job, or adopt the one of that name if it does the same; False means adopted.
 
-        An answer that is lost is asked after: the second try finds our own Job under the name.
+        Idempotent: if the server's answer was lost, the retry adopts the Job that the first request created.
 
         Raises:
-            ConflictError: a Job of that name does something else. GoneAgainError: it has just been removed.
-            QuotaError: no room now. AccessError: not allowed. DataError: the server refuses the body.
+            ConflictError: a Job of that name does something else. JobRemovedError: it has just been removed.
+            QuotaError: no room now. AccessError: not allowed. DataError: the server rejects the body.
 
         """
         name = body["metadata"]["name"]
         try:
             self._call("POST", self._jobs, {"fieldValidation": "Strict"} | _dry(on=dry_run), body)
-        except AlreadyThereError:
-            there = self.job(name)
-            if there is None:  # it ended and was removed between the two questions
-                raise GoneAgainError(f"Job {name} was there and is gone again.") from None
-            theirs = there["metadata"].get("annotations", {}).get(SPEC_DIGEST, "nothing")
-            if theirs != spec_digest(body):
+        except AlreadyExistsError:
+            existing = self.job(name)
+            if existing is None:  # it was removed between the two requests
+                raise JobRemovedError(f"Job {name} existed and was removed.") from None
+            annotation, digest = digest_annotation(body)
+            found = existing["metadata"].get("annotations", {}).get(annotation, "none")
+            if found != digest:
                 raise ConflictError(
                     f"Job {name} exists in {self.namespace} and does something else: its spec has digest "
-                    f"{theirs}, this one {spec_digest(body)}.",
-                    advice="Look at it with kubectl; delete it, then run again.",
+                    f"{found}, this one {digest}.",
+                    advice="Inspect it with kubectl; delete it, then run again.",
                 ) from None
             return False
         return True
@@ -123,7 +124,7 @@ class Cluster:
         return self._list(self._pods, selector)
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """What the cluster said of one object, oldest first."""
+        """The events of one object, oldest first."""
         path = f"/api/v1/namespaces/{self.namespace}/events"
         found = self._call("GET", path, {"fieldSelector": f"involvedObject.name={name}"})
         return sorted(found["items"], key=lambda event: str(event.get("lastTimestamp") or ""))
@@ -149,7 +150,7 @@ class Cluster:
         )
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Any other question, such as /version or an access review."""
+        """Any other request, such as /version or an access review."""
         return self._call(method, path, None, body)
 
     @property
@@ -161,8 +162,8 @@ class Cluster:
         return f"/api/v1/namespaces/{self.namespace}/pods"
 
     def _list(self, path: str, selector: str) -> Iterator[dict[str, Any]]:
-        """All pages of one snapshot, or a new list where the server has dropped it."""
-        for _ in range(LISTS_BEGUN):
+        """All pages of one snapshot; a new list if the server dropped it."""
+        for _ in range(MAX_LIST_ATTEMPTS):
             found: list[dict[str, Any]] = []
             query = {"labelSelector": selector, "limit": str(PAGE)}
             try:
@@ -175,7 +176,9 @@ class Cluster:
                     query["continue"] = token
             except _ExpiredError:
                 continue
-        raise UnavailableError(f"{self.url}{path}: the server dropped the list {LISTS_BEGUN} times before its end.")
+        raise UnavailableError(
+            f"{self.url}{path}: the server dropped the list {MAX_LIST_ATTEMPTS} times before its end."
+        )
 
     def _call(
         self,
@@ -188,7 +191,9 @@ class Cluster:
             return _parsed(self._once(method, path, query, body))
 
         def note(attempt: int, error: TemporaryError, wait: float) -> None:
-            _log.info("asking the cluster again", after_attempt=attempt, wait=round(wait, 1), because=str(error))
+            _log.info(
+                "Retrying a request to the cluster", after_attempt=attempt, wait=round(wait, 1), because=str(error)
+            )
 
         return self._retry.call(once, on_retry=note)
 
@@ -206,7 +211,7 @@ class Cluster:
                 url,
                 body=None if body is None else json.dumps(body),
                 headers=headers,
-                timeout=urllib3.Timeout(connect=SECONDS[0], read=SECONDS[1]),
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
                 retries=False,
             )
         except urllib3.exceptions.HTTPError as error:
@@ -214,58 +219,58 @@ class Cluster:
         if 200 <= answer.status < 300:
             return answer.data
         wait = parse_retry_after(answer.headers.get("Retry-After"))
-        asked = f"{method} {self.url}{path}"
+        request = f"{method} {self.url}{path}"
         if answer.status == 410 and query and "continue" in query:
-            raise _ExpiredError(f"{asked} answered 410: the list is no longer kept")
-        raise _error_of(asked, answer.status, _parsed(answer.data), wait)
+            raise _ExpiredError(f"{request} answered 410: the list has expired")
+        raise _error_of(request, answer.status, _parsed(answer.data), wait)
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(body or b"{}")
+        parsed = json.loads(body or b"{}")
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _dry(*, on: bool) -> dict[str, str]:
     return {"dryRun": "All"} if on else {}
 
 
-def _error_of(asked: str, status: int, said: Mapping[str, Any], retry_after: float | None) -> Exception:
-    reason, message = str(said.get("reason", "")), str(said.get("message", ""))[:500]
-    text = f"{asked} answered {status} {reason}: {message}"
+def _error_of(request: str, status: int, answer: Mapping[str, Any], retry_after: float | None) -> Exception:
+    reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))[:500]
+    text = f"{request} answered {status} {reason}: {message}"
     if status == 403 and "exceeded quota" in message:
         return QuotaError(text)
     if status == 403:
-        return AccessError(text, advice="Give the service account or user that right; k8s/base has the role.")
+        return AccessError(text, advice="Grant that right to the service account or user.")
     if status == 404:
         return NotFoundError(text)
     if status == 409 and reason == "AlreadyExists":
-        return AlreadyThereError(text)
-    # 409 Conflict is two writers of one quota or object: try again.
-    if status == 409 or status in _WORTH_ANOTHER_TRY:
+        return AlreadyExistsError(text)
+    # 409 Conflict: two writers of one quota or object.
+    if status == 409 or status in _RETRYABLE:
         return UnavailableError(text, retry_after=retry_after)
     return DataError(text)
 
 
-def connect(namespace: str, *, retry: Retry) -> Cluster:
+def connect(namespace: str, *, default_namespace: str, retry: Retry) -> Cluster:
     """The cluster of the pod's service account, else that of the kubeconfig's current context.
 
-    ``namespace`` may be empty: the context's own, else ``data-pipeline``.
+    ``namespace`` may be empty: that of the context, else ``default_namespace``.
 
     Raises:
-        ConfigError: there is neither.
+        ConfigError: neither exists, or the ``kubernetes`` package is missing.
 
     """
     try:
         from kubernetes import client, config
         from kubernetes.client.rest import RESTClientObject
-        from kubernetes.config.kube_config import yaml  # type: ignore[attr-defined] # whose errors it lets through
+        from kubernetes.config.kube_config import yaml  # type: ignore[attr-defined] # its errors escape
     except ImportError as error:
         raise ConfigError(
             "the Kubernetes client is not installed.",
-            advice="pip install 'openpayments-data-pipeline[kubernetes]'",
+            advice="pip install kubernetes",
         ) from error
     settings = client.Configuration()
     chosen = namespace
@@ -288,7 +293,7 @@ def connect(namespace: str, *, retry: Retry) -> Cluster:
 
     return Cluster(
         settings.host,
-        chosen or "data-pipeline",
+        chosen or default_namespace,
         pool=RESTClientObject(settings).pool_manager,
         retry=retry,
         authorization=authorization,

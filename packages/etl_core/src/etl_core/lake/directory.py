@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
-from etl_core.files import Scratch, explained, sha256_of, sync_directory, write_synced
+from etl_core.files import Scratch, sha256_of, sync_directory, translate_os_errors, write_synced
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 READ_BYTES = 1024 * 1024
 SCRATCH_NAME = ".scratch"
-# What the system says of a key that names no object; it may be a part of other keys, or other keys of it.
+# A key without an object may be a folder of other keys, or lie below a file.
 NO_OBJECT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -38,6 +38,9 @@ class DirectoryStore:
     def url(self) -> str:
         return self._root.as_uri()
 
+    def uri(self, key: str) -> str:
+        return self._path(key).as_uri()
+
     @property
     def root(self) -> Path:
         """The directory."""
@@ -46,7 +49,7 @@ class DirectoryStore:
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         path = self._path(key)
         digest = sha256 or content_of(body)
-        with explained(f"write {path}"), contextlib.ExitStack() as stack:
+        with translate_os_errors(f"write {path}"), contextlib.ExitStack() as stack:
             if isinstance(body, Path):
                 stack.callback(body.unlink, missing_ok=True)
             if path.exists():
@@ -69,7 +72,7 @@ class DirectoryStore:
 
     def put(self, key: str, body: bytes) -> None:
         path = self._path(key)
-        with explained(f"write {path}"), contextlib.ExitStack() as stack:
+        with translate_os_errors(f"write {path}"), contextlib.ExitStack() as stack:
             temporary = self._scratch.new()
             stack.callback(temporary.unlink, missing_ok=True)
             write_synced(temporary, body)
@@ -79,7 +82,7 @@ class DirectoryStore:
 
     def get(self, key: str) -> bytes | None:
         path = self._path(key)
-        with explained(f"read {path}"):
+        with translate_os_errors(f"read {path}"):
             try:
                 return path.read_bytes()
             except NO_OBJECT:
@@ -87,7 +90,7 @@ class DirectoryStore:
 
     def read(self, key: str) -> Iterator[bytes]:
         path = self._path(key)
-        with explained(f"read {path}"):
+        with translate_os_errors(f"read {path}"):
             try:
                 stream = path.open("rb")
             except NO_OBJECT as error:
@@ -98,7 +101,7 @@ class DirectoryStore:
 
     def head(self, key: str) -> ObjectInfo | None:
         path = self._path(key)
-        with explained(f"look at {path}"):
+        with translate_os_errors(f"read {path}"):
             try:
                 return _info(key, path.stat()) if path.is_file() else None
             except (FileNotFoundError, NotADirectoryError):
@@ -106,7 +109,7 @@ class DirectoryStore:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder = self._root / prefix.rpartition("/")[0]
-        with explained(f"list {folder}"):
+        with translate_os_errors(f"list {folder}"):
             found = sorted((path.relative_to(self._root).as_posix(), status) for path, status in _files_below(folder))
         for key, status in found:
             if key.startswith(prefix):
@@ -114,11 +117,11 @@ class DirectoryStore:
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with explained(f"delete {path}"), contextlib.suppress(*NO_OBJECT):
+        with translate_os_errors(f"delete {path}"), contextlib.suppress(*NO_OBJECT):
             path.unlink()
 
     def scratch_file(self) -> Path:
-        with explained(f"make a file in {self._root}"):
+        with translate_os_errors(f"make a file in {self._root}"):
             return self._scratch.new()
 
     def close(self) -> None:
@@ -150,8 +153,8 @@ class DirectoryStore:
                 raise
 
     def _rename_new(self, source: Path, target: Path) -> None:
-        """As ``_link_new`` without hard links: one writer at a time; the lock of a killed one is free again."""
-        with self._scratch.alone():
+        """As ``_link_new`` without hard links: one writer at a time, under a lock."""
+        with self._scratch.exclusive():
             if target.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
             source.replace(target)
@@ -162,7 +165,7 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
 
 
 def _files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Files and their status: what goes away meanwhile is left out, what may not be read is an error."""
+    """Files and their status. Files removed meanwhile are left out; an unreadable folder is an error."""
     try:
         with os.scandir(folder) as found:
             entries = list(found)

@@ -1,8 +1,8 @@
-"""What a lake promises, whatever it stands on.
+"""The port of a lake: what every store promises.
 
 Keys are relative, with ``/`` between their parts. An object appears whole or not at all.
-``put_new`` is create-only: of any number of writers of one key exactly one creates it, and
-each of the others is told what is there. ``put`` replaces and is for caches only.
+``put_new`` is create-only: of concurrent writers of one key exactly one creates it, and the
+others get the hash of what is there. ``put`` replaces and is for caches only.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from etl_core.files import sha256_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Bytes held in memory, or a file of the caller's whose content is read (a directory may take the
-# file itself, so the caller must not use it afterwards).
+# Bytes in memory, or a file of the caller, which the store consumes: it is gone afterwards.
 Body = bytes | Path
 
 
@@ -35,7 +34,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class PutResult:
-    """What lies under the key after ``put_new``: ours (``created``) or an earlier writer's."""
+    """The SHA-256 (hex) of the object after ``put_new``; ``created`` says whether this call wrote it."""
 
     created: bool
     sha256: str
@@ -49,12 +48,16 @@ class ObjectStore(Protocol):
         """Where the store is, without secrets: ``file:///…`` or ``s3://bucket/prefix``."""
         ...
 
+    def uri(self, key: str) -> str:
+        """Where one object is, for other programs: ``file:///…/key`` or ``s3://bucket/prefix/key``."""
+        ...
+
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
-        """Create ``key``, or tell what is there. ``sha256`` saves hashing a file once more."""
+        """Create ``key``, or give the hash of what is there. ``sha256`` (hex) saves hashing the body."""
         ...
 
     def put(self, key: str, body: bytes) -> None:
-        """Create or replace ``key``: for caches, never for facts."""
+        """Create or replace ``key``; for caches only."""
         ...
 
     def get(self, key: str) -> bytes | None:
@@ -87,10 +90,10 @@ class ObjectStore(Protocol):
 
 
 def checked_key(key: str) -> str:
-    """``key`` if it stays inside the lake; keys are built from outside data, so this is the last gate."""
+    """``key`` if it stays inside the lake; keys are partly built from untrusted data."""
     parts = key.split("/")
     if not key or any(part in ("", ".", "..") for part in parts) or "\\" in key or not key.isprintable():
-        raise DataError(f"{key!r} is no key of a lake")
+        raise DataError(f"{key!r} is not a valid key")
     return key
 
 
@@ -100,7 +103,7 @@ def content_of(body: Body) -> str:
 
 
 def put_or_agree(store: ObjectStore, key: str, body: bytes) -> PutResult:
-    """Create ``key``, or find the same content there; raises ``ConflictError`` that names both hashes."""
+    """Create ``key``, or find the same content there; raises ``ConflictError`` otherwise."""
     result = store.put_new(key, body)
     mine = content_of(body)
     if result.sha256 != mine:

@@ -62,7 +62,7 @@ def make_client(pool_size: int = 16) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    with _translated("set up the S3 client"):
+    with _translate_errors("set up the S3 client"):
         # A session of its own: boto3's shared one keeps the first credentials it met.
         return boto3.session.Session().client("s3", config=config)
 
@@ -76,12 +76,15 @@ class S3Store:
         self._client = client
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._scratch = Scratch(Path(tempfile.gettempdir()) / f"data-pipeline-{os.getuid()}")
+        self._scratch = Scratch(Path(tempfile.gettempdir()) / f"etl-core-{os.getuid()}")
         self._race = Retry(RACE_POLICY, sleep=sleep)
 
     @property
     def url(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def uri(self, key: str) -> str:
+        return f"{self.url}/{checked_key(key)}"
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)
@@ -92,7 +95,7 @@ class S3Store:
                 body.unlink(missing_ok=True)
 
     def put(self, key: str, body: bytes) -> None:
-        with _translated(f"write {self.url}/{key}"):
+        with _translate_errors(f"write {self.url}/{key}"):
             self._client.put_object(Body=body, **self._write(key, content_of(body)))
 
     def get(self, key: str) -> bytes | None:
@@ -102,12 +105,12 @@ class S3Store:
             return None
 
     def read(self, key: str) -> Iterator[bytes]:
-        with _translated(f"read {self.url}/{key}"):
+        with _translate_errors(f"read {self.url}/{key}"):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + checked_key(key))
         stream = answer["Body"]
         with contextlib.closing(stream):
             while True:
-                with _translated(f"read {self.url}/{key}"):
+                with _translate_errors(f"read {self.url}/{key}"):
                     chunk = stream.read(READ_BYTES)
                 if not chunk:
                     return
@@ -118,7 +121,7 @@ class S3Store:
         return None if answer is None else ObjectInfo(key, answer["ContentLength"], answer["LastModified"])
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        with _translated(f"list {self.url}/{prefix}"):
+        with _translate_errors(f"list {self.url}/{prefix}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix
             )
@@ -127,14 +130,14 @@ class S3Store:
                     yield ObjectInfo(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])
 
     def delete(self, key: str) -> None:
-        with _translated(f"delete {self.url}/{key}"):
+        with _translate_errors(f"delete {self.url}/{key}"):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + checked_key(key))
 
     def scratch_file(self) -> Path:
         try:
             return self._scratch.new()
         except OSError as error:
-            raise AccessError(f"cannot make a file for work in progress: {error}.", advice="Set TMPDIR.") from error
+            raise AccessError(f"cannot create a temporary file: {error}.", advice="Set TMPDIR.") from error
 
     def close(self) -> None:
         self._scratch.close()
@@ -152,7 +155,7 @@ class S3Store:
         try:
             with contextlib.ExitStack() as stack:
                 payload = stack.enter_context(body.open("rb")) if isinstance(body, Path) else body
-                with _translated(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
+                with _translate_errors(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
                     self._client.put_object(Body=payload, IfNoneMatch="*", **self._write(key, digest))
         except botocore.exceptions.ClientError as error:
             if _status(error) == CONFLICT:
@@ -178,7 +181,7 @@ class S3Store:
         return PutResult(created=False, sha256=digest)
 
     def _head(self, key: str) -> Any | None:  # noqa: ANN401 - the SDK's own dictionary
-        with _translated(f"look at {self.url}/{key}", passing=(404,)):
+        with _translate_errors(f"read {self.url}/{key}", passing=(404,)):
             try:
                 return self._client.head_object(
                     Bucket=self._bucket, Key=self._prefix + checked_key(key), ChecksumMode="ENABLED"
@@ -194,17 +197,19 @@ def _status(error: botocore.exceptions.ClientError) -> int:
 
 
 @contextlib.contextmanager
-def _translated(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[None]:
-    """Turn botocore's exceptions into ours; ``passing`` statuses are the caller's to answer."""
+def _translate_errors(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[None]:
+    """Raise an error of ``etl_core.errors`` in place of botocore's, except for ``passing`` statuses."""
     try:
         yield
     except botocore.exceptions.ClientError as error:
         status, code = _status(error), str(error.response.get("Error", {}).get("Code", ""))
         if status in passing:
             raise
-        message = f"cannot {doing}: {code} {_words(error.response.get('Error', {}).get('Message', ''))}".rstrip() + "."
+        message = (
+            f"cannot {doing}: {code} {_one_line(error.response.get('Error', {}).get('Message', ''))}".rstrip() + "."
+        )
         if code == "NoSuchBucket":
-            raise ConfigError(message, advice="Create the bucket or correct LAKE_URL.") from error
+            raise ConfigError(message, advice="Create the bucket or correct its name.") from error
         if code in ("NoSuchKey", "404", "NotFound"):
             raise NotFoundError(message) from error
         if code in DENIED_CODES:
@@ -222,11 +227,11 @@ def _translated(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[None]:
         botocore.exceptions.ConnectionError,
         botocore.exceptions.IncompleteReadError,  # a body that broke off
     ) as error:
-        raise UnavailableError(f"cannot {doing}: {_words(error)}.") from error
+        raise UnavailableError(f"cannot {doing}: {_one_line(error)}.") from error
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise ConfigError(f"cannot {doing}: {_words(error)}.", advice="Check the AWS_* settings.") from error
+        raise ConfigError(f"cannot {doing}: {_one_line(error)}.", advice="Check the AWS_* settings.") from error
 
 
-def _words(said: object) -> str:
+def _one_line(message: object) -> str:
     """One line, without the full stop that some end in."""
-    return " ".join(str(said).split()).rstrip(" .")
+    return " ".join(str(message).split()).rstrip(" .")

@@ -1,4 +1,4 @@
-"""``LAKE_URL`` to a store."""
+"""A URL to a store."""
 
 from __future__ import annotations
 
@@ -13,32 +13,39 @@ if TYPE_CHECKING:
     from etl_core.lake.port import ObjectStore
 
 
-def open_store(url: str) -> ObjectStore:
-    """The store for a path, ``file:///…`` or ``s3://bucket/prefix``. boto3 is imported for S3 only."""
+def open_store(url: str, *, named: str = "the URL") -> ObjectStore:
+    """The store for a path, ``file:///…`` or ``s3://bucket/prefix``. boto3 is imported for S3 only.
+
+    Raises:
+        ConfigError: the URL is none of these. The message calls it ``named``: the setting or flag it came from.
+
+    """
     if "://" not in url:
         if not url.strip():
-            raise ConfigError("LAKE_URL is empty.", advice="Give a folder, file:///… or s3://bucket/prefix.")
-        return _directory(Path(url).expanduser())
+            raise ConfigError(f"{named} is empty.", advice="Give a folder, file:///… or s3://bucket/prefix.")
+        return _directory(Path(url).expanduser(), named)
     parts = urlsplit(url)
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
-            raise ConfigError(f"{url!r} names a host.", advice="A folder is written file:///path (three slashes).")
-        return _directory(Path(unquote(parts.path)))
+            raise ConfigError(
+                f"{named}={url!r} names a host.", advice="A folder is written file:///path (three slashes)."
+            )
+        return _directory(Path(unquote(parts.path)), named)
     if parts.scheme == "s3":
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc):
-            raise ConfigError(f"{url!r} names no bucket.", advice="An S3 lake is written s3://bucket/prefix.")
+            raise ConfigError(f"{named}={url!r} names no bucket.", advice="An S3 lake is written s3://bucket/prefix.")
         from etl_core.lake.s3 import S3Store, make_client
 
         return S3Store(make_client(), bucket=parts.netloc, prefix=parts.path.strip("/"))
     raise ConfigError(
-        f"{url!r}: a lake of kind {parts.scheme!r} is not known.",
+        f"{named}={url!r} has an unknown scheme.",
         advice="Give a folder, file:///… or s3://bucket/prefix.",
     )
 
 
-def _directory(root: Path) -> ObjectStore:
+def _directory(root: Path, named: str) -> ObjectStore:
     from etl_core.lake.directory import DirectoryStore
 
     if root.exists() and not root.is_dir():
-        raise ConfigError(f"the lake {root} is a file.", advice="LAKE_URL must name a folder.")
+        raise ConfigError(f"{named}={str(root)!r} is a file.", advice="Give a folder, file:///… or s3://bucket/prefix.")
     return DirectoryStore(root)

@@ -243,19 +243,25 @@ def test_a_bad_key_is_refused_and_nothing_is_written(store, lake, tmp_path, key)
         lambda: list(store.read(key)),
         lambda: store.head(key),
         lambda: store.delete(key),
+        lambda: store.uri(key),
     ):
         path.write_bytes(ONE)
-        with pytest.raises(DataError, match="is no key of a lake"):
+        with pytest.raises(DataError, match="is not a valid key"):
             action()
     path.unlink(missing_ok=True)
     assert lake.everything() == {}
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_the_uri_of_an_object_is_the_url_of_its_store_and_its_key(store):
+    assert store.uri("a/b.csv").startswith(store.url)
+    assert store.uri("a/b.csv").removeprefix(store.url).lstrip("/") == "a/b.csv"
+
+
 def test_a_refused_key_is_told_without_control_characters(store):
     with pytest.raises(DataError) as caught:
         store.get("a\x1b[2J\nb")
-    assert str(caught.value) == "'a\\x1b[2J\\nb' is no key of a lake"
+    assert str(caught.value) == "'a\\x1b[2J\\nb' is not a valid key"
 
 
 # ------------------------------------------------------------------------------------------------ agreeing

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etl_core.files import in_container, not_ours_advice
+from etl_core.files import PERMISSION_ADVICE
 from etl_core.lake.directory import DirectoryStore
 from packages.etl_core.tests.integration.lake.conftest import sha256
 from packages.etl_core.tests.support.children import child, line, run, say, start
@@ -275,7 +275,6 @@ ATTEMPTS = (
     store.close()
 """
 )
-ADVICE = not_ours_advice(contained=in_container())
 
 
 def attempts(root, folder, mode):
@@ -295,7 +294,7 @@ def test_a_read_only_lake_can_be_read_and_says_so_when_written(root, store):
     (root / "raw").chmod(0o555)
     found = attempts(root, root, 0o555)
     (root / "raw").chmod(0o755)
-    denied = "AccessError | cannot {}: Permission denied. " + ADVICE
+    denied = "AccessError | cannot {}: Permission denied. " + PERMISSION_ADVICE
     assert found == [
         denied.format(f"write {root}/raw/new"),
         denied.format(f"write {root}/raw/new"),
@@ -314,8 +313,8 @@ def test_a_read_only_lake_can_be_read_and_says_so_when_written(root, store):
 def test_a_folder_that_may_not_be_written_leaves_nothing_in_scratch(root, store):
     store.put_new("raw/a", b"x")
     found = attempts(root, root / "raw", 0o555)
-    assert found[0] == f"AccessError | cannot write {root}/raw/new: Permission denied. {ADVICE}"
-    assert found[1] == f"AccessError | cannot write {root}/raw/new: Permission denied. {ADVICE}"
+    assert found[0] == f"AccessError | cannot write {root}/raw/new: Permission denied. {PERMISSION_ADVICE}"
+    assert found[1] == f"AccessError | cannot write {root}/raw/new: Permission denied. {PERMISSION_ADVICE}"
     assert found[7] == "a scratch file"
     assert everything(root) == {"raw/a": b"x"}
 
@@ -326,9 +325,9 @@ def test_what_may_not_be_read_is_an_error_and_not_an_empty_lake(root, store):
     store.close()
     found = attempts(root, root / "raw", 0o000)
     for doing, text in zip(("read", "read", "look at"), found[3:6], strict=True):
-        assert text == f"AccessError | cannot {doing} {root}/raw/a: Permission denied. {ADVICE}"
-    assert found[6] == f"AccessError | cannot list {root}: Permission denied. {ADVICE}"
-    assert found[8] == f"AccessError | cannot write {root}/raw/a: Permission denied. {ADVICE}"
+        assert text == f"AccessError | cannot {doing} {root}/raw/a: Permission denied. {PERMISSION_ADVICE}"
+    assert found[6] == f"AccessError | cannot list {root}: Permission denied. {PERMISSION_ADVICE}"
+    assert found[8] == f"AccessError | cannot write {root}/raw/a: Permission denied. {PERMISSION_ADVICE}"
 
 
 # ------------------------------------------------------------------------------------------------- the rest

@@ -370,7 +370,7 @@ def test_each_error_is_of_its_kind_and_names_the_key(server, planned, clock, beh
 )
 def test_looking_at_an_object_tells_errors_too(server, planned, status, error):
     server.plan(*[answer(status)] * 3)
-    with pytest.raises(error, match=f"cannot look at {planned.url}/a: {status} ") as caught:
+    with pytest.raises(error, match=f"cannot read {planned.url}/a: {status} ") as caught:
         planned.head("a")
     assert type(caught.value) is error
 
@@ -379,7 +379,7 @@ def test_an_error_after_412_is_told_and_the_file_is_gone(server, planned, tmp_pa
     path = tmp_path / "body"
     path.write_bytes(ONE)
     server.plan(THERE, answer(403))
-    with pytest.raises(AccessError, match=f"cannot look at {planned.url}/a"):
+    with pytest.raises(AccessError, match=f"cannot read {planned.url}/a"):
         planned.put_new("a", path)
     assert not path.exists()
 
@@ -487,7 +487,7 @@ def test_nothing_foreign_is_raised_from_a_closed_scratch_folder(opened, tmp_path
     (tmp_path / "file").touch()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
     store = opened()
-    with pytest.raises(AccessError, match="cannot make a file for work in progress") as caught:
+    with pytest.raises(AccessError, match="cannot create a temporary file") as caught:
         store.scratch_file()
     assert caught.value.advice == "Set TMPDIR."
 

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import unittest
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ from etl_core.errors import (
     UnavailableError,
     UnreachableError,
 )
-from etl_core.kube.client import LISTS_BEGUN, PAGE, AlreadyThereError, Cluster, QuotaError
-from etl_core.kube.jobs import JobSpec, job_body
+from etl_core.kube.client import MAX_LIST_ATTEMPTS, PAGE, AlreadyExistsError, Cluster, QuotaError
+from etl_core.kube.describe import JobSpec, job_body
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.testing import ManualClock
 
-BODY = job_body(JobSpec(name="op-1", identity={"unit": "1"}, image="image", args=("run",), service_account="worker"))
+SPEC = JobSpec("op-1", {"unit": "1"}, "image", ("run",), "worker", user_id=1000, annotation_prefix="example.org")
+BODY = job_body(SPEC)
 JOBS = "/apis/batch/v1/namespaces/team/jobs"
 PODS = "/api/v1/namespaces/team/pods"
 
@@ -156,8 +157,8 @@ class ClientCase(unittest.TestCase):
         return found
 
 
-class CreatingAJob(ClientCase):
-    def test_sends_the_body_once_and_has_every_field_checked(self):
+class CreateAJob(ClientCase):
+    def test_a_job_is_created_with_strict_field_validation(self):
         self.answer(Reply(201, BODY))
 
         self.assertIs(self.cluster.create_job(BODY), True)
@@ -167,14 +168,14 @@ class CreatingAJob(ClientCase):
         self.assertEqual((asked.query, asked.body), ({"fieldValidation": "Strict"}, BODY))
         self.assertEqual(asked.headers["Content-Type"], "application/json")
 
-    def test_can_be_tried_out(self):
+    def test_a_job_can_be_created_as_a_dry_run(self):
         self.answer(Reply(201, BODY))
 
         self.assertIs(self.cluster.create_job(BODY, dry_run=True), True)
 
         self.assertEqual(self.server.asked[0].query, {"fieldValidation": "Strict", "dryRun": "All"})
 
-    def test_adopts_one_that_does_the_same(self):
+    def test_an_existing_job_with_the_same_digest_is_adopted(self):
         for_another_run = {**BODY, "status": {"active": 1}}
         self.answer(refuses(409, "AlreadyExists", 'jobs.batch "op-1" already exists'), Reply(body=for_another_run))
 
@@ -182,10 +183,10 @@ class CreatingAJob(ClientCase):
 
         self.assertEqual(self.asked(), [f"POST {JOBS}", f"GET {JOBS}/op-1"])
 
-    def test_explains_one_of_the_name_that_does_something_else(self):
-        other = job_body(JobSpec(name="op-1", identity={}, image="other", args=(), service_account="worker"))
-        digest = other["metadata"]["annotations"]["openpayments.io/spec-sha256"]
-        for there, said in ((other, digest), ({"metadata": {"name": "op-1"}}, "nothing")):
+    def test_an_existing_job_that_does_something_else_is_a_conflict(self):
+        other = job_body(replace(SPEC, image="other"))
+        digest = other["metadata"]["annotations"]["example.org/spec-sha256"]
+        for there, said in ((other, digest), ({"metadata": {"name": "op-1"}}, "none")):
             with self.subTest(said=said):
                 self.answer(refuses(409, "AlreadyExists"), Reply(body=there))
                 with self.assertRaises(ConflictError) as caught:
@@ -196,7 +197,7 @@ class CreatingAJob(ClientCase):
                 )
                 self.assertIn("delete it, then run again", str(caught.exception))
 
-    def test_whose_answer_was_lost_is_asked_after(self):
+    def test_a_job_whose_creation_was_not_acknowledged_is_adopted(self):
         self.answer(Reply(lost=True), refuses(409, "AlreadyExists"), Reply(body=BODY))
 
         self.assertIs(self.cluster.create_job(BODY), False)
@@ -204,13 +205,13 @@ class CreatingAJob(ClientCase):
         self.assertEqual(self.asked(), [f"POST {JOBS}", f"POST {JOBS}", f"GET {JOBS}/op-1"])
         self.assertEqual(self.clock.slept, [1.0])
 
-    def test_that_was_there_and_is_gone_again_is_for_another_time(self):
+    def test_a_job_removed_between_two_requests_is_unavailable(self):
         self.answer(refuses(409, "AlreadyExists"), refuses(404, "NotFound"))
 
-        with self.assertRaisesRegex(UnavailableError, "was there and is gone again"):
+        with self.assertRaisesRegex(UnavailableError, "existed and was removed"):
             self.cluster.create_job(BODY)
 
-    def test_without_room_in_the_quota_is_not_waited_for_here(self):
+    def test_an_exceeded_quota_is_not_retried_by_the_client(self):
         message = (
             'jobs.batch "op-1" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, used: 2, limited: 2'
         )
@@ -222,16 +223,16 @@ class CreatingAJob(ClientCase):
         self.assertIsInstance(caught.exception, TemporaryError)
         self.assertEqual((len(self.asked()), self.clock.slept), (1, []))
 
-    def test_without_the_right_to_is_a_matter_of_rights(self):
+    def test_a_missing_right_is_an_access_error(self):
         self.answer(refuses(403, "Forbidden", 'User "x" cannot create resource "jobs" in API group "batch"'))
 
-        with self.assertRaisesRegex(AccessError, 'cannot create resource "jobs".* Give the service account') as caught:
+        with self.assertRaisesRegex(AccessError, 'cannot create resource "jobs".* Grant that right') as caught:
             self.cluster.create_job(BODY)
 
         self.assertNotIsInstance(caught.exception, TemporaryError)
         self.assertEqual(len(self.asked()), 1)
 
-    def test_that_is_no_job_is_refused_for_good(self):
+    def test_an_invalid_job_is_a_data_error(self):
         self.answer(refuses(422, "Invalid", "spec.template.spec.restartPolicy: Required value"))
 
         with self.assertRaisesRegex(DataError, "422 Invalid: spec.template.spec.restartPolicy: Required value"):
@@ -240,15 +241,15 @@ class CreatingAJob(ClientCase):
         self.assertEqual(len(self.asked()), 1)
 
 
-class Waiting(ClientCase):
-    def test_is_as_long_as_the_server_says(self):
+class RetryRequests(ClientCase):
+    def test_retry_after_is_obeyed(self):
         self.answer(refuses(429, "TooManyRequests", Retry_After="7"), Reply(body=BODY))
 
         self.assertEqual(self.cluster.job("op-1"), BODY)
 
         self.assertEqual(self.clock.slept, [7.1])
 
-    def test_is_for_what_passes(self):
+    def test_temporary_statuses_are_retried(self):
         for status, reason in [
             (401, "Unauthorized"), (408, ""), (409, "Conflict"), (429, ""), (500, "InternalError"), (502, ""),
             (503, ""), (504, "Timeout"),
@@ -320,12 +321,12 @@ class AList(ClientCase):
         self.assertEqual((self.asked()[0], self.clock.slept), (f"GET {PODS}", []))
 
     def test_that_the_server_drops_again_and_again_is_given_up(self):
-        self.answer(*[page("a", more="token"), refuses(410, "Expired")] * LISTS_BEGUN)
+        self.answer(*[page("a", more="token"), refuses(410, "Expired")] * MAX_LIST_ATTEMPTS)
 
-        with self.assertRaisesRegex(UnavailableError, f"the server dropped the list {LISTS_BEGUN} times"):
+        with self.assertRaisesRegex(UnavailableError, f"the server dropped the list {MAX_LIST_ATTEMPTS} times"):
             self.cluster.jobs("x=y")
 
-        self.assertEqual(len(self.asked()), 2 * LISTS_BEGUN)
+        self.assertEqual(len(self.asked()), 2 * MAX_LIST_ATTEMPTS)
 
     def test_waits_between_its_pages_where_the_server_is_busy(self):
         self.answer(page("a", more="token"), refuses(429, Retry_After="1"), page("b"))
@@ -431,7 +432,7 @@ class EveryCall(ClientCase):
                 self.server.replies[:] = [refuses(status)] * 4
                 with self.assertRaises(PipelineError):
                     self.cluster.ask("GET", "/version")
-        self.assertTrue(issubclass(AlreadyThereError, ConflictError))
+        self.assertTrue(issubclass(AlreadyExistsError, ConflictError))
 
     def test_takes_an_address_that_ends_in_a_slash(self):
         self.answer(Reply())
@@ -447,14 +448,14 @@ from etl_core.errors import ConfigError
 from etl_core.kube.client import connect
 from etl_core.retry import Retry
 try:
-    cluster = connect(sys.argv[1], retry=Retry())
+    cluster = connect(sys.argv[1], default_namespace="ours", retry=Retry())
     print(json.dumps([cluster.url, cluster.namespace, cluster._authorization()]))
 except ConfigError as error:
     print(json.dumps(str(error)))
 """
 
 
-class Connecting(unittest.TestCase):
+class Connect(unittest.TestCase):
     """Each in a process of its own: the official client reads the environment when it is imported."""
 
     def setUp(self) -> None:
@@ -480,16 +481,16 @@ class Connecting(unittest.TestCase):
         )
         return json.loads(ended.stdout)
 
-    def test_is_to_the_current_context_and_its_namespace(self):
+    def test_the_default_cluster_is_the_current_context_and_its_namespace(self):
         self.assertEqual(self.connect(namespace="team"), ["http://127.0.0.1:1", "team", "Bearer secret"])
 
-    def test_is_to_a_namespace_that_was_asked_for(self):
+    def test_a_given_namespace_comes_before_that_of_the_context(self):
         self.assertEqual(self.connect("mine", namespace="team")[1], "mine")
 
-    def test_is_to_a_namespace_of_our_own_where_nobody_names_one(self):
-        self.assertEqual(self.connect(user="u")[1], "data-pipeline")
+    def test_the_default_namespace_is_used_if_the_context_has_none(self):
+        self.assertEqual(self.connect(user="u")[1], "ours")
 
-    def test_without_a_context_says_what_to_do(self):
+    def test_an_error_without_a_context_says_what_to_do(self):
         for text in ("", "junk", "a: [1", "[]"):
             with self.subTest(text=text):
                 said = self.connect(text=text)

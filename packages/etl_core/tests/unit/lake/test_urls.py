@@ -10,7 +10,7 @@ from etl_core.lake.s3 import S3Store
 
 class OpeningALake(unittest.TestCase):
     def opened(self, url):
-        store = open_store(url)
+        store = open_store(url, named="LAKE")
         self.addCleanup(store.close)
         return store
 
@@ -53,26 +53,26 @@ class OpeningALake(unittest.TestCase):
                 self.assertIsInstance(store, S3Store)
                 self.assertEqual(store.url, told)
 
-    def test_what_names_no_lake_is_told_with_what_to_write(self):
+    def test_an_invalid_url_is_an_error_that_shows_valid_ones(self):
         with tempfile.NamedTemporaryFile() as file:
             for url, told, advice in [
-                ("", "LAKE_URL is empty", "Give a folder, file:///… or s3://bucket/prefix."),
-                ("  ", "LAKE_URL is empty", "Give a folder"),
-                ("file://data/lake", "'file://data/lake' names a host", "file:///path (three slashes)"),
-                ("s3://", "'s3://' names no bucket", "s3://bucket/prefix"),
+                ("", "LAKE is empty", "Give a folder, file:///… or s3://bucket/prefix."),
+                ("  ", "LAKE is empty", "Give a folder"),
+                ("file://data/lake", "LAKE='file://data/lake' names a host", "file:///path (three slashes)"),
+                ("s3://", "LAKE='s3://' names no bucket", "s3://bucket/prefix"),
                 ("s3:///prefix", "names no bucket", "s3://bucket/prefix"),
                 ("s3://A_B/x", "names no bucket", "s3://bucket/prefix"),
                 ("s3://ab/x", "names no bucket", "s3://bucket/prefix"),
                 ("s3://-abc/x", "names no bucket", "s3://bucket/prefix"),
                 ("s3://user@bucket/x", "names no bucket", "s3://bucket/prefix"),
                 ("s3://bucket:80/x", "names no bucket", "s3://bucket/prefix"),
-                ("gs://bucket", "a lake of kind 'gs' is not known", "s3://bucket/prefix"),
-                ("https://example.org/x", "a lake of kind 'https' is not known", "s3://bucket/prefix"),
-                (file.name, f"the lake {file.name} is a file", "LAKE_URL must name a folder."),
-                (f"file://{file.name}", "is a file", "LAKE_URL must name a folder."),
+                ("gs://bucket", "LAKE='gs://bucket' has an unknown scheme", "s3://bucket/prefix"),
+                ("https://example.org/x", "has an unknown scheme", "s3://bucket/prefix"),
+                (file.name, f"LAKE='{file.name}' is a file", "s3://bucket/prefix"),
+                (f"file://{file.name}", "is a file", "s3://bucket/prefix"),
             ]:
                 with self.subTest(url):
                     with self.assertRaises(ConfigError) as caught:
-                        open_store(url)
+                        open_store(url, named="LAKE")
                     self.assertIn(told, str(caught.exception))
                     self.assertIn(advice, caught.exception.advice)

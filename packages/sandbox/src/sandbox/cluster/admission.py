@@ -1,4 +1,4 @@
-"""A Job on its way in: names that there are not, what was left out, what is refused."""
+"""Admission of a Job: unknown members, defaults, validation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _POD, _RULES, _META = "spec.template.spec", "spec.podFailurePolicy.rules", "name namespace labels annotations"
-# By path, the members that are heeded here or cannot matter; what is below a path that is not here is not looked at.
+# By path, the members that are supported here or cannot matter; what is below any other path is not checked.
 _KNOWN = {
     "": "apiVersion kind metadata spec",
     "metadata": _META,

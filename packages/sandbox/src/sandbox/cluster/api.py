@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,15 +15,15 @@ from sandbox.cluster.controller import Controller
 from sandbox.cluster.handlers import Handlers
 from sandbox.cluster.kubelet import ENDS, Kubelet
 from sandbox.cluster.loop import Loop
-from sandbox.cluster.objects import ACCOUNTS, CONFIG_MAPS, JOBS, PODS, QUOTAS, SECRETS, Resource, Store, Thing
+from sandbox.cluster.objects import ACCOUNTS, CONFIG_MAPS, JOBS, PODS, QUOTAS, SECRETS, KubeObject, Resource, Store
 from sandbox.cluster.pod import Pod
-from sandbox.cluster.server import STAGES, Api, Handler, Server
+from sandbox.cluster.server import STAGES, Api, Server
 from sandbox.cluster.settings import ClusterSettings
 from sandbox.faults import Faults
 
 
 class Cluster(AbstractContextManager["Cluster"]):
-    """An API server that listens from its making until `close`, or for the length of a `with` block."""
+    """An API server that listens from its construction until `close`, or for the length of a `with` block."""
 
     def __init__(self, settings: ClusterSettings | None = None) -> None:
         self.settings = settings or ClusterSettings()
@@ -35,14 +34,12 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._kubelet = Kubelet(self.settings, self._store, self._loop, self._faults)
         controller = Controller(self.settings, self._store, self._loop, self._kubelet)
         for namespace in self.settings.namespaces:
-            self._furnish(namespace)
+            self._create_fixed(namespace)
         handlers = Handlers(self.settings, self._store, controller, self._kubelet)
         self._api = Api(handlers, self._loop, self._faults, self.settings.minor_version)
-        self._server = Server(("127.0.0.1", self.settings.port), Handler)
-        self._server.api = self._api
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="cluster")
-        self._thread.start()
+        self._server = Server(self._api, self.settings.port)
+        self.url = self._server.url
+        self._server.start()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -78,13 +75,13 @@ class Cluster(AbstractContextManager["Cluster"]):
             self._kubelet.disrupt(found[pod_name], how)
 
     def until(self, holds: Callable[[], object], seconds: float = 20.0) -> bool:
-        """Wait until something holds, looking when anything has happened here; False if it does not come to that."""
+        """Wait until a condition holds, checked after every event and every 50 ms; False after so many seconds."""
         deadline = time.monotonic() + seconds
         while not holds():
             if time.monotonic() >= deadline:
                 return False
             with self._loop.lock:
-                self._loop.lock.wait(0.05)  # what a process writes is no happening
+                self._loop.lock.wait(0.05)  # output of a process wakes nobody
         return True
 
     def kubeconfig(self, path: Path | str) -> Path:
@@ -100,32 +97,30 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     def close(self) -> None:
         """Stop serving, kill every process and wait for it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
         self._loop.stop()
         self._kubelet.close()
 
-    def _all(self, resource: Resource) -> list[Thing]:
-        return [thing for one in self.settings.namespaces for thing in self._store.find(resource, one).values()]
+    def _all(self, resource: Resource) -> list[KubeObject]:
+        return [item for one in self.settings.namespaces for item in self._store.find(resource, one).values()]
 
     def _snapshot(self, resource: Resource) -> list[dict[str, Any]]:
         with self._loop.lock:
-            found: list[dict[str, Any]] = json.loads(json.dumps([thing.shown() for thing in self._all(resource)]))
+            found: list[dict[str, Any]] = json.loads(json.dumps([item.to_json() for item in self._all(resource)]))
         return found
 
-    def _furnish(self, namespace: str) -> None:
+    def _create_fixed(self, namespace: str) -> None:
         """What the settings say is in every namespace."""
         limits = {"count/jobs.batch": self.settings.quota_jobs, "pods": self.settings.quota_pods}
         hard = {what: str(limit) for what, limit in limits.items() if limit is not None}
-        things: list[tuple[Resource, str, dict[str, Any]]] = [
+        objects: list[tuple[Resource, str, dict[str, Any]]] = [
             (ACCOUNTS, name, {}) for name in self.settings.service_accounts
         ]
-        things += [(CONFIG_MAPS, name, {"data": dict(data)}) for name, data in self.settings.config_maps.items()]
-        things += [(SECRETS, name, {"data": _coded(data)}) for name, data in self.settings.secrets.items()]
-        things += [(QUOTAS, "stand-in", {"spec": {"hard": hard}})] if hard else []
-        for resource, name, body in things:
-            self._store.add(Thing(resource, {"metadata": {"name": name, "namespace": namespace}, **body}))
+        objects += [(CONFIG_MAPS, name, {"data": dict(data)}) for name, data in self.settings.config_maps.items()]
+        objects += [(SECRETS, name, {"data": _coded(data)}) for name, data in self.settings.secrets.items()]
+        objects += [(QUOTAS, "stand-in", {"spec": {"hard": hard}})] if hard else []
+        for resource, name, body in objects:
+            self._store.add(KubeObject(resource, {"metadata": {"name": name, "namespace": namespace}, **body}))
 
 
 def _coded(data: Mapping[str, str]) -> dict[str, str]:

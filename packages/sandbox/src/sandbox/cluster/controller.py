@@ -55,12 +55,12 @@ class Controller:
             job.done.add(pod.name if pod.index is None else pod.index)
             job.tries.pop(None, None)
             return
-        if job.verdict is not None and pod.deleting:  # ended with its Job: says nothing of its index
+        if job.outcome is not None and pod.deleting:  # ended with its Job: says nothing of its index
             job.failed += 1
             return
         action, message = job.rule_for(pod)
         if action == "FailJob":
-            job.verdict = job.verdict or ("Failed", "PodFailurePolicy", message)
+            job.outcome = job.outcome or ("Failed", "PodFailurePolicy", message)
         job.failed += action != "Ignore"
         if pod.index is None or job.per_index is None:
             self._back_off(job, None)
@@ -76,34 +76,34 @@ class Controller:
 
         def over() -> None:
             if job.tries[key] <= tries:  # no later failure has made it longer
-                job.backs_off.discard(key)
+                job.backing_off.discard(key)
                 self._sync(job)
 
         job.tries[key] = tries = job.tries[key] + 1
-        job.backs_off.add(key)
+        job.backing_off.add(key)
         doubled = self._settings.retry_seconds * 2.0 ** min(tries - 1, 30)
         self._loop.after(min(doubled, self._settings.retry_seconds_max), over)
 
     def _overdue(self, job: Job) -> None:
-        job.verdict = job.verdict or ("Failed", "DeadlineExceeded", "Job was active longer than specified deadline")
+        job.outcome = job.outcome or ("Failed", "DeadlineExceeded", "Job was active longer than specified deadline")
         self._sync(job)
 
     def _sync(self, job: Job) -> None:
         """Bring a Job where it should be; it can be done at any time."""
-        if job.gone or job.holds("Complete", "Failed"):
+        if job.gone or job.has_condition("Complete", "Failed"):
             return
-        job.verdict = job.verdict or _verdict(job)
-        if job.verdict is None:
+        job.outcome = job.outcome or _outcome(job)
+        if job.outcome is None:
             self._scale(job)
         else:
-            self._wind_up(job, *job.verdict)
+            self._finish(job, *job.outcome)
 
     def _scale(self, job: Job) -> None:
         """As many pods as are wanted, unless the last failure is too near."""
         wanted = min(job.spec["parallelism"], job.completions - len(job.done) - len(job.failed_indexes))
         for _ in range(wanted - len(job.alive)):
             index = job.free_index() if job.indexed else None
-            if (job.indexed and index is None) or not job.backs_off.isdisjoint({None, "create"}):
+            if (job.indexed and index is None) or not job.backing_off.isdisjoint({None, "create"}):
                 return
             if refused := self._refused(job):
                 self._store.warn(job, "FailedCreate", f"Error creating: {refused}")
@@ -122,7 +122,7 @@ class Controller:
             return f'{pod} is forbidden: error looking up service account: serviceaccount "{account}" not found'
         return ""
 
-    def _wind_up(self, job: Job, kind: str, reason: str, message: str) -> None:
+    def _finish(self, job: Job, kind: str, reason: str, message: str) -> None:
         """Say how it will end, end its pods, and say that it has ended when they have."""
         job.condition("FailureTarget" if kind == "Failed" else "SuccessCriteriaMet", reason, message)
         for pod in job.alive:
@@ -136,7 +136,7 @@ class Controller:
             self._loop.after(job.spec["ttlSecondsAfterFinished"], partial(self.delete, job))
 
 
-def _verdict(job: Job) -> tuple[str, str, str] | None:
+def _outcome(job: Job) -> tuple[str, str, str] | None:
     """How a Job ends, if its pods have decided that."""
     most, failed, done = job.spec.get("maxFailedIndexes"), len(job.failed_indexes), len(job.done)
     if job.failed > job.spec["backoffLimit"]:

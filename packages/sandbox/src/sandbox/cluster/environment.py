@@ -9,8 +9,8 @@ from sandbox.cluster.pod import Pod
 from sandbox.cluster.settings import ClusterSettings
 
 
-class NotMade(Exception):
-    """Something that the container needs is not there: why it waits, and what for."""
+class CannotStart(Exception):
+    """Something that the container needs is missing: the reason it waits, and a message."""
 
 
 def image_name(image: str) -> str:
@@ -20,23 +20,23 @@ def image_name(image: str) -> str:
 
 
 def command_of(pod: Pod, settings: ClusterSettings) -> list[str]:
-    """The image's entry point, or the container's own, and its arguments; NotMade if there is no such image."""
+    """The image's entry point, or the container's own, and its arguments; CannotStart if there is no such image."""
     image = pod.container["image"]
     if image_name(image) not in settings.images:
-        raise NotMade("ErrImagePull", f'failed to pull and unpack image "{image}": not found')
+        raise CannotStart("ErrImagePull", f'failed to pull and unpack image "{image}": not found')
     return [*(pod.container.get("command") or settings.images[image_name(image)]), *pod.container.get("args", [])]
 
 
 def variables_of(pod: Pod, store: Store) -> dict[str, str]:
-    """The variables of `envFrom`, then of `env`, then the index; NotMade if what they refer to is not there."""
+    """The variables of `envFrom`, then of `env`, then the index; CannotStart if what they refer to is not there."""
     found: dict[str, str] = {}
     for source in pod.container.get("envFrom") or []:
         ((member, reference),) = source.items()
         resource = SECRETS if member == "secretRef" else CONFIG_MAPS
-        thing = store.find(resource, pod.namespace).get(reference["name"])
-        if thing is None:
-            raise NotMade("CreateContainerConfigError", f'{resource.kind.lower()} "{reference["name"]}" not found')
-        for key, value in thing.body["data"].items():
+        item = store.find(resource, pod.namespace).get(reference["name"])
+        if item is None:
+            raise CannotStart("CreateContainerConfigError", f'{resource.kind.lower()} "{reference["name"]}" not found')
+        for key, value in item.body["data"].items():
             found[key] = base64.b64decode(value).decode() if resource is SECRETS else value
     found |= {variable["name"]: variable.get("value") or "" for variable in pod.container.get("env") or []}
     return found | ({} if pod.index is None else {"JOB_COMPLETION_INDEX": str(pod.index)})

@@ -11,7 +11,7 @@ from sandbox.cluster.controller import Controller
 from sandbox.cluster.job import Job
 from sandbox.cluster.kubelet import Kubelet
 from sandbox.cluster.lists import page, selected
-from sandbox.cluster.objects import JOBS, QUOTAS, REVIEWS, Resource, Store, Thing
+from sandbox.cluster.objects import JOBS, QUOTAS, REVIEWS, KubeObject, Resource, Store
 from sandbox.cluster.pod import Pod
 from sandbox.cluster.problems import Problem, over_quota
 from sandbox.cluster.settings import ClusterSettings
@@ -68,25 +68,25 @@ class Handlers:
         return self._many(call) if call.verb in {"list", "deletecollection"} else self._one(call)
 
     def _one(self, call: Call) -> Answer:
-        thing = self._store.find(call.resource, call.namespace).get(call.name)
-        if thing is None:
+        item = self._store.find(call.resource, call.namespace).get(call.name)
+        if item is None:
             title = ".".join(filter(None, (call.resource.plural, call.resource.group)))
             raise Problem(404, "NotFound", f'{title} "{call.name}" not found')
-        if isinstance(thing, Pod) and call.sub:
-            return _log(thing, call)
+        if isinstance(item, Pod) and call.sub:
+            return _log(item, call)
         if call.verb == "delete":
-            self._drop(thing, call)
-        return answer_json(call.resource.head | thing.shown())
+            self._drop(item, call)
+        return answer_json(call.resource.head | item.to_json())
 
     def _many(self, call: Call) -> Answer:
-        things = selected(self._store.find(call.resource, call.namespace), call.query)
+        objects = selected(self._store.find(call.resource, call.namespace), call.query)
         if call.verb == "deletecollection":
-            for thing in things:
-                self._drop(thing, call)
+            for item in objects:
+                self._drop(item, call)
             return answer_json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
-        things, meta = page(things, call.query, self._settings.continue_seconds)
+        objects, meta = page(objects, call.query, self._settings.continue_seconds)
         head = call.resource.head | {"kind": f"{call.resource.kind}List", "metadata": meta}
-        return answer_json(head | {"items": [thing.shown() for thing in things]})
+        return answer_json(head | {"items": [item.to_json() for item in objects]})
 
     def _count_quotas(self, namespace: str) -> None:
         pods = self._controller.pods_in_use(namespace)
@@ -111,7 +111,7 @@ class Handlers:
         job = Job(body)
         if call.query.get("dryRun") != "All":
             self._controller.add(job)
-        return answer_json(JOBS.head | job.shown(), 201)
+        return answer_json(JOBS.head | job.to_json(), 201)
 
     def _review(self, call: Call) -> Answer:
         asked = call.body["spec"]["resourceAttributes"]
@@ -119,14 +119,14 @@ class Handlers:
         status = {"allowed": what not in self._settings.denied}
         return answer_json({**REVIEWS.head, "spec": call.body["spec"], "status": status}, 201)
 
-    def _drop(self, thing: Thing, call: Call) -> None:
-        if isinstance(thing, Pod):
-            self._kubelet.delete(thing)
-        elif isinstance(thing, Job):
-            # In earnest the default of this version of Job is Orphan; a caller who forgets to choose is told here.
+    def _drop(self, item: KubeObject, call: Call) -> None:
+        if isinstance(item, Pod):
+            self._kubelet.delete(item)
+        elif isinstance(item, Job):
+            # The real default for batch/v1 is Orphan; a caller that forgets to choose is refused here.
             if "Background" not in {call.query.get("propagationPolicy"), call.body.get("propagationPolicy")}:
                 raise Problem(405, "MethodNotAllowed", "this stand-in has only propagationPolicy=Background")
-            self._controller.delete(thing)
+            self._controller.delete(item)
 
 
 def _log(pod: Pod, call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""A Job: what its controller knows of it, the pods it asks for, and its status as the controller writes that."""
+"""A Job: the controller's state of it, the pods it needs, and its status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox.cluster.objects import JOBS, Thing, now, suffix
+from sandbox.cluster.objects import JOBS, KubeObject, now, suffix
 from sandbox.cluster.pod import Pod
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
@@ -22,7 +22,7 @@ def index_text(indexes: Iterable[int]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs)
 
 
-class Job(Thing):
+class Job(KubeObject):
     """One Job and its pods."""
 
     def __init__(self, body: dict[str, Any]) -> None:
@@ -38,8 +38,8 @@ class Job(Thing):
         self.index_failures: Counter[int] = Counter()
         # Back-offs, each by an index, by None for the whole Job, or by "create" for pods that are refused.
         self.tries: Counter[int | str | None] = Counter()
-        self.backs_off: set[int | str | None] = set()
-        self.verdict: tuple[str, str, str] | None = None  # Complete or Failed, reason, message
+        self.backing_off: set[int | str | None] = set()
+        self.outcome: tuple[str, str, str] | None = None  # Complete or Failed, reason, message
         self.conditions: list[dict[str, str]] = []
         self.started_at = self.completed_at = ""
         self.gone = False
@@ -50,11 +50,11 @@ class Job(Thing):
 
     def free_index(self) -> int | None:
         """The lowest index that wants a pod now; none has a successor before it has ended."""
-        taken = self.done | self.failed_indexes | self.backs_off | {pod.index for pod in self.alive}
+        taken = self.done | self.failed_indexes | self.backing_off | {pod.index for pod in self.alive}
         return next((index for index in range(self.completions) if index not in taken), None)
 
     def new_pod(self, index: int | None) -> Pod:
-        """A pod as the Job controller asks for it."""
+        """A pod as the Job controller creates it."""
         template = self.spec["template"]
         stem = self.name if index is None else f"{self.name}-{index}"
         own = {} if index is None else {_INDEX: str(index)}
@@ -78,16 +78,16 @@ class Job(Thing):
                 return action, f"P{where[1:]} has condition {pod.disruption['type']} {tail}"
         return "", ""
 
-    def holds(self, *kinds: str) -> bool:
+    def has_condition(self, *kinds: str) -> bool:
         return any(condition["type"] in kinds for condition in self.conditions)
 
     def condition(self, kind: str, reason: str, message: str) -> None:
         """Write a condition, once."""
-        if not self.holds(kind):
-            told = {"type": kind, "status": "True", "reason": reason, "message": message}
-            self.conditions.append(told | {"lastTransitionTime": now()})
+        if not self.has_condition(kind):
+            condition = {"type": kind, "status": "True", "reason": reason, "message": message}
+            self.conditions.append(condition | {"lastTransitionTime": now()})
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         active = [pod for pod in self.alive if not pod.deleting]
         status: dict[str, Any] = {"active": len(active), "succeeded": len(self.done), "failed": self.failed}
         status |= {"startTime": self.started_at, "completionTime": self.completed_at, "conditions": self.conditions}

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
-from sandbox.cluster.environment import NotMade, command_of, variables_of
+from sandbox.cluster.environment import CannotStart, command_of, variables_of
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import PODS, Store, now
 from sandbox.cluster.pod import Pod
 from sandbox.cluster.process import Process
 from sandbox.cluster.settings import ClusterSettings
-from sandbox.faults import Faults, Luck
+from sandbox.faults import FaultDraw, Faults
 
 _DISRUPTIONS = {
     "disrupted": ("EvictionByEvictionAPI", "Eviction API: evicting"),
@@ -30,7 +30,7 @@ class Kubelet:
 
     def __init__(self, settings: ClusterSettings, store: Store, loop: Loop, faults: Faults) -> None:
         self._settings, self._store, self._loop, self._faults = settings, store, loop, faults
-        self.changed: Callable[[Pod], None]  # told when a pod is to be deleted and, once, when it has ended
+        self.changed: Callable[[Pod], None]  # called when a pod is to be deleted and, once, when it has ended
         self.peak = 0
         self._queue: deque[Pod] = deque()
         self._here: set[Pod] = set()  # pods that have a place
@@ -57,7 +57,7 @@ class Kubelet:
         if pod.ended or pod.deleting:
             return
         if how == "oom_killed":
-            pod.fate = "OOMKilled"
+            pod.killed_reason = "OOMKilled"
             self._signal(pod, SIGKILL)
             return
         reason, message = _DISRUPTIONS[how]
@@ -92,7 +92,7 @@ class Kubelet:
         try:
             variables = variables_of(pod, self._store)
             command = command_of(pod, self._settings) if instant is None else []
-        except NotMade as missing:  # for ever: the settings are fixed
+        except CannotStart as missing:  # for ever: the settings are fixed
             pod.waiting = dict(zip(("reason", "message"), missing.args, strict=True))
             self._store.warn(pod, "Failed", ": ".join(["Error", *missing.args]))
             return
@@ -106,7 +106,7 @@ class Kubelet:
         pod.phase, pod.started_at = "Running", now()
         self._running.add(pod)
         self.peak = max(self.peak, len(self._running))
-        fault = Luck(self._faults, pod.name).meet("pod")
+        fault = FaultDraw(self._faults, pod.name).take("pod")
         if fault is not None:
             self._loop.after(fault.param("seconds", 0.0), partial(self.disrupt, pod, fault.name))
 

@@ -1,4 +1,4 @@
-"""Lists: who is selected, and in which pages."""
+"""Lists: selectors and pages."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 
-from sandbox.cluster.objects import Thing
+from sandbox.cluster.objects import KubeObject
 from sandbox.cluster.problems import EXPIRED, Problem
 
 _PART = re.compile(r"([\w./-]+)(?:\s*==?\s*([\w.-]*)|\s+in\s*\(([^()]*)\))?", re.ASCII)
 
 
-def selected(things: Mapping[str, Thing], query: Mapping[str, str]) -> list[Thing]:
+def selected(objects: Mapping[str, KubeObject], query: Mapping[str, str]) -> list[KubeObject]:
     """By name, those with the labels `a=1,b in (2,3),c`; of events, those of `involvedObject.name=x`."""
     text, (field, _, about) = query.get("labelSelector", ""), query.get("fieldSelector", "").partition("=")
     wanted = [_requirement(part) for part in re.split(r",(?![^()]*\))", text) if text]
     if field not in {"", "involvedObject.name"}:
         raise Problem(400, "BadRequest", f"field label not supported: {field}")
     return [
-        thing
-        for _, thing in sorted(things.items())
-        if all(key in thing.labels and (not values or thing.labels[key] in values) for key, values in wanted)
-        and (not field or thing.body.get("involvedObject", {}).get("name") == about)
+        item
+        for _, item in sorted(objects.items())
+        if all(key in item.labels and (not values or item.labels[key] in values) for key, values in wanted)
+        and (not field or item.body.get("involvedObject", {}).get("name") == about)
     ]
 
 
@@ -35,12 +35,14 @@ def _requirement(part: str) -> tuple[str, set[str]]:
     return found[1], set() if values is None else {value.strip() for value in values.split(",")}
 
 
-def page(things: Sequence[Thing], query: Mapping[str, str], seconds: float) -> tuple[list[Thing], dict[str, str]]:
-    """The page that is asked for, and the metadata that lead on from its last name; 410 for a token that is old."""
+def page(
+    objects: Sequence[KubeObject], query: Mapping[str, str], seconds: float
+) -> tuple[list[KubeObject], dict[str, str]]:
+    """The requested page, and the metadata that continue from its last name; 410 for an old token."""
     limit, (begun, _, last) = int(query.get("limit", 0)), query.get("continue", "").partition("/")
     if begun and time.monotonic() - float(begun) >= seconds:
         raise Problem(*EXPIRED)
-    left = [thing for thing in things if thing.name > last]
+    left = [item for item in objects if item.name > last]
     if not limit or len(left) <= limit:
         return left, {}
     return left[:limit], {"continue": f"{begun or time.monotonic()}/{left[limit - 1].name}"}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 class Loop:
-    """Runs calls one after the other, holding `lock`; whoever waits on `lock` is woken after them."""
+    """Runs calls one after the other, holding `lock`; threads that wait on `lock` are woken after them."""
 
     def __init__(self) -> None:
         self.lock = threading.Condition(threading.RLock())

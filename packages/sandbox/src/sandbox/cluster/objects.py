@@ -1,4 +1,4 @@
-"""The kinds of objects there are, one of them, and where all are kept."""
+"""Kinds of objects, one object, and the store of all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Resource:
 
     @property
     def head(self) -> dict[str, Any]:
-        """What an object says of its kind; in a list only the list does."""
+        """Kind and apiVersion of an object; in a list only the list has them."""
         return {"kind": self.kind, "apiVersion": f"{self.group}/v1" if self.group else "v1"}
 
 
@@ -43,8 +43,8 @@ def suffix() -> str:
     return uuid.uuid4().hex[:5]
 
 
-class Thing:
-    """One object. `body` has what was asked for, without kind and apiVersion."""
+class KubeObject:
+    """One object. `body` is as requested, without kind and apiVersion."""
 
     def __init__(self, resource: Resource, body: dict[str, Any]) -> None:
         self.resource, self.body = resource, body
@@ -53,28 +53,28 @@ class Thing:
         self.name, self.namespace, self.uid = (str(self.meta[key]) for key in ("name", "namespace", "uid"))
         self.labels: dict[str, str] = self.meta.get("labels") or {}
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The object as it is now, with its status."""
         return self.body
 
 
 class Store:
-    """All objects. Not locked: whoever calls holds the cluster's lock."""
+    """All objects. Not locked: callers hold the cluster's lock."""
 
     def __init__(self) -> None:
-        self._things: defaultdict[tuple[Resource, str], dict[str, Thing]] = defaultdict(dict)
+        self._objects: defaultdict[tuple[Resource, str], dict[str, KubeObject]] = defaultdict(dict)
 
-    def find(self, resource: Resource, namespace: str) -> dict[str, Thing]:
+    def find(self, resource: Resource, namespace: str) -> dict[str, KubeObject]:
         """The objects of a kind in a namespace, by name."""
-        return self._things[resource, namespace]
+        return self._objects[resource, namespace]
 
-    def add(self, thing: Thing) -> None:
-        self.find(thing.resource, thing.namespace)[thing.name] = thing
+    def add(self, item: KubeObject) -> None:
+        self.find(item.resource, item.namespace)[item.name] = item
 
-    def warn(self, about: Thing, reason: str, message: str) -> None:
+    def warn(self, about: KubeObject, reason: str, message: str) -> None:
         """Note an event; there are none here but those of type Warning."""
         meta = {"name": f"{about.name}.{suffix()}{suffix()}", "namespace": about.namespace}
         involved = {**about.resource.head, "name": about.name, "namespace": about.namespace, "uid": about.uid}
-        told: dict[str, Any] = {"type": "Warning", "reason": reason, "message": message, "count": 1}
-        told |= {"firstTimestamp": now(), "lastTimestamp": now()}
-        self.add(Thing(EVENTS, {"metadata": meta, "involvedObject": involved, **told}))
+        event: dict[str, Any] = {"type": "Warning", "reason": reason, "message": message, "count": 1}
+        event |= {"firstTimestamp": now(), "lastTimestamp": now()}
+        self.add(KubeObject(EVENTS, {"metadata": meta, "involvedObject": involved, **event}))

@@ -1,17 +1,17 @@
-"""A pod: what has happened to it, and its status as a kubelet writes that."""
+"""A pod: its state, and its status as a kubelet writes it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.cluster.objects import PODS, Thing, now
+from sandbox.cluster.objects import PODS, KubeObject, now
 
 if TYPE_CHECKING:
     from sandbox.cluster.job import Job
     from sandbox.cluster.process import Process
 
 
-class Pod(Thing):
+class Pod(KubeObject):
     """One pod of a Job, with one container."""
 
     def __init__(self, body: dict[str, Any], job: Job, index: int | None) -> None:
@@ -24,7 +24,7 @@ class Pod(Thing):
         self.waiting = {"reason": "ContainerCreating"}
         self.terminated: dict[str, Any] | None = None
         self.reason = self.message = ""  # of the whole pod: Evicted, DeadlineExceeded
-        self.fate = ""  # of the container: OOMKilled
+        self.killed_reason = ""  # of the container: OOMKilled
         self.disruption: dict[str, str] | None = None  # condition DisruptionTarget
         self.process: Process | None = None
 
@@ -44,13 +44,13 @@ class Pod(Thing):
     def end(self, code: int) -> None:
         """Its container has ended."""
         self.phase = "Succeeded" if code == 0 and not self.reason else "Failed"
-        self.terminated = {"exitCode": code, "reason": self.fate or ("Completed" if code == 0 else "Error")}
+        self.terminated = {"exitCode": code, "reason": self.killed_reason or ("Completed" if code == 0 else "Error")}
         self.terminated |= {"startedAt": self.started_at or now(), "finishedAt": now()}
         if code != 0 and self.container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             last = b"".join(self.log(80))[-2048:]
             self.terminated["message"] = last.decode(errors="replace")
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         found = {"phase": self.phase, "reason": self.reason, "message": self.message, "startTime": self.scheduled_at}
         status: dict[str, Any] = {key: value for key, value in found.items() if value}
         status["conditions"] = [self.disruption] if self.disruption else []

@@ -1,4 +1,4 @@
-"""What goes wrong with a request, as the Status object that Kubernetes answers."""
+"""Refusals, as the Status object that Kubernetes answers."""
 
 from __future__ import annotations
 

@@ -1,20 +1,19 @@
-"""HTTP/1.1 over threads: a request's way to its handler, the faults that it meets on it, the ledger."""
+"""From a request to its handler, with the faults on the way, and the count of calls."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 from sandbox.cluster.handlers import Answer, Call, Handlers, answer_json
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import RESOURCES, REVIEWS
 from sandbox.cluster.problems import EXPIRED, Problem, over_quota
-from sandbox.faults import Faults, Luck
+from sandbox.faults import FaultDraw, Faults
+from sandbox.http import Connection, LoopbackServer
 
 _REFUSALS = {
     "http_409": (409, "Conflict", "the object has been modified; please apply your changes to the latest version"),
@@ -54,11 +53,11 @@ class Api:
     def _answer(self, call: Call, line: str) -> Answer | None:
         self.calls[call.what] += 1
         name = call.name or call.body.get("metadata", {}).get("name", "")
-        luck = Luck(self._faults, f"{call.what} {line} {name}")
-        fault = luck.meet("edge", lambda fault: fault.name != "quota_403" or call.what == "create jobs")
+        draw = FaultDraw(self._faults, f"{call.what} {line} {name}")
+        fault = draw.take("edge", lambda fault: fault.name != "quota_403" or call.what == "create jobs")
         if fault is None:
             answer = self._handlers.answer(call)
-            return None if luck.meet("answer") else answer
+            return None if draw.take("answer") else answer
         if fault.name == "quota_403":
             raise over_quota(f'jobs.batch "{name}"', "count/jobs.batch", 10, 10)
         if fault.name in _REFUSALS:
@@ -68,7 +67,7 @@ class Api:
 
 
 def _call(method: str, target: str, body: bytes) -> Call:
-    """What a request asks for; Problem if that is nothing that is here."""
+    """The call that a request makes; Problem if there is no such resource."""
     address = urlsplit(target)
     found = _PATH.fullmatch(address.path)
     group, namespace, plural, name, sub = found.groups(default="") if found else [""] * 5
@@ -79,33 +78,20 @@ def _call(method: str, target: str, body: bytes) -> Call:
     raise Problem(404, "NotFound", "the server could not find the requested resource")
 
 
-class Server(ThreadingHTTPServer):
-    """Serves the API on loopback until it is told to stop."""
+class Server(LoopbackServer):
+    """Serves the API on loopback until it is closed."""
 
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 512
-    api: Api
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
+    def __init__(self, api: Api, port: int) -> None:
+        self.api = api
+        super().__init__(port, Handler)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Connection):
     """One connection."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = 300
     wbufsize = -1  # head and body leave together
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing goes to stderr: `calls` is the log."""
-
-    def do_GET(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def respond(self, body: bytes) -> None:
         answer = cast("Server", self.server).api.answer(self.command, self.path, body)
         if answer is None:
             self.close_connection = True
@@ -118,5 +104,3 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
         self.wfile.flush()
-
-    do_POST = do_DELETE = do_GET  # noqa: N815 - http.server's names

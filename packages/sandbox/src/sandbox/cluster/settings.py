@@ -1,4 +1,4 @@
-"""Every knob of the stand-in cluster, with its unit and what it stands for."""
+"""Every setting of the stand-in cluster, with its unit and meaning."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Instant:
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """What the cluster has, and how long things take there."""
+    """What the cluster has, and how long each step takes."""
 
     # Image name, without tag and digest, to the local command that stands for its ENTRYPOINT.
     images: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    # What a process finds besides its own variables; HOME and TMPDIR are its folder unless given.
+    # The environment of a process besides its own variables; HOME and TMPDIR are its folder unless given.
     base_environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/bin:/usr/bin:/bin"})
     # No processes: every pod ends like this, or as the function says of the pod's object.
     instant: Instant | Callable[[Mapping[str, Any]], Instant] | None = None
@@ -35,9 +35,9 @@ class ClusterSettings:
     quota_pods: int | None = None  # per namespace: pods that have not ended; one more is a FailedCreate event
 
     pods_at_once: int = 110  # of the one node; the rest is Unschedulable
-    pod_start_seconds: float = 0.0  # ContainerCreating; an image pull and a start take 2 to 60 in earnest
-    retry_seconds: float = 0.1  # before a failed pod's successor, doubling; 10 in earnest
-    retry_seconds_max: float = 5.0  # 600 in earnest
+    pod_start_seconds: float = 0.0  # ContainerCreating; an image pull and a start take 2 to 60 s in a real cluster
+    retry_seconds: float = 0.1  # before a failed pod's successor, doubling; 10 s in a real cluster
+    retry_seconds_max: float = 5.0  # 600 s in a real cluster
     continue_seconds: float = 300.0  # how long a list's `continue` token is good, as with etcd; 0 expires all
 
     port: int = 0  # always on loopback

@@ -1,4 +1,4 @@
-"""A truthful simulator of the CMS Open Payments public API, served on loopback.
+"""A simulator of the CMS Open Payments public API, served on loopback.
 
 from sandbox.open_payments import Sandbox, Settings
 

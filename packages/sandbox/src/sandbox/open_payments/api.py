@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Self
 
 from sandbox.open_payments.server import Server
@@ -11,7 +10,7 @@ from sandbox.open_payments.source import Source
 
 
 class Sandbox:
-    """A source that listens from its making until `close`, or for the length of a `with` block."""
+    """A source that listens from its construction until `close`, or for the length of a `with` block."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._source = source = Source(settings or Settings())
@@ -21,12 +20,12 @@ class Sandbox:
         self.fault = source.faults.add  # fault("http_500", probability=0.05 or count=3, match=, after=, params=)
         self.faults, self.clear_faults = source.faults.listed, source.faults.clear
         self.ledger, self.clear_ledger, self.summary = source.ledger.listed, source.ledger.clear, source.ledger.summary
-        self.truth = source.world.truth  # truth(2024) or truth(2024, "100000000053", ids=True)
+        self.truth = source.world.truth  # truth(2024, "100000000053", dataset="research", ids=True)
         self.warm = source.world.warm
-        self.republish = source.world.republish  # removed=, added=, changed=, keep_old=, imported_share=
+        self.republish = source.world.republish  # dataset=, removed=, added=, changed=, keep_old=, imported_share=
         self.finish_import = source.world.finish_import
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="sandbox")
-        self._thread.start()
+        self.close = self._server.close
+        self._server.start()
 
     def __enter__(self) -> Self:
         return self
@@ -38,8 +37,3 @@ class Sandbox:
     def settings(self) -> Settings:
         """The settings in force."""
         return self._source.settings
-
-    def close(self) -> None:
-        """Stop serving and release the port."""
-        self._server.stop()
-        self._thread.join()

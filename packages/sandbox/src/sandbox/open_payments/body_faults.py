@@ -1,4 +1,4 @@
-"""Faults that spoil the rows of an answer, or its bytes."""
+"""Faults that corrupt the rows of an answer, or its bytes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ OF_BYTES = frozenset(("cut_body", "reset", "stall", "short_body", "json_garbage"
 EXCEPTION = "SQLSTATE[HY000]: General error: 2006 MySQL server has gone away"
 
 
-def spoil_rows(fault: Fault, result: Result, random: Random, dialect: Dialect, stranger: str) -> None:
-    """Rewrite the pieces of a download that has rows; `stranger` names a part whose rows do not belong here."""
+def corrupt_rows(fault: Fault, result: Result, random: Random, dialect: Dialect, foreign: str) -> None:
+    """Rewrite the pieces of a download that has rows; `foreign` names a part whose rows do not belong here."""
     runs, rows = result.runs, total(result.runs)
     at = random.randrange(rows)
     before, after = cut(runs, 0, at), cut(runs, at + 1, rows)
@@ -28,7 +28,7 @@ def spoil_rows(fault: Fault, result: Result, random: Random, dialect: Dialect, s
             twice = cut(runs, at, at + 1) * 2
             result.pieces = [*cut(runs, 0, at), *twice, *cut(runs, at + 2, rows)]
         case "foreign_row":
-            result.pieces = [*before, Run(stranger, range(1)), *after]
+            result.pieces = [*before, Run(foreign, range(1)), *after]
 
 
 def break_off(result: Result, after: int, dialect: Dialect) -> None:
@@ -50,7 +50,7 @@ def drift(fault: Fault, result: Result, columns: int) -> None:
             result.pick = [*pick, columns]
 
 
-def spoil_bytes(fault: Fault, reply: Reply, random: Random) -> None:
+def corrupt_bytes(fault: Fault, reply: Reply, random: Random) -> None:
     """Let the body pause, end in order or break off in the middle of a chunk, and inside a record if it has any."""
     chunks = [chunk for chunk in reply.chunks if isinstance(chunk, Data)]
     at = random.randrange(1, len(chunks)) if len(chunks) > 1 else 0  # the first chunk of several is the header

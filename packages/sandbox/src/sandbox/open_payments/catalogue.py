@@ -8,14 +8,10 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from sandbox.open_payments.columns import load_json
+from sandbox.open_payments.datasets import DATASETS
 from sandbox.open_payments.releases import Release, file_of
 from sandbox.open_payments.settings import Settings
 
-_KINDS = {  # kind: title and theme, part of the file's name
-    "general": ("General Payment", "GNRL"),
-    "research": ("Research Payment", "RSRCH"),
-    "ownership": ("Ownership Payment", "OWNRSHP"),
-}
 _LISTED_AHEAD = 2025  # in the script before it is published (facts 2.1)
 
 
@@ -45,14 +41,14 @@ class Entry(NamedTuple):
         return item | ({"temporal": self.temporal} if self.temporal else {})
 
 
-def yearly_dataset_id(kind: str, year: int) -> str:
+def yearly_dataset_id(dataset: str, year: int) -> str:
     """The stable dataset id of a program year; an id of our own where the real one is unknown."""
-    known: str | None = load_json("catalogue.json")["yearly"][kind].get(str(year))
-    return known or str(uuid.uuid5(uuid.NAMESPACE_DNS, f"dataset:{kind}:{year}"))
+    known: str | None = load_json("catalogue.json")["yearly"][dataset].get(str(year))
+    return known or str(uuid.uuid5(uuid.NAMESPACE_DNS, f"dataset:{dataset}:{year}"))
 
 
 def entries(settings: Settings, current: Sequence[Release]) -> list[Entry]:
-    """The summaries of the real catalogue, and three datasets for each published year."""
+    """The summaries of the real catalogue, and the datasets of each published year."""
     latest = max((release.modified for release in current), default=date(2025, 6, 30))
     found = []
     for identifier, title, temporal in load_json("catalogue.json")["others"]:
@@ -60,9 +56,9 @@ def entries(settings: Settings, current: Sequence[Release]) -> list[Entry]:
         found.append(Entry(identifier, title, "Summary", "all years", temporal, latest, file))
     for release in current:
         year, dash = release.year, " \u2013" if settings.title_dash else ""
-        for kind, (title, part) in _KINDS.items():
-            known = yearly_dataset_id(kind, year), f"{year}{dash} {title} Data", f"{title}s", str(year)
-            found.append(Entry(*known, f"{year}-01-01/{year}-12-31", release.modified, release.file(title, part)))
+        title, identifier = release.dataset.title, yearly_dataset_id(release.dataset.name, year)
+        known = identifier, f"{year}{dash} {title} Data", f"{title}s", str(year), f"{year}-01-01/{year}-12-31"
+        found.append(Entry(*known, release.modified, release.file))
     return found
 
 
@@ -70,6 +66,6 @@ def script(settings: Settings) -> str:
     """The front end's script: `PGYR2024:[{type:"generalPayments",id:"..."},...]` inside minified code."""
     blocks = []
     for year in sorted({*settings.years, _LISTED_AHEAD}):
-        ids = ",".join(f'{{type:"{kind}Payments",id:"{yearly_dataset_id(kind, year)}"}}' for kind in _KINDS)
+        ids = ",".join(f'{{type:"{name}Payments",id:"{yearly_dataset_id(name, year)}"}}' for name in DATASETS)
         blocks.append(f"PGYR{year}:[{ids}]")
     return f"!function(){{function e(t){{return r[t]}}var r={{{','.join(blocks)}}};e()}}();\n"

@@ -1,4 +1,4 @@
-"""The columns of the tables and their two names: the file's title and the database's machine name."""
+"""The columns of the tables, each with two names: the file's title and the database's machine name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def machine_name(title: str) -> str:
 
 @cache
 def columns(table: str) -> tuple[Column, ...]:
-    """Columns in file order of `general` (91), `companies` (9) or `summary` (20)."""
+    """Columns in file order: `general` 91, `research` 252, `ownership` 30, `companies` 9, `summary` 20."""
     return tuple(Column(machine_name(title), title) for title in load_json("columns.json")[table])
 
 

@@ -23,8 +23,8 @@ def control(source: Source, method: str, target: str, body: bytes) -> tuple[int,
         return 400, {"error": f"{type(problem).__name__}: {problem}"}
 
 
-def _truth(source: Source, year: str, company_id: str | None = None, ids: str = "false") -> Any:
-    return source.world.truth(int(year), company_id, ids=ids == "true")
+def _truth(source: Source, year: str, company_id: str | None = None, ids: str = "false", **dataset: str) -> Any:
+    return source.world.truth(int(year), company_id, ids=ids == "true", **dataset)
 
 
 _ACTIONS: dict[str, Callable[..., Any]] = {
@@ -36,7 +36,7 @@ _ACTIONS: dict[str, Callable[..., Any]] = {
     "POST faults": lambda source, **options: source.faults.add(**options),
     "DELETE faults": lambda source: source.faults.clear(),
     "POST republish": lambda source, **options: source.world.republish(**options),
-    "POST finish-import": lambda source, year: source.world.finish_import(year),
+    "POST finish-import": lambda source, **options: source.world.finish_import(**options),
     "GET settings": lambda source: asdict(source.settings),
     "POST settings": lambda source, **changes: source.switch(**changes),
 }

@@ -9,9 +9,9 @@ from email.utils import format_datetime
 from itertools import count
 from typing import Any
 
-from sandbox.faults import Luck
+from sandbox.faults import FaultDraw
 from sandbox.open_payments import errors
-from sandbox.open_payments.body_faults import OF_BYTES, break_off, drift, spoil_bytes, spoil_rows
+from sandbox.open_payments.body_faults import OF_BYTES, break_off, corrupt_bytes, corrupt_rows, drift
 from sandbox.open_payments.csv_dialect import record
 from sandbox.open_payments.edge import retry_after
 from sandbox.open_payments.errors import ApiError
@@ -21,7 +21,7 @@ from sandbox.open_payments.rows import total
 from sandbox.open_payments.settings import Settings
 from sandbox.open_payments.statement import Statement
 from sandbox.open_payments.tables import Table
-from sandbox.open_payments.world import STRANGER, World
+from sandbox.open_payments.world import FOREIGN_PAYER, World
 
 _LONG_ANSWER = 5_000
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -34,7 +34,7 @@ class Datastore:
         self._world, self._turns = world, count(1)
 
     def answer(
-        self, settings: Settings, identifier: str, rest: list[str], payload: Mapping[str, Any], luck: Luck
+        self, settings: Settings, identifier: str, rest: list[str], payload: Mapping[str, Any], draw: FaultDraw
     ) -> Reply:
         """`identifier` is a distribution's, or a dataset's with an index as the first of the `rest` of the path."""
         download = rest[-1:] == ["download"]
@@ -49,15 +49,15 @@ class Datastore:
         if query.get("groupings") and not settings.grouped_counts:
             raise ApiError(errors.DATABASE_ERROR)
         table, scopes = self._open(identifier), ("download" if download else "count", "both")
-        if luck.meet("conditions", lambda f: bool(query.get("conditions")) and f.param("scope", "download") in scopes):
+        if draw.take("conditions", lambda f: bool(query.get("conditions")) and f.param("scope", "download") in scopes):
             query["conditions"] = []
         statement = Statement(table, query, next(self._turns))
-        reply = _download(settings, statement, luck) if download else _page(statement, luck)
+        reply = _download(settings, statement, draw) if download else _page(statement, draw)
         reply.cost = statement.cost
-        if luck.fault is not None and luck.fault.name in OF_BYTES:
-            spoil_bytes(luck.fault, reply, luck.random)
-        if luck.fault is not None and luck.fault.name == "cached_bad":
-            reply.keep_seconds = luck.fault.param("seconds", 3600.0)
+        if draw.fault is not None and draw.fault.name in OF_BYTES:
+            corrupt_bytes(draw.fault, reply, draw.random)
+        if draw.fault is not None and draw.fault.name == "cached_bad":
+            reply.keep_seconds = draw.fault.param("seconds", 3600.0)
         return reply
 
     def _open(self, identifier: str) -> Table:
@@ -71,12 +71,12 @@ class Datastore:
         raise ApiError(f"Could not find identifier and version for {found}")
 
 
-def _page(statement: Statement, luck: Luck) -> Reply:
+def _page(statement: Statement, draw: FaultDraw) -> Reply:
     query, table = statement.query, statement.table
     if query["format"] == "csv":
         raise errors.not_simulated("format=csv outside /download")
-    if luck.meet("count", lambda _: bool(query["count"] or query.get("groupings"))):
-        statement.miscounted = luck.random.choice((-1, 1))
+    if draw.take("count", lambda _: bool(query["count"] or query.get("groupings"))):
+        statement.miscounted = draw.random.choice((-1, 1))
     answer: dict[str, Any] = {"results": statement.result().objects()} if query["results"] else {}
     if query["count"]:
         answer["count"] = statement.count()
@@ -86,11 +86,11 @@ def _page(statement: Statement, luck: Luck) -> Reply:
         answer["schema"] = {table.distribution_id: {"fields": fields}}
     answer["query"] = {"properties": list(table.titles)} | query
     reply = json_reply(answer, rows=len(answer.get("results", ())))
-    luck.meet("body", lambda fault: fault.name in OF_BYTES)
+    draw.take("body", lambda fault: fault.name in OF_BYTES)
     return reply
 
 
-def _download(settings: Settings, statement: Statement, luck: Luck) -> Reply:
+def _download(settings: Settings, statement: Statement, draw: FaultDraw) -> Reply:
     """Every matching row in one stream. What fails after the count is written into the body (facts 1.7)."""
     query = statement.query
     if query["count"]:
@@ -108,12 +108,12 @@ def _download(settings: Settings, statement: Statement, luck: Luck) -> Reply:
         return reply
     if settings.machine_names:
         result.header = list(result.names)
-    if fault := luck.meet("header"):
+    if fault := draw.take("header"):
         drift(fault, result, len(statement.table.columns))
     rows = total(result.runs)
-    if fault := luck.meet("body", lambda fault: rows > 0 and fault.name != "json_garbage"):
-        spoil_rows(fault, result, luck.random, settings.dialect, STRANGER)
-    elif not settings.long_answers and luck.fault is None and rows > _LONG_ANSWER:
+    if fault := draw.take("body", lambda fault: rows > 0 and fault.name != "json_garbage"):
+        corrupt_rows(fault, result, draw.random, settings.dialect, FOREIGN_PAYER)
+    elif not settings.long_answers and draw.fault is None and rows > _LONG_ANSWER:
         break_off(result, _LONG_ANSWER, settings.dialect)
     reply.chunks = result.chunks(settings.dialect)
     return reply

@@ -1,4 +1,4 @@
-"""What answers in the source's place: an Akamai-like firewall, and faults that are a whole answer."""
+"""Answers of the CDN in front of the source: its firewall's page, and faults that replace the whole answer."""
 
 from __future__ import annotations
 

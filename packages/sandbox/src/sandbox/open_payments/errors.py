@@ -45,5 +45,5 @@ def violation(keyword: str, pointer: str, message: str) -> ApiError:
 
 
 def not_simulated(what: str) -> ApiError:
-    """What the source has and this simulator lacks: a status of its own, so that nobody takes it for the source's."""
+    """What the source has and this simulator does not: 501, which the source never answers."""
     return ApiError(f"The sandbox does not simulate {what}.", 501)

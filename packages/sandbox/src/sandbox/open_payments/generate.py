@@ -4,56 +4,23 @@ from __future__ import annotations
 
 import random
 from array import array
-from calendar import isleap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import lru_cache
-from itertools import accumulate
+from datetime import date
 from operator import add
-from typing import NamedTuple
+from typing import TypeAlias
 
-from sandbox.open_payments.columns import load_json
 from sandbox.open_payments.companies import payer
-from sandbox.open_payments.pools import (
-    PAYMENTS,
-    PRODUCTS,
-    PRODUCTS_OF_A_PAYER,
-    RECIPIENTS,
-    payments,
-    products,
-    recipients,
-)
+from sandbox.open_payments.datasets import Dataset
+from sandbox.open_payments.pools import Pool, scatter
 from sandbox.open_payments.slices import Block, Slice
 
 _MARKS = Block([("NEW",), ("ADD",), ("CHANGED",), ("UNCHANGED",)])  # Change_Type (facts 3.1)
 _NEW, _ADD, _CHANGED, _UNCHANGED = range(4)
 _ADDED_EVERY = 3_333  # three in ten thousand rows of a first publication are not NEW but ADD
 
-# 75 rows of PY2024 carry this date in CMS's own file (facts 3.1).
-_IMPOSSIBLE_DATE = "11/30/0002"
-
-# One row in so many is hard to read. Each list of hard rows fits into 2,000 rows, so that a slice of that size
-# holds one of each; in the real file such rows are rarer by three orders of magnitude.
-_HARD_TEXT_EVERY, _HARD_RECIPIENT_EVERY, _HARD_DATE_EVERY = 127, 211, 1_500
-
-
-class Codes(NamedTuple):
-    """One code per row and block, rows in the order of the date's text."""
-
-    mark: array[int]
-    recipient: array[int]
-    payment: array[int]
-    date: array[int]
-    record: array[int]
-    product: array[int]
-
-    def picked(self, rows: Sequence[int]) -> Codes:
-        """These rows in this order."""
-        return Codes(*(array(codes.typecode, map(codes.__getitem__, rows)) for codes in self))
-
-
-NOTHING = Codes(*(array(typecode) for typecode in "BHHHQH"))
+# One code per row: `mark`, `record`, and one for each pool of the dataset. Python 3.11 cannot subscript an array.
+Codes: TypeAlias = "Mapping[str, array[int]]"
 
 
 @dataclass(frozen=True)
@@ -66,75 +33,66 @@ class Edit:
     new_ids: range
 
 
-@lru_cache(maxsize=16)
-def dates(year: int) -> tuple[Block, list[int], int]:
-    """Column 43 in the order of the text, the weight of each day summed up, and the code of the odd date."""
-    months = load_json("pools.json")["months"]
-    days = [date(year, 1, 1) + timedelta(days=day) for day in range(366 if isleap(year) else 365)]
-    texts = sorted([f"{day:%m/%d/%Y}" for day in days] + [_IMPOSSIBLE_DATE])
-    odd = texts.index(_IMPOSSIBLE_DATE)
-    # Meals are on working days: a weekend day has a tenth of the rows.
-    weights = [months[day.month - 1] * (1 if day.weekday() >= 5 else 10) for day in days]
-    weights.insert(odd, 0)
-    return Block([(text,) for text in texts]), list(accumulate(weights)), odd
+def nothing(dataset: Dataset) -> Codes:
+    """A slice before its first publication."""
+    return {"mark": array("B"), "record": array("Q"), **{name: array("H") for name in dataset.pools}}
 
 
-def _drawn(seed: int, year: int, company: str, edit: Edit, rng: random.Random) -> Codes:
+def _pools(dataset: Dataset, seed: int, year: int) -> dict[str, Pool]:
+    return {name: made(seed, year) for name, made in dataset.pools.items()}
+
+
+def _picked(codes: Codes, rows: Sequence[int]) -> Codes:
+    """These rows in this order."""
+    return {name: array(column.typecode, map(column.__getitem__, rows)) for name, column in codes.items()}
+
+
+def _drawn(dataset: Dataset, seed: int, year: int, company: str, edit: Edit, rng: random.Random) -> Codes:
     """The rows that an edit adds."""
-    _, weights, odd = dates(year)
-    rows = len(edit.new_ids)
-    # A payer has its own products: a window of the pool.
-    first = random.Random(f"products/{company}").randrange(PRODUCTS - PRODUCTS_OF_A_PAYER)
-    codes = Codes(
-        mark=array("B", bytes([_ADD if edit.release else _NEW])) * rows,
-        recipient=array("H", rng.choices(range(RECIPIENTS), k=rows)),
-        payment=array("H", rng.choices(range(PAYMENTS), k=rows)),
-        date=array("H", rng.choices(range(len(weights)), cum_weights=weights, k=rows)),
-        record=array("Q", edit.new_ids),
-        product=array("H", rng.choices(range(first, first + PRODUCTS_OF_A_PAYER), k=rows)),
-    )
-    for column, hard, every in (
-        (codes.mark, range(_ADD, _ADD + 1), _ADDED_EVERY),
-        (codes.payment, range(PAYMENTS, len(payments(seed)[0].values)), _HARD_TEXT_EVERY),
-        (codes.recipient, range(RECIPIENTS, len(recipients(seed).values)), _HARD_RECIPIENT_EVERY),
-        (codes.date, range(odd, odd + 1), _HARD_DATE_EVERY),
-    ):
-        for number, row in enumerate(range(rng.randrange(every), rows, every)):
-            column[row] = hard[number % len(hard)]
+    pools, rows = _pools(dataset, seed, year), len(edit.new_ids)
+    codes = {"mark": array("B", [_ADD if edit.release else _NEW]) * rows, "record": array("Q", edit.new_ids)}
+    codes |= {name: pool.codes(rng, f"{name}/{company}", rows) for name, pool in pools.items()}
+    scatter(rng, codes["mark"], [_ADD], _ADDED_EVERY)
+    for name, pool in sorted(pools.items(), key=lambda item: item[1].hard_every):
+        if pool.hard:
+            scatter(rng, codes[name], pool.hard, pool.hard_every)
     return codes
 
 
-def published(seed: int, year: int, company: str, before: Codes, edit: Edit) -> Codes:
+def published(dataset: Dataset, seed: int, year: int, company: str, before: Codes, edit: Edit) -> Codes:
     """The slice after a publication: UNCHANGED but for the rows removed, changed (another amount) and added."""
-    rng = random.Random(f"{seed}/{year}/{company}/{edit.release}")
-    gone = set(rng.sample(range(len(before.mark)), edit.removed))
-    codes = before.picked([row for row in range(len(before.mark)) if row not in gone])
-    codes.mark[:] = array("B", bytes([_UNCHANGED])) * len(codes.mark)
-    amounts = payments(seed)[0].values
-    for row in rng.sample(range(len(codes.mark)), edit.changed):
-        old = amounts[codes.payment[row]]
-        while amounts[codes.payment[row]] == old:
-            codes.payment[row] = rng.randrange(PAYMENTS)
-        codes.mark[row] = _CHANGED
+    rng = random.Random(f"{dataset.salt}{seed}/{year}/{company}/{edit.release}")
+    rows = len(before["mark"])
+    gone = set(rng.sample(range(rows), edit.removed))
+    codes = _picked(before, [row for row in range(rows) if row not in gone])
+    marks, column = codes["mark"], codes[dataset.changed]
+    marks[:] = array("B", [_UNCHANGED]) * len(marks)
+    pool = dataset.pools[dataset.changed](seed, year)
+    for row in rng.sample(range(len(marks)), edit.changed):
+        old = pool.blocks[0].values[column[row]]
+        while pool.blocks[0].values[column[row]] == old:
+            column[row] = rng.randrange(pool.drawn)
+        marks[row] = _CHANGED
     if not edit.new_ids:
         return codes
-    codes = Codes(*map(add, codes, _drawn(seed, year, company, edit, rng)))
-    return codes.picked(sorted(range(len(codes.mark)), key=codes.date.__getitem__))
+    drawn = _drawn(dataset, seed, year, company, edit, rng)
+    codes = {name: add(column, drawn[name]) for name, column in codes.items()}
+    order = codes[dataset.sorted_by]
+    return _picked(codes, sorted(range(len(order)), key=order.__getitem__))
 
 
-def assemble(seed: int, year: int, company: str, codes: Codes, modified: date) -> Slice:
-    """Codes put beside each other in the order of the 91 columns."""
-    amounts, kinds = payments(seed)
-    rows = len(codes.mark)
-    beside: list[tuple[Block, Sequence[int]]] = [
-        (_MARKS, codes.mark),
-        (recipients(seed), codes.recipient),
-        (Block([payer(company)]), bytes(rows)),
-        (amounts, codes.payment),
-        (dates(year)[0], codes.date),
-        (kinds, codes.payment),
-        (Block([(str(number),) for number in codes.record]), range(rows)),
-        (products(seed), codes.product),
-        (Block([(str(year), f"{modified:%m/%d/%Y}")]), bytes(rows)),
-    ]
-    return Slice([block for block, _ in beside], [column for _, column in beside])
+def assemble(dataset: Dataset, seed: int, year: int, company: str, codes: Codes, modified: date) -> Slice:
+    """Codes put beside each other in the order of the dataset's columns."""
+    rows = len(codes["mark"])
+    alike = bytes(rows)  # the code of a block with one value
+    beside: dict[str, tuple[Block, Sequence[int]]] = {
+        "mark": (_MARKS, codes["mark"]),
+        "payer": (Block([payer(company)]), alike),
+        "record": (Block([(str(number),) for number in codes["record"]]), range(rows)),
+        "year": (Block([(str(year),)]), alike),
+        "published": (Block([(f"{modified:%m/%d/%Y}",)]), alike),
+    }
+    blocks = {name: iter(pool.blocks) for name, pool in _pools(dataset, seed, year).items()}
+    layout = dataset.layout.split()
+    placed = [beside[name] if name in beside else (next(blocks[name]), codes[name]) for name in layout]
+    return Slice(placed, volatile=[layout.index("mark"), layout.index("published")])

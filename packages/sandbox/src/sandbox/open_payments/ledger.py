@@ -21,7 +21,7 @@ class Entry:
     method: str = ""
     target: str = ""
     user_agent: str = ""
-    concurrent: int = 0  # requests under way when this one began, itself included
+    concurrent: int = 0  # open requests when this one began, itself included
     ended: float | None = None
     status: int = 0
     fault: str | None = None
@@ -43,15 +43,15 @@ class Ledger:
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
-        self._under_way = self._number = 0
+        self._open = self._number = 0
         self._lock = threading.Lock()
 
     def begin(self, method: str, target: str, user_agent: str) -> Entry:
         """A request has been read."""
         with self._lock:
-            self._under_way += 1
+            self._open += 1
             self._number += 1
-            entry = Entry(self._number, time.time(), method, target, user_agent, self._under_way)
+            entry = Entry(self._number, time.time(), method, target, user_agent, self._open)
             self._entries.append(entry)
         return entry
 
@@ -59,7 +59,7 @@ class Ledger:
         """The answer is complete, or will never be."""
         with self._lock:
             if entry.ended is None:
-                self._under_way -= 1
+                self._open -= 1
                 entry.ended = time.time()
 
     def clear(self) -> None:

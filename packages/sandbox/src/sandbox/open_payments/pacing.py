@@ -1,4 +1,4 @@
-"""How fast bytes may leave: buckets that tell how long to wait."""
+"""How fast bytes may leave: token buckets."""
 
 from __future__ import annotations
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
+from sandbox.open_payments.datasets import Dataset
 from sandbox.open_payments.generate import Edit
 
-# Ids of a year's first publication fill a range of 60 million, later ones follow. 2019 really spans 134 million; this
-# keeps the years apart. 2023 crosses 1,000,000,000, where the order of texts is not the order of numbers.
-_FIRST_ID_OF_2018, _IDS_OF_A_YEAR, _IDS_BETWEEN_YEARS = 480_000_000, 60_000_000, 99_000_000
+# Ids of General's first publication of a year fill a range of 60 million, later ones follow. 2019 really spans 134
+# million; this keeps the years apart. 2023 crosses 1,000,000,000, where the order of texts is not that of numbers.
+_FIRST_ID_OF_2018, _IDS_BETWEEN_YEARS = 480_000_000, 99_000_000
 
 
 def file_of(title: str, folder: str, stem: str, modified: date, number: int = 0) -> dict[str, str]:
@@ -35,8 +36,9 @@ def distribution_id(file: Mapping[str, str]) -> str:
 
 @dataclass
 class Release:
-    """One publication of one year's General Payments. `rows` counts the whole release per payer."""
+    """One publication of one dataset of one year. `rows` counts the whole release per payer."""
 
+    dataset: Dataset
     year: int
     number: int
     modified: date
@@ -46,14 +48,15 @@ class Release:
     imported_share: float = 1.0
     withdrawn: bool = False
 
-    def file(self, title: str = "General Payment", part: str = "GNRL") -> dict[str, str]:
-        """The file of the payments, or of another kind published with them."""
-        stem = f"OP_DTL_{part}_PGYR{self.year}"
-        return file_of(f"{title} Data {self.year}", f"PGYR{self.year}", stem, self.modified, self.number)
+    @property
+    def file(self) -> dict[str, str]:
+        """The distribution."""
+        title, stem = f"{self.dataset.title} Data {self.year}", f"OP_DTL_{self.dataset.file_part}_PGYR{self.year}"
+        return file_of(title, f"PGYR{self.year}", stem, self.modified, self.number)
 
     @cached_property
     def distribution_id(self) -> str:
-        return distribution_id(self.file())
+        return distribution_id(self.file)
 
     @property
     def visible(self) -> dict[str, int]:
@@ -66,6 +69,7 @@ class Release:
     def summary(self) -> dict[str, Any]:
         """A publication in short."""
         return {
+            "dataset": self.dataset.name,
             "year": self.year,
             "distribution_id": self.distribution_id,
             "modified": self.modified.isoformat(),
@@ -88,13 +92,13 @@ def _shared_out(ids: range, counts: Mapping[str, int]) -> tuple[dict[str, range]
     return given, ids[bounds[-1] :]
 
 
-def first_release(year: int, rows: Mapping[str, int]) -> Release:
+def first_release(dataset: Dataset, year: int, rows: Mapping[str, int]) -> Release:
     """Published on 30 June of the following year."""
-    first = _FIRST_ID_OF_2018 + (year - 2018) * _IDS_BETWEEN_YEARS
-    step = max(1, _IDS_OF_A_YEAR // max(1, sum(rows.values())))
+    first = _FIRST_ID_OF_2018 + (year - 2018) * _IDS_BETWEEN_YEARS + dataset.ids.start
+    step = max(1, len(dataset.ids) // max(1, sum(rows.values())))
     ids, free = _shared_out(range(first, 10**12, step), rows)
     edits = {company: Edit(0, 0, 0, given) for company, given in ids.items()}
-    return Release(year, 0, date(year + 1, 6, 30), rows, edits, free)
+    return Release(dataset, year, 0, date(year + 1, 6, 30), rows, edits, free)
 
 
 def next_release(
@@ -117,4 +121,6 @@ def next_release(
     # About 30 June, and a refresh in January.
     cycle = date(old.year + 1, 1, 23) if old.month >= 6 else date(old.year, 6, 30)
     rows = {company: count + len(ids[company]) for company, count in kept.items()}
-    return Release(before.year, number, cycle, rows, edits, free, imported_share)
+    return replace(
+        before, number=number, modified=cycle, rows=rows, edits=edits, free_ids=free, imported_share=imported_share
+    )

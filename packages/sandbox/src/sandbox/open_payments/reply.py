@@ -20,7 +20,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Pause:
-    """Send nothing for a while, in seconds."""
+    """Send nothing for so many seconds."""
 
     seconds: float
 
@@ -37,7 +37,7 @@ Chunk = Data | Pause | End
 
 @dataclass
 class Reply:
-    """An answer. Without `length` it is sent in chunks, and nothing but the last one tells where it ends."""
+    """An answer. Without `length` it is sent in chunks, and only the last chunk marks its end."""
 
     status: int
     headers: Headers

@@ -1,4 +1,4 @@
-"""Every knob of the simulator, with its unit and what it stands for."""
+"""Every setting of the simulator, with its unit and meaning."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from sandbox.open_payments.csv_dialect import Dialect
 
 @dataclass(frozen=True)
 class Settings:
-    """A world, how it is served, and how badly."""
+    """A world, its interface, and its load."""
 
     # The world. Fixed once a sandbox runs.
     years: tuple[int, ...] = (2024,)
+    datasets: tuple[str, ...] = ("general", "research", "ownership")  # of each year; rows are made when first read
     scale: float = 0.01  # rows of a company = ceil(real rows * scale); 1.0 is 15.4 million rows for 2024
     seed: int = 7
     first_companies: int | None = None  # the N lowest payer ids with rows, year by year
     companies: tuple[str, ...] | None = None  # only these payer ids
-    company_rows: Mapping[str, int] | None = None  # exact rows per payer id and year; `scale` is not applied
+    # Exact rows per payer id and year, in every dataset or by dataset; `scale` is not applied.
+    company_rows: Mapping[str, int | Mapping[str, int]] | None = None
     extra_payers: bool | None = None  # foreign and unlisted payers; by default only in an unrestricted world
     rows_in_memory: int = 2_000_000  # some 1.5 GB; the slices read longest ago go first
     port: int = 0
@@ -47,7 +49,7 @@ class Settings:
 
     @property
     def restricted(self) -> bool:
-        """Is the world smaller than the real list of companies?"""
+        """Whether the world is smaller than the real list of companies."""
         return any(chosen is not None for chosen in (self.first_companies, self.companies, self.company_rows))
 
     def switched(self, changes: Mapping[str, Any]) -> Settings:

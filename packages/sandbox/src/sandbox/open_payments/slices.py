@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain
 
 from sandbox.open_payments.csv_dialect import Dialect, record
 
 Values = tuple[str, ...]
 
 _RENDERED_AT_ONCE = 2_000  # the rows of one round stay in the processor cache: half the time of 50,000
-_PUBLICATION_DATE_AND_LINE_END = len(",MM/DD/YYYY\n")
 
 
 class Block:
@@ -36,21 +35,22 @@ class Block:
 
 
 class Slice:
-    """Rows as blocks side by side; `codes[k]` are the codes of `blocks[k]`, one a row."""
+    """Rows as blocks side by side, each with its codes, one a row; `volatile` lists blocks that are not content."""
 
-    def __init__(self, blocks: Sequence[Block], codes: Sequence[Sequence[int]]) -> None:
-        self.blocks, self.codes, self.rows = blocks, codes, len(codes[0])
+    def __init__(self, blocks: Sequence[tuple[Block, Sequence[int]]], volatile: Collection[int] = ()) -> None:
+        self._blocks, self.rows = blocks, len(blocks[0][1])
+        self._content = [pair for at, pair in enumerate(blocks) if at not in volatile]
         self._bodies: dict[Dialect, tuple[memoryview, Sequence[int]]] = {}
         self._lock = threading.Lock()
 
     @classmethod
     def of_rows(cls, rows: Sequence[Values]) -> Slice:
         """Rows that are ready."""
-        return cls([Block(rows)], [range(len(rows))])
+        return cls([(Block(rows), range(len(rows)))])
 
     def texts(self, column: int) -> list[str]:
         """One column of every row."""
-        blocks = iter(zip(self.blocks, self.codes, strict=True))
+        blocks = iter(self._blocks)
         block, codes = next(blocks)
         while block.values and column >= len(block.values[0]):
             column -= len(block.values[0])
@@ -60,8 +60,7 @@ class Slice:
 
     def row(self, at: int) -> Values:
         """All the fields of one row."""
-        pairs = zip(self.blocks, self.codes, strict=True)
-        return tuple(chain.from_iterable(block.values[codes[at]] for block, codes in pairs))
+        return tuple(chain.from_iterable(block.values[codes[at]] for block, codes in self._blocks))
 
     def body(self, dialect: Dialect) -> tuple[memoryview, Sequence[int]]:
         """The rows as CSV, and `rows + 1` byte offsets: row k is `body[offsets[k]:offsets[k + 1]]`."""
@@ -72,25 +71,23 @@ class Slice:
 
     def _render(self, dialect: Dialect) -> tuple[memoryview, Sequence[int]]:
         body, lengths = bytearray(), array("Q", [0])
-        columns = [(block.rendered(dialect), codes) for block, codes in zip(self.blocks, self.codes, strict=True)]
-        for start in range(0, self.rows, _RENDERED_AT_ONCE):
-            parts = [map(ready.__getitem__, codes[start : start + _RENDERED_AT_ONCE]) for ready, codes in columns]
-            lines = list(map(b",".join, zip(*parts, strict=True)))
+        for lines in self._lines(self._blocks, dialect):
             lengths.extend(len(line) + 1 for line in lines)
             body += b"\n".join([*lines, b""])
         return memoryview(body), array("Q", accumulate(lengths))
 
+    def _lines(self, blocks: Sequence[tuple[Block, Sequence[int]]], dialect: Dialect) -> Iterator[list[bytes]]:
+        columns = [(block.rendered(dialect), codes) for block, codes in blocks]
+        for start in range(0, self.rows, _RENDERED_AT_ONCE):
+            parts = [map(ready.__getitem__, codes[start : start + _RENDERED_AT_ONCE]) for ready, codes in columns]
+            yield list(map(b",".join, zip(*parts, strict=True)))
+
     @cached_property
     def content_hash(self) -> str:
-        """Sum modulo 2**256 of the SHA-256 of each record without its first and last field, dialect B.
+        """Sum modulo 2**256 of the SHA-256 of each record without its volatile fields, in dialect B.
 
-        The two fields left out are Change_Type and Payment_Publication_Date, which every publication
-        rewrites on every row (facts 3.1). The sum does not depend on the order of the rows.
+        Those are Change_Type and Payment_Publication_Date, which every publication rewrites on every row
+        (facts 3.1). The sum does not depend on the order of the rows.
         """
-        body, offsets = self.body("B")
-        total = 0
-        for start, end in pairwise(offsets):
-            line = bytes(body[start:end])
-            core = line[line.index(b",") + 1 : -_PUBLICATION_DATE_AND_LINE_END]
-            total += int.from_bytes(hashlib.sha256(core).digest(), "big")
-        return f"{total % (1 << 256):064x}"
+        digests = (hashlib.sha256(line).digest() for lines in self._lines(self._content, "B") for line in lines)
+        return f"{sum(int.from_bytes(digest, 'big') for digest in digests) % (1 << 256):064x}"

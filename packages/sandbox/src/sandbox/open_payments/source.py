@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.faults import Faults, Luck
+from sandbox.faults import FaultDraw, Faults
 from sandbox.open_payments.catalogue import script
 from sandbox.open_payments.datastore import Datastore
 from sandbox.open_payments.edge import BLOCKED_AGENTS, answer_to, denied
@@ -20,14 +20,24 @@ from sandbox.open_payments.reply import Data, End, Reply, body_reply, json_reply
 from sandbox.open_payments.settings import Settings
 from sandbox.open_payments.world import World
 
+# The stage of a request at which each fault applies. A request that does not get there is spared.
+_FAULTS = {
+    "edge": "http_500 http_502 http_503 http_504 http_429 waf_403 waf_200 slow_start republish",
+    "conditions": "conditions_ignored",
+    "count": "wrong_count",
+    "header": "header_drift",
+    "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad stall reset json_garbage",
+}
+STAGES = {name: stage for stage, names in _FAULTS.items() for name in names.split()}
+
 
 class Source:
-    """The simulated site and its present condition."""
+    """The simulated site and its state."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.world = World(settings)
-        self.faults = Faults(settings.seed)
+        self.faults = Faults(settings.seed, STAGES)
         self.ledger = Ledger()
         self._copies: dict[str, tuple[Reply, float, float]] = {}  # the CDN's, by URL: stored at, kept until
         self._datastore = Datastore(self.world)
@@ -38,7 +48,7 @@ class Source:
         with self._lock:
             self.settings = self.settings.switched(changes)
 
-    def answer(self, method: str, target: str, user_agent: str, luck: Luck) -> Reply:
+    def answer(self, method: str, target: str, user_agent: str, draw: FaultDraw) -> Reply:
         """The answer to a request, up to its body's first byte; `target` is the path with its query as it came."""
         settings = self.settings
         if any(word in user_agent.lower() for word in BLOCKED_AGENTS):
@@ -47,19 +57,19 @@ class Source:
         if copy is not None and monotonic() < until:
             return replace(copy, headers=(*copy.headers, ("Age", f"{monotonic() - stored:.0f}")))
         delay = settings.latency_seconds
-        if fault := luck.meet("edge"):
+        if fault := draw.take("edge"):
             if fault.name == "slow_start":
                 delay += fault.param("seconds", 1.0)
             elif fault.name == "republish":
-                self.world.republish(**{"year": max(self.world.releases), **fault.params})
+                self.world.republish(**{"year": max(settings.years), **fault.params})
             else:
                 return answer_to(fault)
         try:
-            reply = self._route(settings, method, target, luck)
+            reply = self._route(settings, method, target, draw)
         except ApiError as problem:
-            told = {"message": str(problem), "status": problem.status}
-            told |= {"timestamp": datetime.now(UTC).isoformat(timespec="seconds"), **problem.data}
-            reply = json_reply(told, problem.status, headers=problem.headers)
+            error = {"message": str(problem), "status": problem.status}
+            error |= {"timestamp": datetime.now(UTC).isoformat(timespec="seconds"), **problem.data}
+            reply = json_reply(error, problem.status, headers=problem.headers)
         for name, rows in reply.cost.items():
             delay += getattr(settings, name.replace("rows", "seconds_per_million")) * rows / 1e6
         reply.delay = delay
@@ -77,11 +87,11 @@ class Source:
             copy = Reply(reply.status, reply.headers, [whole], reply.length, cached=True)
             self._copies[target] = copy, monotonic(), monotonic() + seconds
 
-    def _route(self, settings: Settings, method: str, target: str, luck: Luck) -> Reply:
+    def _route(self, settings: Settings, method: str, target: str, draw: FaultDraw) -> Reply:
         address = urlsplit(target)
         match [method, *filter(None, address.path.split("/"))]:
             case ["GET", "api", "1", "datastore", "query", identifier, *rest]:
-                return self._datastore.answer(settings, identifier, rest, php_arrays(address.query), luck)
+                return self._datastore.answer(settings, identifier, rest, php_arrays(address.query), draw)
             case ["GET", "api", "1", "metastore", "schemas", "dataset", "items"]:
                 return json_reply([entry.item(settings) for entry in self.world.entries()])
             case ["GET", "api", "1", "metastore", "schemas", "dataset", "items", identifier]:

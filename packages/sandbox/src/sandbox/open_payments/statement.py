@@ -24,7 +24,7 @@ _COMPARE: dict[str, Callable[[str, str], bool]] = dict(zip(OPERATORS, _COMPARISO
 
 
 class Statement:
-    """A checked query on a table. What the source finds when it builds the SQL is raised here already."""
+    """A checked query on a table. Errors that the source finds while building the SQL are raised by the constructor."""
 
     def __init__(self, table: Table, query: dict[str, Any], turn: int) -> None:
         """`turn` numbers the statements: it decides the order of rows that no sort decides."""
@@ -48,7 +48,7 @@ class Statement:
         return max(0, found + self.miscounted)
 
     def result(self) -> Result:
-        """The rows asked for, in order, cut by offset and limit."""
+        """The rows of the query, in order, cut by offset and limit."""
         if self._groupings or len(self._plain) < len(self._properties):
             return self._groups()
         picked = [self._column(name) for name in self._properties]
@@ -99,7 +99,7 @@ class Statement:
 
     @cached_property
     def _scanned(self) -> int:
-        """Rows looked at in vain. An index leads to the rows of a payer; the rest is checked row by row."""
+        """Rows read that do not match. An index leads to the rows of a payer; the rest is checked row by row."""
         columns, indexed = {column for column, _ in self._tests}, self.table.indexed
         if columns <= indexed or columns & (indexed - {self.table.part_column}):
             return 0

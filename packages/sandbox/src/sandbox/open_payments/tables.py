@@ -12,10 +12,9 @@ from sandbox.open_payments.releases import Release
 from sandbox.open_payments.slices import Slice, Values
 
 PAYER_ID = "Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID"
-_PAYER_COLUMNS = position("general", "Submitting_Applicable_Manufacturer_or_Applicable_GPO_Name")
-_LAST_COLUMNS = position("general", "Program_Year")
-# The live table has an index on each of these (facts 2.6); the payment date has none.
-_INDEXED = frozenset(position("general", title) for title in (PAYER_ID, "Record_ID", "Covered_Recipient_NPI"))
+_PAYER_NAME = "Submitting_Applicable_Manufacturer_or_Applicable_GPO_Name"  # the first of a payer's five columns
+# The live table has an index on each of these that it has (facts 2.6); the payment date has none.
+_INDEXED = {PAYER_ID, "Record_ID", "Covered_Recipient_NPI", "Physician_NPI"}
 
 
 @dataclass
@@ -41,21 +40,20 @@ class Table:
         return [known[column]] * self.parts[part] if column in known else self.read(part).texts(column)
 
 
-def year_table(release: Release, read: Callable[[Release, str], Slice]) -> Table:
-    """General Payments of one year in one release."""
-    end = (str(release.year), f"{release.modified:%m/%d/%Y}")
-
-    def known(part: str) -> Mapping[int, str]:
-        return dict(enumerate(payer(part), _PAYER_COLUMNS)) | dict(enumerate(end, _LAST_COLUMNS))
-
+def release_table(release: Release, read: Callable[[Release, str], Slice]) -> Table:
+    """One dataset of one year in one release."""
+    name = release.dataset.name
+    alike = {position(name, "Program_Year"): str(release.year)}
+    alike |= {position(name, "Payment_Publication_Date"): f"{release.modified:%m/%d/%Y}"}
+    first = position(name, _PAYER_NAME)
     return Table(
         release.distribution_id,
-        columns("general"),
+        columns(name),
         release.visible,
         lambda part: read(release, part),
-        position("general", PAYER_ID),
-        _INDEXED,
-        known,
+        position(name, PAYER_ID),
+        frozenset(at for at, column in enumerate(columns(name)) if column.title in _INDEXED),
+        lambda part: alike | dict(enumerate(payer(part), first)),
     )
 
 

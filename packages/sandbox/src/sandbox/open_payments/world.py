@@ -1,4 +1,4 @@
-"""The source's state: payers, releases and tables, made when first asked for."""
+"""The source's state: payers, releases and tables, made at the first request."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Any
 from sandbox.open_payments.catalogue import Entry, entries
 from sandbox.open_payments.columns import columns, position
 from sandbox.open_payments.companies import directory, payer
-from sandbox.open_payments.generate import NOTHING, Codes, Edit, assemble, published
+from sandbox.open_payments.datasets import DATASETS, dataset_of
+from sandbox.open_payments.generate import Codes, Edit, assemble, nothing, published
 from sandbox.open_payments.releases import Release, distribution_id, first_release, next_release
 from sandbox.open_payments.settings import Settings
 from sandbox.open_payments.slices import Slice, Values
-from sandbox.open_payments.tables import Table, small_table, year_table
+from sandbox.open_payments.tables import Table, release_table, small_table
 
 COMPANY_LIST = "1cf0c6c0-c377-466e-b78f-037b442559f8"
 SUMMARY = "d5762bed-26ca-4035-91c9-9d67297dc77c"
-# A payer of its own, in no company's list and in no count, for a row that does not belong.
-STRANGER = "100009999999"
-_A_STRANGE_ROW = Edit(0, 0, 0, range(1, 2))
+# The payer of the row that the fault foreign_row inserts: in no list and in no count.
+FOREIGN_PAYER = "100009999999"
+_FOREIGN_ROW = Edit(0, 0, 0, range(1, 2))
 
 
 class World:
@@ -30,8 +31,11 @@ class World:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.directory = settings, directory(settings)
-        self.releases = {year: [first_release(year, rows)] for year, rows in self.directory.rows.items()}
-        self._slices: OrderedDict[tuple[int, int, str], tuple[Slice, Codes]] = OrderedDict()
+        self._releases = {
+            (name, year): [first_release(dataset_of(name), year, rows)]
+            for (name, year), rows in self.directory.rows.items()
+        }
+        self._slices: OrderedDict[tuple[str, int, int, str], tuple[Slice, Codes]] = OrderedDict()
         self._rows_held = 0
         # Making rows is bound by the interpreter anyway: one lock costs nothing and keeps it simple.
         self._lock = threading.RLock()
@@ -39,51 +43,67 @@ class World:
     # Rows.
 
     def read(self, release: Release, company: str) -> Slice:
-        """A payer's rows in a release, from memory or made anew."""
+        """A payer's rows in a release, from memory or made again."""
         with self._lock:
             return self._made(release, company)[0]
 
     def _made(self, release: Release, company: str) -> tuple[Slice, Codes]:
-        seed, year, key = self.settings.seed, release.year, (release.year, release.number, company)
+        dataset, year = release.dataset, release.year
+        key, made_for = (dataset.name, year, release.number, company), (dataset, self.settings.seed, year, company)
         if key not in self._slices:
-            edit, before = release.edits.get(company, _A_STRANGE_ROW), NOTHING
+            edit, before = release.edits.get(company, _FOREIGN_ROW), nothing(dataset)
             if edit.release:
-                before = self._made(self.releases[year][edit.release - 1], company)[1]
-            codes = published(seed, year, company, before, edit)
-            self._slices[key] = assemble(seed, year, company, codes, release.modified), codes
-            self._rows_held += len(codes.mark)
+                before = self._made(self._releases[dataset.name, year][edit.release - 1], company)[1]
+            codes = published(*made_for, before, edit)
+            self._slices[key] = made = assemble(*made_for, codes, release.modified), codes
+            self._rows_held += made[0].rows
             while self._rows_held > self.settings.rows_in_memory and len(self._slices) > 1:
                 self._rows_held -= self._slices.popitem(last=False)[1][0].rows
         self._slices.move_to_end(key)
         return self._slices[key]
 
-    def warm(self) -> None:
-        """Make every row of the current releases and render it."""
-        for history in self.releases.values():
-            for company in history[-1].visible:
-                self.read(history[-1], company).body(self.settings.dialect)
+    def warm(self, dataset: str | None = None) -> None:
+        """Make and render every row of a dataset's current releases, by default of the first in the settings."""
+        for year in self.settings.years:
+            release = self._history(dataset or self.settings.datasets[0], year)[-1]
+            for company in release.visible:
+                self.read(release, company).body(self.settings.dialect)
 
     # Publications.
 
-    def republish(self, year: int, *, keep_old: bool = False, **changes: Any) -> dict[str, Any]:
+    def _history(self, dataset: str, year: int) -> list[Release]:
+        """The releases of a dataset and year; ValueError if this world has none."""
+        if (dataset, year) not in self._releases:
+            raise ValueError(f"there is no {dataset} of {year} here; there are: {sorted(self._releases)}")
+        return self._releases[dataset, year]
+
+    def republish(
+        self, year: int, *, dataset: str = "general", keep_old: bool = False, **changes: Any
+    ) -> dict[str, Any]:
         """Publish a year again (see `next_release`); the former release stays readable only with `keep_old`."""
         with self._lock:
-            history = self.releases[year]
+            history = self._history(dataset, year)
             release = next_release(history[-1], **changes)
             history[-1].withdrawn = not keep_old
             history.append(release)
             return release.summary
 
-    def finish_import(self, year: int) -> dict[str, Any]:
+    def finish_import(self, year: int, *, dataset: str = "general") -> dict[str, Any]:
         """Let the table hold all rows of the current release, published with an `imported_share` below 1."""
-        self.releases[year][-1].imported_share = 1.0
-        return self.releases[year][-1].summary
+        release = self._history(dataset, year)[-1]
+        release.imported_share = 1.0
+        return release.summary
+
+    def _rows(self, dataset: str, year: int) -> Mapping[str, int]:
+        """Rows by payer in the current release; none of a dataset that is not in this world."""
+        history = self._releases.get((dataset, year))
+        return history[-1].rows if history else {}
 
     # What an id opens.
 
     def entries(self) -> list[Entry]:
         """The catalogue as it stands now."""
-        return entries(self.settings, [history[-1] for history in self.releases.values()])
+        return entries(self.settings, [history[-1] for history in self._releases.values()])
 
     def distribution_id(self, dataset_id: str, index: str) -> str | None:
         """The distribution at a place of a dataset; every dataset of this site has exactly one."""
@@ -92,10 +112,10 @@ class World:
 
     def open(self, identifier: str) -> Table | str | None:
         """The table of a distribution; the name of a file without table; or None if unknown."""
-        for history in self.releases.values():
+        for history in self._releases.values():
             for release in history:
                 if release.distribution_id == identifier and not release.withdrawn:
-                    return year_table(release, self.read)
+                    return release_table(release, self.read)
         for entry in self.entries():
             if distribution_id(entry.file) == identifier:
                 if entry.dataset_id == COMPANY_LIST:
@@ -111,36 +131,42 @@ class World:
         return [(key, name, state, country.upper(), *("",) * 5) for _, key, name, state, country in known]
 
     def _summary_rows(self) -> list[Values]:
-        """Trans_General is exact, the amount the national average, and the rest zero (facts 2.4, 3.1).
+        """Counts of rows are exact, amounts the national average, and the rest zero (facts 2.4, 3.1).
 
         A file of its own, so it is whole while the table of the payments is still being imported.
         """
         rows: list[Values] = []
-        for year, history in self.releases.items():
-            for company, count in history[-1].rows.items():
+        for year in self.settings.years:
+            counts = {name: self._rows(name, year) for name in DATASETS}
+            for company in sorted({key for known in counts.values() for key, count in known.items() if count}):
                 texts = dict.fromkeys((column.title for column in columns("summary")), "0")
                 texts |= dict(zip(texts, payer(company)[1:], strict=False))
-                texts |= {"Total_Amount_General": f"{count * 243.22:.2f}", "Trans_General": str(count)}
-                rows += [tuple((texts | {"Program_Year": str(year)}).values())] if count else []
+                for name, dataset in DATASETS.items():
+                    count = counts[name].get(company, 0)
+                    texts[dataset.counted] = str(count)
+                    texts |= {title: f"{count * dollars:.2f}" for title, dollars in dataset.averages.items()}
+                rows.append(tuple((texts | {"Program_Year": str(year)}).values()))
         return rows
 
     def transactions(self, company: str) -> Mapping[int, int] | None:
-        """General rows per year with any, for the company endpoint; None if the list lacks the company."""
+        """General rows per year with any, for the company endpoint; None if the company is not listed."""
         if company not in self.directory.listed:
             return None
-        counts = {year: history[-1].rows.get(company, 0) for year, history in self.releases.items()}
+        counts = {year: self._rows("general", year).get(company, 0) for year in self.settings.years}
         return {year: count for year, count in counts.items() if count}
 
     # Truth.
 
-    def truth(self, year: int, company_id: str | None = None, *, ids: bool = False) -> dict[str, Any]:
+    def truth(
+        self, year: int, company_id: str | None = None, *, dataset: str = "general", ids: bool = False
+    ) -> dict[str, Any]:
         """What a complete and faithful copy of the current release must add up to."""
-        release = self.releases[year][-1]
+        release = self._history(dataset, year)[-1]
         chosen = [key for key, count in release.rows.items() if (count if company_id is None else key == company_id)]
         companies = {}
         for company in chosen:
             part = self.read(release, company)
-            numbers = sorted(part.texts(position("general", "Record_ID")))
+            numbers = sorted(part.texts(position(dataset, "Record_ID")))
             companies[company] = {
                 "rows": release.rows[company],
                 "ids_sha256": hashlib.sha256("\n".join(numbers).encode()).hexdigest(),

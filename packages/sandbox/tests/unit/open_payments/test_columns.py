@@ -6,10 +6,12 @@ from unittest import TestCase
 
 from sandbox.open_payments.columns import columns, machine_name
 
+TABLES = (("general", 91), ("research", 252), ("ownership", 30), ("companies", 9), ("summary", 20))
+
 
 class ColumnsTest(TestCase):
     def test_the_tables_have_as_many_columns_as_the_real_ones(self):
-        for table, count in (("general", 91), ("companies", 9), ("summary", 20)):
+        for table, count in TABLES:
             with self.subTest(table=table):
                 self.assertEqual(len({column.name for column in columns(table)}), count)
 
@@ -24,6 +26,15 @@ class ColumnsTest(TestCase):
         for title, name in cases:
             with self.subTest(title=title):
                 self.assertEqual(machine_name(title), name)
+
+    def test_research_repeats_the_investigator_s_columns_five_times(self):
+        """Facts 3.4."""
+        titles = [column.title for column in columns("research")]
+        for number in range(1, 6):
+            own = [title for title in titles if title.startswith(f"Principal_Investigator_{number}_")]
+            with self.subTest(number=number):
+                self.assertEqual(len(own), 32)
+                self.assertEqual(titles.index(own[0]), 37 + 32 * (number - 1))
 
     def test_only_one_general_column_is_cut(self):
         differing = [column for column in columns("general") if column.name != column.title.lower()]

@@ -9,8 +9,10 @@ from unittest import TestCase
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.open_payments.datasets import DATASETS
 from sandbox.open_payments.releases import apportioned, first_release, next_release
 
+GENERAL = DATASETS["general"]
 ROWS = st.dictionaries(st.text("0123456789", min_size=1, max_size=3), st.integers(0, 500), max_size=20)
 
 
@@ -25,13 +27,13 @@ class ApportionedTest(TestCase):
 
 class NextReleaseTest(TestCase):
     def test_a_float_is_a_share_and_an_int_a_number(self):
-        first = first_release(2024, {"a": 900, "b": 100})
+        first = first_release(GENERAL, 2024, {"a": 900, "b": 100})
         for removed, added, total in ((0.1, 0.02, 920), (1, 3, 1002), (0, 0, 1000), (1.0, 0, 0), (5_000, 1, 1)):
             with self.subTest(removed=removed, added=added):
                 self.assertEqual(sum(next_release(first, removed=removed, added=added).rows.values()), total)
 
     def test_publications_come_in_june_and_january(self):
-        release = first_release(2024, {"a": 1})
+        release = first_release(GENERAL, 2024, {"a": 1})
         dates = []
         for _ in range(3):
             dates.append(release.modified)
@@ -40,16 +42,18 @@ class NextReleaseTest(TestCase):
 
     def test_every_publication_has_a_distribution_id_of_its_own(self):
         """UUID version 5; also where two fall on one day."""
-        first = first_release(2024, {"a": 1})
+        first = first_release(GENERAL, 2024, {"a": 1})
         second = next_release(first)
         third = replace(second, number=2)
         ids = [release.distribution_id for release in (first, second, third)]
         self.assertEqual(len(set(ids)), 3)
         self.assertTrue(all(identifier[14] == "5" for identifier in ids))
-        self.assertRegex(first.file()["downloadURL"], r"PGYR2024_P06302025_\d{8}/OP_DTL_GNRL_PGYR2024_P06302025")
+        others = {first_release(dataset, 2024, {"a": 1}).distribution_id for dataset in DATASETS.values()}
+        self.assertEqual(len(others), 3)
+        self.assertRegex(first.file["downloadURL"], r"PGYR2024_P06302025_\d{8}/OP_DTL_GNRL_PGYR2024_P06302025")
 
     def test_new_ids_are_never_given_twice(self):
-        release = first_release(2024, {"a": 1_000, "b": 1_000})
+        release = first_release(GENERAL, 2024, {"a": 1_000, "b": 1_000})
         given: list[int] = []
         for _ in range(3):
             release = next_release(release, added=0.1)
@@ -59,12 +63,16 @@ class NextReleaseTest(TestCase):
         self.assertEqual(len(given), 200 + 220 + 242)
 
     def test_a_half_imported_release_shows_half_of_every_payer(self):
-        release = next_release(first_release(2024, {"a": 900, "b": 100, "c": 0}), imported_share=0.5)
+        release = next_release(first_release(GENERAL, 2024, {"a": 900, "b": 100, "c": 0}), imported_share=0.5)
         self.assertEqual(release.visible, {"a": 450, "b": 50})
         release.imported_share = 1.0
         self.assertEqual(release.visible, {"a": 900, "b": 100})
 
-    def test_ids_of_neighbours_and_years_never_meet(self):
-        rows = {"a": 40_000, "b": 40_000}
-        given = [edit.new_ids for year in (2023, 2024) for edit in first_release(year, rows).edits.values()]
-        self.assertEqual(len({number for ids in given for number in ids}), 160_000)
+    def test_ids_of_payers_years_and_datasets_never_meet(self):
+        first = [
+            first_release(dataset, year, {"a": 40_000, "b": 40_000})
+            for dataset in DATASETS.values()
+            for year in (2023, 2024)
+        ]
+        given = [edit.new_ids for release in first for edit in release.edits.values()]
+        self.assertEqual(len({number for ids in given for number in ids}), 480_000)

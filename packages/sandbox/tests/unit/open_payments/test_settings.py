@@ -6,8 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from unittest import TestCase
 
-from sandbox.faults import STAGES
 from sandbox.open_payments.settings import Settings
+from sandbox.open_payments.source import STAGES
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 

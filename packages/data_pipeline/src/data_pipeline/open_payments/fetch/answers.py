@@ -1,6 +1,6 @@
-"""The rows of a window as the source answers them: one answer, or sorted pages joined in order.
+"""The rows of a window: one answer, or sorted pages joined in order.
 
-Whatever comes is read on its way to the disk; whether it is the window is ``download``'s to say.
+The bytes are checked on their way to the disk. ``window`` decides whether they prove the window.
 """
 
 from __future__ import annotations
@@ -26,67 +26,67 @@ ROWS_PER_PAGE = 5000  # S1.4
 CHUNK = 256 * 1024
 
 
-class Shown:
-    """Rows of one attempt on the progress bar; an attempt that fails takes them back."""
+class AttemptProgress:
+    """The rows of one attempt on the progress bar; a failed attempt takes them back."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._rows = 0
 
     def up_to(self, rows: int, received: int) -> None:
-        """So many rows are here, and so many bytes more than before."""
+        """Show ``rows`` in all, and ``received`` bytes more."""
         self._progress.advance(rows=rows - self._rows, bytes_read=received)
         self._rows = rows
 
     def take_back(self) -> None:
-        """None of them counts."""
+        """Remove the rows of a failed attempt."""
         self._progress.advance(rows=-self._rows)
         self._rows = 0
 
 
-class Answer:
-    """Where the bytes of one attempt go: a file, the reader that judges them, the progress bar."""
+class AnswerSink:
+    """Where the bytes of one attempt go: a file, the reader that checks them, the progress bar."""
 
-    def __init__(self, stream: BinaryIO, reader: RecordReader, shown: Shown) -> None:
+    def __init__(self, stream: BinaryIO, reader: RecordReader, shown: AttemptProgress) -> None:
         self._stream = stream
         self._shown = shown
         self.reader = reader
 
     def take(self, chunk: bytes) -> None:
-        """The next bytes."""
+        """Check, write and show the next bytes."""
         self.reader.feed(chunk)
         self._stream.write(chunk)
         self._shown.up_to(self.reader.records, len(chunk))
 
 
-def write_answer(source: Source, task: WindowTask, expected: int, to: Answer, *, past_caches: bool) -> str:
-    """The whole window in one answer; gives its URL."""
+def write_answer(source: Source, task: WindowTask, expected: int, to: AnswerSink, *, bypass_cache: bool) -> str:
+    """Write the whole window from one answer; returns its URL."""
     with source.download(
-        task.release.distribution_id, task.conditions, past_caches=past_caches, tally=task.tally
+        task.release.distribution_id, task.conditions, bypass_cache=bypass_cache, tally=task.tally
     ) as answer:
         for chunk in answer.chunks:
             to.take(chunk)
             if to.reader.records > expected:
-                break  # the conditions were ignored: this could go on for gigabytes
+                break  # the source ignored the conditions: gigabytes could follow
         return answer.url
 
 
 class Pages:
-    """Sorted pages of 5,000: one after another if there is one, else in parallel; joined in order."""
+    """Sorted pages of 5,000 rows, fetched in parallel and joined in order."""
 
     def __init__(self, source: Source, store: ObjectStore, streams: int) -> None:
         self._source = source
         self._store = store
         self._streams = streams
 
-    def write(self, task: WindowTask, expected: int, to: Answer, *, past_caches: bool) -> str:
-        """The whole window; gives the URL of its first page."""
+    def write(self, task: WindowTask, expected: int, to: AnswerSink, *, bypass_cache: bool) -> str:
+        """Write the whole window; returns the URL of its first page."""
         offsets = range(0, max(expected, 1), ROWS_PER_PAGE)
         paths = [self._store.scratch_file() for _ in offsets]
         tallies = [Tally() for _ in offsets]
 
         def fetch(index: int) -> str:
-            return self._fetch(task, offsets[index], paths[index], tallies[index], past_caches=past_caches)
+            return self._fetch(task, offsets[index], paths[index], tallies[index], bypass_cache=bypass_cache)
 
         try:
             with ThreadPoolExecutor(min(len(offsets), self._streams)) as pool:
@@ -100,7 +100,7 @@ class Pages:
             for path in paths:
                 path.unlink(missing_ok=True)
 
-    def _fetch(self, task: WindowTask, offset: int, path: Path, tally: Tally, *, past_caches: bool) -> str:
+    def _fetch(self, task: WindowTask, offset: int, path: Path, tally: Tally, *, bypass_cache: bool) -> str:
         with (
             self._source.download(
                 task.release.distribution_id,
@@ -108,7 +108,7 @@ class Pages:
                 sort=task.columns.name_of(RECORD_ID),
                 limit=ROWS_PER_PAGE,
                 offset=offset,
-                past_caches=past_caches,
+                bypass_cache=bypass_cache,
                 tally=tally,
             ) as answer,
             path.open("wb") as page,
@@ -118,13 +118,13 @@ class Pages:
             return answer.url
 
 
-def _join(task: WindowTask, path: Path, number: int, to: Answer) -> None:
-    """A page behind those before it, without the header that every page begins with."""
+def _join(task: WindowTask, path: Path, number: int, to: AnswerSink) -> None:
+    """Append a page without its header: every page has one."""
     with path.open("rb") as page:
         if number > 1:
             header = page.readline()
             names = header.rstrip(b"\n").replace(b'"', b"").decode("utf-8", "replace").split(",")
             if names not in (list(task.columns.titles), list(task.columns.names)):
-                raise RecordError("header", f"page {number} begins with another header")
+                raise RecordError("header", f"page {number} has a different header")
         while chunk := page.read(CHUNK):
             to.take(chunk)

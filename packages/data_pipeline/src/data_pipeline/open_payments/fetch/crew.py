@@ -1,7 +1,7 @@
-"""Threads that work off the windows of a run.
+"""The threads that work through the windows of a run.
 
-A slice is *opened* (its windows and their counts are found), its windows are *proved* in any
-order by any thread, and whoever proves the last one *closes* it.
+A slice is *opened* (its windows and their counts are determined), its windows are *proved* in any
+order by any thread, and the thread that proves the last one *closes* the slice.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
     from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit
 
-# A source that is down fails every window alike. After so many failures in a row per stream
-# without one success in between, the rest is left for the next run.
+# If the source is down, every window fails. After this many consecutive failures per stream
+# the rest is left for the next run.
 GIVE_UP_AFTER_PER_STREAM = 2
-# Not a slice's failure but the run's: asked to stop, or a lake that cannot be written.
-ENDING = (StoppedError, AccessError)
+# These end the run, not only the slice: a stop was requested, or the lake cannot be written.
+RUN_ENDING_ERRORS = (StoppedError, AccessError)
 
 _log = structlog.get_logger()
 
 
 class SliceWork(Protocol):
-    """What a crew needs to know of slices."""
+    """What a crew does with slices."""
 
     def open(self, company: PlannedCompany) -> list[WindowTask]:
-        """The windows of a slice with their expected counts; none if there is nothing of it to prove here."""
+        """The windows of a slice with their expected counts; empty if none of them is to be proved here."""
         ...
 
     def prove(self, task: WindowTask) -> Audit:
@@ -46,7 +46,7 @@ class SliceWork(Protocol):
         ...
 
     def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit | None:
-        """Close a slice all of whose windows are proved; None if some are somebody else's to prove."""
+        """Close a slice; None if windows that another process proves are not proved yet."""
         ...
 
 
@@ -61,7 +61,7 @@ class _Slice:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one slice ended in this run. ``error`` is None if it is proved, or others are still at work on it."""
+    """How one slice ended in this run. ``error`` is None if it is proved or another process continues it."""
 
     company: PlannedCompany
     audit: SliceAudit | None
@@ -70,13 +70,13 @@ class Outcome:
     seconds: float
 
     @property
-    def said(self) -> str:
-        """What went wrong, in a sentence without the word that ``result`` has as its reason."""
+    def detail(self) -> str:
+        """What went wrong, without the reason that ``result`` already has."""
         return str(self.error).removeprefix(f"{self.result.reason}: ")
 
     @property
     def result(self) -> SliceResult:
-        """As a line of the manifest."""
+        """The line of the manifest."""
         cost = {
             "requests": self.tally.requests,
             "retries": self.tally.retries,
@@ -95,9 +95,9 @@ class Outcome:
 
 
 class Crew:
-    """``streams`` threads on one heap of work. A bug in a thread ends the run, a failed window does not.
+    """``streams`` threads on one priority queue. A bug in a thread ends the run, a failed window does not.
 
-    ``rank`` is the place in line of so many rows; by default the heaviest come first.
+    ``rank`` turns a row count into a priority, lowest first; by default the largest come first.
     """
 
     def __init__(self, work: SliceWork, *, streams: int, rank: Callable[[int], float] = operator.neg) -> None:
@@ -107,23 +107,23 @@ class Crew:
         self._changed = threading.Condition()
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._under_way = 0
+        self._active = 0
         self._outcomes: list[Outcome] = []
         self._fatal: BaseException | None = None
-        self._failures_in_a_row = 0
+        self._consecutive_failures = 0
         self._give_up: TemporaryError | None = None
 
     def run(self, companies: Sequence[PlannedCompany]) -> list[Outcome]:
         """Work until every slice is closed or has failed.
 
         Raises:
-            StoppedError: asked to stop; windows under way were dropped.
+            StoppedError: a stop was requested; unfinished windows were dropped.
             AccessError: the lake cannot be read or written.
 
         """
         for company in companies:
             self._push(company.rows or 0, lambda company=company: self._open(_Slice(company)))  # type: ignore[misc]
-        threads = [threading.Thread(target=self._labour, name=f"stream-{number}") for number in range(self._streams)]
+        threads = [threading.Thread(target=self._work_loop, name=f"stream-{number}") for number in range(self._streams)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -132,15 +132,15 @@ class Crew:
             raise self._fatal
         return self._outcomes
 
-    def _labour(self) -> None:
+    def _work_loop(self) -> None:
         while True:
             with self._changed:
-                while not self._heap and self._under_way and self._fatal is None:
+                while not self._heap and self._active and self._fatal is None:
                     self._changed.wait()
                 if self._fatal is not None or not self._heap:
                     return
                 _, _, task = heapq.heappop(self._heap)
-                self._under_way += 1
+                self._active += 1
             try:
                 task()
             except BaseException as error:  # noqa: BLE001 - a thread must not die silently
@@ -149,7 +149,7 @@ class Crew:
                         self._fatal = error
             finally:
                 with self._changed:
-                    self._under_way -= 1
+                    self._active -= 1
                     self._changed.notify_all()
 
     def _push(self, rows: int, task: Callable[[], None]) -> None:
@@ -159,9 +159,9 @@ class Crew:
 
     def _open(self, one: _Slice) -> None:
         try:
-            self._refuse_if_given_up()
+            self._raise_if_given_up()
             one.tasks = self._work.open(one.company)
-        except ENDING:
+        except RUN_ENDING_ERRORS:
             raise
         except PipelineError as error:
             one.errors.append(error)
@@ -178,9 +178,9 @@ class Crew:
 
     def _prove(self, one: _Slice, task: WindowTask) -> None:
         try:
-            self._refuse_if_given_up()
+            self._raise_if_given_up()
             audit = self._work.prove(task)
-        except ENDING:
+        except RUN_ENDING_ERRORS:
             raise
         except PipelineError as error:
             self._failed(error)
@@ -206,11 +206,11 @@ class Crew:
         if not one.errors:
             try:
                 audit = self._work.close(one.company, [one.parts[number] for number in sorted(one.parts)], tally)
-            except ENDING:
+            except RUN_ENDING_ERRORS:
                 raise
             except PipelineError as error:
                 one.errors.append(error)
-        # One permanent failure makes the slice permanent: waiting alone will not cure it.
+        # One permanent failure makes the slice's failure permanent: retrying alone will not help.
         worst = min(one.errors, key=lambda error: isinstance(error, TemporaryError), default=None)
         seconds = sum(task.seconds for task in one.tasks)
         outcome = Outcome(one.company, audit, worst, tally, seconds)
@@ -219,7 +219,7 @@ class Crew:
 
     def _succeeded(self) -> None:
         with self._changed:
-            self._failures_in_a_row = 0
+            self._consecutive_failures = 0
 
     def _failed(self, error: PipelineError) -> None:
         with self._changed:
@@ -228,13 +228,13 @@ class Crew:
             if isinstance(error, (BlockedError, ReleaseGoneError)):
                 self._give_up = error
             elif isinstance(error, UnavailableError):
-                self._failures_in_a_row += 1
-                if self._failures_in_a_row >= GIVE_UP_AFTER_PER_STREAM * self._streams:
+                self._consecutive_failures += 1
+                if self._consecutive_failures >= GIVE_UP_AFTER_PER_STREAM * self._streams:
                     self._give_up = UnavailableError(
-                        f"given up after {self._failures_in_a_row} failures in a row, the last: {error}"
+                        f"stopped after {self._consecutive_failures} consecutive failures, the last: {error}"
                     )
-                    _log.error("the source does not answer; the rest is left for the next run", last=str(error))
+                    _log.error("the source does not answer; the rest is left for the next run", last_error=str(error))
 
-    def _refuse_if_given_up(self) -> None:
+    def _raise_if_given_up(self) -> None:
         if self._give_up is not None:
             raise self._give_up

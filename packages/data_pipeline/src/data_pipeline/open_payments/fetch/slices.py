@@ -1,4 +1,4 @@
-"""A slice: opened into windows, closed into one proof."""
+"""Slices: opened into windows, closed with one proof."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from data_pipeline.open_payments.fetch.task import NotProvedError, WindowTask, release_still_there
+from data_pipeline.open_payments.fetch.task import NotProvedError, WindowTask, translate_release_gone
 from data_pipeline.open_payments.fetch.window import WindowFetcher
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, RECORD_ID
 from data_pipeline.open_payments.source import query
@@ -31,10 +31,10 @@ _log = structlog.get_logger()
 
 
 class Slices:
-    """The slices of one release: what a crew works on.
+    """The slices of one release, as a crew works on them.
 
-    ``trusted_counts`` says that the plan's counts are counts of this very release, so that a
-    small slice need not be counted again before it is fetched.
+    ``trusted_counts``: the plan's counts are counts of this release, so a small slice is not
+    counted again before it is fetched.
     """
 
     def __init__(
@@ -61,14 +61,15 @@ class Slices:
         self._progress = progress
 
     def open(self, company: PlannedCompany, of: int | None = None) -> list[WindowTask]:
-        """The windows of the slice and the source's count for each; ``of`` says how many, else its count does.
+        """The windows of the slice, with the source's count of each.
 
-        One grouped count by date gives the counts of all windows of a slice that is cut; where the
-        source answers none, each window is counted when its turn comes.
+        ``of`` is the number of windows; by default it follows from the slice's count. One grouped
+        count by date gives the counts of all windows; if the source does not answer it, each
+        window is counted when its turn comes.
         """
         tally = Tally()
         rows = company.rows if self._trusted_counts else None
-        with self._kept(company), release_still_there():
+        with self._recording_failures(company), translate_release_gone():
             if rows is None:
                 rows = self._source.count(self._release.distribution_id, self._conditions(company), tally)
             windows, expected = self._cut(company, rows, of, tally)
@@ -81,22 +82,22 @@ class Slices:
         return self._fetcher.prove(task)
 
     def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit:
-        """Close the slice: after the last row of all its windows, the source still counts each as it was proved.
+        """Close the slice if the source still counts each window as it was proved, after the last row of all.
 
         Raises:
             DataError: the parts are not all windows of one cut.
-            NotProvedError: it does not, and went on changing; the table changes under the run.
+            NotProvedError: the counts differ and keep changing: the table changes during the run.
 
         """
         counts_after: tuple[int, ...] = ()
-        with self._kept(company):
+        with self._recording_failures(company):
             if not tile_the_slice([part.window for part in parts]):
                 raise DataError(
                     f"the {len(parts)} proved windows of company {company.company_id} leave a gap or overlap.",
                     advice="Nothing was closed. Run the same command again; if it repeats, report it.",
                 )
             if len(parts) > 1:
-                parts = self._held_against_counts(company, parts, tally)
+                parts = self._recount(company, parts, tally)
                 counts_after = tuple(part.records for part in parts)
             count_after = sum(counts_after) if counts_after else parts[0].count_after
             if count_after != sum(part.records for part in parts):
@@ -106,51 +107,51 @@ class Slices:
         return audit
 
     @contextlib.contextmanager
-    def _kept(self, company: PlannedCompany) -> Iterator[None]:
-        """Keep in the lake why a slice could be neither opened nor closed, as its windows' failures are kept."""
+    def _recording_failures(self, company: PlannedCompany) -> Iterator[None]:
+        """Record in the lake why a slice could not be opened or closed."""
         try:
             yield
         except (PermanentError, TemporaryError) as error:
-            self._fetcher.keep(self._task(company, tiles(1)[0], None), error)
+            self._fetcher.record_failure(self._task(company, tiles(1)[0], None), error)
             raise
 
-    def _held_against_counts(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> Sequence[Audit]:
-        """The parts, each as large as the source counts it now; one whose count moved is proved anew.
+    def _recount(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> Sequence[Audit]:
+        """The parts, each with the source's current count; a window whose count changed is proved again.
 
-        One count by date stands for the windows' own: it comes after the last row of all of them, it
-        is of one moment, and it costs the source one look at the slice instead of one a window.
+        One count by date replaces a count per window: it comes after the last row of all windows,
+        describes one moment, and makes the source read the slice once instead of once per window.
         """
         windows = tuple(one.window for one in parts)
-        doubted: set[int] = set()
+        changed_before: set[int] = set()
         for number in range(COUNTS_TRIED):
-            with release_still_there():
+            with translate_release_gone():
                 counts = self._counts_of(company, windows, tally)
             moved = {part.window.number for part in parts if part.records != counts[part.window.number]}
             if not moved:
                 return parts
             if number == COUNTS_TRIED - 1:
                 break
-            # A count is asked for twice before a proved part is doubted for it.
+            # Only a change seen twice makes a proved part be fetched again.
             tasks = {
                 window.number: self._task(company, window, counts[window.number])
                 for window in windows
-                if window.number in moved & doubted
+                if window.number in moved & changed_before
             }
             parts = [self.prove(tasks[one.window.number]) if one.window.number in tasks else one for one in parts]
             for task in tasks.values():
-                _log.info("the count of a proved window moved", company=company.company_id, window=task.window.number)
+                _log.info("the count of a proved window changed", company=company.company_id, window=task.window.number)
                 tally.add(task.tally)
-            doubted |= moved
+            changed_before |= moved
         held = {part.window.number: part.records for part in parts}
         raise NotProvedError(
             "count_moved",
             f"the {len(parts)} proved windows of company {company.company_id} hold {sum(held.values())} records, "
-            f"the source counts {sum(counts.values())}; its windows {sorted(moved)} went on changing",
+            f"the source counts {sum(counts.values())}; windows {sorted(moved)} keep changing",
             records=sum(held.values()), expected=sum(counts.values()),
         )  # fmt: skip
 
     def _counts_of(self, company: PlannedCompany, windows: tuple[Window, ...], tally: Tally) -> dict[int, int]:
-        """The source's count of each window now: all at once by date, one by one where it groups nothing."""
+        """The source's current count of each window: by date in one request, else window by window."""
         by_date = self._by_date(company, tally)
         if by_date is not None:
             return rows_of(windows, by_date)
@@ -167,7 +168,7 @@ class Slices:
     def _cut(
         self, company: PlannedCompany, rows: int, of: int | None, tally: Tally
     ) -> tuple[tuple[Window, ...], dict[int, int]]:
-        """The windows and the count of each; counts that disagree are asked for anew before they are doubted."""
+        """The windows and the count of each; counts that disagree are requested again, up to three times."""
         counted = 0
         for _ in range(COUNTS_TRIED):
             windows = cut(rows) if of is None else tiles(of)
@@ -185,7 +186,7 @@ class Slices:
         )
 
     def _by_date(self, company: PlannedCompany, tally: Tally) -> dict[str, int] | None:
-        """Rows per payment date; None where the source answers no grouped count."""
+        """Rows per payment date; None if the source answers no grouped count."""
         date_column, key = self._columns.name_of(DATE_OF_PAYMENT), self._columns.name_of(RECORD_ID)
         distribution_id, conditions = self._release.distribution_id, self._conditions(company)
         try:

@@ -34,20 +34,20 @@ class NotProvedError(TemporaryError):
 
 
 class DriftedError(PermanentError):
-    """The header is not that of the source's own schema, twice in a row."""
+    """The header differs from the source's own schema, twice in a row."""
 
 
 class ReleaseGoneError(TemporaryError):
-    """The table answers 404: CMS has published anew since the run began. The next run resolves it."""
+    """The table answers 404: CMS has republished since the run began. The next run resolves the new release."""
 
-    worth_waiting = False
+    retryable = False
 
 
 @dataclass
 class WindowTask:
-    """One window to prove. ``expected`` is the source's count before, where it is known already.
+    """One window to prove. ``expected`` is the source's row count before the download, if known.
 
-    A window whose count has moved since it was proved is proved again, as the next ``generation``.
+    A window whose count changed after its proof is proved again, as the next ``generation``.
     """
 
     run_id: str
@@ -62,22 +62,22 @@ class WindowTask:
 
     @property
     def conditions(self) -> tuple[query.Condition, ...]:
-        """What the source is asked for."""
+        """The conditions of the request."""
         return query.conditions_of(self.columns, self.company_id, self.window)
 
     @property
     def layout(self) -> Layout:
-        """What every record of the answer must look like."""
+        """The rules every record of the answer must meet."""
         return self.columns.layout(self.company_id, self.window)
 
 
 @contextlib.contextmanager
-def release_still_there() -> Iterator[None]:
-    """Asking the source about a release that may be withdrawn meanwhile: 404 is then no fault of the question."""
+def translate_release_gone() -> Iterator[None]:
+    """Turn a 404 into ``ReleaseGoneError``: the request is right, but the release was withdrawn meanwhile."""
     try:
         yield
     except NotFoundError as error:
-        raise ReleaseGoneError(f"{error}.", advice="The source published anew; run again.") from error
+        raise ReleaseGoneError(f"{error}.", advice="CMS has republished. Run the same command again.") from error
 
 
 def reason_of(error: Exception) -> str:

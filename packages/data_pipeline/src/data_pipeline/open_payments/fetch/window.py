@@ -1,10 +1,10 @@
-"""One window: fetched, proved, published; or an attempt that says why not.
+"""One window: fetched, proved and published, or recorded as a failed attempt.
 
-The proof (design, "A slice proves itself"): the bytes parse in the source's dialect, the header
-is the table's own, every record has its width, belongs to the payer and the window, and has a
-key of its own; their number equals the source's count for the same condition, before and after.
-The windows of a slice that is cut are counted after all at once, by whoever closes the slice.
-Status 200 proves nothing, and nothing is repaired: what does not fit is fetched again.
+The proof: the bytes parse in the source's dialect; the header is the table's own; every record has
+the header's width, belongs to the company and the window, and has a unique id; the number of
+records equals the source's count for the same condition, before and after. The windows of a split
+slice are counted together when the slice is closed. Status 200 proves nothing, and nothing is
+repaired: an answer that does not fit is fetched again.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from data_pipeline import __version__
-from data_pipeline.open_payments.fetch.answers import Answer, Pages, Shown, write_answer
+from data_pipeline.open_payments.fetch.answers import AnswerSink, AttemptProgress, Pages, write_answer
 from data_pipeline.open_payments.fetch.task import (
     DriftedError,
     NotProvedError,
     WindowTask,
     reason_of,
-    release_still_there,
+    translate_release_gone,
 )
 from data_pipeline.open_payments.ledger.audits import keys_of, write_attempt
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit
 from data_pipeline.open_payments.source import query
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from etl_core.errors import ConflictError, PermanentError, TemporaryError
-from etl_core.files import explained
+from etl_core.files import translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from etl_core.retry import Retry
 
 Strategy = Literal["auto", "window", "pages"]
-# Reasons that a source which refuses long answers would cause; after two of them, pages are tried.
+# Reasons a source that truncates long answers would cause; after two of them, pages are tried.
 CUT_REASONS = frozenset({"error_row", "truncated", "rows_missing", "unavailable"})
 LONG_ANSWERS_TRIED = 2
 SOFTWARE = {"data_pipeline": __version__}
@@ -53,8 +53,8 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class _Begun:
-    """How an attempt began: when, at what cost of the task by then, at which of the source's counts."""
+class _AttemptStart:
+    """How an attempt began: time, requests of the task so far, the source's count, the strategy."""
 
     at: datetime
     clock: float
@@ -64,7 +64,7 @@ class _Begun:
 
 
 class WindowFetcher:
-    """Proves windows. Shared by the threads of a run; holds nothing of any single window."""
+    """Proves windows. Shared by the threads of a run; holds no state of a single window."""
 
     def __init__(
         self,
@@ -88,17 +88,17 @@ class WindowFetcher:
         self._pages = Pages(source, store, streams)
 
     def prove(self, task: WindowTask) -> Audit:
-        """The audit of the window: proved now, or before if the source still counts as many rows.
+        """The audit of the window: a new one, or an existing one if the source's count is the same.
 
         Raises:
-            NotProvedError, UnavailableError: tries used up. BlockedError, ReleaseGoneError, ConflictError,
-            DriftedError, AccessError: as they say. Each failed attempt is in the lake by then.
+            NotProvedError, UnavailableError: all attempts failed. BlockedError, ReleaseGoneError,
+            ConflictError, DriftedError, AccessError. Failed attempts are recorded in the lake first.
 
         """
         started = time.monotonic()
         reasons: list[str] = []
         try:
-            done = self._proved_before(task)
+            done = self._existing_proof(task)
             if done is not None:
                 self._progress.advance(rows=done.records)
                 return done
@@ -107,12 +107,12 @@ class WindowFetcher:
                 on_retry=lambda attempt, error, wait: self._on_retry(task, attempt, error, wait),
             )
         except (PermanentError, TemporaryError) as error:
-            self.keep(task, error, number=len(reasons) or 1)
+            self.record_failure(task, error, number=len(reasons) or 1)
             raise
         finally:
             task.seconds += time.monotonic() - started
 
-    def _proved_before(self, task: WindowTask) -> Audit | None:
+    def _existing_proof(self, task: WindowTask) -> Audit | None:
         """The newest proof of this very window with the source's count; if the counts differ, the source is asked."""
         found = self._audits.part_audits(task.company_id, task.window.number, task.window.of)
         task.generation = len(found) + 1
@@ -120,25 +120,25 @@ class WindowFetcher:
         if not proofs or task.expected is None:
             return proofs[-1] if proofs else None
         if proofs[-1].records != task.expected:
-            task.expected = self._count(task)  # it may be the count that is old, and not the proof
+            task.expected = self._count(task)  # the count may be older than the proof
         return next((one for one in reversed(proofs) if one.records == task.expected), None)
 
     def _count(self, task: WindowTask) -> int:
-        with release_still_there():
+        with translate_release_gone():
             return self._source.count(task.release.distribution_id, task.conditions, task.tally)
 
     def _on_retry(self, task: WindowTask, attempt: int, error: TemporaryError, wait: float) -> None:
         self._source.count_retry(task.tally)
-        task.expected = None  # whatever went wrong, the next attempt asks for the count anew
-        self.keep(task, error, number=attempt, final=False)
+        task.expected = None  # the next attempt counts again, whatever went wrong
+        self.record_failure(task, error, number=attempt, final=False)
         _log.info(
-            "trying again",
+            "retrying the window",
             company=task.company_id, window=f"{task.window.number}/{task.window.of}",
             attempt=attempt, reason=reason_of(error), wait=round(wait, 1),
         )  # fmt: skip
 
     def _attempt(self, task: WindowTask, attempt: int, reasons: list[str]) -> Audit:
-        shown = Shown(self._progress)
+        shown = AttemptProgress(self._progress)
         at, clock, requests = self._now(), time.monotonic(), task.tally.requests
         by_pages = self._strategy == "pages" or (
             self._strategy == "auto" and sum(reason in CUT_REASONS for reason in reasons) >= LONG_ANSWERS_TRIED
@@ -147,34 +147,32 @@ class WindowFetcher:
         path = self._store.scratch_file()
         try:
             expected = self._count(task) if task.expected is None else task.expected
-            begun = _Begun(at, clock, requests, expected, by_pages)
-            with release_still_there():
-                url, summary = self._fetch(task, begun, path, shown, past_caches=attempt > 1)
+            start = _AttemptStart(at, clock, requests, expected, by_pages)
+            with translate_release_gone():
+                url, summary = self._fetch(task, start, path, shown, bypass_cache=attempt > 1)
             count_after = self._count_after(task, summary) if task.window.is_whole_slice else None
-            return self._publish(task, path, url, summary, count_after, begun)
+            return self._publish(task, path, url, summary, count_after, start)
         except BaseException as error:
             shown.take_back()
             if isinstance(error, TemporaryError):
                 reasons[-1] = reason_of(error)
             if reasons[-2:] == ["header", "header"]:
-                raise DriftedError(
-                    str(error), advice="The table changed its columns; nothing of it was kept."
-                ) from error
+                raise DriftedError(str(error), advice="The table changed its columns. Nothing was kept.") from error
             raise
         finally:
             path.unlink(missing_ok=True)
 
     def _fetch(
-        self, task: WindowTask, begun: _Begun, path: Path, shown: Shown, *, past_caches: bool
+        self, task: WindowTask, start: _AttemptStart, path: Path, shown: AttemptProgress, *, bypass_cache: bool
     ) -> tuple[str, Summary]:
-        """The answer's URL, and what one pass over it found; its bytes are at ``path``."""
-        reader, expected = RecordReader(task.layout), begun.expected
-        write = self._pages.write if begun.by_pages else partial(write_answer, self._source)
+        """Write the answer to ``path``; returns its URL and what one pass over the bytes found."""
+        reader, expected = RecordReader(task.layout), start.expected
+        write = self._pages.write if start.by_pages else partial(write_answer, self._source)
         try:
-            with explained(f"write {path}"), path.open("wb") as stream:
-                url = write(task, expected, Answer(stream, reader, shown), past_caches=past_caches)
+            with translate_os_errors(f"write {path}"), path.open("wb") as stream:
+                url = write(task, expected, AnswerSink(stream, reader, shown), bypass_cache=bypass_cache)
             if reader.records > expected:
-                raise RecordError("rows_extra", f"{reader.records} records and more, the source counts {expected}")
+                raise RecordError("rows_extra", f"more than {reader.records - 1} records, the source counts {expected}")
             summary = reader.finish()
             if summary.records < expected:
                 raise RecordError("rows_missing", f"{summary.records} records, the source counts {expected}")
@@ -185,7 +183,7 @@ class WindowFetcher:
         return url, summary
 
     def _count_after(self, task: WindowTask, summary: Summary) -> int:
-        """The count once the rows are here; asked twice before a good file is thrown away for it."""
+        """The count after the download; requested twice before a good file is discarded."""
         counted = self._count(task)
         if counted != summary.records:
             counted = self._count(task)
@@ -198,12 +196,14 @@ class WindowFetcher:
         return counted
 
     def _publish(
-        self, task: WindowTask, path: Path, url: str, summary: Summary, count_after: int | None, begun: _Begun
+        self, task: WindowTask, path: Path, url: str, summary: Summary, count_after: int | None, start: _AttemptStart
     ) -> Audit:
         window = task.window
         key = keys_of(task.release, task.company_id).part(window.number, window.of, task.generation)
         put = self._store.put_new(key, path, sha256=summary.sha256)
-        published = summary if put.created or put.sha256 == summary.sha256 else self._same_content(task, key, summary)
+        published = (
+            summary if put.created or put.sha256 == summary.sha256 else self._compare_with_existing(task, key, summary)
+        )
         audit = Audit(
             release=task.release,
             company_id=task.company_id,
@@ -212,30 +212,30 @@ class WindowFetcher:
             key=key,
             url=url,
             condition=query.describe(task.conditions),
-            strategy="pages" if begun.by_pages else "window",
+            strategy="pages" if start.by_pages else "window",
             verdict="proved" if summary.records else "empty",
             records=summary.records,
             bytes=published.bytes,
             sha256=published.sha256,
             content_hash=summary.content_hash,
             header_hash=published.header_hash,
-            count_before=begun.expected,
+            count_before=start.expected,
             count_after=count_after,
-            started_at=begun.at,
+            started_at=start.at,
             proved_at=self._now(),
-            seconds=round(time.monotonic() - begun.clock, 3),
-            requests=task.tally.requests - begun.requests,
+            seconds=round(time.monotonic() - start.clock, 3),
+            requests=task.tally.requests - start.requests,
             retries=task.tally.retries,
             software=SOFTWARE,
         )
         return self._audits.publish_part(audit)
 
-    def _same_content(self, task: WindowTask, key: str, ours: Summary) -> Summary:
-        """What lies under the key already, if it holds the same records in other bytes.
+    def _compare_with_existing(self, task: WindowTask, key: str, ours: Summary) -> Summary:
+        """The summary of the part that already has the key, if it holds the same records.
 
-        The source has no order of its own, so the same window twice has equal content and
-        different bytes; the first part published stays. One that nobody proved and that holds
-        another number of records is of a time when the source counted another: it is left to ``gc``.
+        The source has no order, so the same window fetched twice has equal content and different
+        bytes; the first part stays. A part without a proof and with another number of records is
+        older than a change of the table: it becomes an orphan for ``gc``.
         """
         reader = RecordReader(task.layout)
         try:
@@ -244,25 +244,25 @@ class WindowFetcher:
             theirs = reader.finish()
         except RecordError as error:
             raise ConflictError(
-                f"{key} already holds bytes that are no proved part ({error.reason}: {error.detail}).",
-                advice="Look at it; once it is moved away, run again.",
+                f"{key} already exists and is not a valid part ({error.reason}: {error.detail}).",
+                advice="Inspect it, move it away, then run again.",
             ) from error
         if theirs.records != ours.records:
             task.generation += 1
             raise NotProvedError(
                 "count_moved",
-                f"{key} already holds {theirs.records} records, this answer {ours.records}; it is kept beside it",
+                f"{key} already holds {theirs.records} records, this answer {ours.records}; both are kept",
                 records=ours.records, received=ours.bytes, expected=ours.records,
             )  # fmt: skip
         if theirs.content_hash != ours.content_hash:
             raise ConflictError(
                 f"{key} already holds content {theirs.content_hash}, this run found {ours.content_hash}.",
-                advice="No audit vouches for what is there; look at it; once it is moved away, run again.",
+                advice="The existing part has no audit. Inspect it, move it away, then run again.",
             )
         return theirs
 
-    def keep(self, task: WindowTask, error: Exception, *, number: int = 1, final: bool = True) -> None:
-        """Write an attempt that proved nothing; where the lake takes none, the log has it."""
+    def record_failure(self, task: WindowTask, error: Exception, *, number: int = 1, final: bool = True) -> None:
+        """Record a failed attempt in the lake, or in the log if the lake cannot be written."""
         found = error if isinstance(error, NotProvedError) else None
         attempt = Attempt(
             run_id=task.run_id,
@@ -283,4 +283,4 @@ class WindowFetcher:
         try:
             write_attempt(self._store, attempt)
         except (PermanentError, TemporaryError) as unwritten:
-            _log.warning("a failed attempt could not be kept", reason=attempt.reason, because=str(unwritten))
+            _log.warning("a failed attempt could not be recorded", reason=attempt.reason, error=str(unwritten))

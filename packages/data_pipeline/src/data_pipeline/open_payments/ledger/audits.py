@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
-from data_pipeline.lake_layout import SliceKeys
+from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit, SliceAudit
 from etl_core.documents import read
 from etl_core.errors import ConflictError
@@ -40,17 +40,17 @@ class Audits:
 
     def closed(self) -> dict[str, int]:
         """Companies whose slice is closed, and the newest generation of its proof, by one listing."""
-        prefix = lake_layout.release_audits(self._release.dataset, self._release.year, self._release.name)
+        prefix = lake_layout.open_payments.release_audits(self._release.dataset, self._release.year, self._release.name)
         return closed_in(entry.key for entry in self._store.list(prefix))
 
     def slice_audit(self, company_id: str, generation: int | None = None) -> SliceAudit | None:
         """The proof of a slice, or None; the newest of them unless one is named."""
         keys = keys_of(self._release, company_id)
         if generation is not None:
-            return read(SliceAudit, self._store, keys.slice_audit_of(generation))
+            return read(SliceAudit, self._store, keys.slice_audit(generation))
         newest = None
         for number in itertools.count(1):
-            found = read(SliceAudit, self._store, keys.slice_audit_of(number))
+            found = read(SliceAudit, self._store, keys.slice_audit(number))
             if found is None:
                 break
             newest = found
@@ -102,10 +102,10 @@ class Audits:
         """
         audit = slice_audit_of(self._release, company_id, parts, count_after, now, counts_after)
         keys = keys_of(self._release, company_id)
-        while not self._store.put_new(keys.slice_audit_of(audit.generation), audit.to_bytes()).created:
+        while not self._store.put_new(keys.slice_audit(audit.generation), audit.to_bytes()).created:
             newest = self.slice_audit(company_id)
             if newest is not None and newest.records == audit.records:
-                _must_agree(keys.slice_audit_of(newest.generation), newest.content_hash, audit.content_hash)
+                _must_agree(keys.slice_audit(newest.generation), newest.content_hash, audit.content_hash)
                 return newest
             audit = audit.model_copy(update={"generation": 1 if newest is None else newest.generation + 1})
         return audit
@@ -115,9 +115,9 @@ def closed_in(keys: Iterable[str]) -> dict[str, int]:
     """Companies whose slice one of the keys closes, and the newest generation of its proof."""
     newest: dict[str, int] = {}
     for key in keys:
-        company_id = lake_layout.company_of_slice_audit(key)
+        company_id = lake_layout.open_payments.company_of_slice_audit(key)
         if company_id is not None:
-            newest[company_id] = max(newest.get(company_id, 1), lake_layout.generation_of(key))
+            newest[company_id] = max(newest.get(company_id, 1), lake_layout.open_payments.generation_of(key))
     return newest
 
 
@@ -148,7 +148,9 @@ def slice_audit_of(
 
 def write_attempt(store: ObjectStore, attempt: Attempt) -> None:
     """Keep a failed attempt under its run."""
-    key = lake_layout.failure(attempt.run_id, attempt.company_id, uuid.uuid4().hex)
+    key = lake_layout.runs.failure(
+        attempt.run_id, lake_layout.open_payments.company(attempt.company_id), uuid.uuid4().hex
+    )
     store.put_new(key, attempt.to_bytes())
 
 
@@ -156,9 +158,12 @@ def read_attempts(
     store: ObjectStore, run_id: str, *, company_id: str | None = None, leave_out: Collection[str] = ()
 ) -> list[Attempt]:
     """The failed attempts of a run, or of one company in it, but those of companies to leave out; by their time."""
-    listed = (entry.key for entry in store.list(lake_layout.failures(run_id, company_id)))
+    unit = "" if company_id is None else lake_layout.open_payments.company(company_id)
+    listed = (entry.key for entry in store.list(lake_layout.runs.failures(run_id, unit)))
     found = [
-        Attempt.parse(store.get(key) or b"", key) for key in listed if lake_layout.company_of(key) not in leave_out
+        Attempt.parse(store.get(key) or b"", key)
+        for key in listed
+        if lake_layout.open_payments.company_of(key) not in leave_out
     ]
     return sorted(found, key=lambda attempt: attempt.at)
 

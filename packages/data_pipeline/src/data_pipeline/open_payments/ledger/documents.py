@@ -139,7 +139,7 @@ class Plan(Document):
     release: Release
     counts_from: CountsFrom = Field(description="only grouped and count are counts of this very release")
     source_rows: int = Field(description="the source's count without a condition")
-    witness_rows: int | None = Field(None, description="the year's rows by a count from outside the table")
+    reference_rows: int | None = Field(None, description="the year's rows by a count from outside the table")
     companies: tuple[PlannedCompany, ...]
     created_at: datetime
 

@@ -97,7 +97,7 @@ def closure_of(
     """
     proved = [result for result in results if result.verdict in ("proved", "empty")]
     rows = sum(result.rows for result in proved)
-    year, short = plan.release.year, falls_short(source_rows, plan.witness_rows)
+    year, short = plan.release.year, falls_short(source_rows, plan.reference_rows)
     if not plan.selection.is_whole_year and rows != source_rows:
         note = f"{rows:,} of the year's {source_rows:,} rows; the selection is a part of the year"
     elif rows == source_rows:
@@ -116,7 +116,7 @@ def closure_of(
     if unplanned:
         note += f"; {len(unplanned):,} payers are not in the plan: {_named(unplanned)}"
     if short:
-        note += f"; a count from outside the table has {plan.witness_rows:,} rows: it is still being imported"
+        note += f"; a count from outside the table has {plan.reference_rows:,} rows: it is still being imported"
     return Closure(
         closed=rows == source_rows and len(proved) == len(results) and not unplanned and not short,
         source_rows=source_rows,
@@ -137,7 +137,7 @@ def status_of(plan: Plan, results: Sequence[SliceResult], closure: Closure, rele
     if release_at_end.distribution_id != plan.release.distribution_id:
         return "torn"
     proved = sum(result.verdict in ("proved", "empty") for result in results)
-    whole = not falls_short(closure.source_rows, plan.witness_rows)
+    whole = not falls_short(closure.source_rows, plan.reference_rows)
     if proved == len(results) and whole and (closure.closed or not plan.selection.is_whole_year):
         return "completed"
     return "partial" if proved or closure.moved else "failed"

@@ -24,16 +24,16 @@ _SLICE = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)")
 
 
 @dataclass(frozen=True)
-class Witness:
+class ReferenceCount:
     """Rows of the year as somebody else counts them."""
 
     rows: int
     says: str
 
 
-def falls_short(table_rows: int, witness_rows: int | None) -> bool:
+def falls_short(table_rows: int, reference_rows: int | None) -> bool:
     """Whether the table lacks more than the tolerance of what a witness from outside counts (see ``witness``)."""
-    return witness_rows is not None and table_rows < witness_rows * (1 - TOLERANCE)
+    return reference_rows is not None and table_rows < reference_rows * (1 - TOLERANCE)
 
 
 def parse_slice(text: str) -> tuple[int, int]:

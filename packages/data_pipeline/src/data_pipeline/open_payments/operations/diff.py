@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.audits import READERS, Audits
-from data_pipeline.open_payments.ledger.plans import committed, read_schema
+from data_pipeline.open_payments.ledger.plans import committed
+from data_pipeline.open_payments.ledger.schemas import read_schema
 from etl_core.csv_stream.reader import RecordError, RecordReader
 from etl_core.errors import ConflictError, DataError, NotFoundError, UsageError
 from etl_core.lake import content_of
@@ -193,7 +194,7 @@ def publish_report(
     older, newer = (named.release for named in pair)
     body = text.getvalue().encode("utf-8", "surrogateescape")
     for number in range(1, MOST_REPORTS):
-        key = lake_layout.diff(newer.dataset, newer.year, older.name, newer.name, company_id, number)
+        key = lake_layout.open_payments.diff(newer.dataset, newer.year, older.name, newer.name, company_id, number)
         if store.put_new(key, body).sha256 == content_of(body):
             return key
     raise ConflictError(f"{MOST_REPORTS} other reports of {older.name} and {newer.name} are there.")

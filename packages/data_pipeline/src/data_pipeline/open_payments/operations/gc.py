@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import digest, keys_of
 from data_pipeline.open_payments.ledger.documents import Audit, SliceAudit
 from etl_core.errors import DataError
@@ -30,8 +30,11 @@ def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
         DataError: something that names objects cannot be read, so nothing can be said.
 
     """
-    parts = [(entry, lake_layout.audit_of_part(entry.key)) for entry in store.list(lake_layout.RAW)]
-    audits = list(store.list(lake_layout.AUDITS))
+    parts = [
+        (entry, lake_layout.open_payments.audit_of_part(entry.key))
+        for entry in store.list(lake_layout.open_payments.RAW)
+    ]
+    audits = list(store.list(lake_layout.open_payments.AUDITS))
     there = {entry.key for entry in audits}
     loose = [entry for entry, audit in parts if audit is not None and audit not in there]
     # A slice has one cut; only where proofs of several lie together can there be some that it does not name.
@@ -43,29 +46,31 @@ def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
     if not loose:
         return []
     closed = {_slice_of(entry.key) for entry in loose} & there
-    proofs = (key for key in there if lake_layout.company_of_slice_audit(key) and _slice_of(key) in closed)
+    proofs = (
+        key for key in there if lake_layout.open_payments.company_of_slice_audit(key) and _slice_of(key) in closed
+    )
     named = {key for slice_audit in proofs for key in _named_by_slice(store, slice_audit)}
     left_alone: set[str] = set()
-    for run_id in runs.run_ids(store):
-        manifest = runs.read_manifest(store, run_id)
+    for run_id in plans.run_ids(store):
+        manifest = plans.read_manifest(store, run_id)
         if manifest is not None:
             named |= _named_by_manifest(store, manifest)
         else:
-            plan = runs.planned(store, run_id)
-            left_alone |= {keys_of(plan.release, company.company_id).slice_audit for company in plan.companies}
+            plan = plans.require_plan(store, run_id)
+            left_alone |= {keys_of(plan.release, company.company_id).slice_audit() for company in plan.companies}
     return [
         entry
         for entry in loose
         if entry.key not in named
         and _slice_of(entry.key) not in left_alone
         # The proofs of a slice that is open are what its next run goes on from.
-        and (entry.key.startswith(lake_layout.RAW) or _slice_of(entry.key) in closed)
+        and (entry.key.startswith(lake_layout.open_payments.RAW) or _slice_of(entry.key) in closed)
     ]
 
 
 def remove(store: ObjectStore, entry: ObjectInfo) -> bool:
     """Remove what is unnamed, unless somebody has proved it since it was looked for."""
-    audit = lake_layout.audit_of_part(entry.key)
+    audit = lake_layout.open_payments.audit_of_part(entry.key)
     if audit is not None and store.head(audit) is not None:
         return False
     store.delete(entry.key)
@@ -74,7 +79,7 @@ def remove(store: ObjectStore, entry: ObjectInfo) -> bool:
 
 def _slice_of(key: str) -> str:
     """The first ``slice.json`` of a part or an audit."""
-    return (lake_layout.audit_of_part(key) or key).rpartition("/")[0] + "/slice.json"
+    return (lake_layout.open_payments.audit_of_part(key) or key).rpartition("/")[0] + "/slice.json"
 
 
 def _named_by_slice(store: ObjectStore, key: str) -> set[str]:
@@ -82,7 +87,7 @@ def _named_by_slice(store: ObjectStore, key: str) -> set[str]:
 
 
 def _named_by_manifest(store: ObjectStore, manifest: Manifest) -> set[str]:
-    key = lake_layout.file_audits(manifest.run_id)
+    key = lake_layout.runs.file_audits(manifest.run_id)
     lines = store.get(key) or b""
     if digest(lines) != manifest.file_audits_sha256:
         raise DataError(f"{key} is not what its manifest says, so nothing is garbage for sure.", advice="See verify.")
@@ -91,4 +96,4 @@ def _named_by_manifest(store: ObjectStore, manifest: Manifest) -> set[str]:
 
 def _named_by(audits: Iterable[Audit]) -> set[str]:
     """Each part and the key of its proof."""
-    return {key for audit in audits for key in (audit.key, lake_layout.audit_of_part(audit.key)) if key}
+    return {key for audit in audits for key in (audit.key, lake_layout.open_payments.audit_of_part(audit.key)) if key}

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import Audits, closed_in, read_attempts
 from data_pipeline.open_payments.ledger.documents import SliceResult
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
@@ -27,19 +27,23 @@ if TYPE_CHECKING:
 
 def newest_run(store: ObjectStore) -> str:
     """The run whose plan was written last."""
-    plans = [entry for entry in store.list(lake_layout.RUNS) if entry.key.endswith("/plan.json")]
+    plans = [entry for entry in store.list(lake_layout.runs.RUNS) if entry.key.endswith("/plan.json")]
     if not plans:
         raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one with run_pipeline.")
     newest = max(plans, key=lambda entry: (entry.modified, entry.key))
-    return str(lake_layout.run_of(newest.key))
+    return str(lake_layout.runs.run_of(newest.key))
 
 
 def status_of(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
     """The state of a run, as its fact has it."""
-    plan, manifest = runs.planned(store, run_id), runs.read_manifest(store, run_id)
+    plan, manifest = plans.require_plan(store, run_id), plans.read_manifest(store, run_id)
     where = plan.release.dataset, plan.release.year, plan.release.name
     mine = {company.company_id for company in plan.companies}
-    audits = [one for one in store.list(lake_layout.release_audits(*where)) if lake_layout.company_of(one.key) in mine]
+    audits = [
+        one
+        for one in store.list(lake_layout.open_payments.release_audits(*where))
+        if lake_layout.open_payments.company_of(one.key) in mine
+    ]
     newest = max((entry.modified for entry in audits), default=None)
     if manifest is not None:
         results, proved_bytes = manifest.slices, manifest.bytes
@@ -47,9 +51,11 @@ def status_of(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
         closed = closed_in(entry.key for entry in audits)
         attempts = read_attempts(store, run_id, leave_out=closed)
         results = results_from_lake(plan, {}, attempts, _closed_results(store, plan, closed))
-        parts = store.list(lake_layout.release_parts(*where))
+        parts = store.list(lake_layout.open_payments.release_parts(*where))
         # Of a slice proved more than once only the newest proof counts, which says how many bytes it has.
-        proved_bytes = sum(entry.size for entry in parts if closed.get(lake_layout.company_of(entry.key) or "") == 1)
+        proved_bytes = sum(
+            entry.size for entry in parts if closed.get(lake_layout.open_payments.company_of(entry.key) or "") == 1
+        )
         proved_bytes += sum(result.bytes for result in results if result.generation > 1)
     verdicts = Counter(result.verdict for result in results)
     not_proved = ("failed",) if manifest is None else ("failed", "missing")

@@ -14,7 +14,7 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.audits import digest, keys_of
 from data_pipeline.open_payments.ledger.documents import Audit
 from etl_core.errors import ConflictError, DataError
-from etl_core.files import explained
+from etl_core.files import translate_os_errors
 from etl_core.lake import content_of
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def objects_of(manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
     for audit in audits:
         keys = keys_of(audit.release, audit.company_id)
         proofs[keys.part_audit(audit.window.number, audit.window.of, audit.generation)] = None
-        slices[keys.slice_audit_of(generations.get(audit.company_id, 1))] = None
+        slices[keys.slice_audit(generations.get(audit.company_id, 1))] = None
     release, run_id = manifest.release, manifest.run_id
     rest = [
-        lake_layout.schema(release.dataset, release.year, release.name),
-        lake_layout.plan(run_id),
-        lake_layout.file_audits(run_id),
-        lake_layout.report(run_id, manifest.year),
-        lake_layout.manifest(run_id),
+        lake_layout.open_payments.schema(release.dataset, release.year, release.name),
+        lake_layout.runs.plan(run_id),
+        lake_layout.runs.file_audits(run_id),
+        lake_layout.open_payments.download_report(run_id, manifest.year),
+        lake_layout.runs.manifest(run_id),
     ]
     return [*parts, *map(ToCopy, proofs), *map(ToCopy, slices), *map(ToCopy, rest)]
 
@@ -91,7 +91,7 @@ def upload_run(
         DataError: the list of the run's parts is not the one its manifest vouches for.
 
     """
-    key = lake_layout.file_audits(manifest.run_id)
+    key = lake_layout.runs.file_audits(manifest.run_id)
     lines = here.get(key) or b""
     if digest(lines) != manifest.file_audits_sha256:
         raise DataError(f"{here.url}/{key} is not the file that the manifest of run {manifest.run_id} vouches for.")
@@ -99,7 +99,7 @@ def upload_run(
     mine = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in here.list(prefix)}
     wanted = [replace(one, size=mine.get(one.key, one.size)) for one in objects_of(manifest, audits)]
     present = {entry.key: entry.size for prefix in _prefixes(manifest) for entry in there.list(prefix)}
-    last = lake_layout.manifest(manifest.run_id)
+    last = lake_layout.runs.manifest(manifest.run_id)
     todo = wanted
     if last in present and not overwrite:
         # It was copied last, so it vouches for the rest there; without it what is there is compared.
@@ -127,7 +127,7 @@ def upload_run(
 def _copy(here: ObjectStore, there: ObjectStore, one: ToCopy, *, overwrite: bool) -> tuple[bool, int]:
     path = there.scratch_file()
     try:
-        with explained(f"write {path}"), path.open("wb") as stream:
+        with translate_os_errors(f"write {path}"), path.open("wb") as stream:
             for chunk in here.read(one.key):
                 stream.write(chunk)
         sha256, size = content_of(path), path.stat().st_size
@@ -160,10 +160,10 @@ def _must_be_the_same(here: ObjectStore, there: ObjectStore, key: str) -> None:
 
 def _prefixes(manifest: Manifest) -> list[str]:
     release = manifest.release
-    audits = lake_layout.release_audits(release.dataset, release.year, release.name)
+    audits = lake_layout.open_payments.release_audits(release.dataset, release.year, release.name)
     return [
         "raw/" + audits.removeprefix("metadata/audits/"),
         audits,
-        lake_layout.schema(release.dataset, release.year, release.name),
-        lake_layout.plan(manifest.run_id).removesuffix("plan.json"),
+        lake_layout.open_payments.schema(release.dataset, release.year, release.name),
+        lake_layout.runs.plan(manifest.run_id).removesuffix("plan.json"),
     ]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import manifest as manifests
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import digest, keys_of, slice_audit_of
 from data_pipeline.open_payments.ledger.documents import Audit, Manifest, Plan, SliceAudit
 from data_pipeline.open_payments.schema import PAYER_ID, RECORD_ID
@@ -29,7 +29,7 @@ from etl_core.errors import DataError, NotFoundError, TemporaryError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from data_pipeline.lake_layout import SliceKeys
+    from data_pipeline.lake_layout.open_payments import SliceKeys
     from data_pipeline.open_payments.ledger.documents import Release, SliceResult
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source.api import Source
@@ -99,11 +99,11 @@ def verify_run(
 
     """
     try:
-        manifest = runs.read_manifest(store, run_id)
+        manifest = plans.read_manifest(store, run_id)
     except DataError as error:
-        return Verified([Fault("unreadable", lake_layout.manifest(run_id), str(error))])
+        return Verified([Fault("unreadable", lake_layout.runs.manifest(run_id), str(error))])
     if manifest is None:
-        runs.planned(store, run_id)
+        plans.require_plan(store, run_id)
         raise DataError(
             f"run {run_id} is not committed, so nothing vouches for it.",
             advice=f"Commit it first: data-pipeline run write_manifest -- --run-id {run_id}",
@@ -114,7 +114,7 @@ def verify_run(
 
 def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Fault]:
     """The manifest's counts against those of the table as it is now: of the year, and of each slice."""
-    key, release = lake_layout.manifest(run_id), manifest.release
+    key, release = lake_layout.runs.manifest(run_id), manifest.release
     table = source.table(release.dataset_id)
     if table.distribution_id != release.distribution_id:
         detail = f"the source has published {table.distribution_id} since; it cannot vouch for {release.name} any more"
@@ -131,7 +131,7 @@ def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Faul
         counted = counts.get(one.company_id, 0)
         if one.rows != counted:
             detail = f"the manifest says {one.rows} rows, the source counts {counted}"
-            slice_key = keys_of(release, one.company_id).slice_audit_of(one.generation)
+            slice_key = keys_of(release, one.company_id).slice_audit(one.generation)
             found.append(Fault("slice_count_differs", slice_key, detail))
     if manifest.selection.is_whole_year:
         unplanned = sorted(counts.keys() - {one.company_id for one in manifest.slices})
@@ -168,9 +168,9 @@ class _Reading:
     def verified(self) -> Verified:
         manifest, vouched = self._manifest, _vouched(self._manifest)
         try:
-            self._columns = runs.read_schema(self._store, self._release)
+            self._columns = schemas.read_schema(self._store, self._release)
         except DataError as error:
-            key = lake_layout.schema(self._release.dataset, self._release.year, self._release.name)
+            key = lake_layout.open_payments.schema(self._release.dataset, self._release.year, self._release.name)
             self._note("unreadable", key, f"{error} So no part could be read.")
         lines = self._read_lines()
         self._progress.start(f"verify {self._run_id}", slices=len(vouched), rows=manifest.rows)
@@ -182,7 +182,7 @@ class _Reading:
             self._progress.stop()
         self._find_extra({one.company_id for one in vouched})
         self._hold_against_plan(lines)
-        report = lake_layout.report(self._run_id, manifest.year)
+        report = lake_layout.open_payments.download_report(self._run_id, manifest.year)
         whole = len(self._audits) == len(vouched)
         if whole and self._store.get(report) != manifests.report_of(manifest.slices, self._audits):
             self._note("report_differs", report, "it is not what the manifest and the audits give")
@@ -206,7 +206,7 @@ class _Reading:
             return None
 
     def _read_lines(self) -> bytes:
-        key = lake_layout.file_audits(self._run_id)
+        key = lake_layout.runs.file_audits(self._run_id)
         lines = self._store.get(key) or b""
         if digest(lines) != self._manifest.file_audits_sha256:
             self._note("digest_differs", key, "it is missing, or not the file whose digest the manifest has")
@@ -221,7 +221,7 @@ class _Reading:
 
     def _slice(self, result: SliceResult) -> None:
         keys = keys_of(self._release, result.company_id)
-        key = keys.slice_audit_of(result.generation)
+        key = keys.slice_audit(result.generation)
         parts = lines = tuple(self._lines.get(result.company_id, ()))
         audit = self._read(SliceAudit, key)
         if audit is not None:
@@ -235,7 +235,7 @@ class _Reading:
 
     def _hold_slice(self, keys: SliceKeys, audit: SliceAudit, result: SliceResult) -> None:
         """Against its own parts, and the manifest's line."""
-        key, parts = keys.slice_audit_of(result.generation), audit.parts
+        key, parts = keys.slice_audit(result.generation), audit.parts
         self._must_be_of(keys, key, audit, fits=audit.generation == result.generation)
         counts = audit.count_after, audit.proved_at, audit.counts_after
         summed = slice_audit_of(audit.release, audit.company_id, parts, *counts)
@@ -317,18 +317,23 @@ class _Reading:
     def _find_extra(self, companies: set[str]) -> None:
         """Another generation of what is named is of a time when the source counted other rows: ``gc`` lists it."""
         where = self._release.dataset, self._release.year, self._release.name
-        prefixes = lake_layout.release_parts(*where), lake_layout.release_audits(*where)
+        prefixes = lake_layout.open_payments.release_parts(*where), lake_layout.open_payments.release_audits(*where)
         there = [one for prefix in prefixes for one in self._store.list(prefix)]
-        there = [one for one in there if lake_layout.company_of(one.key) in companies]
-        named = {lake_layout.first_of(key) for key in self._named | self._named_by_other_generations(there)}
+        there = [one for one in there if lake_layout.open_payments.company_of(one.key) in companies]
+        named = {
+            lake_layout.open_payments.first_generation_of(key)
+            for key in self._named | self._named_by_other_generations(there)
+        }
         for entry in there:
-            if lake_layout.first_of(entry.key) not in named:
+            if lake_layout.open_payments.first_generation_of(entry.key) not in named:
                 self._note("extra", entry.key, f"{entry.size} bytes in a slice of the run that nothing names")
 
     def _named_by_other_generations(self, there: Iterable[ObjectInfo]) -> set[str]:
         """Parts and proofs of slices proved at another count, which may be cut otherwise."""
         others = (
-            one.key for one in there if lake_layout.company_of_slice_audit(one.key) and one.key not in self._named
+            one.key
+            for one in there
+            if lake_layout.open_payments.company_of_slice_audit(one.key) and one.key not in self._named
         )
         named: set[str] = set()
         for key in others:
@@ -336,13 +341,15 @@ class _Reading:
                 parts = SliceAudit.parse(self._store.get(key) or b"", key).parts
             except DataError:
                 continue  # it names nothing, and is of another run
-            named |= {one for part in parts for one in (part.key, lake_layout.audit_of_part(part.key)) if one}
+            named |= {
+                one for part in parts for one in (part.key, lake_layout.open_payments.audit_of_part(part.key)) if one
+            }
         return named
 
     def _hold_against_plan(self, lines: bytes) -> None:
         """The manifest follows from plan, slices, the source's count and the time; so it is made once more."""
-        plan, found = self._read(Plan, lake_layout.plan(self._run_id)), self._manifest
-        key = lake_layout.manifest(self._run_id)
+        plan, found = self._read(Plan, lake_layout.runs.plan(self._run_id)), self._manifest
+        key = lake_layout.runs.manifest(self._run_id)
         if plan is None:
             return
         if {plan.run_id, found.run_id} != {self._run_id}:

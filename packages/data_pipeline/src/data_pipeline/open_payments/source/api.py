@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source import query
 from etl_core.errors import UnavailableError
+from etl_core.http.policy import STANDARD_STATUSES, HttpPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
     from etl_core.http import Answer, HttpClient
     from etl_core.telemetry import Tally
+
+# CMS's edge answers 403, or an HTML page with status 200, for about an hour after too many requests.
+# Its code answers 400 "Database internal error." to every failed statement, overload included.
+POLICY = HttpPolicy(
+    statuses=STANDARD_STATUSES | {403: "blocked"},
+    bodies=((400, "Database internal error.", "temporary"),),
+    html_page="blocked",
+    advice={"blocked": "All requests were stopped. Wait an hour, then run the same command again."},
+    cache_parameter="fresh",
+    metric_prefix="source",
+)
 
 CATALOGUE_PATH = "/api/1/metastore/schemas/dataset/items"
 SCRIPT_PATH = "/frontend/build/static/js/index.js"
@@ -153,13 +165,13 @@ class Source:
         sort: str = "",
         limit: int | None = None,
         offset: int = 0,
-        past_caches: bool = False,
+        bypass_cache: bool = False,
         tally: Tally | None = None,
     ) -> AbstractContextManager[Answer]:
-        """Rows as CSV, streamed and tried once. ``past_caches`` asks anew where a cache holds a bad answer."""
+        """Rows as CSV, streamed and tried once. ``bypass_cache`` avoids a bad answer that a cache holds."""
         params = query.download_params(conditions, sort=sort, limit=limit, offset=offset)
         path = f"/api/1/datastore/query/{distribution_id}/download"
-        return self._http.stream(path, params, past_caches=past_caches, tally=tally, expect="csv")
+        return self._http.stream(path, params, bypass_cache=bypass_cache, tally=tally, expect="csv")
 
     def answer_to(self, identifier: str, params: query.Params) -> dict[str, Any]:
         """The whole answer to a query of any form, as ``doctor`` needs it."""
@@ -170,18 +182,10 @@ class Source:
         self._http.count_retry(tally)
 
     def _query(self, path: str, params: query.Params, tally: Tally | None, *, fresh: bool = False) -> dict[str, Any]:
-        answer = self._http.get_json(f"/api/1/datastore/query{path}", params, past_caches=fresh, tally=tally)
+        answer = self._http.get_json(f"/api/1/datastore/query{path}", params, bypass_cache=fresh, tally=tally)
         if not isinstance(answer, dict):
             raise UnavailableError(f"{path} answered something that is no query result")
         return answer
-
-
-def is_temporary(status: int, body: str) -> bool:
-    """Whether an error of the source is one that waiting can cure although its status says otherwise.
-
-    Its code answers 400 "Database internal error." to every failed statement, overload included.
-    """
-    return status == 400 and "Database internal error." in body
 
 
 def _count_in(answer: dict[str, Any]) -> int:

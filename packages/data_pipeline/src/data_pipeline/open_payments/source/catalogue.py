@@ -206,12 +206,15 @@ class Catalogue:
         return moment is not None and timedelta(0) <= self._now() - moment <= CACHE_LIFETIME
 
     def _read(self) -> _Cache:
-        raw = self._store.get(lake_layout.DATASET_IDS_CACHE)
+        raw = self._store.get(lake_layout.open_payments.DATASET_IDS_CACHE)
         try:
             return _Cache() if raw is None else _Cache.model_validate_json(raw)
         except ValidationError:
             # A cache is never worth failing for; the next resolution writes it anew.
-            _log.warning("the cache of dataset ids cannot be read and is ignored", key=lake_layout.DATASET_IDS_CACHE)
+            _log.warning(
+                "the cache of dataset ids cannot be read and is ignored",
+                key=lake_layout.open_payments.DATASET_IDS_CACHE,
+            )
             return _Cache()
 
     def _remember(self, releases: dict[int, Release], *, of_all: bool = False) -> None:
@@ -220,4 +223,4 @@ class Catalogue:
             year: _CachedYear(release=release, resolved_at=now) for year, release in releases.items()
         }
         cache = _Cache(years=dict(sorted(years.items())), all_resolved_at=now if of_all else before.all_resolved_at)
-        self._store.put(lake_layout.DATASET_IDS_CACHE, cache.model_dump_json(indent=1).encode())
+        self._store.put(lake_layout.open_payments.DATASET_IDS_CACHE, cache.model_dump_json(indent=1).encode())

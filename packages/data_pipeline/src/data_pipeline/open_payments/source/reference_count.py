@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from data_pipeline.open_payments.ledger.selection import TOLERANCE, Witness, falls_short
+from data_pipeline.open_payments.ledger.selection import TOLERANCE, ReferenceCount, falls_short
 from etl_core.errors import BlockedError, DataError, NotFoundError, TemporaryError, UnavailableError
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ _log = structlog.get_logger()
 class HalfImportedError(TemporaryError):
     """The table holds clearly fewer rows than a witness says the year has."""
 
-    worth_waiting = False
+    retryable = False
 
 
-def summary_witness(source: Source, year: int) -> Witness | None:
+def summary_reference(source: Source, year: int) -> ReferenceCount | None:
     """What the summary by reporting entity says; None where it cannot be had."""
     try:
         items = source.catalogue()
@@ -40,10 +40,10 @@ def summary_witness(source: Source, year: int) -> Witness | None:
     except (StopIteration, KeyError, DataError, NotFoundError, UnavailableError) as error:
         _log.warning("no summary by reporting entity to hold the count against", because=str(error))
         return None
-    return Witness(rows, "the summary by reporting entity") if rows else None
+    return ReferenceCount(rows, "the summary by reporting entity") if rows else None
 
 
-def must_not_contradict(year: int, table_rows: int, witness: Witness | None) -> None:
+def must_not_contradict(year: int, table_rows: int, witness: ReferenceCount | None) -> None:
     """Raise ``HalfImportedError`` where the table lacks more than the tolerance of what the witness says."""
     if witness is None or not falls_short(table_rows, witness.rows):
         return

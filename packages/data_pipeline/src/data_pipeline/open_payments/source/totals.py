@@ -162,7 +162,7 @@ class TotalsBuilder:
         source, rows, errors = self._count(resolved, choice.route, at_most)
         totals = (cached or Totals()).with_year(release.year, source, rows, errors)
         if at_most is None:
-            key = key or lake_layout.totals(release.dataset, self._now().astimezone(UTC).date())
+            key = key or lake_layout.open_payments.totals(release.dataset, self._now().astimezone(UTC).date())
             self._store.put(key, totals.model_dump_json(indent=1).encode() + b"\n")
         fresh = Totals().with_year(release.year, source, rows, errors)
         how: Literal["year added", "built"] = "built" if cached is None else "year added"
@@ -231,7 +231,7 @@ class TotalsBuilder:
 
     def _one_company(self, company_id: str) -> dict[int, int] | str:
         try:
-            return self._source.company_totals(lake_layout.checked_company_id(company_id))
+            return self._source.company_totals(lake_layout.ids.checked_company_id(company_id))
         except (BlockedError, StoppedError):
             raise
         except NotFoundError:
@@ -242,8 +242,8 @@ class TotalsBuilder:
     def _newest(self, dataset: str) -> tuple[str | None, Totals | None]:
         """The newest totals file that is at most ten days old."""
         today = self._now().astimezone(UTC).date()
-        listed = self._store.list(lake_layout.totals_prefix(dataset))
-        dated = ((lake_layout.day_of_totals(entry.key), entry.key) for entry in listed)
+        listed = self._store.list(lake_layout.open_payments.totals_prefix(dataset))
+        dated = ((lake_layout.open_payments.day_of_totals(entry.key), entry.key) for entry in listed)
         for day, key in sorted(((day, key) for day, key in dated if day is not None), reverse=True):
             if not 0 <= (today - day).days <= FRESH_DAYS:
                 continue

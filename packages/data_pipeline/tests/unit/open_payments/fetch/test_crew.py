@@ -83,7 +83,7 @@ class CrewCase(unittest.TestCase):
 
 
 class OneStream(CrewCase):
-    def test_opens_proves_and_closes_each_slice(self):
+    def test_a_crew_opens_proves_and_closes_each_slice(self):
         work = Work()
 
         outcomes = self.run_crew(work, companies(A=3, B=3))
@@ -94,14 +94,14 @@ class OneStream(CrewCase):
         self.assertEqual([outcome.audit for outcome in outcomes.values()], [a_slice(A), a_slice(B)])
         self.assertEqual([outcome.error for outcome in outcomes.values()], [None, None])
 
-    def test_does_them_in_the_order_it_is_given(self):
+    def test_slices_are_worked_on_in_the_order_of_their_rank(self):
         work = Work()
 
         Crew(work, streams=1, rank=lambda rows: abs(rows - 5)).run(companies(A=50, B=6, C=1))
 
         self.assertEqual([what[-2:] for what in work.done if what.startswith("open")], [B, C, A])
 
-    def test_does_the_heaviest_first(self):
+    def test_the_largest_slices_and_windows_come_first(self):
         work = Work({B: [60, 40, 70]})
 
         self.run_crew(work, companies(A=50, B=170, C=None))
@@ -120,17 +120,17 @@ class OneStream(CrewCase):
             ],
         )
 
-    def test_closes_a_slice_with_its_windows_in_order_once_the_last_is_proved(self):
+    def test_a_slice_is_closed_with_its_windows_in_order_after_the_last(self):
         work = Work({A: [1, 9, 5]})
 
         self.run_crew(work, companies(A=15))
 
         self.assertEqual(work.done[1:], [f"prove {A} {number}" for number in (1, 2, 3)] + [f"close {A} [1, 2, 3]"])
 
-    def test_has_nothing_to_do_without_slices(self):
+    def test_a_crew_without_slices_ends_at_once(self):
         self.assertEqual(Crew(Work(), streams=3).run([]), [])
 
-    def test_adds_up_what_a_slice_cost(self):
+    def test_the_cost_of_a_slice_is_the_sum_of_its_windows(self):
         outcome = self.run_crew(Work({A: [1, 1, 1]}), companies(A=3))[A]
 
         self.assertEqual((outcome.tally.requests, outcome.seconds), (7, 4.5))
@@ -139,7 +139,7 @@ class OneStream(CrewCase):
 class WorkSharedWithOthers(CrewCase):
     """Some windows of a slice are somebody else's to prove."""
 
-    def test_may_leave_nothing_to_prove_of_a_slice(self):
+    def test_a_slice_without_windows_here_is_finished_at_once(self):
         work = Work({A: []})
 
         outcomes = self.run_crew(work, companies(A=9, B=1))
@@ -148,7 +148,7 @@ class WorkSharedWithOthers(CrewCase):
         self.assertEqual(outcomes[A].error, None)
         self.assertIsNotNone(outcomes[B].audit)
 
-    def test_may_leave_a_slice_open_and_that_is_no_failure(self):
+    def test_a_slice_left_open_for_other_processes_is_no_failure(self):
         class Shared(Work):
             def close(self, company: PlannedCompany, parts: Sequence[Audit], tally: Tally) -> SliceAudit | None:
                 self.do(f"close {company.company_id} {[part.window.number for part in parts]}")
@@ -162,7 +162,7 @@ class WorkSharedWithOthers(CrewCase):
 
 
 class ManyStreams(CrewCase):
-    def test_work_at_the_same_time_on_windows_of_one_slice(self):
+    def test_streams_work_at_the_same_time_on_one_slice(self):
         work = Work({A: [1, 1, 1, 1]})
         work.meet = threading.Barrier(4, timeout=20).wait  # passed only if four are there at once
 
@@ -170,7 +170,7 @@ class ManyStreams(CrewCase):
 
         self.assertEqual(work.threads, {f"stream-{number}" for number in range(4)})
 
-    def test_finish_every_slice_once(self):
+    def test_many_streams_finish_every_slice_once(self):
         planned = [PlannedCompany(company_id=str(number), rows=number) for number in range(200)]
         work = Work({str(number): [1] * (number % 5 + 1) for number in range(200)})
 
@@ -180,7 +180,7 @@ class ManyStreams(CrewCase):
         self.assertEqual(len(work.done), len(set(work.done)))
         self.assertTrue(all(outcome.audit for outcome in outcomes.values()))
 
-    def test_end_with_the_run(self):
+    def test_the_threads_end_with_the_run(self):
         before = threading.active_count()
 
         self.run_crew(Work(), companies(A=1), streams=8)
@@ -189,7 +189,7 @@ class ManyStreams(CrewCase):
 
 
 class Failures(CrewCase):
-    def test_of_one_slice_leave_the_others(self):
+    def test_a_failed_slice_leaves_the_others_alone(self):
         for what, done in [
             (f"open {A}", [f"open {A}"]),
             (f"prove {A} 1", [f"open {A}", f"prove {A} 1"]),
@@ -203,7 +203,7 @@ class Failures(CrewCase):
                 self.assertIsNone(outcomes[B].error)
                 self.assertEqual(work.done, [*done, f"open {B}", f"prove {B} 1", f"close {B} [1]"])
 
-    def test_of_one_window_leave_the_others_and_the_slice_open(self):
+    def test_a_failed_window_leaves_the_other_windows_alone_and_the_slice_open(self):
         work = Work({A: [1, 1, 1]}, errors={f"prove {A} 1": NotProvedError("width", "no")})
 
         outcome = self.run_crew(work, companies(A=3))[A]
@@ -212,7 +212,7 @@ class Failures(CrewCase):
         self.assertEqual((outcome.audit, outcome.result.reason), (None, "width"))
         self.assertEqual(outcome.tally.requests, 6)
 
-    def test_of_a_lasting_kind_decide_over_passing_ones(self):
+    def test_a_permanent_failure_outweighs_temporary_ones(self):
         temporary, permanent = NotProvedError("width", "no"), ConflictError("no")
         for errors in ((temporary, permanent), (permanent, temporary)):
             with self.subTest(first=type(errors[0]).__name__):
@@ -220,20 +220,20 @@ class Failures(CrewCase):
                 outcome = self.run_crew(Work({A: [1, 1]}, errors=dict(planned)), companies(A=2))[A]
                 self.assertIs(outcome.error, permanent)
 
-    def test_that_are_bugs_end_the_run_and_are_raised(self):
+    def test_a_bug_ends_the_run_and_is_raised(self):
         for what in (f"open {A}", f"prove {A} 1", f"close {A} [1]"):
             for streams in (1, 4):
                 with self.subTest(what=what, streams=streams), self.assertRaisesRegex(ValueError, "a bug"):
                     Crew(Work(errors={what: ValueError("a bug")}), streams=streams).run(companies(A=9, B=1))
 
-    def test_that_are_bugs_leave_the_rest_undone(self):
+    def test_a_bug_leaves_the_remaining_slices_undone(self):
         work = Work(errors={f"open {A}": ValueError("a bug")})
 
         with self.assertRaises(ValueError):
             Crew(work, streams=1).run(companies(A=9, B=1))
         self.assertEqual(work.done, [f"open {A}"])
 
-    def test_end_the_run_where_somebody_says_stop_or_the_lake_cannot_be_written(self):
+    def test_a_requested_stop_or_an_unwritable_lake_ends_the_run(self):
         for error in (StoppedError("stopped", signal_number=15), AccessError("the disk is full")):
             for what in (f"open {A}", f"prove {A} 1", f"close {A} [1]"):
                 with self.subTest(what=what, error=type(error).__name__):
@@ -246,7 +246,7 @@ class Failures(CrewCase):
 class GivingUp(CrewCase):
     """A source that is down fails every window alike: the rest is left for the next run."""
 
-    def test_is_at_once_after_a_block_or_a_new_publication(self):
+    def test_a_block_or_a_republication_stops_all_requests_at_once(self):
         for error in (BlockedError("403"), ReleaseGoneError("404")):
             for what in (f"open {A}", f"prove {A} 1"):
                 with self.subTest(error=type(error).__name__, what=what):
@@ -255,7 +255,7 @@ class GivingUp(CrewCase):
                     self.assertEqual(work.done[-1], what)
                     self.assertEqual({outcome.error for outcome in outcomes.values()}, {error})
 
-    def test_is_after_two_failures_a_stream_without_a_success_between(self):
+    def test_two_consecutive_failures_per_stream_stop_the_run(self):
         for streams in (1, 3):
             with self.subTest(streams=streams):
                 rows = {str(number): 100 - number for number in range(20)}
@@ -267,17 +267,17 @@ class GivingUp(CrewCase):
                 self.assertIs(outcomes["0"].error, DOWN)
                 last = outcomes["19"].error
                 self.assertIsInstance(last, UnavailableError)
-                self.assertEqual(str(last), f"given up after {2 * streams} failures in a row, the last: 502")
+                self.assertEqual(str(last), f"stopped after {2 * streams} consecutive failures, the last: 502")
                 self.assertEqual(outcomes["19"].result.reason, "unavailable")
 
-    def test_counts_failures_to_open_too(self):
+    def test_failures_to_open_a_slice_count_towards_giving_up(self):
         work = Work(errors={f"open {A}": DOWN, f"prove {B} 1": DOWN})
 
         self.run_crew(work, companies(A=9, B=5, C=1))
 
         self.assertEqual(work.done, [f"open {A}", f"open {B}", f"prove {B} 1"])
 
-    def test_starts_anew_after_a_success(self):
+    def test_a_success_resets_the_count_of_consecutive_failures(self):
         work = Work(errors={f"prove {A} 1": DOWN, f"prove {C} 1": DOWN})
 
         outcomes = self.run_crew(work, companies(A=9, B=5, C=1))
@@ -285,7 +285,7 @@ class GivingUp(CrewCase):
         self.assertIsNone(outcomes[B].error)
         self.assertIs(outcomes[C].error, DOWN)
 
-    def test_is_not_for_answers_that_came_and_were_wrong(self):
+    def test_wrong_answers_do_not_count_towards_giving_up(self):
         wrong: list[PipelineError] = [NotProvedError("width", "no"), DataError("400"), TemporaryError("moved")]
         planned = companies(A=9, B=8, C=7)
         errors = {f"prove {one.company_id} 1": error for one, error in zip(planned, wrong, strict=True)}
@@ -294,7 +294,7 @@ class GivingUp(CrewCase):
 
         self.assertEqual([outcome.error for outcome in outcomes.values()], wrong)
 
-    def test_leaves_other_windows_of_a_slice_too(self):
+    def test_giving_up_leaves_the_remaining_windows_of_a_slice(self):
         work = Work({A: [5, 5, 5, 5]}, errors={f"prove {A} {number}": DOWN for number in (1, 2)})
 
         self.run_crew(work, companies(A=20))
@@ -303,7 +303,7 @@ class GivingUp(CrewCase):
 
 
 class AnOutcome(unittest.TestCase):
-    def test_is_a_line_of_the_manifest(self):
+    def test_an_outcome_becomes_a_line_of_the_manifest(self):
         company = PlannedCompany(company_id=COMPANY, rows=7)
         tally = Tally(requests=5, retries=2)
         cost = {"requests": 5, "retries": 2, "seconds": 1.235}

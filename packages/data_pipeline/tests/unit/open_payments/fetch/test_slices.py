@@ -75,7 +75,7 @@ class SlicesCase(WorldCase):
 
 
 class OpenSmall(SlicesCase):
-    def test_trusts_a_count_of_this_release(self):
+    def test_a_small_slice_trusts_a_count_of_its_release(self):
         (task,) = self.opened(7)
 
         self.assertEqual(self.site.asked, [])
@@ -83,7 +83,7 @@ class OpenSmall(SlicesCase):
         self.assertEqual((task.run_id, task.release), ("r1", self.resolved.release))
         self.assertEqual(task.columns, self.resolved.table.columns)
 
-    def test_counts_where_nobody_knows_or_the_count_is_of_another_release(self):
+    def test_a_slice_with_an_unknown_or_old_count_is_counted(self):
         for rows, trusted in [(None, True), (None, False), (7, False), (0, False)]:
             with self.subTest(rows=rows, trusted=trusted):
                 self.site.asked.clear()
@@ -92,7 +92,7 @@ class OpenSmall(SlicesCase):
                 self.assertEqual(self.site.asked[0]["conditions[0][value]"], COMPANY)
                 self.assertEqual(task.tally.requests, 1)
 
-    def test_trusts_zero(self):
+    def test_a_planned_count_of_zero_is_trusted(self):
         (task,) = self.opened(0)
 
         self.assertEqual((task.expected, self.site.asked), (0, []))
@@ -103,7 +103,7 @@ class OpenLarge(SlicesCase):
         self.rows = many()
         super().setUp()
 
-    def test_takes_the_counts_of_all_windows_from_one_count_by_date(self):
+    def test_one_count_by_date_gives_the_counts_of_all_windows(self):
         tasks = self.opened(60_001)
 
         self.assertEqual([task.window for task in tasks], [Window(1, 2, "", "07/02"), Window(2, 2, "07/02", "")])
@@ -113,7 +113,7 @@ class OpenLarge(SlicesCase):
         self.assertEqual((asked["groupings[0]"], asked["conditions[0][value]"]), ("date_of_payment", COMPANY))
         self.assertEqual([task.tally.requests for task in tasks], [1, 0])
 
-    def test_asks_anew_where_the_counts_disagree(self):
+    def test_counts_that_disagree_are_requested_again(self):
         """The plan's count is of yesterday, or either answer was a bad one."""
         tasks = self.opened(120_001)
 
@@ -121,14 +121,14 @@ class OpenLarge(SlicesCase):
         self.assertEqual(self.site.kinds(), ["groups", "count", "groups"])
         self.assertEqual(tasks[0].tally.requests, 3)
 
-    def test_is_cut_as_it_is_told_whatever_its_count_is_now(self):
+    def test_a_given_number_of_windows_is_kept_whatever_the_count_is(self):
         for of in (1, 2, 3):
             with self.subTest(of=of):
                 tasks = self.opened(120_001, of=of)
                 self.assertEqual([task.window for task in tasks], list(tiles(of)))
                 self.assertEqual(sum(task.expected or 0 for task in tasks), 120_001 if of == 1 else 60_001)
 
-    def test_is_not_cut_where_the_new_count_is_small(self):
+    def test_a_slice_whose_new_count_is_small_has_one_window(self):
         self.site.fault("groups", sends({"results": []}))
         self.site.fault("count", sends({"count": 5}))
 
@@ -136,7 +136,7 @@ class OpenLarge(SlicesCase):
 
         self.assertEqual((task.window.of, task.expected, task.tally.requests), (1, 5, 2))
 
-    def test_gives_up_on_a_source_that_contradicts_itself_three_times(self):
+    def test_a_slice_whose_counts_disagree_three_times_is_not_proved(self):
         self.site.fault("groups", edits(lambda body: body.replace(b'"15000"', b'"14999"', 1)), NEVER)
 
         with self.assertRaises(NotProvedError) as caught:
@@ -148,7 +148,7 @@ class OpenLarge(SlicesCase):
         self.assertEqual(self.site.kinds(), ["groups", "count"] * 3)
         self.assertEqual(self.reasons_kept(), ["counts_disagree"])
 
-    def test_leaves_the_counts_to_each_window_where_the_source_groups_nothing(self):
+    def test_without_grouped_counts_each_window_is_counted_on_its_own(self):
         for change in (says(400, "Database internal error."), says(400, "no groups"), sends({"results": None})):
             with self.subTest():
                 self.site.asked.clear()
@@ -157,7 +157,7 @@ class OpenLarge(SlicesCase):
                 self.assertEqual([(task.window.of, task.expected) for task in tasks], [(2, None)] * 2)
                 self.site._faults.clear()
 
-    def test_asks_nobody_else_where_nobody_answers(self):
+    def test_an_unreachable_source_is_not_asked_window_by_window(self):
         for change, error in ((nobody_answers, UnreachableError), (blocks, BlockedError)):
             with self.subTest():
                 self.site.fault("groups", change, 4)
@@ -197,7 +197,7 @@ class CloseLarge(SlicesCase):
 
         self.site.fault(at, comes)
 
-    def test_counts_all_windows_at_once_after_the_last_row_of_all(self):
+    def test_all_windows_are_counted_together_after_the_last_row(self):
         parts = self.parts()
 
         closed = self.close(parts)
@@ -205,20 +205,20 @@ class CloseLarge(SlicesCase):
         self.assertEqual(self.site.kinds(), ["groups"])
         asked = self.site.asked[0]
         self.assertEqual((asked["groupings[0]"], asked["conditions[0][value]"]), ("date_of_payment", COMPANY))
-        self.assertTrue(asked.past_caches)
+        self.assertTrue(asked.bypass_cache)
         self.assertEqual((closed.records, closed.count_before, closed.count_after), (8, 8, 8))
         self.assertEqual((closed.counts_after, closed.parts), ((6, 2), tuple(parts)))
         self.assertEqual([part.count_after for part in parts], [None, None])
         self.assertEqual((self.tally.requests, self.world.progress.slices), (1, 1))
 
-    def test_counts_twice_before_it_doubts_a_window(self):
+    def test_a_changed_count_is_confirmed_before_a_window_is_fetched_again(self):
         parts = self.parts()
         self.site.fault("groups", edits(lambda body: body.replace(b'"2"', b'"3"', 1)))
 
         self.assertEqual(self.close(parts).parts, tuple(parts))
         self.assertEqual(self.site.kinds(), ["groups", "groups"])
 
-    def test_proves_anew_the_window_whose_count_moved_and_no_other(self):
+    def test_only_the_window_whose_count_changed_is_proved_again(self):
         parts = self.parts()
         self.table.rows += payments(COMPANY, 1, days=("11/30/0002",), first=9)
 
@@ -232,7 +232,7 @@ class CloseLarge(SlicesCase):
         self.assertEqual([again.prove(a_task(self.resolved, window=window)) for window in cut(60_001)],
                          list(closed.parts), "another process goes on from the newest")  # fmt: skip
 
-    def test_gives_up_on_a_table_that_goes_on_changing(self):
+    def test_a_slice_of_a_table_that_keeps_changing_is_not_proved(self):
         parts = self.parts()
         self.table.rows += payments(COMPANY, 1, days=("11/30/0002",), first=9)
         self.moves(*payments(COMPANY, 1, days=("11/30/0002",), first=10))
@@ -243,7 +243,7 @@ class CloseLarge(SlicesCase):
         self.assertEqual(
             str(caught.exception),
             f"count_moved: the 2 proved windows of company {COMPANY} hold 9 records, the source counts 10; "
-            "its windows [2] went on changing",
+            "windows [2] keep changing",
         )
         self.assertEqual(self.reasons_kept(), ["count_moved"])
         self.assertIsNone(self.audits.slice_audit(COMPANY))
@@ -251,15 +251,15 @@ class CloseLarge(SlicesCase):
         closed = self.close([self.work.prove(a_task(self.resolved, window=window)) for window in cut(60_001)])
         self.assertEqual([part.generation for part in closed.parts], [1, 3])
 
-    def test_is_left_to_the_next_run_where_the_release_is_gone_meanwhile(self):
+    def test_a_slice_of_a_withdrawn_release_is_left_to_the_next_run(self):
         parts = self.parts()
         del self.site.tables[self.table.dataset_id]
 
         for ask in (lambda: self.close(parts), lambda: self.opened(60_001), lambda: self.opened(None)):
-            with self.subTest(), self.assertRaisesRegex(ReleaseGoneError, "The source published anew; run again"):
+            with self.subTest(), self.assertRaisesRegex(ReleaseGoneError, "CMS has republished. Run the same command"):
                 ask()
 
-    def test_counts_window_by_window_where_the_source_groups_nothing(self):
+    def test_without_grouped_counts_a_slice_is_closed_by_window_counts(self):
         parts = self.parts()
         self.site.fault("groups", says(400, "no groups"), NEVER)
 
@@ -280,16 +280,16 @@ class Close(SlicesCase):
         ]
         return self.slices().close(self.company, parts, tally).count_after, tally
 
-    def test_takes_the_count_of_a_whole_window(self):
+    def test_a_slice_of_one_window_is_closed_with_its_own_count(self):
         self.assertEqual(self.close(3, count_after=3), (3, Tally()))
 
         self.assertEqual(self.site.asked, [])
-        self.assertEqual(self.store.writes, [keys_of(self.resolved.release, COMPANY).slice_audit])
+        self.assertEqual(self.store.writes, [keys_of(self.resolved.release, COMPANY).slice_audit()])
         self.assertEqual(self.world.progress.slices, 1)
         closed = self.audits.slice_audit(COMPANY)
         self.assertEqual(closed and closed.proved_at, START)
 
-    def test_refuses_a_window_whose_own_count_is_another(self):
+    def test_a_slice_of_one_window_with_another_count_is_not_closed(self):
         with self.assertRaisesRegex(NotProvedError, "count_moved"):
             self.close(3, count_after=4)
 

@@ -91,7 +91,7 @@ class DownloadCase(WorldCase):
 
 
 class Proved(DownloadCase):
-    def test_is_the_part_then_its_audit(self):
+    def test_a_proved_window_publishes_the_part_then_its_audit(self):
         audit = self.prove()
 
         self.assertEqual(self.store.writes, [self.part, self.part_audit])
@@ -125,21 +125,21 @@ class Proved(DownloadCase):
         self.assertIn(f"/{self.table.distribution_id}/download?", audit.url)
         self.assert_nothing_is_left()
 
-    def test_asks_for_count_rows_and_count_of_one_condition(self):
+    def test_a_window_requests_count_rows_and_count_with_one_condition(self):
         self.prove()
 
         self.assertEqual(self.site.kinds(), ["count", "download", "count"])
         for asked in self.site.asked:
             self.assertEqual(asked["conditions[0][value]"], COMPANY)
             self.assertEqual(asked["conditions[0][property]"], CONDITION.split(" ", maxsplit=1)[0])
-        self.assertFalse(self.site.asked[1].past_caches)
+        self.assertFalse(self.site.asked[1].bypass_cache)
 
-    def test_takes_a_count_that_is_known(self):
+    def test_a_known_count_is_not_requested_again(self):
         self.prove(expected=3)
 
         self.assertEqual(self.site.kinds(), ["download", "count"])
 
-    def test_is_empty_where_the_source_counts_and_sends_nothing(self):
+    def test_a_window_without_rows_is_proved_empty(self):
         self.table.rows = payments(OTHER, 2)
 
         audit = self.prove()
@@ -147,7 +147,7 @@ class Proved(DownloadCase):
         self.assertEqual((audit.verdict, audit.records, audit.count_after), ("empty", 0, 0))
         self.assertEqual(self.store.get(self.part), (",".join(TITLES) + "\n").encode())
 
-    def test_holds_one_window_of_the_slice(self):
+    def test_a_part_holds_the_rows_of_its_window_only(self):
         self.table.rows = payments(COMPANY, 6, days=["01/15/2024", "04/30/2024", "11/30/0002"])
         for window, records in [
             (Window(1, 3, "", "04/02"), 2),
@@ -170,7 +170,7 @@ class Proved(DownloadCase):
         self.assertEqual((first.records, first.generation), (4, 1))
         self.assertEqual((second.records, second.generation, second.window.high), (2, 2, "04/02"))
 
-    def test_before_is_proved(self):
+    def test_a_window_proved_before_is_not_fetched_again(self):
         """S2.3: nothing finished is downloaded again."""
         first = self.prove()
         self.site.asked.clear()
@@ -181,7 +181,7 @@ class Proved(DownloadCase):
         self.assertEqual(self.site.asked, [])
         self.assertEqual(self.world.progress.rows, shown + 3)
 
-    def test_before_is_proved_anew_beside_it_where_the_source_counts_other_rows_by_now(self):
+    def test_a_window_whose_count_changed_is_proved_again_beside_the_first_proof(self):
         first = self.prove()
         self.table.rows += payments(COMPANY, 1, first=9)
         self.site.asked.clear()
@@ -197,7 +197,7 @@ class Proved(DownloadCase):
         self.table.rows = self.table.rows[:3]
         self.assertEqual(self.prove(expected=3), first, "a count that came back finds its proof")
 
-    def test_before_by_a_release_that_is_gone_meanwhile_is_not_counted_anew(self):
+    def test_a_proof_of_a_withdrawn_release_is_not_counted_again(self):
         self.prove()
         del self.site.tables[self.table.dataset_id]
 
@@ -205,13 +205,13 @@ class Proved(DownloadCase):
             self.prove(expected=4)
         self.assertEqual(self.reasons(), ["release_gone"])
 
-    def test_by_the_machine_names_where_the_header_has_those(self):
+    def test_a_header_of_machine_names_is_accepted(self):
         self.site.fault("download", replaces(",".join(TITLES), ",".join(self.table.names)))
 
         self.assertEqual(self.prove().records, 3)
         self.assertEqual(self.reasons(), [])
 
-    def test_of_a_table_without_the_columns_that_say_nothing(self):
+    def test_a_table_without_the_volatile_columns_is_proved(self):
         """A release that lacks Change_Type has drifted from what we know, not from its own schema."""
         kept = [index for index, title in enumerate(TITLES) if title not in ("Change_Type", "Payment_Publication_Date")]
         rows = [tuple(row[index] for index in kept) for row in self.table.rows]
@@ -223,7 +223,7 @@ class Proved(DownloadCase):
 
         self.assertEqual(self.prove().content_hash, full.content_hash)
 
-    def test_costs_what_its_own_attempt_cost(self):
+    def test_an_audit_has_the_cost_of_its_own_attempt(self):
         self.site.fault("download", dies)
 
         audit = self.prove()
@@ -233,7 +233,7 @@ class Proved(DownloadCase):
         self.assertEqual((audit.started_at, audit.proved_at), (self.world.now(), self.world.now()))
         self.assertGreater(self.task.seconds, 0)
 
-    def test_shows_its_rows_once_however_often_they_came(self):
+    def test_progress_shows_the_rows_of_failed_attempts_once(self):
         self.site.fault("download", edits(lambda body: body.replace(b"NEW", b"NEW,NEW", 1)))
         self.site.fault("download", lambda real: Reply(200, real.body[:-30], "text/csv"))
 
@@ -266,7 +266,7 @@ class Refused(DownloadCase):
         self.assertEqual(self.world.progress.rows, 3)
         self.assert_nothing_is_left()
 
-    def test_is_every_answer_that_is_not_whole_and_right(self):
+    def test_an_answer_that_is_not_complete_and_right_is_refused(self):
         header = ",".join(TITLES).encode() + b"\n"
         extra = ",".join(payments(COMPANY, 1, first=9)[0]).replace("a lunch, late", "x").encode() + b"\n"
         changes: list[tuple[str, Callable[[bytes], bytes]]] = [
@@ -288,7 +288,7 @@ class Refused(DownloadCase):
             with self.subTest(reason=reason):
                 self.fails_once(edits(change), reason)
 
-    def test_is_a_row_outside_the_window(self):
+    def test_a_row_outside_the_window_is_refused(self):
         self.table.rows = payments(COMPANY, 2, days=["01/15/2024", "04/02/2024"])
         self.site.fault("download", edits(lambda body: body.replace(b"04/02", b"04/01")))
 
@@ -296,15 +296,15 @@ class Refused(DownloadCase):
 
         self.assertEqual((self.reasons(), audit.records), (["foreign"], 1))
 
-    def test_is_an_answer_that_breaks_off_or_does_not_come(self):
+    def test_an_answer_that_breaks_off_or_never_comes_is_unavailable(self):
         for change in (dies, says(500), says(502), nobody_answers, says(400, "Database internal error.")):
             with self.subTest():
                 self.fails_once(change, "unavailable")
 
-    def test_is_a_count_that_does_not_come(self):
+    def test_a_missing_count_is_unavailable(self):
         self.fails_once(says(500), "unavailable", "count", self.world.retry._policy.attempts)
 
-    def test_is_a_count_that_moved_meanwhile(self):
+    def test_a_count_that_changed_during_the_download_is_refused(self):
         """Asked twice before a good file is thrown away for it."""
         self.site.fault("count", sends({"count": 4}), 1, when=lambda _asked: "download" in self.site.kinds())
         self.assertEqual(self.prove().count_after, 3)
@@ -320,16 +320,16 @@ class Refused(DownloadCase):
         self.assertEqual(self.world.progress.rows, 3)
         self.assert_nothing_is_left()
 
-    def test_asks_for_the_count_and_the_rows_anew_past_caches(self):
+    def test_a_retried_window_bypasses_caches_for_count_and_rows(self):
         self.prove(expected=2)  # a count of the day before yesterday
 
         self.assertEqual(self.reasons(), ["rows_extra"])
         self.assertEqual(self.site.kinds(), ["download", "count", "download", "count"])
-        self.assertEqual([asked.past_caches for asked in self.site.of_kind("download")], [False, True])
+        self.assertEqual([asked.bypass_cache for asked in self.site.of_kind("download")], [False, True])
         (attempt,) = read_attempts(self.store, "r1")
-        self.assertEqual((attempt.count_before, attempt.detail), (2, "3 records and more, the source counts 2"))
+        self.assertEqual((attempt.count_before, attempt.detail), (2, "more than 2 records, the source counts 2"))
 
-    def test_is_read_no_further_than_one_record_too_many(self):
+    def test_an_answer_is_read_no_further_than_one_record_too_many(self):
         """Conditions ignored could mean gigabytes."""
         self.table.rows = payments(COMPANY, 20_000)
 
@@ -343,7 +343,7 @@ class Refused(DownloadCase):
         self.assertLess(self.task.tally.bytes, 600_000)
         self.assertEqual(self.world.progress.rows, 0)
 
-    def test_waits_between_tries_and_gives_up_after_the_last(self):
+    def test_attempts_back_off_and_stop_after_the_last(self):
         self.site.fault("download", edits(without_last_row), NEVER)
 
         with self.assertRaises(NotProvedError) as caught:
@@ -359,7 +359,7 @@ class Refused(DownloadCase):
 
 
 class Attempts(DownloadCase):
-    def test_are_kept_with_what_was_found(self):
+    def test_a_failed_attempt_is_recorded_with_what_was_found(self):
         self.site.fault("download", edits(without_last_row), NEVER)
 
         with self.assertRaises(NotProvedError):
@@ -387,10 +387,10 @@ class Attempts(DownloadCase):
         )
         self.assertEqual(found[-1].release, self.resolved.release)
         self.assertGreater(found[-1].bytes, 200)
-        prefix = f"{lake_layout.failures('r1')}company_id={COMPANY}/attempt-"
+        prefix = f"{lake_layout.runs.failures('r1')}company_id={COMPANY}/attempt-"
         self.assertTrue(all(key.startswith(prefix) for key in self.store.writes))
 
-    def test_without_an_answer_say_what_was_said_instead(self):
+    def test_an_attempt_without_an_answer_records_the_error_text(self):
         self.site.fault("download", nobody_answers, NEVER)
 
         with self.assertRaises(UnreachableError):
@@ -400,7 +400,7 @@ class Attempts(DownloadCase):
         self.assertEqual((last.reason, last.count_before, last.records, last.bytes), ("unavailable", None, 0, 0))
         self.assertIn("connection refused", last.detail)
 
-    def test_of_a_permanent_kind_are_final_at_once(self):
+    def test_a_permanent_failure_is_final_at_once(self):
         for change, kind, reason, temporary in [
             (says(400), "download", "refused", False),
             (says(400), "count", "refused", False),
@@ -420,7 +420,7 @@ class Attempts(DownloadCase):
                 self.assertEqual(self.world.progress.rows, 0)
                 self.assert_nothing_is_left()
 
-    def test_are_none_where_somebody_said_stop(self):
+    def test_a_requested_stop_records_no_attempt(self):
         def stops(real: Reply) -> Reply:
             self.world.stop.ask()
             return real
@@ -435,7 +435,7 @@ class Attempts(DownloadCase):
         self.assertGreater(self.task.seconds, 0)
         self.assert_nothing_is_left()
 
-    def test_that_cannot_be_kept_do_not_hide_why_they_failed(self):
+    def test_an_attempt_that_cannot_be_recorded_does_not_hide_its_cause(self):
         self.site.fault("download", says(400), NEVER)
 
         for error in (AccessError("disk full"), UnavailableError("503")):
@@ -457,10 +457,10 @@ class _Broken(MemoryStore):
 
 
 class Drift(DownloadCase):
-    def test_is_a_header_that_differs_twice_in_a_row(self):
+    def test_a_header_that_differs_twice_in_a_row_is_drift(self):
         self.site.fault("download", edits(lambda body: body.replace(b"Record_ID", b"Record")), NEVER)
 
-        with self.assertRaisesRegex(DriftedError, "^header: .*The table changed its columns; nothing of it was kept"):
+        with self.assertRaisesRegex(DriftedError, "^header: .*The table changed its columns. Nothing was kept"):
             self.prove()
 
         found = read_attempts(self.store, "r1")
@@ -469,7 +469,7 @@ class Drift(DownloadCase):
         self.assertEqual(self.world.parts(), [])
         self.assertEqual(self.world.progress.rows, 0)
 
-    def test_is_not_a_header_that_differs_now_and_then(self):
+    def test_a_header_that_differs_now_and_then_is_retried(self):
         broken = edits(lambda body: body.replace(b"Record_ID", b"Record"))
         self.site.fault("download", broken)
         self.site.fault("download", dies)
@@ -480,16 +480,16 @@ class Drift(DownloadCase):
 
 
 class AReleaseThatIsGone(DownloadCase):
-    def test_is_temporary_and_not_worth_waiting_for(self):
+    def test_a_withdrawn_release_is_temporary_and_not_retried(self):
         """404 in the middle of a run: CMS has published anew."""
         for kind in ("count", "download"):
             with self.subTest(kind=kind):
                 self.setUp()
                 self.site.fault(kind, says(404, "distribution not found"), NEVER)
-                with self.assertRaisesRegex(ReleaseGoneError, "The source published anew; run again") as caught:
+                with self.assertRaisesRegex(ReleaseGoneError, "CMS has republished. Run the same command") as caught:
                     self.prove()
                 self.assertIsInstance(caught.exception, TemporaryError)
-                self.assertFalse(caught.exception.worth_waiting)
+                self.assertFalse(caught.exception.retryable)
                 self.assertEqual(self.world.clock.slept, [])
 
 
@@ -499,7 +499,7 @@ class Pages(DownloadCase):
     def offsets(self) -> list[str]:
         return [asked["offset"] for asked in self.site.of_kind("download")]
 
-    def test_are_sorted_and_of_five_thousand(self):
+    def test_pages_are_sorted_and_have_five_thousand_rows(self):
         """S1.4: --strategy pages."""
         audit = self.prove("pages")
 
@@ -517,7 +517,7 @@ class Pages(DownloadCase):
         self.assertEqual(self.world.progress.bytes_read, len(body))
         self.assert_nothing_is_left()
 
-    def test_are_as_many_as_the_count_asks_for(self):
+    def test_the_number_of_pages_follows_from_the_count(self):
         for rows, offsets in [(0, ["0"]), (1, ["0"]), (5000, ["0"]), (5001, ["0", "5000"]), (10_000, ["0", "5000"])]:
             with self.subTest(rows=rows):
                 self.setUp()
@@ -525,13 +525,13 @@ class Pages(DownloadCase):
                 self.assertEqual(self.prove("pages").records, rows)
                 self.assertEqual(sorted(self.offsets(), key=int), offsets)
 
-    def test_hold_the_same_content_as_one_answer(self):
+    def test_pages_have_the_same_content_as_one_answer(self):
         pages = self.prove("pages").content_hash
         self.setUp()
 
         self.assertEqual(self.prove("window").content_hash, pages)
 
-    def test_are_taken_after_two_answers_that_were_cut(self):
+    def test_pages_are_used_after_two_truncated_answers(self):
         """Where the source refuses long answers."""
         for change, times, strategies in [
             (dies, 1, ["window", "window"]),
@@ -549,29 +549,29 @@ class Pages(DownloadCase):
                 sizes = ["pages" if asked["limit"] else "window" for asked in self.site.of_kind("download")]
                 self.assertEqual(sizes, strategies[:-1] + [strategies[-1]] * (3 if strategies[-1] == "pages" else 1))
 
-    def test_are_not_taken_where_one_answer_was_asked_for(self):
+    def test_pages_are_not_used_with_the_window_strategy(self):
         self.site.fault("download", dies, 3)
 
         self.assertEqual(self.prove("window").strategy, "window")
 
-    def test_are_asked_past_caches_on_a_retry(self):
+    def test_retried_pages_bypass_caches(self):
         self.site.fault("download", dies)
 
         self.prove("pages")
 
-        past = [asked.past_caches for asked in self.site.of_kind("download")]
+        past = [asked.bypass_cache for asked in self.site.of_kind("download")]
         self.assertEqual((past[-3:], any(past[:-3])), ([True] * 3, False))
         self.assertEqual(self.task.tally.requests, len(self.site.asked))
         self.assertEqual(self.world.progress.rows, 10_001)
 
-    def test_count_their_bytes(self):
+    def test_the_bytes_of_pages_are_counted(self):
         self.prove("pages")
 
         later_headers = 2 * (len(",".join(TITLES)) + 1)
         part = self.store.get(self.part) or b""
         self.assertGreater(self.task.tally.bytes, len(part) + later_headers)
 
-    def test_with_a_header_of_their_own_each_are_refused(self):
+    def test_a_page_with_a_different_header_is_refused(self):
         def later(asked: Any) -> bool:
             return bool(asked["offset"] == "10000")
 
@@ -585,9 +585,9 @@ class Pages(DownloadCase):
                 self.site.fault("download", change, when=later)
                 self.assertEqual(self.prove("pages").records, 10_001)
                 (attempt,) = read_attempts(self.store, "r1")
-                self.assertEqual((attempt.reason, attempt.detail), ("header", "page 3 begins with another header"))
+                self.assertEqual((attempt.reason, attempt.detail), ("header", "page 3 has a different header"))
 
-    def test_may_name_their_columns_either_way(self):
+    def test_pages_may_use_titles_or_machine_names(self):
         names = (",".join(TITLES).encode(), ",".join(self.table.names).encode())
         quoted = b",".join(b'"' + title.encode() + b'"' for title in TITLES)
         for header in (names[1], quoted):
@@ -597,7 +597,7 @@ class Pages(DownloadCase):
                 self.assertEqual(self.prove("pages").records, 10_001)
                 self.assertEqual(self.reasons(), [])
 
-    def test_that_overlap_or_end_early_are_refused(self):
+    def test_pages_that_overlap_or_end_early_are_refused(self):
         for change, reason in [
             (edits(without_last_row), "rows_missing"),
             (edits(lambda body: body[:-9]), "width"),
@@ -624,7 +624,7 @@ class APartThatIsThere(DownloadCase):
         with self.world.source.download(self.table.distribution_id, a_task(self.resolved).conditions) as answer:
             return b"".join(answer.chunks)
 
-    def test_with_the_same_content_in_other_bytes_is_adopted(self):
+    def test_an_existing_part_with_the_same_content_in_other_bytes_is_adopted(self):
         def in_another_order(body: bytes) -> bytes:
             header, *rows = body.splitlines(keepends=True)
             header = header.replace(b"Record_ID", b'"Record_ID"')
@@ -640,13 +640,13 @@ class APartThatIsThere(DownloadCase):
         self.assertEqual(self.store.writes, [self.part, self.part_audit])
         self.assert_nothing_is_left()
 
-    def test_with_the_same_bytes_is_adopted(self):
+    def test_an_existing_part_with_the_same_bytes_is_adopted(self):
         self.table.rows = payments(COMPANY, 1)
         body = self.there(lambda body: body)
 
         self.assertEqual(self.prove().sha256, hashlib.sha256(body).hexdigest())
 
-    def test_with_other_content_is_a_conflict(self):
+    def test_an_existing_part_with_other_content_is_a_conflict(self):
         self.there(lambda body: body.replace(b"lunch", b"dinner", 1))
 
         with self.assertRaisesRegex(ConflictError, "already holds content [0-9a-f]{64}, this run found [0-9a-f]{64}"):
@@ -657,7 +657,7 @@ class APartThatIsThere(DownloadCase):
         self.assertEqual(self.world.progress.rows, 0)
         self.assert_nothing_is_left()
 
-    def test_of_a_time_with_other_rows_is_left_to_gc(self):
+    def test_an_existing_part_with_another_row_count_is_left_to_gc(self):
         """Its run was killed before the audit, and the table went on being imported."""
         orphan = self.there(without_last_row)
 
@@ -667,14 +667,14 @@ class APartThatIsThere(DownloadCase):
         self.assertEqual(self.store.get(self.part), orphan)
         self.assert_nothing_is_left()
 
-    def test_that_is_no_part_is_a_conflict(self):
+    def test_an_existing_object_that_is_no_part_is_a_conflict(self):
         self.there(lambda body: body[:-9])
 
-        with self.assertRaisesRegex(ConflictError, "already holds bytes that are no proved part .truncated"):
+        with self.assertRaisesRegex(ConflictError, "already exists and is not a valid part .truncated"):
             self.prove()
         self.assertEqual(self.reasons(), ["conflict"])
 
-    def test_may_have_been_proved_by_another_in_the_meantime(self):
+    def test_a_part_proved_by_another_process_meanwhile_is_adopted(self):
         def meanwhile(real: Reply) -> Reply:
             audit = an_audit(release=self.resolved.release, content_hash=content, key=self.part)
             self.store.put_new(self.part_audit, audit.to_bytes())
@@ -688,7 +688,7 @@ class APartThatIsThere(DownloadCase):
 
 
 class ReasonOf(DownloadCase):
-    def test_is_one_stable_word(self):
+    def test_each_kind_of_failure_has_one_stable_reason(self):
         for error, reason in [
             (NotProvedError("width", "…"), "width"),
             (BlockedError("no"), "blocked"),

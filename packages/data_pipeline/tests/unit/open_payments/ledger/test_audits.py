@@ -85,7 +85,7 @@ class Slices(AuditsCase):
             },
         )
         self.assertEqual((closed.parts, closed.release), (parts, a_release()))
-        self.assertEqual(self.store.writes, [KEYS.slice_audit])
+        self.assertEqual(self.store.writes, [KEYS.slice_audit()])
         self.assertEqual(self.audits.slice_audit(COMPANY), closed)
         self.assertIsNone(self.audits.slice_audit(OTHER))
 
@@ -110,7 +110,7 @@ class Slices(AuditsCase):
 
         self.assertEqual([one.generation for one in (first, second, third)], [1, 2, 3])
         self.assertEqual((again, third.parts), (second, first.parts))
-        self.assertEqual(self.store.writes, [KEYS.slice_audit_of(number) for number in (1, 2, 3)])
+        self.assertEqual(self.store.writes, [KEYS.slice_audit(number) for number in (1, 2, 3)])
         self.assertEqual([self.audits.slice_audit(COMPANY, number) for number in (1, 2, None, 4)],
                          [first, second, third, None])  # fmt: skip
         self.assertEqual(self.audits.closed(), {COMPANY: 3})
@@ -121,10 +121,10 @@ class Slices(AuditsCase):
 
         with self.assertRaises(ConflictError) as caught:
             self.audits.close_slice(COMPANY, (an_audit(content_hash="2" * 64),), 3, START)
-        self.assertIn(KEYS.slice_audit, str(caught.exception))
+        self.assertIn(KEYS.slice_audit(), str(caught.exception))
 
     def test_that_cannot_be_read_are_data_errors(self):
-        self.store.put(KEYS.slice_audit, an_audit().to_bytes())
+        self.store.put(KEYS.slice_audit(), an_audit().to_bytes())
 
         with self.assertRaisesRegex(DataError, "is no SliceAudit of schema version 1"):
             self.audits.slice_audit(COMPANY)
@@ -152,7 +152,7 @@ class Attempts(AuditsCase):
         self.assertEqual([attempt.attempt for attempt in read_attempts(self.store, "r1")], [1, 2, 3])
         self.assertEqual(len(set(self.store.writes)), 4)
         for key in self.store.writes[:3]:
-            prefix = f"{lake_layout.failures('r1')}company_id={COMPANY}/"
+            prefix = f"{lake_layout.runs.failures('r1')}company_id={COMPANY}/"
             self.assertRegex(key.removeprefix(prefix), r"\Aattempt-[0-9a-f]{32}\.json\Z")
 
     def test_of_some_companies_need_not_be_read(self):
@@ -164,13 +164,16 @@ class Attempts(AuditsCase):
 
     def test_of_one_company_are_read_without_the_others(self):
         write_attempt(self.store, an_attempt(COMPANY))
-        self.store.put(f"{lake_layout.failures('r1', COMPANY + '0')}attempt-0.json", b"not to be read")
+        self.store.put(
+            f"{lake_layout.runs.failures('r1', lake_layout.open_payments.company(COMPANY + '0'))}attempt-0.json",
+            b"not to be read",
+        )
 
         (attempt,) = read_attempts(self.store, "r1", company_id=COMPANY)
         self.assertEqual(attempt.company_id, COMPANY)
 
     def test_that_cannot_be_read_are_data_errors(self):
-        self.store.put(f"{lake_layout.failures('r1')}company_id=1/attempt-0.json", b"{}")
+        self.store.put(f"{lake_layout.runs.failures('r1')}company_id=1/attempt-0.json", b"{}")
 
         with self.assertRaisesRegex(DataError, "attempt-0.json is no Attempt of schema version 1"):
             read_attempts(self.store, "r1")

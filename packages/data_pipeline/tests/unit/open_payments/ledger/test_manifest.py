@@ -190,7 +190,7 @@ class ClosureOf(unittest.TestCase):
         self.assertEqual((found.proved_rows, found.companies_proved), (3, 1))
 
     def test_is_open_where_a_witness_counts_clearly_more_than_the_table(self):
-        short, fits = a_plan(witness_rows=4), a_plan(witness_rows=3)
+        short, fits = a_plan(reference_rows=4), a_plan(reference_rows=3)
 
         found = closure_of(short, [PROVED], 3)
 
@@ -205,7 +205,7 @@ class StatusOf(unittest.TestCase):
         later = a_release(distribution_id="99999999-cda3-5f6b-a501-b76926c7c035")
         renamed = a_release(modified="2026-07-01")
         whole, part = a_plan(), a_plan(max_files=1)
-        half, witnessed = a_plan(max_files=1, witness_rows=4), a_plan(max_files=1, witness_rows=3)
+        half, witnessed = a_plan(max_files=1, reference_rows=4), a_plan(max_files=1, reference_rows=3)
         empty = a_result(OTHER, "empty")
         cases: list[tuple[Plan, list[SliceResult], bool, Release, RunStatus]] = [
             (whole, [PROVED, empty], True, a_release(), "completed"),

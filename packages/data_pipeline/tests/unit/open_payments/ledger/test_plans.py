@@ -6,7 +6,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan, Release, SliceResult
 from data_pipeline.open_payments.schema import GENERAL_PAYMENTS
@@ -37,9 +37,9 @@ class RunsCase(WorldCase):
         """A run in the lake; with a status it is committed."""
         release: Release | None = selection.pop("release", None)
         plan = a_plan(run_id=run_id, created_at=START + timedelta(minutes=minutes), release=release, **selection)
-        self.store.put_new(lake_layout.plan(run_id), plan.to_bytes())
+        self.store.put_new(lake_layout.runs.plan(run_id), plan.to_bytes())
         if status is not None:
-            self.store.put_new(lake_layout.manifest(run_id), a_manifest(run_id=run_id, status=status).to_bytes())
+            self.store.put_new(lake_layout.runs.manifest(run_id), a_manifest(run_id=run_id, status=status).to_bytes())
         return plan
 
     def close(self, company_id: str = COMPANY, records: int = 3) -> None:
@@ -49,16 +49,16 @@ class RunsCase(WorldCase):
 
 class Names(RunsCase):
     def test_are_the_start_in_utc(self):
-        self.assertEqual(runs.default_run_id(datetime(2026, 2, 18, 17, 20, 33, 999999, UTC)), "2026-02-18T17-20-33")
+        self.assertEqual(plans.default_run_id(datetime(2026, 2, 18, 17, 20, 33, 999999, UTC)), "2026-02-18T17-20-33")
 
     def begun(self, **changes: Any) -> str:
-        return runs.write_plan(self.store, a_plan(run_id="2026-07-14T12-00-00", **changes)).run_id
+        return plans.write_plan(self.store, a_plan(run_id="2026-07-14T12-00-00", **changes)).run_id
 
     def test_of_runs_that_begin_within_one_second_differ(self):
         names = ["2026-07-14T12-00-00", "2026-07-14T12-00-00-2", "2026-07-14T12-00-00-3"]
         for number, name in enumerate(names, 1):
             self.assertEqual(self.begun(max_files=number), name)
-            plan = runs.read_plan(self.store, name)
+            plan = plans.read_plan(self.store, name)
             self.assertEqual((plan and plan.run_id, plan and plan.selection.max_files), (name, number))
 
     def test_are_shared_by_those_who_begin_the_same_run_at_once(self):
@@ -67,7 +67,7 @@ class Names(RunsCase):
                 self.setUp()
                 theirs = self.planned("2026-07-14T12-00-00", status=status, source_rows=99)
                 self.assertEqual(self.begun(), name)
-                self.assertEqual(runs.read_plan(self.store, "2026-07-14T12-00-00"), theirs)
+                self.assertEqual(plans.read_plan(self.store, "2026-07-14T12-00-00"), theirs)
 
     def test_of_runs_of_another_release_are_not_shared(self):
         self.begun()
@@ -77,8 +77,8 @@ class Names(RunsCase):
     def test_run_out_after_a_thousand(self):
         other = a_plan(max_files=1).to_bytes()
         self.begun(max_files=1)
-        for number in range(2, runs.MOST_RUNS_OF_A_NAME):
-            self.store.put(lake_layout.plan(f"2026-07-14T12-00-00-{number}"), other)
+        for number in range(2, plans.MOST_RUNS_OF_A_NAME):
+            self.store.put(lake_layout.runs.plan(f"2026-07-14T12-00-00-{number}"), other)
 
         with self.assertRaisesRegex(ConflictError, "1000 runs are named 2026-07-14T12-00-00. Choose another --run-id"):
             self.begun()
@@ -86,7 +86,7 @@ class Names(RunsCase):
 
 class FindRun(RunsCase):
     def found(self, release: Release | None = None, **selection: Any) -> str | None:
-        known = runs.find_run(self.store, a_selection(**selection), release or a_release())
+        known = plans.find_run(self.store, a_selection(**selection), release or a_release())
         return known[0].run_id if known else None
 
     def test_finds_none_in_an_empty_lake(self):
@@ -98,7 +98,7 @@ class FindRun(RunsCase):
             with self.subTest(status=status):
                 self.setUp()
                 plan = self.planned("r1", status=status)
-                known = runs.find_run(self.store, a_selection(), a_release())
+                known = plans.find_run(self.store, a_selection(), a_release())
                 self.assertEqual(known is not None, found is not None)
                 if known is not None:
                     self.assertEqual(known[0], plan)
@@ -157,10 +157,10 @@ class LastCount(RunsCase):
         closure = a_manifest().closure.model_copy(update={"source_rows": rows})
         finished = START + timedelta(minutes=minutes)
         body = a_manifest(run_id=run_id, closure=closure, finished_at=finished, **changes).to_bytes()
-        self.store.put_new(lake_layout.manifest(run_id), body)
+        self.store.put_new(lake_layout.runs.manifest(run_id), body)
 
     def last(self) -> tuple[int, str] | None:
-        found = runs.last_count(self.store, LATER)
+        found = plans.last_reference(self.store, LATER)
         return (found.rows, found.says) if found else None
 
     def test_is_that_of_the_newest_run_of_another_release(self):
@@ -185,22 +185,22 @@ class LastCount(RunsCase):
 
 class Reading(RunsCase):
     def test_gives_none_for_what_is_not_there(self):
-        self.assertIsNone(runs.read_plan(self.store, "r1"))
-        self.assertIsNone(runs.read_manifest(self.store, "r1"))
+        self.assertIsNone(plans.read_plan(self.store, "r1"))
+        self.assertIsNone(plans.read_manifest(self.store, "r1"))
         with self.assertRaisesRegex(NotFoundError, "memory:// has no run r1"):
-            runs.planned(self.store, "r1")
+            plans.require_plan(self.store, "r1")
 
     def test_gives_what_was_written(self):
         plan = self.planned("r1", status="torn")
 
-        self.assertEqual(runs.read_plan(self.store, "r1"), plan)
-        self.assertEqual(runs.planned(self.store, "r1"), plan)
-        self.assertEqual(runs.read_manifest(self.store, "r1"), a_manifest(status="torn"))
+        self.assertEqual(plans.read_plan(self.store, "r1"), plan)
+        self.assertEqual(plans.require_plan(self.store, "r1"), plan)
+        self.assertEqual(plans.read_manifest(self.store, "r1"), a_manifest(status="torn"))
 
     def test_refuses_what_it_cannot_read(self):
         for key, read, what in [
-            (lake_layout.plan("r1"), runs.read_plan, "plan"),
-            (lake_layout.manifest("r1"), runs.read_manifest, "manifest"),
+            (lake_layout.runs.plan("r1"), plans.read_plan, "plan"),
+            (lake_layout.runs.manifest("r1"), plans.read_manifest, "manifest"),
         ]:
             for garbage in (b"", b"{}", b"\xff"):
                 with self.subTest(what=what, garbage=garbage):
@@ -213,14 +213,14 @@ class WritePlan(RunsCase):
     def test_writes_it_once(self):
         plan = a_plan()
 
-        self.assertEqual(runs.write_plan(self.store, plan), plan)
-        self.assertEqual(runs.read_plan(self.store, "r1"), plan)
+        self.assertEqual(plans.write_plan(self.store, plan), plan)
+        self.assertEqual(plans.read_plan(self.store, "r1"), plan)
 
     def test_takes_the_plan_another_process_of_the_run_wrote_first(self):
         theirs = self.planned("r1", source_rows=99)
 
-        self.assertEqual(runs.write_plan(self.store, a_plan(created_at=START + timedelta(seconds=1))), theirs)
-        self.assertEqual(runs.read_plan(self.store, "r1"), theirs)
+        self.assertEqual(plans.write_plan(self.store, a_plan(created_at=START + timedelta(seconds=1))), theirs)
+        self.assertEqual(plans.read_plan(self.store, "r1"), theirs)
 
 
 class WriteSchema(RunsCase):
@@ -228,9 +228,9 @@ class WriteSchema(RunsCase):
         table = self.site.publish(2024, titles=titles)
         resolved = self.world.resolved(table)
         with capture_logs() as logs:
-            runs.write_schema(self.store, resolved.release, resolved.table.columns)
+            schemas.write_schema(self.store, resolved.release, resolved.table.columns)
         release = resolved.release
-        raw = self.store.get(lake_layout.schema(release.dataset, release.year, release.name)) or b""
+        raw = self.store.get(lake_layout.open_payments.schema(release.dataset, release.year, release.name)) or b""
         self.assertTrue(raw.endswith(b"}\n"))
         return json.loads(raw), logs
 
@@ -258,26 +258,26 @@ class WriteSchema(RunsCase):
 
     def test_may_be_repeated_and_never_replaced(self):
         resolved = self.world.resolved(self.site.publish(2024))
-        runs.write_schema(self.store, resolved.release, resolved.table.columns)
-        runs.write_schema(self.store, resolved.release, resolved.table.columns)
+        schemas.write_schema(self.store, resolved.release, resolved.table.columns)
+        schemas.write_schema(self.store, resolved.release, resolved.table.columns)
         self.assertEqual(len(self.store.writes), 1)
 
         self.site.tables[resolved.release.dataset_id].titles = (*TITLES, "Extra")
         changed = self.world.resolved(self.site.tables[resolved.release.dataset_id])
         with self.assertRaises(ConflictError):
-            runs.write_schema(self.store, changed.release, changed.table.columns)
+            schemas.write_schema(self.store, changed.release, changed.table.columns)
 
 
 class ReadSchema(RunsCase):
     def test_gives_the_columns_that_were_written(self):
         resolved = self.world.resolved(self.site.publish(2024))
-        runs.write_schema(self.store, resolved.release, resolved.table.columns)
+        schemas.write_schema(self.store, resolved.release, resolved.table.columns)
 
-        self.assertEqual(runs.read_schema(self.store, resolved.release), resolved.table.columns)
+        self.assertEqual(schemas.read_schema(self.store, resolved.release), resolved.table.columns)
 
     def test_refuses_what_it_cannot_read_or_prove_with(self):
         release = a_release()
-        key = lake_layout.schema(release.dataset, release.year, release.name)
+        key = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
         bodies: list[bytes | None] = [
             None,
             b"",
@@ -293,7 +293,7 @@ class ReadSchema(RunsCase):
                 if body is not None:
                     self.store.put(key, body)
                 with self.assertRaises(DataError):
-                    runs.read_schema(self.store, release)
+                    schemas.read_schema(self.store, release)
 
 
 class MustBeProvable(RunsCase):
@@ -303,14 +303,14 @@ class MustBeProvable(RunsCase):
             titles = tuple(title for title in TITLES if title not in missing)
             resolved = self.world.resolved(self.site.publish(2024, titles=titles))
             with self.subTest(missing=missing), self.assertRaises(DataError) as caught:
-                runs.must_be_provable(resolved.release, resolved.table.columns)
+                schemas.must_be_provable(resolved.release, resolved.table.columns)
             self.assertIn(f"lacks {', '.join(missing)}, so nothing can be proved.", str(caught.exception))
 
     def test_needs_no_more_than_those(self):
         kept = tuple(title for title in TITLES if title not in ("Change_Type", "Contextual_Information"))
 
         resolved = self.world.resolved(self.site.publish(2024, titles=kept))
-        runs.must_be_provable(resolved.release, resolved.table.columns)
+        schemas.must_be_provable(resolved.release, resolved.table.columns)
 
 
 class ReadSlices(RunsCase):
@@ -318,7 +318,7 @@ class ReadSlices(RunsCase):
         self.close(COMPANY)
         self.close("777")
 
-        found = runs.read_slices(self.store, a_plan({COMPANY: 3, OTHER: 2}))
+        found = commit.read_slices(self.store, a_plan({COMPANY: 3, OTHER: 2}))
 
         self.assertEqual(list(found), [COMPANY])
         self.assertEqual(found[COMPANY], Audits(self.store, a_release()).slice_audit(COMPANY))
@@ -328,7 +328,7 @@ class Commit(RunsCase):
     def commit(self, plan: Plan | None = None, *, source_rows: int = 3, **changes: Any) -> Manifest:
         self.plan = plan or a_plan()
         known: dict[str, SliceResult] = changes.get("known", {})
-        return runs.commit(
+        return commit.commit_run(
             self.store,
             self.plan,
             known=known,
@@ -349,7 +349,7 @@ class Commit(RunsCase):
             [key.removeprefix(run) for key in self.store.writes[writes:]],
             ["file_audits.jsonl", "download_report_2024.csv", "manifest.json"],
         )
-        self.assertEqual(runs.read_manifest(self.store, "r1"), manifest)
+        self.assertEqual(plans.read_manifest(self.store, "r1"), manifest)
         lines = self.store.get(run + "file_audits.jsonl") or b""
         self.assertEqual(manifest.file_audits_sha256, hashlib.sha256(lines).hexdigest())
         self.assertEqual((manifest.file_audits, manifest.status, manifest.closure.closed), (1, "completed", True))
@@ -411,13 +411,13 @@ class Commit(RunsCase):
         self.assertEqual(manifest.slices[0].requests, 77)
 
     def test_replaces_what_a_run_that_died_before_its_manifest_left(self):
-        for key in (lake_layout.file_audits("r1"), lake_layout.report("r1", 2024)):
+        for key in (lake_layout.runs.file_audits("r1"), lake_layout.open_payments.download_report("r1", 2024)):
             self.store.put(key, b"half")
         self.close()
 
         manifest = self.commit()
 
-        lines = self.store.get(lake_layout.file_audits("r1")) or b""
+        lines = self.store.get(lake_layout.runs.file_audits("r1")) or b""
         self.assertEqual(manifest.file_audits_sha256, hashlib.sha256(lines).hexdigest())
 
     def test_that_loses_a_race_leaves_the_files_of_the_winner(self):
@@ -428,13 +428,13 @@ class Commit(RunsCase):
             mine.put(entry.key, self.store.get(entry.key) or b"")
         Audits(mine, a_release()).close_slice(OTHER, a_slice(OTHER, records=2).parts, 2, START)
 
-        found = runs.commit(mine, self.plan, known={}, source_rows=5, release_at_end=a_release(), now=START)
+        found = commit.commit_run(mine, self.plan, known={}, source_rows=5, release_at_end=a_release(), now=START)
 
         self.assertEqual(found, theirs)
-        self.assertEqual(runs.read_manifest(mine, "r1"), theirs)
-        lines = mine.get(lake_layout.file_audits("r1")) or b""
+        self.assertEqual(plans.read_manifest(mine, "r1"), theirs)
+        lines = mine.get(lake_layout.runs.file_audits("r1")) or b""
         self.assertEqual(hashlib.sha256(lines).hexdigest(), theirs.file_audits_sha256)
-        report = read_csv(mine.get(lake_layout.report("r1", 2024)) or b"")
+        report = read_csv(mine.get(lake_layout.open_payments.download_report("r1", 2024)) or b"")
         self.assertEqual([(line["company_id"], line["verdict"]) for line in report],
                          [(COMPANY, "proved"), (OTHER, "missing")])  # fmt: skip
 
@@ -445,9 +445,9 @@ class Commit(RunsCase):
         for entry in self.store.list("metadata/audits/"):
             mine.put(entry.key, self.store.get(entry.key) or b"")
 
-        runs.commit(mine, self.plan, known={}, source_rows=3, release_at_end=a_release(), now=START)
+        commit.commit_run(mine, self.plan, known={}, source_rows=3, release_at_end=a_release(), now=START)
 
-        self.assertEqual(mine.writes[-1], lake_layout.manifest("r1"))
+        self.assertEqual(mine.writes[-1], lake_layout.runs.manifest("r1"))
 
 
 class Raced(MemoryStore):
@@ -458,6 +458,6 @@ class Raced(MemoryStore):
         self._theirs = theirs
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
-        if key == lake_layout.manifest(self._theirs.run_id):
+        if key == lake_layout.runs.manifest(self._theirs.run_id):
             super().put_new(key, self._theirs.to_bytes())
         return super().put_new(key, body, sha256=sha256)

@@ -95,9 +95,9 @@ class NamedReleases(unittest.TestCase):
             release=release,
             created_at=START + timedelta(minutes=minute),
         ).to_bytes()
-        self.store.put_new(lake_layout.plan(run_id), b"{}")
+        self.store.put_new(lake_layout.runs.plan(run_id), b"{}")
         if manifest:
-            self.store.put_new(lake_layout.manifest(run_id), body)
+            self.store.put_new(lake_layout.runs.manifest(run_id), body)
 
     def names(self) -> list[str]:
         return [one.release.name for one in diff.named_releases(self.store, "general-payments", 2024)]
@@ -253,7 +253,7 @@ class LakeCase(WorldCase):
 
     def key(self, side: int, company_id: str = COMPANY) -> str:
         release = self.pair()[side].release
-        return lake_layout.SliceKeys(release.dataset, release.year, release.name, company_id).part(1, 1)
+        return lake_layout.open_payments.SliceKeys(release.dataset, release.year, release.name, company_id).part(1, 1)
 
     def replace(self, key: str, body: bytes) -> None:
         self.store.delete(key)
@@ -349,7 +349,9 @@ class TwoReleases(LakeCase):
 
     def test_are_refused_where_a_slice_that_a_manifest_names_has_no_audit(self):
         self.republish()
-        self.store.delete(lake_layout.SliceKeys("general-payments", 2024, f"{DAYS[1]}-00000002", OTHER).slice_audit)
+        self.store.delete(
+            lake_layout.open_payments.SliceKeys("general-payments", 2024, f"{DAYS[1]}-00000002", OTHER).slice_audit()
+        )
         with self.assertRaisesRegex(DataError, f"company {OTHER} of {DAYS[1]}-00000002, its slice.json is gone"):
             self.compare()
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of
 from data_pipeline.open_payments.ledger.documents import Audit, Plan
 from data_pipeline.open_payments.operations.gc import remove, unnamed
@@ -25,7 +25,7 @@ class LakeCase(WorldCase):
         self.commit(self.run_plan)
 
     def plan(self, run_id: str, *companies: str) -> Plan:
-        return runs.write_plan(self.store, a_plan(dict.fromkeys(companies, 3), run_id=run_id))
+        return plans.write_plan(self.store, a_plan(dict.fromkeys(companies, 3), run_id=run_id))
 
     def prove(self, *parts: Audit, close: bool = False) -> None:
         for part in parts:
@@ -35,7 +35,7 @@ class LakeCase(WorldCase):
             Audits(self.store, a_release()).close_slice(parts[0].company_id, parts, 6, START)
 
     def commit(self, plan: Plan) -> None:
-        runs.commit(self.store, plan, known={}, source_rows=6, release_at_end=a_release(), now=START)
+        commit.commit_run(self.store, plan, known={}, source_rows=6, release_at_end=a_release(), now=START)
 
     def put(self, *keys: str) -> list[str]:
         for key in keys:
@@ -84,14 +84,14 @@ class Garbage(LakeCase):
         lost = self.mine.part_audit(1, 2)
         self.store.delete(lost)
         self.is_kept()
-        self.store.delete(self.mine.slice_audit)
+        self.store.delete(self.mine.slice_audit())
         self.is_kept()
-        for key in (lake_layout.manifest("r1"), lake_layout.plan("r1")):
+        for key in (lake_layout.runs.manifest("r1"), lake_layout.runs.plan("r1")):
             self.store.delete(key)
         self.assertEqual(self.found(), [self.mine.part(1, 2)])
 
     def test_is_not_what_a_slice_alone_names(self):
-        for key in (self.mine.part_audit(1, 2), lake_layout.manifest("r1"), lake_layout.plan("r1")):
+        for key in (self.mine.part_audit(1, 2), lake_layout.runs.manifest("r1"), lake_layout.runs.plan("r1")):
             self.store.delete(key)
 
         self.is_kept()
@@ -139,9 +139,9 @@ class Garbage(LakeCase):
 class WhatCannotBeRead(LakeCase):
     def test_may_name_anything_so_nothing_is_garbage(self):
         tampers = {
-            self.mine.slice_audit: b"{",
-            lake_layout.file_audits("r1"): b"",
-            lake_layout.manifest("r1"): b"{",
+            self.mine.slice_audit(): b"{",
+            lake_layout.runs.file_audits("r1"): b"",
+            lake_layout.runs.manifest("r1"): b"{",
         }
         for key, body in tampers.items():
             with self.subTest(key=key):
@@ -152,13 +152,13 @@ class WhatCannotBeRead(LakeCase):
                     self.found()
         self.setUp()
         self.put(self.mine.part(1, 1))
-        self.store.delete(lake_layout.manifest("r1"))
-        self.store.put(lake_layout.plan("r1"), b"{")
+        self.store.delete(lake_layout.runs.manifest("r1"))
+        self.store.put(lake_layout.runs.plan("r1"), b"{")
         with self.assertRaises(DataError):
             self.found()
 
     def test_hinders_nobody_where_there_is_no_garbage(self):
-        for key in (self.mine.slice_audit, lake_layout.manifest("r1")):
+        for key in (self.mine.slice_audit(), lake_layout.runs.manifest("r1")):
             self.store.put(key, b"{")
 
         self.is_kept()

@@ -2,7 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of, write_attempt
 from data_pipeline.open_payments.operations.status import newest_run, status_of, table_of
 from etl_core.errors import NotFoundError
@@ -41,7 +41,7 @@ class StatusCase(WorldCase):
 
     def plan(self, **choice: Any) -> None:
         companies = choice.pop("companies", {COMPANY: 3, OTHER: 5, THIRD: 7, EMPTY: 0})
-        runs.write_plan(self.store, a_plan(companies, **choice))
+        plans.write_plan(self.store, a_plan(companies, **choice))
 
     def close(self, company_id: str = COMPANY, records: int = 3, parts: int = 1, body: bytes = b"x" * 300) -> None:
         audits = a_slice(company_id, parts=parts, records=records).parts
@@ -106,7 +106,7 @@ class ARunUnderWay(StatusCase):
         self.lake.read_keys.clear()
 
         self.has(proved=3, rows=15)
-        self.assertEqual(self.lake.read_keys, [lake_layout.plan("r1"), lake_layout.manifest("r1")])
+        self.assertEqual(self.lake.read_keys, [lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")])
 
     def test_reads_the_proofs_where_the_plan_did_not_count_this_release(self):
         choices: dict[str, dict[str, Any]] = {
@@ -137,8 +137,8 @@ class ACommittedRun(StatusCase):
     def test_is_as_its_manifest_says_whatever_was_proved_since(self):
         self.close()
         write_attempt(self.store, an_attempt(OTHER, reason="width"))
-        plan = runs.planned(self.store, "r1")
-        runs.commit(self.store, plan, known={}, source_rows=15, release_at_end=a_release(), now=START)
+        plan = plans.require_plan(self.store, "r1")
+        commit.commit_run(self.store, plan, known={}, source_rows=15, release_at_end=a_release(), now=START)
         self.close(THIRD, 7)
 
         reasons = {"not_tried": 2, "width": 1}

@@ -84,7 +84,7 @@ class ObjectsOf(WorldCase):
         found = [one.key for one in objects_of(manifest, [an_audit(generation=2, key="x.2.csv")])]
 
         keys = keys_of(a_release(), COMPANY)
-        self.assertEqual(found[:3], ["x.2.csv", keys.part_audit(1, 1, 2), keys.slice_audit_of(3)])
+        self.assertEqual(found[:3], ["x.2.csv", keys.part_audit(1, 1, 2), keys.slice_audit(3)])
 
 
 class Missing(WorldCase):
@@ -139,7 +139,7 @@ class Upload(UploadCase):
         self.assertEqual(self.all_there(), run)
         self.assertEqual(len(run), 11)
         self.assertEqual(uploaded, Uploaded(files=11, copied=11, same=0, bytes=sum(map(len, run.values()))))
-        self.assertEqual(self.there.writes[-1], lake_layout.manifest("r1"))
+        self.assertEqual(self.there.writes[-1], lake_layout.runs.manifest("r1"))
         kinds = [key.split("/")[0] for key in self.there.writes]
         self.assertEqual(kinds, ["raw"] * 2 + ["metadata"] * 9)
         self.assertEqual(sorted(self.lines), sorted(f"copied  {key}" for key in run))
@@ -163,14 +163,16 @@ class Upload(UploadCase):
 
     def test_goes_on_after_a_break(self):
         self.upload()
-        for key in (lake_layout.manifest("r1"), lake_layout.plan("r1"), self.part):
+        for key in (lake_layout.runs.manifest("r1"), lake_layout.runs.plan("r1"), self.part):
             self.there.delete(key)
 
         uploaded = self.upload()
 
         self.assertEqual((uploaded.copied, uploaded.same), (3, 8))
         self.assertEqual(self.all_there(), self.of_run())
-        self.assertEqual(self.there.writes[-3:], [self.part, lake_layout.plan("r1"), lake_layout.manifest("r1")])
+        self.assertEqual(
+            self.there.writes[-3:], [self.part, lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")]
+        )
 
     def test_of_a_second_run_copies_only_what_is_new(self):
         self.upload()
@@ -215,11 +217,11 @@ class Conflicts(UploadCase):
         writes = len(self.there.writes)
         with self.assertRaises(ConflictError) as caught:
             self.upload()
-        self.assertNotIn(lake_layout.manifest("r1"), self.there.writes[writes:])
+        self.assertNotIn(lake_layout.runs.manifest("r1"), self.there.writes[writes:])
         return str(caught.exception)
 
     def test_name_both_hashes_and_overwrite_nothing(self):
-        for key in (self.part, lake_layout.plan("r1")):
+        for key in (self.part, lake_layout.runs.plan("r1")):
             with self.subTest(key=key):
                 self.setUp()
                 self.there.put(key, b"other content")
@@ -237,9 +239,9 @@ class Conflicts(UploadCase):
     def test_are_found_in_the_manifest_too(self):
         """Another run of the same name was uploaded there."""
         self.upload()
-        self.there.put(lake_layout.manifest("r1"), b"of another run")
+        self.there.put(lake_layout.runs.manifest("r1"), b"of another run")
 
-        self.assertIn(f"{lake_layout.manifest('r1')} holds other content", self.refused())
+        self.assertIn(f"{lake_layout.runs.manifest('r1')} holds other content", self.refused())
 
     def test_with_their_own_audit_are_not_copied(self):
         body = self.store.get(self.part) or b""
@@ -253,7 +255,7 @@ class Conflicts(UploadCase):
 
     def test_of_the_list_of_audits_with_the_manifest_are_refused(self):
         """A lake that lost file_audits.jsonl must not have its manifest copied alone."""
-        key = lake_layout.file_audits("r1")
+        key = lake_layout.runs.file_audits("r1")
         lines = self.store.get(key) or b""
         for body in (None, b"", lines[: lines.index(b"\n") + 1], lines + lines):
             with self.subTest(size=len(body or b"")):
@@ -284,7 +286,9 @@ class Overwrite(UploadCase):
         )
         self.assertEqual(len(logs), 11)
         writes = [call for call in self.there.calls if call.startswith(("put_new", "delete"))]
-        self.assertEqual(writes[-2:], [f"delete {lake_layout.manifest('r1')}", f"put_new {lake_layout.manifest('r1')}"])
+        self.assertEqual(
+            writes[-2:], [f"delete {lake_layout.runs.manifest('r1')}", f"put_new {lake_layout.runs.manifest('r1')}"]
+        )
 
     def test_is_plain_copying_where_nothing_is_there(self):
         with capture_logs() as logs:

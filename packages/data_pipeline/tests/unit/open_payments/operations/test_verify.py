@@ -7,7 +7,7 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.fetch.task import WindowTask
-from data_pipeline.open_payments.ledger import plans as runs
+from data_pipeline.open_payments.ledger import commit, plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of, slice_audit_of
 from data_pipeline.open_payments.ledger.documents import Audit, Manifest, PlannedCompany, Release
 from data_pipeline.open_payments.operations.verify import RecordIds, Verified, verify_run
@@ -57,7 +57,7 @@ class RunCase(WorldCase):
     def release(self) -> Release:
         return self.resolved.release
 
-    def keys(self, company_id: str = COMPANY) -> lake_layout.SliceKeys:
+    def keys(self, company_id: str = COMPANY) -> lake_layout.open_payments.SliceKeys:
         return keys_of(self.release, company_id)
 
     @property
@@ -70,13 +70,13 @@ class RunCase(WorldCase):
 
     @property
     def slice_audit(self) -> str:
-        return self.keys().slice_audit
+        return self.keys().slice_audit()
 
     def build(self, change: Change = same, *, in_slice: dict[str, Any] | None = None, **of_commit: Any) -> None:
         """Write the lake as a run would, every audit of COMPANY edited by ``change`` and all above it alike."""
         for entry in list(self.store.list("")):
             self.store.delete(entry.key)
-        runs.write_schema(self.store, self.resolved.release, self.resolved.table.columns)
+        schemas.write_schema(self.store, self.resolved.release, self.resolved.table.columns)
         for company_id, windows in self.windows.items():
             parts = []
             for number, (low, high, rows) in enumerate(windows, 1):
@@ -88,10 +88,10 @@ class RunCase(WorldCase):
             closed = slice_audit_of(self.release, company_id, tuple(parts), sum(one.records for one in parts), START)
             if company_id == COMPANY:
                 closed = closed.model_copy(update=in_slice or {})
-            self.store.put(self.keys(company_id).slice_audit, closed.to_bytes())
+            self.store.put(self.keys(company_id).slice_audit(), closed.to_bytes())
         counts: dict[str, int | None] = {one: sum(len(w[2]) for w in self.windows[one]) for one in self.windows}
         self.plan = a_plan(counts, source_rows=self.rows, release=self.release)
-        self.store.put(lake_layout.plan("r1"), self.plan.to_bytes())
+        self.store.put(lake_layout.runs.plan("r1"), self.plan.to_bytes())
         self.commit(**of_commit)
 
     @property
@@ -99,9 +99,9 @@ class RunCase(WorldCase):
         return sum(len(rows) for windows in self.windows.values() for _, _, rows in windows)
 
     def commit(self, **changes: Any) -> Manifest:
-        self.store.delete(lake_layout.manifest("r1"))
+        self.store.delete(lake_layout.runs.manifest("r1"))
         values: dict[str, Any] = {"known": {}, "source_rows": self.rows, "release_at_end": self.release}
-        return runs.commit(self.store, self.plan, now=START + timedelta(hours=1), **values | changes)
+        return commit.commit_run(self.store, self.plan, now=START + timedelta(hours=1), **values | changes)
 
     def publish(self, company_id: str, window: Window, rows: list[Row]) -> Audit:
         """Write a part and give its audit, as true as it can be: content that a reader refuses is only hashed."""
@@ -196,7 +196,7 @@ class ACleanRun(RunCase):
         self.assertEqual(self.store.writes, writes)
 
     def test_may_hold_slices_that_are_not_proved(self):
-        self.store.delete(self.keys(OTHER).slice_audit)
+        self.store.delete(self.keys(OTHER).slice_audit())
         self.commit()
 
         verified = self.verify()
@@ -213,7 +213,7 @@ class ACleanRun(RunCase):
 
 class ARunThatIsNotCommitted(RunCase):
     def test_is_refused_with_how_to_commit_it(self):
-        self.store.delete(lake_layout.manifest("r1"))
+        self.store.delete(lake_layout.runs.manifest("r1"))
 
         with self.assertRaisesRegex(DataError, "not committed.* write_manifest -- --run-id r1"):
             self.verify()
@@ -357,14 +357,14 @@ class AuditsOfARun(RunCase):
 
     def test_edited_with_their_file_are_found_by_the_list_of_the_run(self):
         """Part, part audit and slice.json are changed alike; file_audits.jsonl and its digest remember."""
-        before = {key: self.store.get(key) or b"" for key in map(lake_layout.file_audits, ["r1"])}
-        report = self.store.get(lake_layout.report("r1", 2024)) or b""
-        manifest = self.store.get(lake_layout.manifest("r1")) or b""
+        before = {key: self.store.get(key) or b"" for key in map(lake_layout.runs.file_audits, ["r1"])}
+        report = self.store.get(lake_layout.open_payments.download_report("r1", 2024)) or b""
+        manifest = self.store.get(lake_layout.runs.manifest("r1")) or b""
         rows = self.windows[COMPANY][0][2]
         rows[0] = (*rows[0][:3], "a dinner", *rows[0][4:])
         self.build()
-        self.store.put(lake_layout.report("r1", 2024), report)
-        self.store.put(lake_layout.manifest("r1"), manifest)
+        self.store.put(lake_layout.open_payments.download_report("r1", 2024), report)
+        self.store.put(lake_layout.runs.manifest("r1"), manifest)
         for key, body in before.items():
             self.store.put(key, body)
 
@@ -377,7 +377,7 @@ class AuditsOfARun(RunCase):
         for left, right in [
             (one.part(1, 1), two.part(1, 1)),
             (one.part_audit(1, 1), two.part_audit(1, 1)),
-            (one.slice_audit, two.slice_audit),
+            (one.slice_audit(), two.slice_audit()),
         ]:
             bodies = self.store.get(left) or b"", self.store.get(right) or b""
             self.store.put(right, bodies[0])
@@ -386,7 +386,7 @@ class AuditsOfARun(RunCase):
         found = self.found()
 
         for keys in (one, two):
-            expected = {("misplaced", keys.slice_audit), ("misplaced", keys.part_audit(1, 1))}
+            expected = {("misplaced", keys.slice_audit()), ("misplaced", keys.part_audit(1, 1))}
             self.assertLessEqual(expected | {("foreign", keys.part(1, 1))}, found)
 
     def test_of_another_company_release_or_window_are_found(self):
@@ -462,12 +462,10 @@ class AuditsOfARun(RunCase):
         (result,) = [one for one in self.commit(source_rows=10).slices if one.company_id == OTHER]
         self.assertEqual((result.generation, result.rows, part.records), (2, 3, 2))
         self.assertEqual(self.found(), set())
-        self.store.delete(keys.slice_audit_of(2))
-        self.assertEqual(self.found(), {("missing", keys.slice_audit_of(2))})
-        self.store.put(keys.slice_audit_of(2), self.store.get(keys.slice_audit) or b"")
-        self.assertLess(
-            {("misplaced", keys.slice_audit_of(2)), ("slice_differs", keys.slice_audit_of(2))}, self.found()
-        )
+        self.store.delete(keys.slice_audit(2))
+        self.assertEqual(self.found(), {("missing", keys.slice_audit(2))})
+        self.store.put(keys.slice_audit(2), self.store.get(keys.slice_audit()) or b"")
+        self.assertLess({("misplaced", keys.slice_audit(2)), ("slice_differs", keys.slice_audit(2))}, self.found())
 
     def test_of_another_cut_under_the_same_release_are_no_finding(self):
         """The slice grew past a window's size, so its parts have other names."""
@@ -480,7 +478,7 @@ class AuditsOfARun(RunCase):
         audits.close_slice(OTHER, tuple(parts), 3, START)
 
         self.assertEqual(self.found(), set())
-        self.store.put(self.keys(OTHER).slice_audit_of(2), b"{}")
+        self.store.put(self.keys(OTHER).slice_audit(2), b"{}")
         self.assertEqual({finding for finding, _ in self.found()}, {"extra"})
 
     def test_whose_sums_are_wrong_are_found(self):
@@ -509,7 +507,7 @@ class AuditsOfARun(RunCase):
         self.windows[EMPTY] = []
         self.build()
 
-        self.assertEqual(self.found(), {("does_not_tile", self.keys(EMPTY).slice_audit)})
+        self.assertEqual(self.found(), {("does_not_tile", self.keys(EMPTY).slice_audit())})
 
     def test_that_are_not_what_the_manifest_says_of_the_slice_are_found(self):
         for change in ({"rows": 8}, {"bytes": 8}, {"verdict": "empty"}):
@@ -523,7 +521,7 @@ class AuditsOfARun(RunCase):
 
 class TheRecordsOfARun(RunCase):
     def test_are_held_against_the_digest_in_the_manifest(self):
-        key = lake_layout.file_audits("r1")
+        key = lake_layout.runs.file_audits("r1")
         lines = (self.store.get(key) or b"").splitlines(keepends=True)
         for body in (b"".join(reversed(lines)), None, b"".join(lines).replace(b'"seconds":1.0', b'"seconds":1.00')):
             with self.subTest(body=body and body[:40]):
@@ -534,7 +532,7 @@ class TheRecordsOfARun(RunCase):
                 self.assertIn(("digest_differs", key), self.found())
 
     def test_are_readable_line_by_line(self):
-        key = lake_layout.file_audits("r1")
+        key = lake_layout.runs.file_audits("r1")
         self.store.put(key, (self.store.get(key) or b"") + b"{}\n")
 
         self.assertIn(("unreadable", key), self.found())
@@ -542,17 +540,17 @@ class TheRecordsOfARun(RunCase):
 
     def test_that_are_gone_or_unreadable_are_found(self):
         release = self.release
-        schema = lake_layout.schema(release.dataset, release.year, release.name)
+        schema = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
         for key, finding in [
-            (lake_layout.plan("r1"), "missing"),
-            (lake_layout.report("r1", 2024), "report_differs"),
+            (lake_layout.runs.plan("r1"), "missing"),
+            (lake_layout.open_payments.download_report("r1", 2024), "report_differs"),
             (schema, "unreadable"),
         ]:
             with self.subTest(key=key):
                 self.build()
                 self.store.delete(key)
                 self.assertEqual(self.found(), {(finding, key)})
-        for key in (lake_layout.plan("r1"), lake_layout.manifest("r1"), schema):
+        for key in (lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1"), schema):
             with self.subTest(unreadable=key):
                 self.build()
                 self.store.put(key, b"{")
@@ -560,13 +558,13 @@ class TheRecordsOfARun(RunCase):
 
     def test_know_the_columns_that_the_proof_needs(self):
         release = self.release
-        schema = lake_layout.schema(release.dataset, release.year, release.name)
+        schema = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
         self.replace(schema, b"Date_of_Payment", b"Day")
 
         self.assertEqual(self.found(), {("unreadable", schema)})
 
     def test_have_one_report(self):
-        key = lake_layout.report("r1", 2024)
+        key = lake_layout.open_payments.download_report("r1", 2024)
         self.replace(key, b"proved", b"empty")
 
         self.assertEqual(self.found(), {("report_differs", key)})
@@ -576,7 +574,7 @@ class TheRecordsOfARun(RunCase):
         for entry in list(self.store.list("metadata/runs/run_id=r1/")):
             self.store.put(entry.key.replace("=r1/", "=r2/"), self.store.get(entry.key) or b"")
 
-        self.assertEqual(self.found(run_id="r2"), {("misplaced", lake_layout.manifest("r2"))})
+        self.assertEqual(self.found(run_id="r2"), {("misplaced", lake_layout.runs.manifest("r2"))})
 
     def test_follow_from_the_plan(self):
         other = (PlannedCompany(company_id=COMPANY, rows=7), PlannedCompany(company_id=OTHER, rows=2))
@@ -587,11 +585,13 @@ class TheRecordsOfARun(RunCase):
         ):
             with self.subTest(companies=companies):
                 self.build()
-                self.store.put(lake_layout.plan("r1"), self.plan.model_copy(update={"companies": companies}).to_bytes())
-                self.assertEqual(self.found(), {("plan_differs", lake_layout.manifest("r1"))})
+                self.store.put(
+                    lake_layout.runs.plan("r1"), self.plan.model_copy(update={"companies": companies}).to_bytes()
+                )
+                self.assertEqual(self.found(), {("plan_differs", lake_layout.runs.manifest("r1"))})
 
     def test_make_the_manifest_what_it_is(self):
-        manifest = runs.read_manifest(self.store, "r1")
+        manifest = plans.read_manifest(self.store, "r1")
         assert manifest is not None
         closure = manifest.closure
         changes: list[dict[str, Any]] = [
@@ -602,7 +602,7 @@ class TheRecordsOfARun(RunCase):
             {"closure": closure.model_copy(update={"proved_rows": 1})},
             {"closure": closure.model_copy(update={"companies_proved": 1})},
         ]  # fmt: skip
-        key = lake_layout.manifest("r1")
+        key = lake_layout.runs.manifest("r1")
         for change in changes:
             with self.subTest(change=change):
                 self.store.put(key, manifest.model_copy(update=change).to_bytes())
@@ -611,8 +611,8 @@ class TheRecordsOfARun(RunCase):
                 self.assertIn(next(iter(change)), self.details())
 
     def test_may_have_been_made_by_another_version(self):
-        self.replace(lake_layout.manifest("r1"), b'"data_pipeline": "', b'"data_pipeline": "9.')
-        self.replace(lake_layout.manifest("r1"), b"slices sum to", b"slices add up to")
+        self.replace(lake_layout.runs.manifest("r1"), b'"data_pipeline": "', b'"data_pipeline": "9.')
+        self.replace(lake_layout.runs.manifest("r1"), b"slices sum to", b"slices add up to")
 
         self.assertEqual(self.found(), set())
 
@@ -630,13 +630,13 @@ class TheSource(RunCase):
         self.build(source_rows=10)
 
         self.assertEqual(self.found(), set())
-        self.assertEqual(self.found(against_source=True), {("year_count_differs", lake_layout.manifest("r1"))})
+        self.assertEqual(self.found(against_source=True), {("year_count_differs", lake_layout.runs.manifest("r1"))})
 
     def test_knows_payers_that_an_older_manifest_lacks(self):
         """The manifest of an earlier run, put back with its plan and list, was true once."""
         del self.windows[OTHER]
         self.build(source_rows=9)
-        key = lake_layout.manifest("r1")
+        key = lake_layout.runs.manifest("r1")
 
         self.assertEqual(self.found(), set())
         self.assertEqual(self.found(against_source=True), {("payer_missing", key)})
@@ -645,7 +645,7 @@ class TheSource(RunCase):
         del self.windows[OTHER]
         self.build()
         self.plan = self.plan.model_copy(update={"selection": self.plan.selection.model_copy(update={"max_files": 2})})
-        self.store.put(lake_layout.plan("r1"), self.plan.to_bytes())
+        self.store.put(lake_layout.runs.plan("r1"), self.plan.to_bytes())
         self.commit(source_rows=9)
 
         self.assertEqual(self.found(against_source=True), set())
@@ -653,7 +653,7 @@ class TheSource(RunCase):
     def test_cannot_vouch_for_a_release_it_has_replaced(self):
         self.site.publish(2024, payments(COMPANY, 1))
 
-        self.assertEqual(self.found(against_source=True), {("release_moved", lake_layout.manifest("r1"))})
+        self.assertEqual(self.found(against_source=True), {("release_moved", lake_layout.runs.manifest("r1"))})
 
     def test_that_contradicts_itself_is_asked_another_time(self):
         self.site.fault("groups", sends({"results": []}))

@@ -2,7 +2,7 @@ from typing import Any
 
 from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, PUBLICATION_DATE, RECORD_ID, Columns
 from data_pipeline.open_payments.source import query
-from data_pipeline.open_payments.source.api import COMPANY_LIST_DATASET, Table, is_temporary
+from data_pipeline.open_payments.source.api import COMPANY_LIST_DATASET, POLICY, Table
 from etl_core.errors import NotFoundError, PipelineError, UnavailableError
 from etl_core.telemetry import Tally
 from packages.data_pipeline.tests.unit.fakes import (
@@ -60,10 +60,10 @@ class ATable(SourceCase):
         self.assertEqual(tally.requests, 1)
         self.assertEqual(self.site.asked[-1].path, f"/api/1/datastore/query/{self.table.dataset_id}/0")
 
-    def test_is_asked_past_caches(self):
+    def test_a_table_is_asked_for_past_caches(self):
         self.source.table(self.table.dataset_id)
 
-        self.assertTrue(self.site.asked[-1].past_caches)
+        self.assertTrue(self.site.asked[-1].bypass_cache)
 
     def test_takes_the_name_for_the_title_where_there_is_none(self):
         for field in ({}, {"description": ""}, {"description": None}):
@@ -113,7 +113,7 @@ class ACount(SourceCase):
         self.assertEqual(self.source.count(self.table.distribution_id), 5)
         self.assertEqual(self.source.count(self.table.distribution_id, ONE_PAYER, tally), 3)
         self.assertEqual(tally.requests, 1)
-        self.assertTrue(all(asked.past_caches for asked in self.site.asked))
+        self.assertTrue(all(asked.bypass_cache for asked in self.site.asked))
 
     def test_in_another_form_is_unavailable(self):
         for body in ({}, {"count": None}, {"count": "many"}):
@@ -131,7 +131,7 @@ class GroupedCounts(SourceCase):
 
         self.assertEqual(self.counts(tally=tally), {COMPANY: 3, OTHER: 2})
         self.assertEqual(tally.requests, 1)
-        self.assertTrue(self.site.asked[-1].past_caches)
+        self.assertTrue(self.site.asked[-1].bypass_cache)
 
     def test_are_of_the_rows_that_meet_the_conditions_empty_values_too(self):
         found = self.source.grouped_counts(self.table.distribution_id, DAY, KEY, ONE_PAYER)
@@ -231,7 +231,7 @@ class Companies(SourceCase):
             with self.subTest(year=year):
                 self.assertEqual(self.source.summary_rows(dataset_id_of(1), year), rows)
         self.assertEqual(self.site.asked[0].path, f"/api/1/datastore/query/{dataset_id_of(1)}/0")
-        self.assertTrue(self.site.asked[0].past_caches)
+        self.assertTrue(self.site.asked[0].bypass_cache)
 
     def test_with_a_sum_of_another_form_are_unavailable(self):
         self.site.summarise(y2024=6)
@@ -274,13 +274,13 @@ class ADownload(SourceCase):
         self.assertEqual(tally.requests, 1)
         asked = self.site.asked[-1]
         self.assertEqual(asked.path, f"/api/1/datastore/query/{self.table.distribution_id}/download")
-        self.assertEqual((asked["limit"], asked["sorts[0][property]"], asked.past_caches), ("", "", False))
+        self.assertEqual((asked["limit"], asked["sorts[0][property]"], asked.bypass_cache), ("", "", False))
 
     def test_streams_one_sorted_page(self):
-        rows = self.rows(sort=KEY, limit=2, offset=1, past_caches=True)
+        rows = self.rows(sort=KEY, limit=2, offset=1, bypass_cache=True)
 
         self.assertEqual([row.split(b",")[-2][-1:] for row in rows], [b"2", b"3"])
-        self.assertTrue(self.site.asked[-1].past_caches)
+        self.assertTrue(self.site.asked[-1].bypass_cache)
 
     def test_is_tried_once(self):
         self.site.fault("download", says(500))
@@ -304,18 +304,20 @@ class ADownload(SourceCase):
         self.assertEqual(type(caught.exception).__name__, "BlockedError")
 
 
-class IsTemporary(SourceCase):
-    def test_is_a_database_error_that_calls_itself_a_bad_request(self):
-        for status, body, temporary in [
-            (400, '{"message":"Database internal error."}', True),
-            (400, '{"message":"Column not found."}', False),
-            (404, "Database internal error.", False),
-            (400, "", False),
+class Policy(SourceCase):
+    def test_a_database_error_with_status_400_is_temporary_and_a_403_is_a_block(self):
+        for status, body, meaning in [
+            (400, '{"message":"Database internal error."}', "temporary"),
+            (400, '{"message":"Column not found."}', "permanent"),
+            (404, "Database internal error.", "not_found"),
+            (400, "", "permanent"),
+            (403, "Access Denied", "blocked"),
+            (503, "", "throttled"),
         ]:
             with self.subTest(status=status, body=body):
-                self.assertEqual(is_temporary(status, body), temporary)
+                self.assertEqual(POLICY.meaning_of(status, body), meaning)
 
-    def test_is_believed_by_the_client(self):
+    def test_a_database_error_is_retried(self):
         self.site.fault("count", says(400, "Database internal error."))
 
         self.assertEqual(self.source.count(self.table.distribution_id), 5)

@@ -2,7 +2,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from data_pipeline.lake_layout import DATASET_IDS_CACHE
+from data_pipeline.lake_layout.open_payments import DATASET_IDS_CACHE
 from data_pipeline.open_payments.source.catalogue import (
     Catalogue,
     Listed,

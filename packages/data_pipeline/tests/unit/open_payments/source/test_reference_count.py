@@ -3,12 +3,12 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from data_pipeline.open_payments.ledger.selection import Witness
+from data_pipeline.open_payments.ledger.selection import ReferenceCount
 from data_pipeline.open_payments.source.reference_count import (
     SUMMARY_TITLE,
     HalfImportedError,
     must_not_contradict,
-    summary_witness,
+    summary_reference,
 )
 from etl_core.errors import BlockedError, StoppedError, TemporaryError
 from packages.data_pipeline.tests.unit.fakes import (
@@ -28,11 +28,11 @@ class TheSummary(WorldCase):
         self.site.publish(2024)
         self.site.summarise(y2023=9, y2024=6)
 
-    def witness(self, year: int = 2024) -> Witness | None:
-        return summary_witness(self.world.source, year)
+    def witness(self, year: int = 2024) -> ReferenceCount | None:
+        return summary_reference(self.world.source, year)
 
     def test_says_how_many_rows_a_year_has(self):
-        self.assertEqual(self.witness(), Witness(6, "the summary by reporting entity"))
+        self.assertEqual(self.witness(), ReferenceCount(6, "the summary by reporting entity"))
         self.assertEqual(self.site.kinds(), ["catalogue", "sum"])
 
     def test_says_nothing_of_a_year_it_does_not_know(self):
@@ -75,17 +75,17 @@ class MustNotContradict(WorldCase):
     def test_lets_through_what_is_within_two_in_a_hundred(self):
         for rows in (1000, 980, 1001, 5000):
             with self.subTest(rows=rows):
-                must_not_contradict(2024, rows, Witness(1000, "somebody"))
+                must_not_contradict(2024, rows, ReferenceCount(1000, "somebody"))
         must_not_contradict(2024, 0, None)
 
     def test_refuses_what_lacks_more(self):
         for rows in (979, 0):
             with self.subTest(rows=rows), self.assertRaises(HalfImportedError):
-                must_not_contradict(2024, rows, Witness(1000, "somebody"))
+                must_not_contradict(2024, rows, ReferenceCount(1000, "somebody"))
 
     def test_says_what_is_missing_and_what_to_do(self):
         with self.assertRaises(HalfImportedError) as caught:
-            must_not_contradict(2024, 9_000_000, Witness(15_000_000, "the summary"))
+            must_not_contradict(2024, 9_000_000, ReferenceCount(15_000_000, "the summary"))
 
         self.assertEqual(
             str(caught.exception),
@@ -94,4 +94,4 @@ class MustNotContradict(WorldCase):
             "--trust-count fetches what there is, as a partial run.",
         )
         self.assertIsInstance(caught.exception, TemporaryError)
-        self.assertFalse(caught.exception.worth_waiting)
+        self.assertFalse(caught.exception.retryable)

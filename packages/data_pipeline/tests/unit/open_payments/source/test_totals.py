@@ -46,7 +46,7 @@ def year_source(route: Route = "grouped") -> YearSource:
 
 
 def key_of(day: str) -> str:
-    return lake_layout.totals("general-payments", datetime.strptime(day, "%d-%m-%Y").date())  # noqa: DTZ007
+    return lake_layout.open_payments.totals("general-payments", datetime.strptime(day, "%d-%m-%Y").date())  # noqa: DTZ007
 
 
 class TotalsFile(unittest.TestCase):
@@ -194,7 +194,7 @@ class Cache(TotalsCase):
             "metadata/totals/dataset=general-payments/notes.json",
             "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_31-02-2026.json",
             "metadata/totals/dataset=general-payments/openpayments_companies_totals_by_year_99-99-2026.json",
-            lake_layout.totals("research-payments", date(2026, 7, 14)),
+            lake_layout.open_payments.totals("research-payments", date(2026, 7, 14)),
         ):
             with self.subTest(key=key):
                 self.store.put(key, body)

@@ -9,28 +9,28 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl_core.errors import EXIT_STATUSES, DataError, UsageError
-from etl_core.kube.jobs import (
+from etl_core.kube.describe import (
     LONGEST_NAME,
-    SPEC_DIGEST,
     JobSpec,
+    digest_annotation,
     job_body,
     job_name,
     label_value,
     pod_failure_policy,
-    spec_digest,
 )
 
 VERSIONS = ("1.31", "1.33", "1.37")
 A_SPEC = JobSpec(
-    name="op-2024-100000000053-0123456789",
-    identity={"release": "2026-06-30-9323b84e", "unit": "100000000053"},
+    name="copy-53-0123456789",
+    identity={"source": "a", "unit": "53"},
     image="registry.test/etl@sha256:" + "a" * 64,
-    args=("run", "fan_out_worker", "--", "--index", "0"),
+    args=("run", "--index", "0"),
     service_account="worker",
-    env={"LAKE_URL": "s3://lake/x", "A": "1"},
-    labels={"openpayments.io/unit": "100000000053"},
-    marks={"openpayments.io/run-id": "r1"},
-    notes={"openpayments.io/plan-sha256": "b" * 64},
+    user_id=10001,
+    annotation_prefix="example.org",
+    env={"B": "x", "A": "1"},
+    labels={"example.org/unit": "53", "example.org/run-id": "r1"},
+    annotations={"example.org/plan-sha256": "b" * 64},
 )
 INDEXED = replace(A_SPEC, indexes=7)
 
@@ -46,102 +46,104 @@ def container_of(body: dict[str, Any]) -> dict[str, Any]:
     return container
 
 
-class AName(unittest.TestCase):
+class JobName(unittest.TestCase):
     @settings(max_examples=200, deadline=None)
     @given(st.text(max_size=300), st.lists(st.text(max_size=300), max_size=3))
     @example("A" * 300, ["A" * 300])
     @example("Müller, Söhne & Co. 'GmbH'", ["1"])
     @example("-" * 100, [])
     @example("x" * 51 + "-----y", ["x"])
-    def test_is_one_for_any_slug(self, slug, identity):
+    def test_any_slug_makes_a_valid_job_name(self, slug, identity):
         name = job_name(slug, *identity)
 
         self.assertLessEqual(len(name), LONGEST_NAME)
         self.assertRegex(name, r"\A[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 
-    def test_is_the_same_for_the_same_work(self):
+    def test_the_same_work_has_the_same_job_name(self):
         self.assertEqual(job_name("op-2024-53", "a", "b"), job_name("op-2024-53", "a", "b"))
         self.assertRegex(job_name("op-2024-53", "a", "b"), r"\Aop-2024-53-[0-9a-f]{10}\Z")
 
-    def test_differs_where_two_long_ids_begin_alike(self):
+    def test_long_ids_with_a_common_prefix_have_different_job_names(self):
         common = "a pharmaceutical company of a very long name " * 5
         names = {job_name(common + end, common + end) for end in ("east", "west")}
 
         self.assertEqual(len(names), 2)
         self.assertEqual(len({name[:50] for name in names}), 1)
 
-    def test_is_of_the_identity_and_its_parts_not_of_their_text_run_together(self):
+    def test_the_parts_of_an_identity_are_hashed_apart(self):
         names = {job_name("s", *words) for words in (("ab", "c"), ("a", "bc"), ("abc",), ("c", "ab"), ())}
 
         self.assertEqual(len(names), 5)
 
 
-class ALabel(unittest.TestCase):
-    def test_may_be_what_kubernetes_takes(self):
+class LabelValue(unittest.TestCase):
+    def test_valid_label_values_stay_as_they_are(self):
         for text in ("100000000053", "2026-06-30-9323b84e", "a", "A_b.c-d", "x" * 63):
             with self.subTest(text=text):
                 self.assertEqual(label_value(text), text)
 
-    def test_is_refused_and_never_cut_to_fit(self):
+    def test_an_invalid_label_value_is_an_error_and_never_cut(self):
         for text in ("", "x" * 64, "-a", "a-", "a b", "Müller", "a/b", "a\n", "Johnson & Johnson"):
-            with self.subTest(text=text), self.assertRaisesRegex(DataError, "can be no label"):
+            with self.subTest(text=text), self.assertRaisesRegex(DataError, "is not a valid Kubernetes label"):
                 label_value(text)
 
-    def test_is_checked_wherever_one_is_written(self):
-        for change in ({"labels": {"a": "x y"}}, {"marks": {"a": "x y"}}, {"queue": "x y"}):
+    def test_labels_and_queue_of_a_job_are_checked(self):
+        for change in ({"labels": {"a": "x y"}}, {"queue": "x y"}):
             with self.subTest(change=change), self.assertRaises(DataError):
                 job_body(replace(A_SPEC, **change))
 
 
-class TheDigest(unittest.TestCase):
+class SpecDigest(unittest.TestCase):
     def changed(self, **change: Any) -> bool:
-        return spec_digest(job_body(replace(A_SPEC, **change))) != spec_digest(job_body(A_SPEC))
+        return digest_annotation(job_body(replace(A_SPEC, **change))) != digest_annotation(job_body(A_SPEC))
 
-    def test_is_not_of_what_only_says_for_whom(self):
+    def test_name_args_labels_and_annotations_do_not_change_the_digest(self):
         for change in (
             {"name": "another"},
             {"args": ("other",)},
             {"labels": {"a": "b"}},
-            {"marks": {"openpayments.io/run-id": "r2"}},
-            {"notes": {"a": "b"}},
+            {"annotations": {"a": "b"}},
         ):
             with self.subTest(change=change):
                 self.assertFalse(self.changed(**change))
 
-    def test_is_of_what_the_job_does(self):
+    def test_whatever_a_job_does_changes_the_digest(self):
         for change in (
-            {"identity": {"release": "2026-06-30-9323b84e", "unit": "100000000054"}},
+            {"identity": {"source": "a", "unit": "54"}},
             {"image": "another"},
             {"image_pull_policy": "Always"},
-            {"env": {"LAKE_URL": "s3://lake/y", "A": "1"}},
+            {"env": {"B": "y", "A": "1"}},
             {"env_from": ("secret/keys",)},
             {"service_account": "other"},
             {"cpu": "1"},
             {"memory": "1Gi"},
             {"scratch": "3Gi"},
-            {"tries": 1},
-            {"try_seconds": 60},
+            {"retries": 1},
+            {"attempt_seconds": 60},
             {"grace_seconds": 61},
-            {"keep_seconds": 60},
+            {"ttl_seconds": 60},
             {"queue": "main"},
+            {"user_id": 1000},
             {"indexes": 2},
         ):
             with self.subTest(change=change):
                 self.assertTrue(self.changed(**change))
 
-    def test_does_not_depend_on_the_order_in_which_things_are_said(self):
-        self.assertFalse(self.changed(env={"A": "1", "LAKE_URL": "s3://lake/x"}))
-        self.assertFalse(self.changed(identity={"unit": "100000000053", "release": "2026-06-30-9323b84e"}))
+    def test_the_order_of_mappings_does_not_change_the_digest(self):
+        self.assertFalse(self.changed(env={"A": "1", "B": "x"}))
+        self.assertFalse(self.changed(identity={"unit": "53", "source": "a"}))
 
-    def test_stands_in_an_annotation(self):
+    def test_the_digest_is_an_annotation_with_the_prefix_of_the_caller(self):
         body = job_body(A_SPEC)
 
-        self.assertRegex(spec_digest(body), r"\A[0-9a-f]{64}\Z")
-        self.assertEqual(body["metadata"]["annotations"], {**A_SPEC.notes, SPEC_DIGEST: spec_digest(body)})
+        name, digest = digest_annotation(body)
+        self.assertEqual(name, "example.org/spec-sha256")
+        self.assertRegex(digest, r"\A[0-9a-f]{64}\Z")
+        self.assertEqual(body["metadata"]["annotations"], {**A_SPEC.annotations, name: digest})
 
 
-class TheFailurePolicy(unittest.TestCase):
-    def test_ends_at_once_exactly_what_running_again_cannot_mend(self):
+class PodFailurePolicy(unittest.TestCase):
+    def test_exactly_the_permanent_statuses_end_a_job_at_once(self):
         for indexed, action in ((False, "FailJob"), (True, "FailIndex")):
             with self.subTest(indexed=indexed):
                 _, final = pod_failure_policy(indexed=indexed)["rules"]
@@ -152,14 +154,14 @@ class TheFailurePolicy(unittest.TestCase):
                 for status in EXIT_STATUSES:
                     self.assertEqual(status.code in final["onExitCodes"]["values"], not status.again, status)
 
-    def test_looks_for_a_disruption_first(self):
+    def test_a_disruption_is_the_first_rule(self):
         for indexed in (False, True):
             first = pod_failure_policy(indexed=indexed)["rules"][0]
             self.assertEqual(
                 first, {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
             )
 
-    def test_is_in_every_job_with_the_restart_and_replacement_it_needs(self):
+    def test_every_job_has_the_failure_policy_and_the_settings_it_needs(self):
         for spec in (A_SPEC, INDEXED):
             body = job_body(spec)
             self.assertEqual(body["spec"]["podFailurePolicy"], pod_failure_policy(indexed=spec.indexes is not None))
@@ -167,8 +169,8 @@ class TheFailurePolicy(unittest.TestCase):
             self.assertEqual(pod_of(body)["restartPolicy"], "Never")
 
 
-class ABody(unittest.TestCase):
-    def test_of_either_shape_passes_the_strict_schemas(self):
+class JobBody(unittest.TestCase):
+    def test_bodies_pass_the_strict_schemas_of_kubernetes(self):
         for indexes, queue, env_from, pull in itertools.product(
             (None, 1, 7), ("", "main"), ((), ("configmap/a", "secret/b")), ("", "IfNotPresent")
         ):
@@ -177,14 +179,14 @@ class ABody(unittest.TestCase):
                 with self.subTest(indexes=indexes, queue=queue, env_from=env_from, pull=pull, version=version):
                     kubernetes_validate.validate(job_body(spec), version, strict=True)
 
-    def test_would_not_pass_them_with_an_invented_field(self):
+    def test_the_strict_schemas_reject_an_unknown_field(self):
         body = job_body(INDEXED)
         body["spec"]["maxFailedIndices"] = 1
 
         with self.assertRaises(kubernetes_validate.ValidationError):
             kubernetes_validate.validate(body, "1.31", strict=True)
 
-    def test_is_hardened(self):
+    def test_a_pod_is_hardened(self):
         for spec in (A_SPEC, INDEXED):
             body = job_body(spec)
             pod, container = pod_of(body), container_of(body)
@@ -210,23 +212,23 @@ class ABody(unittest.TestCase):
             self.assertIs(pod["enableServiceLinks"], False)
             self.assertEqual(pod["serviceAccountName"], "worker")
 
-    def test_can_write_in_one_bounded_place(self):
+    def test_a_pod_can_write_to_one_volume_of_limited_size(self):
         body = job_body(A_SPEC)
 
         self.assertEqual(pod_of(body)["volumes"], [{"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}}])
         self.assertEqual(container_of(body)["volumeMounts"], [{"name": "scratch", "mountPath": "/tmp"}])
 
-    def test_is_bounded_in_tries_time_and_keeping(self):
-        body = job_body(replace(A_SPEC, tries=2, try_seconds=60, grace_seconds=70, keep_seconds=80))
+    def test_a_job_has_limits_on_retries_time_and_retention(self):
+        body = job_body(replace(A_SPEC, retries=2, attempt_seconds=60, grace_seconds=70, ttl_seconds=80))
 
         self.assertEqual(body["spec"]["backoffLimit"], 2)
         self.assertEqual(body["spec"]["ttlSecondsAfterFinished"], 80)
         self.assertEqual(pod_of(body)["activeDeadlineSeconds"], 60)
         self.assertEqual(pod_of(body)["terminationGracePeriodSeconds"], 70)
-        # Of the whole Job, generous: pods that are disrupted for ever use up no tries.
+        # For the whole Job: disruptions do not count as attempts.
         self.assertEqual(body["spec"]["activeDeadlineSeconds"], 180)
 
-    def test_has_an_index_for_each_pod_that_fails_for_itself(self):
+    def test_in_an_indexed_job_each_index_fails_alone(self):
         does = job_body(INDEXED)["spec"]
 
         self.assertEqual((does["completionMode"], does["completions"], does["parallelism"]), ("Indexed", 7, 7))
@@ -236,25 +238,25 @@ class ABody(unittest.TestCase):
         plain = {"completionMode", "completions", "parallelism", "backoffLimitPerIndex", "maxFailedIndexes"}
         self.assertFalse(plain & set(job_body(A_SPEC)["spec"]))
 
-    def test_asks_for_all_the_memory_it_may_have_and_for_a_share_of_a_processor(self):
+    def test_memory_is_requested_up_to_its_limit_and_cpu_has_no_limit(self):
         resources = container_of(job_body(replace(A_SPEC, cpu="250m", memory="1Gi")))["resources"]
 
         self.assertEqual(resources, {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}})
 
-    def test_is_the_same_text_whatever_the_order_of_its_environment(self):
+    def test_environment_variables_are_sorted(self):
         one, other = (job_body(replace(A_SPEC, env=env)) for env in ({"B": "2", "A": "1"}, {"A": "1", "B": "2"}))
 
         self.assertEqual(one, other)
         self.assertEqual(container_of(one)["env"], [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}])
 
-    def test_carries_its_labels_on_the_job_and_on_its_pods(self):
+    def test_labels_are_on_the_job_and_its_pods(self):
         body = job_body(A_SPEC)
-        labels = {"openpayments.io/unit": "100000000053", "openpayments.io/run-id": "r1"}
+        labels = {"example.org/unit": "53", "example.org/run-id": "r1"}
 
         self.assertEqual(body["metadata"]["labels"], labels)
         self.assertEqual(body["spec"]["template"]["metadata"]["labels"], labels)
 
-    def test_waits_suspended_in_a_queue(self):
+    def test_a_queued_job_starts_suspended(self):
         body = job_body(replace(A_SPEC, queue="main"))
 
         self.assertIs(body["spec"]["suspend"], True)
@@ -262,23 +264,23 @@ class ABody(unittest.TestCase):
         self.assertNotIn("suspend", job_body(A_SPEC)["spec"])
         self.assertNotIn("kueue.x-k8s.io/queue-name", job_body(A_SPEC)["metadata"]["labels"])
 
-    def test_is_left_alone_by_whoever_tidies_nodes(self):
+    def test_karpenter_does_not_disrupt_a_pod(self):
         annotations = job_body(A_SPEC)["spec"]["template"]["metadata"]["annotations"]
 
         self.assertEqual(annotations, {"karpenter.sh/do-not-disrupt": "true"})
 
-    def test_leaves_out_what_is_not_asked_for(self):
+    def test_optional_fields_are_left_out(self):
         container = container_of(job_body(A_SPEC))
 
         self.assertNotIn("envFrom", container)
         self.assertNotIn("imagePullPolicy", container)
 
-    def test_takes_an_environment_from_config_maps_and_secrets(self):
+    def test_an_environment_can_come_from_config_maps_and_secrets(self):
         container = container_of(job_body(replace(A_SPEC, env_from=("configmap/a", "secret/b.c"))))
 
         self.assertEqual(container["envFrom"], [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b.c"}}])
 
-    def test_refuses_any_other_source_of_one(self):
+    def test_any_other_source_of_an_environment_is_a_usage_error(self):
         for text in ("", "a", "configmap", "configmap/", "/a", "ConfigMap/a", "file/a", "secret/b/c", "secret/A"):
             with (
                 self.subTest(text=text),
@@ -286,7 +288,7 @@ class ABody(unittest.TestCase):
             ):
                 job_body(replace(A_SPEC, env_from=(text,)))
 
-    def test_of_a_spec_leaves_the_spec_as_it_is(self):
+    def test_changing_a_body_does_not_change_its_spec(self):
         first = job_body(A_SPEC)
         container_of(first)["args"].append("more")
         first["metadata"]["labels"]["more"] = "x"

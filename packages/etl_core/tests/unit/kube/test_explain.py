@@ -2,7 +2,7 @@ import unittest
 from typing import Any
 
 from etl_core.errors import EXIT_STATUSES
-from etl_core.kube.diagnosis import Diagnosis, explain_exit, explain_job, explain_pod, phase_of_job
+from etl_core.kube.explain import Diagnosis, explain_exit, explain_job, explain_pod
 
 MADE = "2026-07-14T12:00:00Z"
 
@@ -64,37 +64,13 @@ def a_job(*conditions: dict[str, Any], **status: Any) -> dict[str, Any]:
     return {"metadata": {"name": "op-1"}, "status": {"conditions": list(conditions), **status}}
 
 
-class ThePhase(unittest.TestCase):
-    def test_of_a_job_that_was_only_just_made_is_waiting(self):
-        bare: list[dict[str, Any]] = [{}, {"status": {}}]
-        for job in (*bare, a_job(), a_job(ready=0, active=0), a_job(condition("Suspended"))):
-            with self.subTest(job=job):
-                self.assertEqual(phase_of_job(job), "waiting")
-
-    def test_is_running_once_it_has_pods_or_had_some(self):
-        for status in ({"active": 1, "ready": 0}, {"failed": 1}, {"succeeded": 1}):
-            with self.subTest(status=status):
-                self.assertEqual(phase_of_job(a_job(**status)), "running")
-
-    def test_is_its_end_as_soon_as_the_end_is_sure(self):
-        for kind, phase in [
-            ("Complete", "succeeded"),
-            ("SuccessCriteriaMet", "succeeded"),
-            ("Failed", "failed"),
-            ("FailureTarget", "failed"),
-        ]:
-            with self.subTest(kind=kind):
-                self.assertEqual(phase_of_job(a_job(condition(kind), active=1)), phase)
-                self.assertEqual(phase_of_job(a_job(condition(kind, "False"), active=1)), "running")
-
-
-class APod(unittest.TestCase):
-    def explained(self, pod: dict[str, Any]) -> Diagnosis:
+class ExplainPod(unittest.TestCase):
+    def explain(self, pod: dict[str, Any]) -> Diagnosis:
         why = explain_pod(pod)
         assert why is not None
         return why
 
-    def test_with_nothing_wrong_needs_no_explanation(self):
+    def test_a_healthy_pod_needs_no_explanation(self):
         for pod in (
             {},
             a_pod(),
@@ -106,19 +82,19 @@ class APod(unittest.TestCase):
             with self.subTest(pod=pod):
                 self.assertIsNone(explain_pod(pod))
 
-    def test_that_was_evicted(self):
-        why = self.explained(EVICTED)
+    def test_an_evicted_pod(self):
+        why = self.explain(EVICTED)
 
         self.assertEqual((why.reason, why.temporary, why.started), ("evicted", True, True))
         self.assertIn("(TerminationByKubelet). The node was low on resource: memory.", why.detail)
 
-    def test_that_was_evicted_where_no_condition_says_so(self):
-        why = self.explained(a_pod(phase="Failed", reason="Evicted", message="The node had condition: [DiskPressure]."))
+    def test_an_evicted_pod_without_a_condition(self):
+        why = self.explain(a_pod(phase="Failed", reason="Evicted", message="The node had condition: [DiskPressure]."))
 
         self.assertEqual(why.reason, "evicted")
         self.assertIn("(Evicted). The node had condition: [DiskPressure].", why.detail)
 
-    def test_that_was_taken_away_whatever_its_program_then_ended_with(self):
+    def test_a_disruption_comes_before_the_exit_status(self):
         for pod in (
             TAINTED,
             a_pod(condition("DisruptionTarget", reason="PreemptionByScheduler"), phase="Failed"),
@@ -130,75 +106,69 @@ class APod(unittest.TestCase):
             a_pod(phase="Failed", reason="Preempting"),
         ):
             with self.subTest(pod=pod):
-                why = self.explained(pod)
+                why = self.explain(pod)
                 self.assertEqual((why.reason, why.temporary), ("disrupted", True))
 
-    def test_that_ran_too_long_is_not_one_that_lacked_memory(self):
-        why = self.explained(OVERDUE)
+    def test_a_pod_killed_at_its_deadline_is_not_out_of_memory(self):
+        why = self.explain(OVERDUE)
 
         self.assertEqual(why.reason, "deadline")
-        self.assertIn("--try-hours", why.advice)
 
-    def test_that_lacked_memory(self):
+    def test_a_killed_container_is_out_of_memory(self):
         for pod in (ended(137, "OOMKilled"), ended(137), ended(1, "OOMKilled")):
             with self.subTest(pod=pod):
-                why = self.explained(pod)
+                why = self.explain(pod)
                 self.assertEqual((why.reason, why.started, why.temporary), ("out_of_memory", True, True))
-                self.assertIn("--memory", why.advice)
 
-    def test_whose_program_ended_with_one_of_our_statuses(self):
-        why = self.explained(ended(3, message="line\nDataError: no such column\n"))
+    def test_an_exit_status_is_explained_with_the_last_line(self):
+        why = self.explain(ended(3, message="line\nDataError: no such column\n"))
 
         self.assertEqual((why.reason, why.temporary, why.started), ("exit_3", False, True))
         self.assertIn("(permanent: fix configuration or data). DataError: no such column", why.detail)
 
-    def test_whose_image_cannot_be_had(self):
+    def test_an_image_that_cannot_be_pulled(self):
         for reason in (
             "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable",
         ):  # fmt: skip
             with self.subTest(reason=reason):
-                why = self.explained(waiting(reason, 'Back-off pulling image "nothing:latest"'))
+                why = self.explain(waiting(reason, 'Back-off pulling image "nothing:latest"'))
                 self.assertEqual((why.reason, why.started, why.temporary), ("image_pull", False, False))
                 self.assertIn(f'({reason}). Back-off pulling image "nothing:latest"', why.detail)
 
-    def test_whose_container_cannot_be_made(self):
+    def test_a_container_that_cannot_be_created(self):
         for reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
             with self.subTest(reason=reason):
-                why = self.explained(waiting(reason, 'secret "keys" not found'))
+                why = self.explain(waiting(reason, 'secret "keys" not found'))
                 self.assertEqual((why.reason, why.started, why.temporary), ("configuration", False, False))
                 self.assertIn('secret "keys" not found', str(why))
 
-    def test_that_no_node_takes(self):
-        why = self.explained(UNSCHEDULABLE)
+    def test_an_unschedulable_pod(self):
+        why = self.explain(UNSCHEDULABLE)
 
         self.assertEqual((why.reason, why.started, why.temporary), ("unschedulable", False, True))
         self.assertIn("3 Insufficient cpu.", why.detail)
 
-    def test_of_a_node_that_went_away_before_its_program_began(self):
+    def test_a_pod_on_a_lost_node_is_disrupted(self):
         self.assertEqual(
-            self.explained(a_pod(phase="Failed", reason="NodeLost", containerStatuses=[])).reason, "disrupted"
+            self.explain(a_pod(phase="Failed", reason="NodeLost", containerStatuses=[])).reason, "disrupted"
         )
 
 
-class AnExitStatus(unittest.TestCase):
-    def test_of_ours_is_as_temporary_as_its_table_says(self):
+class ExplainExit(unittest.TestCase):
+    def test_the_table_says_whether_an_exit_status_is_temporary(self):
         for status in EXIT_STATUSES:
             with self.subTest(status=status):
                 why = explain_exit(status.code)
                 self.assertEqual((why.reason, why.temporary), (f"exit_{status.code}", status.again))
                 self.assertIn(status.meaning, why.detail)
-                self.assertIn(status.who_acts, why.advice)
 
-    def test_of_nobodys_sends_to_the_log(self):
+    def test_an_unknown_exit_status_is_temporary(self):
         why = explain_exit(139, "core dumped")
 
         self.assertEqual((why.reason, why.temporary), ("exit_139", True))
-        self.assertEqual(
-            str(why),
-            "exit_139: the container ended with status 139, which is none of ours. core dumped Read the pod's log.",
-        )
+        self.assertEqual(str(why), "exit_139: the container ended with the unknown status 139. core dumped")
 
-    def test_quotes_the_last_line_and_no_more(self):
+    def test_only_the_last_line_of_a_message_is_quoted(self):
         self.assertIn("). last", explain_exit(4, "first\nsecond\nlast\n\n").detail)
         self.assertNotIn("second", explain_exit(4, "first\nsecond\nlast").detail)
         self.assertLess(len(explain_exit(4, "x" * 5000).detail), 400)
@@ -212,8 +182,8 @@ QUOTA = {
 ADMISSION = {"reason": "FailedCreate", "message": 'Error creating: serviceaccount "worker" not found'}
 
 
-class AJob(unittest.TestCase):
-    def test_fails_as_its_newest_pod_did(self):
+class ExplainJob(unittest.TestCase):
+    def test_the_newest_pod_explains_a_job(self):
         pods = [
             ended(4, made="2026-07-14T12:00:00Z"),
             ended(3, made="2026-07-14T12:09:00Z"),
@@ -222,14 +192,14 @@ class AJob(unittest.TestCase):
 
         self.assertEqual(explain_job(a_job(), pods).reason, "exit_3")
 
-    def test_fails_by_its_own_fault_before_a_disruption(self):
+    def test_an_exit_status_comes_before_the_disruption_of_another_pod(self):
         for taken in (EVICTED, TAINTED):
             with self.subTest(taken=taken):
                 later = {**taken, "metadata": {**taken["metadata"], "creationTimestamp": "2026-07-15T00:00:00Z"}}
                 self.assertEqual(explain_job(a_job(), [ended(4), later]).reason, "exit_4")
                 self.assertIn(explain_job(a_job(), [ended(0), later]).reason, ("evicted", "disrupted"))
 
-    def test_waits_for_the_quota(self):
+    def test_a_job_without_quota(self):
         events = [{"reason": "Normal"}, {"reason": "SuccessfulCreate", "message": "Created pod"}, QUOTA]
 
         why = explain_job(a_job(), [], events)
@@ -237,16 +207,16 @@ class AJob(unittest.TestCase):
         self.assertEqual((why.reason, why.started, why.temporary), ("quota", False, True))
         self.assertIn("exceeded quota: small", why.detail)
 
-    def test_is_told_by_a_pod_before_an_event(self):
+    def test_a_pod_comes_before_an_event(self):
         self.assertEqual(explain_job(a_job(), [UNSCHEDULABLE], [QUOTA]).reason, "unschedulable")
 
-    def test_whose_pods_are_refused_is_not_configured(self):
+    def test_rejected_pods_are_a_configuration_error(self):
         why = explain_job(a_job(), [], [ADMISSION])
 
         self.assertEqual((why.reason, why.started, why.temporary), ("configuration", False, False))
         self.assertIn('serviceaccount "worker" not found', why.detail)
 
-    def test_whose_pods_are_refused_for_now_may_be_made_later(self):
+    def test_a_failed_webhook_is_temporary_and_a_rejected_pod_is_not(self):
         for message, temporary in [
             ("Error creating: Internal error occurred: failed calling webhook: context deadline exceeded", True),
             ('Error creating: pods "op-1" is forbidden: violates PodSecurity "restricted:latest"', False),
@@ -257,7 +227,7 @@ class AJob(unittest.TestCase):
                 why = explain_job(a_job(), [], [{"reason": "FailedCreate", "message": message}])
                 self.assertEqual((why.reason, why.temporary), ("configuration", temporary))
 
-    def test_says_itself_why_it_failed_where_nobody_else_does(self):
+    def test_the_conditions_of_a_job_explain_it_if_nothing_else_does(self):
         for kind in ("Failed", "FailureTarget"):
             for reason, word in [("BackoffLimitExceeded", "job_failed"), ("DeadlineExceeded", "deadline")]:
                 with self.subTest(kind=kind, reason=reason):
@@ -265,12 +235,12 @@ class AJob(unittest.TestCase):
                     self.assertEqual((why.reason, why.started), (word, True))
                     self.assertIn(f"({reason}). the message", why.detail)
 
-    def test_whose_pods_say_nothing_is_lost(self):
+    def test_a_job_whose_pods_have_no_status_is_lost(self):
         why = explain_job(a_job(condition("Failed", "False")), [a_pod()])
 
         self.assertEqual((why.reason, why.temporary, why.started), ("lost", True, True))
 
-    def test_without_a_pod_never_started(self):
+    def test_a_job_without_a_pod_never_started(self):
         why = explain_job(a_job(), [])
 
         self.assertEqual((why.reason, why.started), ("never_started", False))

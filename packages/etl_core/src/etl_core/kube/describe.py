@@ -1,4 +1,4 @@
-"""A Kubernetes Job as plain dictionaries: names, bodies, what a failed pod means. Touches no cluster.
+"""A Kubernetes Job as plain dictionaries: its name, its body, its failure policy. Pure.
 
 Field names and rules: the batch/v1 reference. Needs Kubernetes 1.31 (podFailurePolicy), and for
 indexed Jobs 1.33 (backoffLimitPerIndex), where they are generally available.
@@ -20,19 +20,18 @@ if TYPE_CHECKING:
 # The Job's name becomes a label of its pods, and label values end at 63 (kubernetes/kubernetes#50850).
 LONGEST_NAME = 63
 CONTAINER = "job"
-USER = 10001  # of the image; any user but root does
-SPEC_DIGEST = "openpayments.io/spec-sha256"
+DIGEST_NAME = "spec-sha256"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a Job of ours consists of. ``indexes`` makes it an Indexed Job of so many pods at once.
+    """What a Job consists of. ``indexes`` makes it an Indexed Job with that many pods at once.
 
-    ``marks`` are labels and ``notes`` annotations that do not change what the Job does: the run it
-    was created for, where its plan lies. They and ``args`` are left out of the digest; ``identity``
-    is in it, and says what the Job is to leave behind.
+    ``identity`` names the work. The annotation ``<annotation_prefix>/spec-sha256`` holds the digest of ``identity``
+    and of everything that the Job does; ``name``, ``args``, ``labels`` and ``annotations`` may differ between two
+    Jobs for the same work.
     """
 
     name: str
@@ -40,45 +39,43 @@ class JobSpec:
     image: str
     args: tuple[str, ...]
     service_account: str
+    user_id: int  # also the group; not root
+    annotation_prefix: str
     image_pull_policy: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     env_from: tuple[str, ...] = ()  # configmap/NAME or secret/NAME
     labels: Mapping[str, str] = field(default_factory=dict)
-    marks: Mapping[str, str] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
     indexes: int | None = None
     max_failed_indexes: int | None = None
-    tries: int = 3  # further ones after the first, not counting disruptions
+    retries: int = 3  # after the first attempt; disruptions do not count
     cpu: str = "500m"
     memory: str = "512Mi"
     scratch: str = "2Gi"
-    grace_seconds: int = 60  # longer than GRACE_SECONDS: what a window takes to finish or be dropped
-    try_seconds: int = 6 * 3600
-    keep_seconds: int = 6 * 3600
+    grace_seconds: int = 60
+    attempt_seconds: int = 6 * 3600
+    ttl_seconds: int = 6 * 3600  # after its end
     queue: str = ""
 
 
 def job_name(slug: str, *identity: str) -> str:
-    """A name that the same work always has, and no other: a slug for people, a hash of all of it.
-
-    Two long ids may share a prefix, so the hash is of the whole identity, never of the slug.
-    """
+    """The name of a Job: a readable slug and a hash of the whole identity, so the same work has the same name."""
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
     readable = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[: LONGEST_NAME - len(digest) - 1].rstrip("-")
     return f"{readable}-{digest}" if readable else f"job-{digest}"
 
 
 def pod_failure_policy(*, indexed: bool) -> dict[str, Any]:
-    """What Kubernetes is to do with a failed pod, from the exit-status table; the first rule that fits counts.
+    """The ``podFailurePolicy``, from the exit-status table. The first matching rule counts.
 
-    A disruption is nobody's failure and no try. A status that running again cannot mend ends the
-    Job, or the index, at once. Anything else is a try.
+    A disruption does not count as an attempt. A permanent status ends the Job, or its index, at once.
+    After any other status the pod is retried.
     """
-    final = sorted(status.code for status in EXIT_STATUSES if not status.again)
+    permanent = sorted(status.code for status in EXIT_STATUSES if not status.again)
     return {
         "rules": [
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            {"action": "FailIndex" if indexed else "FailJob", "onExitCodes": {"operator": "In", "values": final}},
+            {"action": "FailIndex" if indexed else "FailJob", "onExitCodes": {"operator": "In", "values": permanent}},
         ]
     }
 
@@ -87,25 +84,27 @@ def label_value(text: str) -> str:
     """``text`` if it can be a label's value.
 
     Raises:
-        DataError: it cannot. Labels select; a value cut to fit would select what is not meant.
+        DataError: it cannot. Labels select; a value cut to fit would select other objects too.
 
     """
     if not _LABEL.fullmatch(text):
-        raise DataError(f"{text!r} can be no label of a Kubernetes object.")
+        raise DataError(f"{text!r} is not a valid Kubernetes label value.")
     return text
 
 
-def spec_digest(body: Mapping[str, Any]) -> str:
-    """SHA-256 of what a Job body makes Kubernetes do, without what only says for whom."""
-    return str(body["metadata"]["annotations"][SPEC_DIGEST])
+def digest_annotation(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and value of the annotation with the digest of a body that ``job_body`` made."""
+    return next(
+        (name, value) for name, value in body["metadata"]["annotations"].items() if name.endswith(f"/{DIGEST_NAME}")
+    )
 
 
 def job_body(spec: JobSpec) -> dict[str, Any]:
-    """The body to create: hardened, bounded in tries and time, and removed some hours after its end."""
+    """The body to create: hardened, with limits on retries and time, deleted ``ttl_seconds`` after its end."""
     does = _spec_of(spec)
     digest = hashlib.sha256(json.dumps([dict(spec.identity), does], sort_keys=True).encode()).hexdigest()
     does["template"]["spec"]["containers"][0]["args"] = list(spec.args)
-    labels = {name: label_value(value) for name, value in {**spec.labels, **spec.marks}.items()}
+    labels = {name: label_value(value) for name, value in spec.labels.items()}
     does["template"]["metadata"]["labels"] = labels
     queue = {"kueue.x-k8s.io/queue-name": label_value(spec.queue)} if spec.queue else {}
     return {
@@ -114,7 +113,7 @@ def job_body(spec: JobSpec) -> dict[str, Any]:
         "metadata": {
             "name": spec.name,
             "labels": labels | queue,
-            "annotations": {**spec.notes, SPEC_DIGEST: digest},
+            "annotations": {**spec.annotations, f"{spec.annotation_prefix}/{DIGEST_NAME}": digest},
         },
         "spec": does,
     }
@@ -122,23 +121,23 @@ def job_body(spec: JobSpec) -> dict[str, Any]:
 
 def _spec_of(spec: JobSpec) -> dict[str, Any]:
     indexed = spec.indexes is not None
-    tries: dict[str, Any] = {"backoffLimit": spec.tries}
+    limits: dict[str, Any] = {"backoffLimit": spec.retries}
     if indexed:
-        tries = {
+        limits = {
             "completionMode": "Indexed",
             "completions": spec.indexes,
             "parallelism": spec.indexes,
-            "backoffLimitPerIndex": spec.tries,
+            "backoffLimitPerIndex": spec.retries,
             "maxFailedIndexes": spec.indexes if spec.max_failed_indexes is None else spec.max_failed_indexes,
         }
     return {
-        **tries,
-        # Disruptions are no tries, so tries do not end a Job whose pods are taken away for ever; this does.
-        "activeDeadlineSeconds": (spec.tries + 1) * spec.try_seconds,
+        **limits,
+        # Disruptions do not count as attempts; this ends a Job whose pods are disrupted for ever.
+        "activeDeadlineSeconds": (spec.retries + 1) * spec.attempt_seconds,
         **({"suspend": True} if spec.queue else {}),  # Kueue starts it when there is room
         "podFailurePolicy": pod_failure_policy(indexed=indexed),
         "podReplacementPolicy": "Failed",
-        "ttlSecondsAfterFinished": spec.keep_seconds,
+        "ttlSecondsAfterFinished": spec.ttl_seconds,
         "template": {
             "metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}},
             "spec": {
@@ -146,13 +145,13 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
                 "serviceAccountName": spec.service_account,
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
-                "activeDeadlineSeconds": spec.try_seconds,
+                "activeDeadlineSeconds": spec.attempt_seconds,
                 "terminationGracePeriodSeconds": spec.grace_seconds,
                 "securityContext": {
                     "runAsNonRoot": True,
-                    "runAsUser": USER,
-                    "runAsGroup": USER,
-                    "fsGroup": USER,
+                    "runAsUser": spec.user_id,
+                    "runAsGroup": spec.user_id,
+                    "fsGroup": spec.user_id,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
                 "containers": [_container_of(spec)],
@@ -171,7 +170,7 @@ def _container_of(spec: JobSpec) -> dict[str, Any]:
         **pull,
         "env": [{"name": name, "value": value} for name, value in sorted(spec.env.items())],
         **({"envFrom": sources} if sources else {}),
-        # Memory is not shared out again once taken, so its request is its limit; a processor is.
+        # Memory cannot be taken back from a process, so its request is its limit; CPU time can.
         "resources": {"requests": {"cpu": spec.cpu, "memory": spec.memory}, "limits": {"memory": spec.memory}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -179,7 +178,7 @@ def _container_of(spec: JobSpec) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - the container's own
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - in the container
     }
 
 

@@ -1,4 +1,4 @@
-"""A rule of the linter that is refused has its reason beside it."""
+"""A linter rule that is switched off has its reason beside it."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_refused_rule_has_a_reason():
+def test_every_ignored_linter_rule_has_a_reason():
     text = (ROOT / "pyproject.toml").read_text()
     section = text[text.index("[tool.ruff.lint]") : text.index("[tool.ruff.lint.isort]")]
 

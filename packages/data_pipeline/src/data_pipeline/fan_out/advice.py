@@ -1,0 +1,26 @@
+"""What to try about each reason for which a Job fails or does not start, in the words of this command."""
+
+from __future__ import annotations
+
+from etl_core.errors import EXIT_STATUSES
+
+ADVICE = {
+    "disrupted": "It is retried without counting as an attempt; if it goes on, check spot capacity.",
+    "evicted": "It is retried without counting as an attempt; if it goes on, check node pressure.",
+    "deadline": "Raise --try-hours.",
+    "out_of_memory": "Raise --memory.",
+    "image_pull": "Correct --image, or give the nodes access to the registry.",
+    "configuration": "Create the ConfigMap, Secret or service account that the message names.",
+    "unschedulable": "Wait for nodes, or request less with --cpu and --memory.",
+    "quota": "Wait until other Jobs end, lower --max-in-flight, or raise the quota.",
+    "job_failed": "Read the logs of its pods.",
+    "lost": "Run the same command again.",
+    "never_started": "Check the events and the quota of the namespace.",
+    "no_audit": "Workers must write into the submitter's lake: compare LAKE_URL as they see it.",
+    **{f"exit_{status.code}": f"Who acts: {status.who_acts}." for status in EXIT_STATUSES},
+}
+
+
+def advice_for(reason: str) -> str:
+    """One sentence; for an unknown exit status, where to look."""
+    return ADVICE.get(reason, "Read the log of the pod." if reason.startswith("exit_") else "")

@@ -1,0 +1,123 @@
+"""The keys of Open Payments: raw parts and their proofs, totals, schemas, reports."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from data_pipeline.lake_layout.ids import checked_company_id, numbered
+from data_pipeline.lake_layout.runs import folder
+
+DATASET_IDS_CACHE = "metadata/dataset_ids_cache.json"
+RAW = "raw/"
+AUDITS = "metadata/audits/"
+
+
+def company(company_id: str) -> str:
+    """The folder of one company, wherever there is one."""
+    return f"company_id={checked_company_id(company_id)}"
+
+
+@dataclass(frozen=True)
+class SliceKeys:
+    """The keys of one slice: (dataset, year, release, company)."""
+
+    dataset: str
+    year: int
+    release: str
+    company_id: str
+
+    @property
+    def _path(self) -> str:
+        return f"{_release(self.dataset, self.year, self.release)}/{company(self.company_id)}"
+
+    def part(self, number: int, of: int, generation: int = 1) -> str:
+        """The raw part, exactly as the source sent it."""
+        return f"{RAW}{self._path}/part-{number}-of-{of}{numbered(generation)}.csv"
+
+    def part_audit(self, number: int, of: int, generation: int = 1) -> str:
+        """The proof of a part."""
+        return f"{AUDITS}{self._path}/part-{number}-of-{of}{numbered(generation)}.json"
+
+    def slice_audit(self, generation: int = 1) -> str:
+        """The proof of the whole slice; a later generation where its count moved under the release."""
+        return f"{AUDITS}{self._path}/slice{numbered(generation)}.json"
+
+
+def release_parts(dataset: str, year: int, release: str) -> str:
+    """Prefix of all raw parts of one release."""
+    return f"{RAW}{_release(dataset, year, release)}/"
+
+
+def release_audits(dataset: str, year: int, release: str) -> str:
+    """Prefix of all audits of one release."""
+    return f"{AUDITS}{_release(dataset, year, release)}/"
+
+
+def company_of_slice_audit(key: str) -> str | None:
+    """The company whose slice proof, of any generation, lies under ``key``; None for any other key."""
+    match = re.search(r"/company_id=([0-9]+)/slice(?:\.[0-9]+)?\.json$", key)
+    return match.group(1) if match else None
+
+
+def generation_of(key: str) -> int:
+    """Which of several proofs of one slice or part under one release lies under ``key``."""
+    match = re.search(r"\.([0-9]+)\.[a-z]+$", key)
+    return int(match[1]) if match else 1
+
+
+def first_generation_of(key: str) -> str:
+    """The key of the first generation of the same part or proof."""
+    return re.sub(r"(/(?:part-[0-9]+-of-[0-9]+|slice))\.[0-9]+(\.[a-z]+)$", r"\1\2", key)
+
+
+def audit_of_part(key: str) -> str | None:
+    """Where the proof of the raw part ``key`` belongs; None for any other key."""
+    match = re.fullmatch(r"raw/(dataset=.+/company_id=[0-9]+/part-[0-9]+-of-[0-9]+(?:\.[0-9]+)?)\.csv", key)
+    return f"{AUDITS}{match[1]}.json" if match else None
+
+
+def company_of(key: str) -> str | None:
+    """The company whose folder ``key`` lies in, or None."""
+    match = re.search(r"/company_id=([0-9]+)/", key)
+    return match[1] if match else None
+
+
+def download_report(run_id: str, year: int) -> str:
+    """A line per slice, for people and spreadsheets."""
+    return f"{folder(run_id)}download_report_{year}.csv"
+
+
+def totals(dataset: str, day: date) -> str:
+    """Rows per company and year, by the day they were built."""
+    return f"{totals_prefix(dataset)}openpayments_companies_totals_by_year_{day:%d-%m-%Y}.json"
+
+
+def totals_prefix(dataset: str) -> str:
+    """Prefix of a dataset's totals."""
+    return f"metadata/totals/dataset={dataset}/"
+
+
+def day_of_totals(key: str) -> date | None:
+    """The day of a totals file; None for any other key."""
+    match = re.search(r"openpayments_companies_totals_by_year_(\d\d)-(\d\d)-(\d{4})\.json$", key)
+    try:
+        return date(int(match[3]), int(match[2]), int(match[1])) if match else None
+    except ValueError:  # 31-02-2026
+        return None
+
+
+def schema(dataset: str, year: int, release: str) -> str:
+    """The columns of a release as the source describes them."""
+    return f"metadata/schemas/{_release(dataset, year, release)}/schema.json"
+
+
+def diff(dataset: str, year: int, older: str, newer: str, company_id: str | None = None, number: int = 1) -> str:
+    """What changed between two releases, of all companies or of one; ``number`` counts reports that differ."""
+    one = "" if company_id is None else f"_{company(company_id)}"
+    return f"metadata/diffs/dataset={dataset}/year={year}/{older}_to_{newer}{one}{numbered(number)}.csv"
+
+
+def _release(dataset: str, year: int, release: str) -> str:
+    return f"dataset={dataset}/year={year}/release={release}"

@@ -1,0 +1,69 @@
+"""The columns of a release, as the lake keeps them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import structlog
+
+from data_pipeline import lake_layout
+from data_pipeline.open_payments.schema import (
+    DATE_OF_PAYMENT,
+    GENERAL_PAYMENTS,
+    PAYER_ID,
+    RECORD_ID,
+    Columns,
+    drift_from,
+)
+from etl_core.errors import DataError
+from etl_core.lake import put_or_agree
+
+if TYPE_CHECKING:
+    from data_pipeline.open_payments.ledger.documents import Release
+    from etl_core.lake import ObjectStore
+
+_log = structlog.get_logger()
+
+
+def must_be_provable(release: Release, columns: Columns) -> None:
+    """Raise ``DataError`` if the table lacks a column that the proof needs."""
+    missing = {PAYER_ID, DATE_OF_PAYMENT, RECORD_ID} - set(columns.titles)
+    if missing:
+        raise DataError(f"the table of {release.name} lacks {', '.join(sorted(missing))}, so nothing can be proved.")
+
+
+def write_schema(store: ObjectStore, release: Release, columns: Columns) -> None:
+    """Keep the columns of a release; say where they drifted from those known."""
+    drift = drift_from(GENERAL_PAYMENTS, columns.titles)
+    if drift:
+        _log.warning(
+            "the columns are not those known",
+            added=drift.added,
+            removed=drift.removed,
+            reordered=drift.reordered,
+        )
+    body = {
+        "schema_version": 1,
+        "release": release.model_dump(),
+        "columns": [{"title": title, "name": name} for title, name in zip(columns.titles, columns.names, strict=True)],
+        "drift": {"added": drift.added, "removed": drift.removed, "reordered": drift.reordered},
+    }
+    put_or_agree(
+        store,
+        lake_layout.open_payments.schema(release.dataset, release.year, release.name),
+        json.dumps(body, indent=1).encode() + b"\n",
+    )
+
+
+def read_schema(store: ObjectStore, release: Release) -> Columns:
+    """The columns of a release as ``write_schema`` kept them; raises ``DataError`` if they cannot be had."""
+    key = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
+    try:
+        pairs = [(str(one["title"]), str(one["name"])) for one in json.loads(store.get(key) or b"")["columns"]]
+        columns = Columns(titles=tuple(title for title, _ in pairs), names=tuple(name for _, name in pairs))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{key} does not say which columns the release has: {error!r}.") from error
+    for title in (PAYER_ID, DATE_OF_PAYMENT, RECORD_ID):
+        columns.name_of(title)
+    return columns

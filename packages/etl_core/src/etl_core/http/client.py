@@ -1,0 +1,230 @@
+"""``HttpClient``: requests over a urllib3 pool, with a budget, retries and streams.
+
+Everything alive comes through the constructor. Foreign exceptions are translated here and
+nowhere else; the URL is in every message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from etl_core.errors import (
+    AccessError,
+    BlockedError,
+    DataError,
+    NotFoundError,
+    PermanentError,
+    TemporaryError,
+    UnavailableError,
+)
+from etl_core.http.translate import message_of, readable, translate_http_errors
+from etl_core.retry import Retry, parse_retry_after
+from etl_core.telemetry import Tally, Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import requests
+
+    from etl_core.budget import Budget
+    from etl_core.http.policy import HttpPolicy, Meaning
+    from etl_core.http.session import HttpSettings
+
+    Params = Sequence[tuple[str, str]]
+
+# 256 KiB: 8 KiB reads cost 1.5 to 3 times the processor time; past 256 KiB nothing is gained
+# and each of the concurrent streams holds several times this much while it is parsed.
+READ_BYTES = 256 * 1024
+# Error bodies are untrusted and may be long; nobody reads more of one.
+ERROR_BODY_BYTES = 4096
+PERMANENT_ERRORS: Mapping[Meaning, type[PermanentError]] = {"denied": AccessError, "not_found": NotFoundError}
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An open response: the URL as sent, the headers, the body in chunks of at most 256 KiB."""
+
+    url: str
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+
+
+class HttpClient:
+    """One source. JSON and text answers are retried here; a stream is tried once and the caller decides."""
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        policy: HttpPolicy,
+        *,
+        session: requests.Session,
+        budget: Budget,
+        retry: Retry,
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.monotonic,
+        check_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._policy = policy
+        self._session = session
+        self._budget = budget
+        self._retry = retry
+        self._telemetry = telemetry
+        self._clock = clock
+        self._check_stop = check_stop
+
+    def get_json(
+        self, path: str, params: Params = (), *, bypass_cache: bool = False, tally: Tally | None = None
+    ) -> Any:  # noqa: ANN401 - JSON
+        """The parsed JSON answer, retried; retries bypass caches.
+
+        Raises:
+            NotFoundError, AccessError, DataError: the policy calls the answer not found, denied, permanent.
+            UnavailableError: throttled, temporary, no connection, or invalid JSON, after all retries.
+            BlockedError: the policy calls the answer blocked.
+
+        """
+
+        def parse(answer: Answer) -> Any:  # noqa: ANN401 - JSON
+            body = b"".join(answer.chunks)
+            try:
+                return json.loads(body)
+            except (ValueError, RecursionError) as error:  # the latter from a thousand open brackets
+                raise UnavailableError(
+                    f"GET {readable(answer.url)} answered {len(body)} bytes of invalid JSON"
+                ) from error
+
+        return self._get(path, params, parse, expect="json", bypass_cache=bypass_cache, tally=tally)
+
+    def get_text(self, path: str, *, tally: Tally | None = None) -> str:
+        """The text of an answer, retried as ``get_json`` is."""
+        return self._get(path, (), lambda answer: b"".join(answer.chunks).decode("utf-8", "replace"), tally=tally)
+
+    def count_retry(self, tally: Tally) -> None:
+        """Count a retry that the caller makes."""
+        tally.retries += 1
+        self._count("retries_total", help_text="Requests made again")
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        path: str,
+        params: Params = (),
+        *,
+        bypass_cache: bool = False,
+        tally: Tally | None = None,
+        expect: str = "",
+    ) -> Iterator[Answer]:
+        """An open answer whose status and content type are already checked; tried once.
+
+        ``expect`` is a part of the content type ("csv", "json"). An HTML page in its place is an error, also with
+        status 200; the policy says which.
+        """
+        tally = tally if tally is not None else Tally()
+        url = self._settings.base_url.rstrip("/") + path
+        sent = list(params)
+        if bypass_cache and self._policy.cache_parameter:
+            sent.append((self._policy.cache_parameter, uuid.uuid4().hex[:12]))
+        with self._budget.slot() as taken:
+            tally.requests += 1
+            with translate_http_errors(url):
+                response = self._session.get(
+                    url,
+                    params=sent,
+                    stream=True,
+                    timeout=(self._settings.connect_seconds, self._settings.read_seconds),
+                )
+            whole = False
+            try:
+                self._count(
+                    "requests_total", help_text="Requests answered, by status", status=str(response.status_code)
+                )
+                self._check(response, taken, expect)
+                yield Answer(response.url, response.headers, self._chunks(response, tally))
+                whole = response.raw.isclosed() or response.raw.closed
+            finally:
+                # A body that was not read to its end leaves a connection nobody can use again.
+                response.close()
+            if whole:
+                self._budget.succeeded()
+
+    def _get(
+        self,
+        path: str,
+        params: Params,
+        parse: Callable[[Answer], T],
+        *,
+        expect: str = "",
+        bypass_cache: bool = False,
+        tally: Tally | None,
+    ) -> T:
+        counted = tally if tally is not None else Tally()
+
+        def once(attempt: int) -> T:
+            bypass = bypass_cache or attempt > 1
+            with self.stream(path, params, bypass_cache=bypass, tally=counted, expect=expect) as answer:
+                return parse(answer)
+
+        def note(attempt: int, error: TemporaryError, wait: float) -> None:
+            self.count_retry(counted)
+            _log.warning("Retrying a request", after_attempt=attempt, wait=round(wait, 1), because=str(error))
+
+        return self._retry.call(once, on_retry=note)
+
+    def _chunks(self, response: requests.Response, tally: Tally) -> Iterator[bytes]:
+        deadline = self._clock() + self._settings.answer_seconds
+        received = 0
+        while True:
+            self._check_stop()
+            with translate_http_errors(response.url):
+                chunk = response.raw.read(READ_BYTES, decode_content=True)
+            if not chunk:
+                return
+            received += len(chunk)
+            tally.bytes += len(chunk)
+            self._count("bytes_total", len(chunk), help_text="Bytes of answers received")
+            yield chunk
+            if self._clock() > deadline:
+                raise UnavailableError(
+                    f"GET {readable(response.url)} was still answering after {self._settings.answer_seconds:.0f} s"
+                    f" and {received} bytes"
+                )
+
+    def _count(self, name: str, amount: float = 1, *, help_text: str, **labels: str) -> None:
+        self._telemetry.count(f"{self._policy.metric_prefix}_{name}", amount, help_text=help_text, **labels)
+
+    def _check(self, response: requests.Response, taken: float, expect: str) -> None:
+        status = response.status_code
+        content_type = response.headers.get("Content-Type", "").lower()
+        is_page = bool(expect) and "html" in content_type and expect not in content_type
+        if status == 200 and not is_page:
+            return
+        with translate_http_errors(response.url):
+            body = response.raw.read(ERROR_BODY_BYTES, decode_content=True).decode("utf-8", "replace")
+        policy = self._policy
+        meaning = policy.html_page if status == 200 else policy.meaning_of(status, body)
+        what = " with an HTML page" if status == 200 else ""
+        message = f"GET {readable(response.url)} answered {status}{what}: {message_of(body)}"
+        advice = policy.advice.get(meaning, "")
+        if meaning == "blocked":
+            self._budget.block(message)
+            raise BlockedError(message, advice=advice)
+        if meaning in ("throttled", "temporary"):
+            retry_after = parse_retry_after(response.headers.get("Retry-After"))
+            factor = 1.0
+            if meaning == "throttled":
+                self._budget.throttled(taken, retry_after)
+                factor = policy.throttled_wait_factor
+            raise UnavailableError(message, advice=advice, retry_after=retry_after, wait_factor=factor)
+        raise PERMANENT_ERRORS.get(meaning, DataError)(message, advice=advice)

@@ -1,0 +1,52 @@
+"""A pooled session of requests, and the values it is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """Values only. ``bearer_token`` goes to the scheme, host and port of ``base_url`` only."""
+
+    base_url: str
+    user_agent: str
+    bearer_token: str = field(default="", repr=False)
+    pool_size: int = 8
+    connect_seconds: float = 10.0
+    read_seconds: float = 60.0
+    # One answer; a stream that trickles is cut here. At 2 MB/s it is 3.6 GB.
+    answer_seconds: float = 1800.0
+
+
+class _Session(requests.Session):
+    """A session that follows a redirect to another host without its token, and reads no ``.netrc``."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        before, after = urlsplit(str(response.request.url)), urlsplit(str(prepared_request.url))
+        if (before.scheme, before.netloc) != (after.scheme, after.netloc):
+            prepared_request.headers.pop("Authorization", None)
+
+
+def make_session(settings: HttpSettings) -> requests.Session:
+    """A pooled session. urllib3 retries what never reached the source: refused and lost connections."""
+
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if settings.bearer_token:
+            request.headers["Authorization"] = f"Bearer {settings.bearer_token}"
+        return request
+
+    session = _Session()
+    session.trust_env = True  # corporate proxies and CA bundles
+    session.auth = authorize  # also where there is no token: without any, requests looks into ~/.netrc
+    session.headers["User-Agent"] = settings.user_agent
+    never_sent = urllib3.Retry(total=None, connect=2, read=0, status=0, other=0, redirect=3, backoff_factor=0.2)
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=settings.pool_size, max_retries=never_sent, pool_block=False)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session

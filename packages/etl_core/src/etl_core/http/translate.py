@@ -1,0 +1,71 @@
+"""Exceptions of requests, urllib3 and the socket, and untrusted text, turned into messages of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+
+import requests
+import urllib3
+
+from etl_core.errors import DataError, UnavailableError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def printable(text: str, length: int = 300) -> str:
+    """Untrusted text, shortened and without control characters, for messages."""
+    flat = "".join(character if character.isprintable() else " " for character in text[:length])
+    return " ".join(flat.split())
+
+
+def readable(url: str) -> str:
+    """A URL for people: ``conditions[0][value]=42`` in place of ``conditions%5B0%5D%5Bvalue%5D=42``."""
+    return printable(unquote_plus(url), 2000)
+
+
+def message_of(body: str) -> str:
+    """The ``message`` of a JSON error, or the text of anything else, a page's without its tags; printable."""
+    with contextlib.suppress(ValueError, RecursionError):
+        parsed = json.loads(body)
+        if isinstance(parsed, dict) and isinstance(parsed.get("message"), str):
+            return printable(parsed["message"])
+    return printable(re.sub(r"<[^>]*>", " ", body))
+
+
+@contextlib.contextmanager
+def translate_http_errors(url: str) -> Iterator[None]:
+    """Raise ``DataError``, ``UnreachableError`` or ``UnavailableError`` in place of a foreign exception."""
+    url = readable(url)
+    try:
+        yield
+    except (
+        requests.exceptions.InvalidURL,
+        requests.exceptions.MissingSchema,
+        requests.exceptions.InvalidSchema,
+    ) as error:
+        raise DataError(f"{url} is not a valid URL: {printable(str(error))}") from error
+    except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
+        raise UnreachableError(
+            f"GET {url} failed: {_root_cause(error)}.",
+            advice="Check the address and the network; behind a proxy, set HTTPS_PROXY.",
+        ) from error
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise UnavailableError(f"GET {url} failed: {_root_cause(error)}") from error
+    except ValueError as error:  # requests lets some through that come from reading where a redirect leads
+        raise DataError(f"GET {url} redirected to an invalid URL: {printable(str(error))}") from error
+
+
+def _root_cause(error: BaseException) -> str:
+    """The innermost cause in words; outer layers only repeat it with object addresses."""
+    seen: set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        candidates = (getattr(error, "reason", None), *error.args)
+        error = next((inner for inner in candidates if isinstance(inner, BaseException)), error)
+    words = re.sub(r"^HTTPS?Connection(Pool)?\([^)]*\): ", "", str(error))
+    return printable(f"{type(error).__name__}: {words}")

@@ -1,0 +1,47 @@
+"""Tools whose dependencies would conflict with ours: each gets a virtual environment below .cache/tools."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".cache" / "tools"
+# Pinned, so that a check fails because of a change here and not because of a release.
+TOOLS = {
+    "checkov": ("checkov==3.3.30",),
+    "check-jsonschema": ("check-jsonschema==0.39.0",),
+    "cyclonedx-py": ("cyclonedx-bom==7.5.0",),
+    "poetry": ("poetry==2.5.1", "poetry-plugin-export==1.10.1", "poetry-plugin-pypi-mirror==0.6.5"),
+}
+
+
+class UnavailableError(Exception):
+    """The tool cannot be installed or fetched; the message says why."""
+
+
+def program(name: str) -> Path:
+    """Path of the tool's program, installed if necessary.
+
+    Raises:
+        UnavailableError: it cannot be installed.
+
+    """
+    folder = FOLDER / name
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    stamp, wanted = folder / ".installed", f"{' '.join(TOOLS[name])} {sys.version}"
+    with (FOLDER / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests of several processes may need the tool at once
+        if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+            return folder / "bin" / name
+        print(f"installing {TOOLS[name][0]} into {folder.relative_to(ROOT)}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        words = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", *TOOLS[name]]
+        result = subprocess.run(words, capture_output=True, text=True, check=False)
+        if result.returncode:
+            reason = (result.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
+            raise UnavailableError(f"{TOOLS[name][0]} cannot be installed: {reason}")
+        stamp.write_text(wanted, encoding="utf-8")
+    return folder / "bin" / name
