@@ -63,10 +63,14 @@ def functions_of(packages: Path) -> dict[str, tuple[Path, ast.AST]]:
 
     def below(node: ast.AST, name: str) -> Iterator[tuple[str, ast.AST]]:
         for child in ast.iter_child_nodes(node):
-            full = f"{name}.{child.name}" if isinstance(child, ast.FunctionDef | ast.ClassDef) else name
-            if isinstance(child, ast.FunctionDef):
-                yield full, child
-            yield from below(child, full)
+            match child:
+                case ast.FunctionDef(name=own) | ast.ClassDef(name=own):
+                    yield f"{name}.{own}", child
+                    yield from below(child, f"{name}.{own}")
+                case ast.AnnAssign(target=ast.Name(id=own)) | ast.Assign(targets=[ast.Name(id=own)]):
+                    yield f"{name}.{own}", child
+                case _:
+                    yield from below(child, name)
 
     found: dict[str, tuple[Path, ast.AST]] = {}
     for path in packages.glob("*/src/**/*.py"):
@@ -127,7 +131,7 @@ def places_of(node: ast.AST) -> Iterator[Place]:
             yield from (Place("argument", key, words_of(key), key, value, "**{}") for key, value in entries)
         case ast.keyword(arg=str(name)):
             yield Place("argument", node, {name}, node, node, "**{}")
-        case ast.Expr() | ast.Assign() | ast.AugAssign() | ast.Raise():
+        case ast.Expr() | ast.Assign() | ast.AnnAssign() | ast.AugAssign() | ast.Raise():
             yield Place("statement", node, words_of(node), node, node, "pass")
         case ast.Name() | ast.Attribute() | ast.Constant():
             yield Place("name", node, {ast.unparse(node)}, node, node, "")

@@ -59,10 +59,25 @@ def test_the_job_template_of_the_guide_runs(tmp_path):
     assert (done.returncode, done.stdout) == (0, '{"job": "my_job", "agency_id": 7}\n')
 
 
-def test_every_test_that_the_promises_name_exists():
+def test_every_test_that_the_proofs_name_exists():
     defined = set()
     for path in [*ROOT.glob("packages/*/tests/**/*.py"), *ROOT.glob("tests/**/*.py")]:
         defined |= set(re.findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8")))
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")))
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")))
     assert named
     assert named <= defined, sorted(named - defined)
+
+
+def test_the_promises_and_the_proofs_have_the_same_sections():
+    promises, proofs = (
+        re.findall(r"^## (.+)$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
+        for page in ("promises.md", "proofs.md")
+    )
+    assert [one for one in promises if one not in ("What verify finds", "Not promised")] == proofs
+
+
+def test_the_glossary_defines_every_word_once():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| \*\*([a-z -]+)\*\* \|", text, re.MULTILINE)
+    assert len(words) == len(set(words))
+    assert {"slice", "window", "part", "generation", "release", "closure", "contract", "build"} <= set(words)

@@ -26,7 +26,7 @@ import pytest
         (["upload_raw", "--", "--run-id", "never", "--to", "elsewhere"], 3, "no run never"),
     ],
 )
-def test_a_wrong_command_line_is_told_what_was_found_and_what_to_try(world, words, status, said):
+def test_a_wrong_command_line_gets_an_error_with_what_was_found_and_what_to_try(world, words, status, said):
     ended = world.run(*words)
     assert (ended.status, said in ended.stderr) == (status, True), ended.stderr
     assert "Traceback" not in ended.stderr
@@ -47,7 +47,7 @@ def test_an_unreachable_host_is_temporary_and_named(world):
 
 
 @pytest.mark.parametrize("gone", ["stdout", "stderr"])
-def test_whoever_listens_may_go_away_and_the_run_is_completed(world, gone):
+def test_a_closed_pipe_or_terminal_does_not_stop_a_run(world, gone):
     process = world.start("run_pipeline", "--", "--year", "2024")
     getattr(process, gone).close()
     stdout, stderr = process.communicate(timeout=250)
@@ -58,7 +58,7 @@ def test_whoever_listens_may_go_away_and_the_run_is_completed(world, gone):
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
-def test_a_stream_that_was_never_open_is_not_missed(world, closed):
+def test_a_run_without_open_standard_streams_completes(world, closed):
     streams = {"stdout": ">&-", "stderr": "2>&-"}
     command = [sys.executable, "-m", "data_pipeline", "run", "run_pipeline", "--", "--year", "2024"]
     ended = subprocess.run(
@@ -70,7 +70,7 @@ def test_a_stream_that_was_never_open_is_not_missed(world, closed):
 
 
 @pytest.mark.parametrize("url", ["openpayments", "file:///etc/passwd"])
-def test_an_address_that_is_none_is_a_configuration_error(world, url):
+def test_an_invalid_address_is_a_configuration_error(world, url):
     ended = world.pipeline(OPEN_PAYMENTS_URL=url)
     assert (ended.status, "OPEN_PAYMENTS_URL" in ended.stderr) == (3, True), ended.stderr
 
@@ -109,7 +109,7 @@ def test_a_read_only_lake_is_permanent_and_named(world):
 
 
 @pytest.mark.parametrize("world", [{"scale": 0.1}], indirect=True)
-def test_a_full_disk_is_permanent_and_the_same_command_finishes_once_there_is_room(world):
+def test_a_full_disk_is_permanent_and_the_same_command_finishes_once_there_is_space(world):
     words = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=4m tmpfs "$1" && shift && exec "$@"', "sh"]
     ended = _in_namespace(world, words)
     assert ended.status == 3, ended.stderr

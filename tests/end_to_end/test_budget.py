@@ -17,7 +17,7 @@ def run_at_once(world, companies, **environment):
 
 
 @pytest.mark.parametrize("world", [MANY], indirect=True, ids=["16 companies"])
-def test_eight_processes_together_keep_the_ceiling_of_one(world):
+def test_eight_processes_share_one_limit_of_requests(world):
     statuses, stderr = run_at_once(world, COMPANIES[:8], SOURCE_MAX_STREAMS="3")
     assert statuses == [0] * 8, stderr
     summary = world.source.summary()
@@ -27,7 +27,7 @@ def test_eight_processes_together_keep_the_ceiling_of_one(world):
 
 
 @pytest.mark.parametrize("world", [{**MANY, "retry_after_form": form} for form in ("seconds", "date")], indirect=True)
-def test_a_storm_in_one_process_holds_all_of_them_until_the_moment_named(world):
+def test_a_retry_after_received_by_one_process_holds_all_processes(world):
     # The date form has whole seconds: a hold of two is at least one.
     world.source.fault("http_429", count=3, after=12, params={"retry_after": 2})
     statuses, stderr = run_at_once(world, COMPANIES[:8], SOURCE_MAX_STREAMS="8")
@@ -43,7 +43,7 @@ def test_a_storm_in_one_process_holds_all_of_them_until_the_moment_named(world):
 
 
 @pytest.mark.parametrize("world", [MANY], indirect=True, ids=["16 companies"])
-def test_a_block_met_by_one_process_stops_the_others(world):
+def test_a_block_received_by_one_process_stops_the_others(world):
     world.source.fault("waf_403", after=40)  # by then all of them are at work
     statuses, stderr = run_at_once(world, COMPANIES[:8], SOURCE_MAX_STREAMS="2")
     assert set(statuses) <= {0, 4}, stderr

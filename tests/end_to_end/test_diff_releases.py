@@ -117,7 +117,7 @@ def test_the_difference_is_what_the_sandbox_did_in_either_dialect_and_across_bot
 
 
 @SMALL
-def test_change_type_is_held_against_the_difference_and_its_disagreements_are_named(world):
+def test_change_type_is_compared_with_the_difference_and_disagreements_are_named(world):
     first = fetch(world)
     world.source.republish(2024, added=40, removed=30, changed=50)
     second, before = fetch(world), truth(world)
@@ -146,7 +146,7 @@ def test_change_type_is_held_against_the_difference_and_its_disagreements_are_na
 
 
 @SMALL
-def test_a_republication_in_which_nothing_changed_is_said_to_be_one_without_reading_a_row(world):
+def test_a_republication_without_changes_is_recognised_without_reading_a_row(world):
     fetch(world)
     world.source.republish(2024)
     newer = fetch(world)
@@ -192,7 +192,7 @@ def test_a_flipped_byte_in_either_release_ends_it_and_leaves_no_report(world):
 
 
 @SMALL
-def test_two_releases_that_committed_runs_name_are_needed(world):
+def test_comparing_needs_two_releases_with_committed_runs(world):
     release = fetch(world)
     world.source.republish(2024, added=1)
     company = min(world.slices())

@@ -27,7 +27,7 @@ CURED = [
 
 
 @pytest.mark.parametrize(("fault", "params", "reason"), CURED, ids=str)
-def test_a_fault_of_a_download_is_cured_and_its_reason_kept(world, fault, params, reason):
+def test_a_faulty_download_is_retried_and_its_reason_recorded(world, fault, params, reason):
     world.source.fault(fault, count=3, after=1, match="/download", params=params)
     ended = world.pipeline()
     assert ended.status == 0, ended.stderr
@@ -42,7 +42,7 @@ def test_a_fault_of_a_download_is_cured_and_its_reason_kept(world, fault, params
 @pytest.mark.parametrize(
     "fault", ["http_500", "http_504", "json_garbage", "wrong_count", "reset", "conditions_ignored"]
 )
-def test_a_fault_of_a_count_is_cured(world, fault):
+def test_a_faulty_count_is_retried(world, fault):
     world.source.fault(fault, count=4, after=2, match="results=false")
     ended = world.pipeline()
     assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
@@ -50,7 +50,7 @@ def test_a_fault_of_a_count_is_cured(world, fault):
 
 
 @pytest.mark.parametrize("fault", ["waf_403", "waf_200"])
-def test_a_block_by_the_edge_stops_all_asking_and_is_temporary(world, fault):
+def test_a_block_by_the_firewall_stops_all_requests_and_is_temporary(world, fault):
     world.source.fault(fault, after=5)
     ended = world.pipeline()
     assert ended.status == 4, ended.stderr
@@ -65,7 +65,7 @@ def test_a_block_by_the_edge_stops_all_asking_and_is_temporary(world, fault):
 
 
 @pytest.mark.parametrize("fault", ["short_rows", "error_row", "repeated_row", "header_drift"])
-def test_a_fault_that_stays_ends_in_a_failed_slice_and_never_in_a_wrong_file(world, fault):
+def test_a_persistent_fault_ends_in_a_failed_slice_and_never_in_a_wrong_file(world, fault):
     world.source.fault(fault, match="100000000062")
     ended = world.pipeline(SOURCE_ATTEMPTS="3")
     assert ended.status == (3 if fault == "header_drift" else 4), ended.stderr
@@ -88,7 +88,7 @@ def test_a_fault_that_stays_ends_in_a_failed_slice_and_never_in_a_wrong_file(wor
     world.assert_equals_truth()
 
 
-def test_a_table_published_anew_mid_run_is_torn_and_the_next_run_takes_the_new_release(world):
+def test_a_republication_during_a_run_makes_it_torn_and_the_next_run_takes_the_new_release(world):
     world.source.fault("republish", count=1, after=3, match="/download")
     first = world.pipeline()
     assert first.status == 4
@@ -112,7 +112,7 @@ EVEN = {"company_rows": {str(100000000001 + number): 600 for number in range(300
 
 
 @pytest.mark.parametrize("world", [EVEN], indirect=True, ids=["300 companies"])
-def test_at_five_percent_mixed_faults_one_run_proves_everything_at_little_more_cost(world):
+def test_with_five_percent_mixed_faults_one_run_proves_everything_at_little_extra_cost(world):
     clean = world.pipeline(LAKE_URL=str(world.lake.parent / "clean"))
     assert clean.status == 0
     bytes_clean = world.source.summary()["bytes"]
@@ -158,7 +158,7 @@ def test_a_run_that_trusts_half_an_import_is_partial_and_the_same_command_closes
     world.assert_equals_truth()
 
 
-def test_where_there_is_no_summary_the_last_release_in_the_lake_is_the_witness(world):
+def test_where_there_is_no_summary_the_last_release_in_the_lake_is_the_reference_count(world):
     assert world.pipeline().status == 0
     world.source.republish(2024, added=0.01, imported_share=0.6)
     world.source.fault("http_500", match="trans_general")

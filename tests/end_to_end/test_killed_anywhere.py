@@ -202,7 +202,7 @@ def time_of_a_whole_run(life):
     indirect=["life"],
 )
 @pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
-def test_killed_at_any_write_the_same_command_finishes_the_work(life, moment):
+def test_after_a_kill_at_any_write_the_same_command_finishes_the_work(life, moment):
     for at in range(1, 100):
         with life.driven(at=at, moment=moment) as process:
             stderr = ended(process)
@@ -224,7 +224,7 @@ def test_killed_at_any_write_the_same_command_finishes_the_work(life, moment):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("life", PLACES, indirect=True)
 @pytest.mark.parametrize("world", [LARGE], indirect=True, ids=["twelve companies"])
-def test_killed_at_fifty_random_instants_the_same_command_finishes_the_work(life):
+def test_after_fifty_kills_at_random_instants_the_same_command_finishes_the_work(life):
     chance, whole = random.Random(50), time_of_a_whole_run(life)
     under_way: list[int] = []
     lives = 0
@@ -245,7 +245,7 @@ def test_killed_at_fifty_random_instants_the_same_command_finishes_the_work(life
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("life", PLACES, indirect=True)
 @pytest.mark.parametrize("world", [LARGE], indirect=True, ids=["twelve companies"])
-def test_three_at_once_killed_and_started_again_finish_the_same_work(life):
+def test_three_runs_at_once_killed_and_restarted_finish_the_same_work(life):
     chance, whole = random.Random(3), time_of_a_whole_run(life)
     kills = lakes = fetches = 0
     while kills < 12:
@@ -276,7 +276,7 @@ def started(life, everybody):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("life", "times"), [("directory", 10), ("s3", 5)], indirect=["life"])
 @pytest.mark.parametrize("world", [LARGE], indirect=True, ids=["twelve companies"])
-def test_terminated_at_random_instants_it_ends_in_order_and_the_same_command_finishes_the_work(life, times):
+def test_sigterm_at_random_instants_ends_cleanly_and_the_same_command_finishes_the_work(life, times):
     chance, whole, grace = random.Random(10), time_of_a_whole_run(life), 10.0
     statuses: list[int] = []
     longest = 0.0
@@ -295,7 +295,7 @@ def test_terminated_at_random_instants_it_ends_in_order_and_the_same_command_fin
         assert process.returncode in (0, TERMINATED) or outside, stderr
         assert "Traceback" not in stderr
         if process.returncode == TERMINATED:
-            assert "stopped by SIGTERM; what was proved is kept" in stderr.splitlines()[-1]
+            assert "stopped by SIGTERM; completed work is kept" in stderr.splitlines()[-1]
             assert not unfinished_in(life.world.lake)
         with life.pipeline() as process:
             stderr = ended(process)
@@ -307,7 +307,7 @@ def test_terminated_at_random_instants_it_ends_in_order_and_the_same_command_fin
 
 @pytest.mark.parametrize("life", ["directory"], indirect=True)
 @pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
-def test_a_read_that_hangs_is_left_behind_after_the_grace_period(life):
+def test_a_read_that_hangs_does_not_outlast_the_grace_period(life):
     life.orderly = (0,)
     life.world.source.fault("slow_start", match="/download", params={"seconds": 60})
     with life.pipeline(GRACE_SECONDS="1") as process:

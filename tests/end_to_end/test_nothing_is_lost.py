@@ -27,7 +27,7 @@ def test_the_windows_of_a_slice_are_counted_together_before_and_after(world):
 
 
 @pytest.mark.parametrize("world", [THREE_WINDOWS], indirect=True, ids=["150000 rows"])
-def test_where_the_source_counts_no_groups_each_window_is_counted(world):
+def test_without_grouped_counts_each_window_of_a_slice_is_counted(world):
     world.source.switch(grouped_counts=False)
     words = ("download_company", "--", "--year", "2024", "--company-id", LARGE)
     ended = world.run(*words, SOURCE_ATTEMPTS="2")
@@ -37,7 +37,7 @@ def test_where_the_source_counts_no_groups_each_window_is_counted(world):
 
 
 @pytest.mark.parametrize("world", [THREE_WINDOWS], indirect=True, ids=["150000 rows"])
-def test_windows_proved_before_the_table_grew_are_proved_anew_and_the_others_stay(world):
+def test_only_the_windows_whose_counts_changed_are_proved_again_when_a_table_grows(world):
     world.source.republish(2024, imported_share=0.99)
     world.source.fault("error_row", match="/download", count=1)
     first = world.pipeline(SOURCE_ATTEMPTS="1", SOURCE_MAX_STREAMS="1")
@@ -68,7 +68,7 @@ def grow_after_the_first_slice(world):
 
 
 @pytest.mark.parametrize("world", [{"scale": 0.1, "bytes_per_second": 3e6}], indirect=True, ids=["paced"])
-def test_an_import_that_ends_under_the_run_leaves_the_year_open_and_the_same_command_closes_it(world):
+def test_an_import_that_ends_during_a_run_leaves_the_year_open_and_the_same_command_closes_it(world):
     world.source.republish(2024, imported_share=0.985)
     status, stderr, closed = grow_after_the_first_slice(world)
     assert status == 4, stderr
@@ -118,7 +118,7 @@ EXTRA = {"scale": 0.001, "first_companies": 40, "extra_payers": True}
 
 
 @pytest.mark.parametrize("world", [EXTRA], indirect=True, ids=["unlisted payers"])
-def test_payers_nobody_planned_are_named_and_the_same_command_fetches_them(world):
+def test_companies_that_were_not_planned_are_named_and_the_same_command_fetches_them(world):
     by_pages = ("--totals-from", "entities")  # the company list lacks some payers
     first = world.pipeline(*by_pages)
     assert (first.status, first.fact["status"], first.fact["failed"]) == (4, "partial", 0), first.stderr
@@ -138,7 +138,7 @@ def test_payers_nobody_planned_are_named_and_the_same_command_fetches_them(world
 
 
 @pytest.mark.parametrize("world", [{"scale": 0.00001, "first_companies": 200}], indirect=True, ids=["tiny payers"])
-def test_payers_that_came_since_the_totals_were_cached_are_planned_by_the_next_run(world):
+def test_companies_newer_than_the_cached_totals_are_planned_by_the_next_run(world):
     world.source.republish(2024, imported_share=0.985)
     first = world.pipeline()
     assert (first.status, first.fact["planned"] < 200) == (0, True), first.stderr
@@ -154,7 +154,7 @@ def test_payers_that_came_since_the_totals_were_cached_are_planned_by_the_next_r
 
 
 @pytest.mark.parametrize("keep_old", [False, True], ids=["the old table is gone", "the old table still answers"])
-def test_what_was_proved_of_a_release_stays_there_when_another_comes_mid_run(world, keep_old):
+def test_proofs_of_a_release_stay_when_another_is_published_during_the_run(world, keep_old):
     params = {"keep_old": keep_old, "changed": 0.01, "added": 0.01}
     world.source.fault("republish", count=1, after=3, match="/download", params=params)
     first = world.pipeline(SOURCE_MAX_STREAMS="1")

@@ -100,7 +100,7 @@ def test_a_signal_keeps_what_is_proved_and_the_next_command_finishes_the_work(wo
     indirect=True,
     ids=" ".join,
 )
-def test_every_way_the_source_may_speak_is_understood(world):
+def test_every_variant_of_the_source_is_understood(world):
     ended = world.pipeline()
     assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
     world.assert_equals_truth()
@@ -131,7 +131,7 @@ def test_both_strategies_leave_the_same_parts_and_content(world):
     assert len([target for target in downloads if "limit" in target]) >= 130_000 / 5000
 
 
-def test_where_the_source_counts_no_groups_companies_are_asked_one_by_one(world):
+def test_without_grouped_counts_companies_are_requested_one_by_one(world):
     world.source.switch(grouped_counts=False)
     ended = world.pipeline(SOURCE_ATTEMPTS="2")
     assert (ended.status, ended.fact["proved"]) == (0, 12), ended.stderr
@@ -147,13 +147,13 @@ def test_the_first_companies_cost_no_more_than_their_own_requests(world):
 
 
 @pytest.mark.parametrize("world", [{"scale": 0.001, "first_companies": None, "extra_payers": True}], indirect=True)
-def test_payers_abroad_and_payers_the_company_list_lacks_are_fetched_too(world):
+def test_foreign_and_unlisted_companies_are_fetched_too(world):
     ended = world.pipeline()
     assert (ended.status, ended.fact["year_closed"]) == (0, True), ended.stderr
     assert ended.fact["rows"] == world.source.truth(2024)["rows"]
 
 
-def test_the_jobs_run_singly_from_ids_to_another_lake(world):
+def test_the_jobs_run_one_by_one_from_ids_to_another_lake(world):
     ids = world.run("resolve_ids")
     assert ids.status == 0
     assert ids.fact["years"]["2024"]["distribution_id"] == world.source.truth(2024)["distribution_id"]
@@ -174,7 +174,7 @@ def test_the_jobs_run_singly_from_ids_to_another_lake(world):
     assert (other / key).read_bytes() == (world.lake / key).read_bytes()
 
 
-def test_two_runs_of_one_selection_at_once_finish_the_same_work_without_harm(world):
+def test_two_runs_of_one_selection_at_once_share_the_work_without_harm(world):
     one = world.start("run_pipeline", "--", "--year", "2024")
     two = world.start("run_pipeline", "--", "--year", "2024")
     for process in (one, two):

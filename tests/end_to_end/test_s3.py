@@ -70,7 +70,7 @@ def at_home(world, bucket):
     return world
 
 
-def test_the_same_keys_and_content_as_on_a_directory(world, on_s3, bucket):
+def test_a_run_has_the_same_keys_and_content_on_s3_as_in_a_folder(world, on_s3, bucket):
     there = on_s3.pipeline(*RUN)
     assert (there.status, there.fact["status"], there.fact["proved"]) == (0, "completed", 12), there.stderr
     assert there.fact["lake"] == f"s3://{bucket.name}"
@@ -92,7 +92,7 @@ def test_a_lake_below_a_prefix_of_a_bucket_leaves_the_rest_of_it_alone(on_s3, bu
     replace(on_s3, lake=on_s3.lake / "deep" / "er").assert_equals_truth()
 
 
-def test_every_fact_is_created_only_and_nothing_else_is(on_s3, proxy):
+def test_every_fact_is_written_create_only_and_nothing_else_is(on_s3, proxy):
     ended = on_s3.pipeline(*RUN)
     assert ended.status == 0, ended.stderr
     puts = [one.asked for one in proxy.puts()]
@@ -105,7 +105,7 @@ def test_every_fact_is_created_only_and_nothing_else_is(on_s3, proxy):
     assert len(created) == len(set(created)), "a fact was written twice"
 
 
-def test_the_same_command_again_asks_the_lake_a_handful_of_questions(on_s3, proxy):
+def test_the_same_command_again_sends_few_requests_to_the_lake(on_s3, proxy):
     on_s3.pipeline()
     proxy.seen.clear()
     again = on_s3.pipeline()
@@ -132,7 +132,7 @@ def the_first_of_every_key():
 
 
 @pytest.mark.parametrize("loses", [one_in_ten, the_first_of_every_key])
-def test_answers_lost_after_the_object_was_stored_are_no_conflict_and_no_loss(on_s3, proxy, bucket, loses):
+def test_responses_lost_after_a_write_cause_neither_conflict_nor_loss(on_s3, proxy, bucket, loses):
     proxy.loses = loses()
     ended = on_s3.pipeline(*RUN)
     lost = [one.asked.key for one in proxy.seen if one.lost]
@@ -147,7 +147,7 @@ def test_answers_lost_after_the_object_was_stored_are_no_conflict_and_no_loss(on
 
 
 @pytest.mark.parametrize(("status", "code"), [(409, "ConditionalRequestConflict"), (503, "SlowDown")])
-def test_a_write_that_the_server_puts_off_is_made_again(on_s3, proxy, bucket, status, code):
+def test_a_write_that_the_server_defers_is_repeated(on_s3, proxy, bucket, status, code):
     is_first = the_first_of_every_key()
     proxy.answers = lambda asked: (status, code) if asked.is_create_only and is_first(asked) else None
     ended = on_s3.pipeline(*RUN)
@@ -157,7 +157,7 @@ def test_a_write_that_the_server_puts_off_is_made_again(on_s3, proxy, bucket, st
     at_home(on_s3, bucket).assert_equals_truth()
 
 
-def test_two_pipelines_racing_on_one_bucket_both_end_well_and_leave_one_set_of_facts(on_s3, proxy, bucket):
+def test_two_pipelines_racing_on_one_bucket_both_succeed_and_leave_one_set_of_facts(on_s3, proxy, bucket):
     both = [on_s3.start("run_pipeline", "--", "--year", YEAR, *RUN) for _ in range(2)]
     for process in both:
         stdout, stderr = process.communicate(timeout=100)
@@ -183,7 +183,7 @@ def test_two_pipelines_racing_on_one_bucket_both_end_well_and_leave_one_set_of_f
     ],
     ids=["no bucket", "no credentials", "half of them", "no such profile", "no address", "endpoint down"],
 )
-def test_an_s3_that_cannot_be_used_is_a_clear_sentence(on_s3, environment, status, said):
+def test_an_unusable_s3_is_reported_in_a_clear_sentence(on_s3, environment, status, said):
     environment = {name: value for name, value in {**on_s3.environment, **environment}.items() if value}
     ended = replace(on_s3, environment=environment).pipeline()
     assert ended.status == status, ended.stderr
@@ -194,7 +194,7 @@ def test_an_s3_that_cannot_be_used_is_a_clear_sentence(on_s3, environment, statu
     assert "Traceback" not in ended.stderr
 
 
-def test_a_role_without_rights_is_permanent_and_says_what_it_could_not_do(world, proxy):
+def test_a_role_without_rights_is_permanent_and_the_error_names_the_action(world, proxy):
     # moto checks rights once so many requests have come: those that make a bucket, a user and its key.
     with s3_server(INITIAL_NO_AUTH_ACTION_COUNT="3") as url:
         bucket = Bucket(url, "guarded")
@@ -216,7 +216,7 @@ def test_a_role_without_rights_is_permanent_and_says_what_it_could_not_do(world,
     assert key["SecretAccessKey"] not in ended.stderr
 
 
-def test_rights_lost_on_the_way_end_the_run_with_what_is_proved_kept(on_s3, proxy, bucket):
+def test_rights_lost_during_a_run_end_it_and_keep_what_is_proved(on_s3, proxy, bucket):
     part = f"company_id={COMPANY}/part-1-of-1.csv"
     proxy.answers = lambda asked: (403, "AccessDenied") if asked.method == "PUT" and part in asked.key else None
     ended = on_s3.pipeline()
@@ -259,7 +259,7 @@ def test_a_run_uploaded_and_fetched_back_is_the_same_byte_for_byte(committed, pr
     assert [key for key in keys_in(back) if (back / key).read_bytes() != (committed.lake / key).read_bytes()] == []
 
 
-def test_a_second_upload_lists_and_asks_nothing_key_by_key(committed, proxy, bucket):
+def test_a_second_upload_lists_and_sends_no_request_per_key(committed, proxy, bucket):
     assert upload(committed, "--to", f"s3://{bucket.name}").status == 0
     proxy.seen.clear()
     again = upload(committed, "--to", f"s3://{bucket.name}")
@@ -278,7 +278,7 @@ def test_a_dry_run_of_an_upload_writes_nothing(committed, proxy, bucket):
 
 @pytest.mark.parametrize("kind", ["raw", "part-1-of-1.json", "slice.json", "plan.json", "manifest.json"])
 @pytest.mark.parametrize("change", ["another size", "the same size"])
-def test_other_content_under_a_key_is_a_conflict_that_names_both_and_overwrites_nothing(
+def test_other_content_under_a_key_is_a_conflict_that_names_both_hashes_and_overwrites_nothing(
     committed, bucket, kind, change
 ):
     key = next(key for key in sorted(keys_in(committed.lake)) if key.startswith(kind) or key.endswith(f"/{kind}"))
@@ -294,7 +294,7 @@ def test_other_content_under_a_key_is_a_conflict_that_names_both_and_overwrites_
     assert key.endswith("manifest.json") or MANIFEST not in bucket.listed()
 
 
-def test_parts_that_another_lake_has_in_another_order_are_not_taken_for_ours(committed, bucket):
+def test_parts_of_another_lake_in_another_order_are_not_taken_for_ours(committed, bucket):
     """The source has no order: the same records, the same size, other bytes."""
     assert upload(committed, "--to", f"s3://{bucket.name}").status == 0
     there = {key: bucket.read(key) for key in bucket.listed()}
@@ -311,7 +311,7 @@ def test_parts_that_another_lake_has_in_another_order_are_not_taken_for_ours(com
     assert "metadata/runs/run_id=two/manifest.json" not in bucket.listed()
 
 
-def test_overwriting_replaces_what_is_there_and_says_so(committed, bucket):
+def test_overwriting_replaces_the_target_and_logs_it(committed, bucket):
     key = next(key for key in sorted(keys_in(committed.lake)) if key.startswith("raw/"))
     bucket.write(key, b"theirs")
     ended = upload(committed, "--to", f"s3://{bucket.name}", "--overwrite")
@@ -322,7 +322,7 @@ def test_overwriting_replaces_what_is_there_and_says_so(committed, bucket):
 
 
 @pytest.mark.parametrize("loses", [one_in_ten, the_first_of_every_key])
-def test_an_upload_whose_answers_are_lost_is_whole(committed, proxy, bucket, loses):
+def test_an_upload_whose_responses_are_lost_is_complete(committed, proxy, bucket, loses):
     proxy.loses = loses()
     ended = upload(committed, "--to", f"s3://{bucket.name}")
     assert ended.status == 0, ended.stderr

@@ -14,7 +14,7 @@ def fail(world, company_id=COMPANY):
     world.source.clear_faults()
 
 
-def test_a_failed_slice_is_shown_and_a_rerun_of_it_proves_it_alone(world):
+def test_a_failed_slice_is_shown_and_a_rerun_proves_only_that_slice(world):
     fail(world)
     shown = world.run("status")
     assert (shown.status, shown.fact["run_id"], shown.fact["status"]) == (0, "r1", "partial")
@@ -56,7 +56,7 @@ def test_a_rerun_of_a_release_that_was_replaced_is_temporary_and_says_what_to_do
     assert [one["run_id"] for one in world.manifests()] == ["r1"]
 
 
-def test_what_a_killed_run_published_and_never_proved_is_swept_once_it_is_old_and_no_plan_covers_it(world):
+def test_orphans_of_a_killed_run_are_deleted_once_they_are_old_and_no_plan_covers_them(world):
     fail(world)
     folder = next(world.lake.glob("raw/*/*/release=*")) / f"company_id={COMPANY}"
     folder.mkdir()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from etl_core.csv_stream.reader import Layout, RecordError, RecordReader
+from etl_core.csv_stream.layout import Layout
+from etl_core.csv_stream.reader import RecordError, RecordReader
 from tests.end_to_end.s3 import SETTINGS, Bucket, s3_server
 
 RUN = ("--run-id", "r1")
@@ -94,7 +95,7 @@ def drop_a_record(world, folder, *, list_too: bool):
 
 
 @pytest.mark.parametrize("kind", ["on_directory", "on_s3"])
-def test_a_clean_run_is_proved_anew_and_nothing_is_found(kind, request):
+def test_verify_finds_nothing_in_a_clean_run(kind, request):
     world = request.getfixturevalue(kind)
     assert world.pipeline(*RUN).status == 0
     ended = world.run("verify", "--", *RUN, "--against-source")
@@ -107,7 +108,7 @@ def test_a_clean_run_is_proved_anew_and_nothing_is_found(kind, request):
     assert world.run("gc", "--", "--older-than-hours", "0").fact["objects"] == 0
 
 
-def test_each_way_to_tamper_with_the_lake_is_found_and_named(world):
+def test_verify_finds_and_names_each_way_to_tamper_with_the_lake(world):
     """One run, tampered with and mended again."""
     assert world.pipeline(*RUN).status == 0
     clean = world.lake.parent / "clean"
@@ -164,7 +165,7 @@ def test_each_way_to_tamper_with_the_lake_is_found_and_named(world):
     assert verify(world) == (0, set())
 
 
-def test_what_is_edited_with_all_that_vouches_for_it_takes_the_source(world):
+def test_consistent_edits_are_found_only_against_the_source(world):
     assert world.pipeline(*RUN).status == 0
     drop_a_record(world, folders(world, "raw")[0], list_too=True)
 
@@ -174,7 +175,7 @@ def test_what_is_edited_with_all_that_vouches_for_it_takes_the_source(world):
     assert (status, found) == (3, {("slice_count_differs", key_of(world, closed))})
 
 
-def test_a_manifest_of_a_former_release_put_back_takes_the_source(world):
+def test_a_restored_manifest_of_an_older_release_is_found_only_against_the_source(world):
     assert world.pipeline(*RUN).status == 0
     old = world.lake.parent / "old"
     shutil.copytree(world.lake / "metadata/runs/run_id=r1", old)
@@ -189,7 +190,7 @@ def test_a_manifest_of_a_former_release_put_back_takes_the_source(world):
     assert verify(world, "--against-source") == (3, {("release_moved", "metadata/runs/run_id=r1/manifest.json")})
 
 
-def test_a_run_that_is_not_committed_is_refused(world):
+def test_verify_refuses_a_run_that_is_not_committed(world):
     assert world.run("download_company", "--", "--year", "2024", "--company-id", "100000000053", *RUN).status == 0
     ended = world.run("verify", "--", *RUN)
     assert (ended.status, ended.fact["error"]) == (3, "DataError")
@@ -197,7 +198,7 @@ def test_a_run_that_is_not_committed_is_refused(world):
 
 
 @pytest.mark.parametrize("world", [{"company_rows": {"100000000053": 130_000}, "first_companies": None}], indirect=True)
-def test_a_slice_of_several_parts_is_read_whole(world):
+def test_verify_reads_all_parts_of_a_slice(world):
     assert world.pipeline(*RUN).status == 0
     ended = world.run("verify", "--", *RUN, "--against-source")
     assert (ended.status, ended.fact["slices"], ended.fact["parts"], ended.fact["rows"]) == (0, 1, 3, 130_000)

@@ -123,7 +123,7 @@ def test_cancel_leaves_nothing(place):
 
 
 @pytest.mark.parametrize("folder", ["k8s/base", "k8s/overlays/local"])
-def test_the_manifests_would_be_taken(folder):
+def test_the_cluster_accepts_our_manifests(folder):
     kubectl = shutil.which("kubectl")
     if not REAL or kubectl is None:
         pytest.skip("a server-side dry run needs kubectl and a real cluster: set KUBECONFIG and IMAGE")

@@ -10,7 +10,7 @@ PACKAGES = ("etl_core", "data_pipeline", "sandbox")
 
 @pytest.fixture(scope="module")
 def graph():
-    return grimp.build_graph(*PACKAGES, exclude_type_checking_imports=False, cache_dir=".cache/import_linter")
+    return grimp.build_graph(*PACKAGES, exclude_type_checking_imports=False, cache_dir=None)
 
 
 def test_no_module_imports_itself_through_others(graph):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline import __version__
+from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 from data_pipeline.registry import Registry
 from etl_core.errors import BUG, DONE, EXIT_STATUSES, INTERRUPTED, USAGE, PipelineError, StoppedError
 from etl_core.stdio import guard_stdio
@@ -90,6 +91,9 @@ def run(job: str, arguments: tuple[str, ...]) -> int:
 @click.option("--source", "of_source", is_flag=True, help="Only the source: at most 25 requests and some 10 MB.")
 @click.option("--lake", "of_lake", is_flag=True, help="Only the lake: a probe is written and deleted again.")
 @click.option("--cluster", "of_cluster", is_flag=True, help="The cluster a fan-out would use: one pod is started.")
+@click.option(
+    "--dataset", type=click.Choice(tuple(DATASETS)), default=GENERAL.name, show_default=True, help="With --source."
+)
 @click.option("--year", type=int, help="Program year to check. Default: the newest in the catalogue.")
 @click.option("--lake-url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix.")
 @click.option("--image", default="etl-data-pipeline", show_default=True, help="With --cluster: of the workers.")
@@ -102,6 +106,7 @@ def doctor(
     of_source: bool,
     of_lake: bool,
     of_cluster: bool,
+    dataset: str,
     year: int | None,
     lake_url: str | None,
     image: str,
@@ -138,6 +143,7 @@ def doctor(
         fact, status = doctors.examine(
             context.store,
             context.source if of_source or both else None,
+            DATASETS[dataset],
             year,
             of_lake=of_lake or both,
             now=context.now,

@@ -121,9 +121,13 @@ def job_context(
     with tempfile.TemporaryDirectory(prefix="data-pipeline-") as folder:
         log_file = Path(folder) / "log.jsonl"
         log_file.touch()
-        with logs.configured(settings.log_format, settings.log_level, copy=log_file, no_color=bool(settings.no_color)):
+        with logs.configure_logging(
+            settings.log_format, settings.log_level, copy=log_file, no_color=bool(settings.no_color)
+        ):
             logs.bind(job=job)
-            context = Context(job, settings, stop, log_file, progress=for_terminal(), is_one_of_many=is_one_of_many)
+            context = Context(
+                job, settings, stop, log_file, progress=for_terminal("slices"), is_one_of_many=is_one_of_many
+            )
             threading.Thread(target=_exit_after_grace, args=(stop, settings.grace_seconds), daemon=True).start()
             try:
                 yield context

@@ -29,6 +29,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from data_pipeline.open_payments.datasets import GENERAL, Dataset
 from data_pipeline.open_payments.fetch.task import WindowTask
 from data_pipeline.open_payments.ledger.audits import slice_audit_of
 from data_pipeline.open_payments.ledger.documents import (
@@ -45,7 +46,7 @@ from data_pipeline.open_payments.ledger.documents import (
     SliceResult,
 )
 from data_pipeline.open_payments.run import Pipeline
-from data_pipeline.open_payments.schema import CHANGE_TYPE, DATE_OF_PAYMENT, PAYER_ID, PUBLICATION_DATE, RECORD_ID
+from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source.api import (
     CATALOGUE_PATH,
     COMPANY_LIST_DATASET,
@@ -54,7 +55,7 @@ from data_pipeline.open_payments.source.api import (
     SCRIPT_PATH,
     Source,
 )
-from data_pipeline.open_payments.source.catalogue import Resolved
+from data_pipeline.open_payments.source.catalogue import ResolvedRelease
 from data_pipeline.open_payments.windows import Window, tiles
 from etl_core.budget import Budget
 from etl_core.http import HttpClient, HttpSettings, make_session
@@ -66,7 +67,16 @@ from etl_core.testing import ManualClock, MemoryStore
 
 Row = tuple[str, ...]
 T = TypeVar("T")
-TITLES = (CHANGE_TYPE, PAYER_ID, DATE_OF_PAYMENT, "Contextual_Information", RECORD_ID, PUBLICATION_DATE)
+PAYER_ID, RECORD_ID, DATE_OF_PAYMENT = GENERAL.payer_column, GENERAL.record_id_column, "Date_of_Payment"
+TITLES = (
+    GENERAL.change_type_column,
+    PAYER_ID,
+    DATE_OF_PAYMENT,
+    "Contextual_Information",
+    RECORD_ID,
+    GENERAL.publication_date_column,
+)
+COLUMNS = Columns(GENERAL, TITLES, tuple(title.lower() for title in TITLES))
 COMPANY = "100000000053"
 OTHER = "100000000066"
 EPOCH = 1_000_000.0
@@ -74,12 +84,20 @@ START = datetime(2026, 7, 14, 12, tzinfo=UTC)
 NEVER = 10**9
 
 
-def payments(company_id: str, rows: int, *, days: Sequence[str] = ("01/15/2024",), first: int = 1) -> list[Row]:
+def titles_of(dataset: Dataset) -> tuple[str, ...]:
+    """Those of ``TITLES`` that a dataset has."""
+    return tuple(one for one in TITLES if one != DATE_OF_PAYMENT or dataset.date_column)
+
+
+def payments(
+    company_id: str, rows: int, *, days: Sequence[str] = ("01/15/2024",), first: int = 1, dataset: Dataset = GENERAL
+) -> list[Row]:
     """Rows of one payer with record ids of their own, their dates dealt out in turn."""
     own = int(company_id) % 1_000_000 + 1
+    dates = [(days[number % len(days)],) if dataset.date_column else () for number in range(first, first + rows)]
     return [
-        ("NEW", company_id, days[number % len(days)], "a lunch, late", f"{own}{number:06d}", "06/30/2026")
-        for number in range(first, first + rows)
+        ("NEW", company_id, *date, "a lunch, late", f"{own}{number:06d}", "06/30/2026")
+        for number, date in enumerate(dates, first)
     ]
 
 
@@ -177,6 +195,7 @@ class Published:
     titles: tuple[str, ...] = TITLES
     year: int = 0
     modified: str = "2026-06-30"
+    dataset: Dataset = GENERAL
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -214,23 +233,26 @@ class Site(HTTPAdapter):
         rows: Iterable[Row] = (),
         *,
         modified: str = "2026-06-30",
-        titles: tuple[str, ...] = TITLES,
+        titles: tuple[str, ...] = (),
+        dataset: Dataset = GENERAL,
     ) -> Published:
         """Publish a program year, or publish it anew: same dataset id, new distribution id."""
         self._serial += 1
-        dataset_id = dataset_id_of(year)
+        dataset_id = dataset_id_of(year, dataset)
         distribution_id = f"{self._serial:08x}-cda3-5f6b-a501-b76926c7c035"
-        table = Published(dataset_id, distribution_id, list(rows), titles, year, modified)
+        table = Published(
+            dataset_id, distribution_id, list(rows), titles or titles_of(dataset), year, modified, dataset
+        )
         self.tables[dataset_id] = table
         return table
 
-    def summarise(self, **rows_of_years: int) -> None:
+    def summarise(self, column: str = "Trans_General", **rows_of_years: int) -> None:
         """The summary by reporting entity: ``y2024=6`` makes two entities with six payments between them."""
         dataset_id = dataset_id_of(1)
         rows: list[Row] = []
         for name, count in rows_of_years.items():
             rows += [(name[1:], str(count - 1)), (name[1:], "1")]
-        self.tables[dataset_id] = Published(dataset_id, "1" * 8, rows, ("Program_Year", "Trans_General"))
+        self.tables[dataset_id] = Published(dataset_id, "1" * 8, rows, ("Program_Year", column))
 
     def list_companies(self, ids: Iterable[str]) -> None:
         """The reporting entities, which have rows or not."""
@@ -275,7 +297,8 @@ class Site(HTTPAdapter):
         if asked.kind == "catalogue":
             return _json(self._catalogue())
         if asked.kind == "script":
-            years = {table.year: table.dataset_id for table in self.tables.values() if table.year} | self.unpublished
+            listed = [one for one in self.tables.values() if one.year and one.dataset.script_type]
+            years = {table.year: table.dataset_id for table in listed} | self.unpublished
             blocks = (
                 f'PGYR{year}:[{{type:"generalPayments",id:"{one}"}},{{type:"research",id:"{one}"}}]'
                 for year, one in years.items()
@@ -286,12 +309,10 @@ class Site(HTTPAdapter):
         return self._query(asked)
 
     def _catalogue(self) -> list[dict[str, Any]]:
-        years = [(table.year, table.dataset_id, table.modified) for table in self.tables.values() if table.year]
-        years += [(year, dataset_id, "2026-06-30") for year, dataset_id in self.unpublished.items()]
-        items = [
-            {"title": f"{year} General Payment Data", "identifier": one, "modified": modified}
-            for year, one, modified in years
-        ]
+        tables = [one for one in self.tables.values() if one.year]
+        years = [(f"{one.year} {one.dataset.title}", one.dataset_id, one.modified) for one in tables]
+        years += [(f"{year} {GENERAL.title}", one, "2026-06-30") for year, one in self.unpublished.items()]
+        items = [{"title": title, "identifier": one, "modified": modified} for title, one, modified in years]
         summary = {"title": "Payments grouped by reporting entities", "identifier": dataset_id_of(1)}
         return [*items, summary] if dataset_id_of(1) in self.tables else items
 
@@ -352,8 +373,8 @@ class _Body(io.BytesIO):
         return found
 
 
-def dataset_id_of(year: int) -> str:
-    return f"{year:08d}-2534-4207-a4a1-6746a14911ff"
+def dataset_id_of(year: int, dataset: Dataset = GENERAL) -> str:
+    return f"{year:08d}-2534-4207-a4a1-{len(dataset.header):04d}a14911ff"
 
 
 def _json(value: object) -> Reply:
@@ -448,13 +469,13 @@ class Shown(Progress):
         self.stopped = 0
         self._lock = threading.Lock()
 
-    def start(self, doing: str, *, slices: int, rows: int) -> None:
-        self.begun.append((doing, slices, rows))
+    def start(self, doing: str, *, units: int, rows: int) -> None:
+        self.begun.append((doing, units, rows))
 
-    def advance(self, *, rows: int = 0, slices: int = 0, bytes_read: int = 0) -> None:
+    def advance(self, *, rows: int = 0, units: int = 0, bytes_read: int = 0) -> None:
         with self._lock:
             self.rows += rows
-            self.slices += slices
+            self.slices += units
             self.bytes_read += bytes_read
 
     def stop(self) -> None:
@@ -520,9 +541,9 @@ class World:
             self.source, self.store, retry=self.retry, now=self.now, progress=self.progress, streams=self.streams
         )
 
-    def resolved(self, table: Published) -> Resolved:
+    def resolved(self, table: Published) -> ResolvedRelease:
         """A table of the site as a release."""
-        return Resolved(a_release(table), self.source.table(table.dataset_id))
+        return ResolvedRelease(a_release(table), self.source.table(table.dataset, table.dataset_id))
 
     def parts(self) -> list[str]:
         """Keys of the raw parts in the lake."""
@@ -558,8 +579,13 @@ def a_release(table: Published | None = None, **changes: Any) -> Release:
         "route": "catalogue",
     }
     if table is not None:
-        values |= {"year": table.year, "dataset_id": table.dataset_id, "distribution_id": table.distribution_id}
-        values["modified"] = table.modified
+        values |= {
+            "dataset": table.dataset.name,
+            "year": table.year,
+            "dataset_id": table.dataset_id,
+            "distribution_id": table.distribution_id,
+            "modified": table.modified,
+        }
     return Release(**values | changes)
 
 
@@ -679,7 +705,7 @@ def a_manifest(*results: SliceResult, **changes: Any) -> Manifest:
     return Manifest(**values | changes)
 
 
-def a_task(resolved: Resolved, company_id: str = COMPANY, **changes: Any) -> WindowTask:
+def a_task(resolved: ResolvedRelease, company_id: str = COMPANY, **changes: Any) -> WindowTask:
     """The whole slice of a company as one window, its count not known."""
     values: dict[str, Any] = {"window": Window(1, 1, "", ""), "expected": None, "run_id": "r1"} | changes
     return WindowTask(release=resolved.release, columns=resolved.table.columns, company_id=company_id, **values)

@@ -349,5 +349,5 @@ class AProcess(unittest.TestCase):
                 )
                 self.assertEqual(ended.returncode, 128 + number)
                 self.assertIn(
-                    f"stopped by {number.name}; what was proved is kept; not all of it ended within 0 s", ended.stderr
+                    f"stopped by {number.name}; completed work is kept; not all of it ended within 0 s", ended.stderr
                 )

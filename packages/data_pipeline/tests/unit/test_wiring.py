@@ -91,7 +91,7 @@ class TheServices(FolderCase):
     def test_stop_when_the_job_is_asked_to(self):
         """Before a request, in a chunk, and while they wait for the next try."""
         services = self.services()
-        services.stop.ask(signal.SIGTERM)
+        services.stop.request(signal.SIGTERM)
         client = services.source._http
 
         for what in (lambda: services.source.count("d"), lambda: services.retry._sleep(1000), client._check_stop):

@@ -1,3 +1,3 @@
-"""Clients and ground-floor tools shared by every job; knows nothing of any data source."""
+"""Clients and low-level tools for data jobs; neutral about sources, datasets and commands."""
 
 __version__ = "0.1.0"

@@ -1,13 +1,12 @@
-"""How much of a source may be used at once, by all threads and processes of a machine.
+"""A rate limit shared by all threads and processes of a machine that use one source.
 
-A ceiling on concurrent requests. A 429 or 503 halves what is allowed and holds everybody back
-until the moment the source named; success raises it again, one step per round of answers. A
-source that throttles again and again without naming a moment is left alone for twice as long
-each time; a single such answer only costs its asker the wait of a retry. A block by the
-source's edge stops every process that was running when it came.
+It limits concurrent requests. A throttled request halves the limit, and nobody sends a request before
+the time the source named; successes raise the limit again, by one per round of answers. A
+source that keeps throttling without naming a time gets twice as long a pause each time; a
+single such answer delays only its own retry. A block stops every process that was running then.
 
-The processes meet in a folder: a slot is a file whose lock a request holds, so a killed process
-gives its slots back; what is allowed stands in ``state.json``, replaced whole under a lock.
+The processes share a folder: a slot is a file that a request holds locked, so a killed process
+frees its slots; the limit is in ``state.json``, replaced atomically under a lock.
 """
 
 from __future__ import annotations
@@ -30,22 +29,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# The hold after the second throttling answer in a row that names no moment; doubles up to the longest.
-FIRST_HOLD_SECONDS = 1.0
-LONGEST_HOLD_SECONDS = 60.0
-# How often a request without a slot looks whether another process has given one back.
-LOOK_AGAIN_SECONDS = 0.05
-# What was learnt of a source longer ago says nothing of it now.
-FORGET_AFTER_SECONDS = 3600.0
-# A person who sees nothing happen for longer wonders.
-WORTH_TELLING_SECONDS = 2.0
+# The pause after the second throttled answer in a row that names no time; doubles up to the longest.
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+# How often a request without a slot polls for one that another process released.
+POLL_SECONDS = 0.05
+# An older state is ignored.
+STATE_TTL_SECONDS = 3600.0
+# A longer pause is logged: a person would wonder.
+MIN_LOGGED_PAUSE_SECONDS = 2.0
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class _State:
-    """Moments are seconds since the epoch: the only clock that processes share."""
+    """Times are seconds since the epoch: the only clock that processes share."""
 
     allowed: float
     not_before: float = 0.0
@@ -74,8 +73,8 @@ class Budget:
         self._sleep = sleep
         self._check_stop = check_stop
         self._started = clock()
-        self._told = 0.0
-        self._given_back = threading.Condition()
+        self._logged_until = 0.0
+        self._released = threading.Condition()
         with translate_os_errors(f"make {folder}"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -86,15 +85,15 @@ class Budget:
 
     @property
     def held_until(self) -> float:
-        """The moment before which nothing is asked, in seconds since the epoch."""
+        """No request is sent before this time, in seconds since the epoch."""
         return self._read().not_before
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[float]:
-        """Wait for a slot and hold it; gives the moment it was taken.
+        """Wait for a slot and hold it; yields the time it was taken, for ``throttled``.
 
         Raises:
-            BlockedError: the source has blocked us, before or while waiting.
+            BlockedError: the source blocks this client, before or while waiting.
 
         """
         held = self._take()
@@ -102,24 +101,24 @@ class Budget:
             yield self._clock()
         finally:
             os.close(held)
-            with self._given_back:
-                self._given_back.notify()
+            with self._released:
+                self._released.notify()
 
     def succeeded(self) -> None:
-        """An answer came well: allow a little more."""
+        """An answer was complete: raise the limit a little."""
         state = self._read()
         if state.allowed < self.ceiling or state.throttled_in_a_row:
             self._change(self._raised)
 
     def throttled(self, taken: float, retry_after: float | None) -> None:
-        """A request whose slot was taken at ``taken`` was told to slow down.
+        """A request whose slot was taken at ``taken`` was throttled; ``retry_after`` is in seconds.
 
-        Requests that were already under way when the budget was last cut do not cut it again.
+        Requests that were under way when the limit was last cut do not cut it again.
         """
         self._change(lambda state, now: _cut(state, now, taken, retry_after))
 
     def block(self, why: str) -> None:
-        """The source's edge refuses us: no further request of a running process is let through."""
+        """The source blocks this client: running processes send no further request."""
         self._change(lambda state, now: replace(state, blocked_at=now, blocked_why=why))
 
     def _take(self) -> int:
@@ -129,17 +128,18 @@ class Budget:
             if state.blocked_at >= self._started:
                 raise BlockedError(state.blocked_why)
             if now < state.not_before:
-                if state.not_before > max(self._told, now + WORTH_TELLING_SECONDS):
-                    self._told = state.not_before
-                    _log.info("waiting, as the source asked of all", seconds=round(state.not_before - now))
-                self._sleep(min(state.not_before - now, 10 * LOOK_AGAIN_SECONDS))
+                if state.not_before > max(self._logged_until, now + MIN_LOGGED_PAUSE_SECONDS):
+                    self._logged_until = state.not_before
+                    seconds = round(state.not_before - now)
+                    _log.info(f"Rate limited: waiting {seconds} s as the source requested", seconds=seconds)
+                self._sleep(min(state.not_before - now, 10 * POLL_SECONDS))
                 continue
             for number in range(min(self.ceiling, int(state.allowed))):
                 held = self._lock_now(f"slot-{number:02}")
                 if held is not None:
                     return held
-            with self._given_back:
-                self._given_back.wait(LOOK_AGAIN_SECONDS)
+            with self._released:
+                self._released.wait(POLL_SECONDS)
 
     def _raised(self, state: _State, _now: float) -> _State:
         allowed = min(float(self.ceiling), state.allowed + 1.0 / state.allowed)
@@ -150,7 +150,7 @@ class Budget:
             state = _State(**json.loads((self._folder / "state.json").read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
             return _State(float(self.ceiling))
-        fresh = abs(self._clock() - state.updated) < FORGET_AFTER_SECONDS
+        fresh = abs(self._clock() - state.updated) < STATE_TTL_SECONDS
         return state if fresh else _State(float(self.ceiling))
 
     def _change(self, change: Callable[[_State, float], _State]) -> None:
@@ -181,13 +181,13 @@ def _cut(state: _State, now: float, taken: float, retry_after: float | None) -> 
     allowed, in_a_row, last_cut = state.allowed, state.throttled_in_a_row, state.last_cut
     if taken > last_cut:
         allowed, in_a_row, last_cut = max(1.0, allowed / 2), in_a_row + 1, now
-    hold = retry_after or 0.0
+    pause = retry_after or 0.0
     if retry_after is None and in_a_row > 1:
-        hold = min(FIRST_HOLD_SECONDS * 2.0 ** min(in_a_row - 2, 10), LONGEST_HOLD_SECONDS)
+        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(in_a_row - 2, 10), LONGEST_PAUSE_SECONDS)
     return replace(
         state,
         allowed=allowed,
         throttled_in_a_row=in_a_row,
         last_cut=last_cut,
-        not_before=max(state.not_before, now + hold),
+        not_before=max(state.not_before, now + pause),
     )

@@ -1,22 +1,22 @@
-"""Everything raised on purpose, drawn by the caller's next move.
+"""Every error raised on purpose, grouped by what the caller should do next.
 
 ::
 
     PipelineError
-    ├── UsageError            2   the command line was wrong: correct it
-    ├── PermanentError        3   running again changes nothing: fix configuration or data
-    │   ├── ConfigError           a setting is missing, unreadable or contradicts another
-    │   ├── DataError             an answer or a file is not what it must be
-    │   ├── ConflictError         two different contents claim one create-only key
+    ├── UsageError            2   wrong command line
+    ├── PermanentError        3   a retry changes nothing: fix configuration or data
+    │   ├── ConfigError           a setting is missing, invalid or contradicts another
+    │   ├── DataError             an answer or a file has invalid content
+    │   ├── ConflictError         two different contents for one create-only key
     │   ├── AccessError           credentials, permissions, a read-only or full disk
-    │   └── NotFoundError         what was named does not exist
-    ├── TemporaryError        4   running again may help
-    │   ├── UnavailableError      a service answered 429 or 5xx, or broke off
-    │   │   └── UnreachableError      nobody answered at all
-    │   └── BlockedError          the source's edge refuses us: stop asking, come back later
-    └── StoppedError      130/143 a signal ended the work; what was proved is kept
+    │   └── NotFoundError         a named object does not exist
+    ├── TemporaryError        4   a later run may succeed
+    │   ├── UnavailableError      a service is throttling, failing, or closed the connection
+    │   │   └── UnreachableError      no answer at all
+    │   └── BlockedError          the service blocks this client: stop, come back later
+    └── StoppedError      130/143 a signal ended the work; completed work is kept
 
-Only ``data_pipeline.cli`` turns an exception into an exit status.
+Only the command's entry point turns an exception into an exit status.
 """
 
 from __future__ import annotations
@@ -29,20 +29,19 @@ from typing import ClassVar
 class ExitStatus:
     """One row of the exit-status table: the number, what it means, who acts on it.
 
-    ``again`` says whether the same command may end better if it is simply run again: Kubernetes
-    is told so in each Job's ``podFailurePolicy``.
+    ``retryable`` says whether the same command may succeed later; ``podFailurePolicy`` follows from it.
     """
 
     code: int
     meaning: str
     who_acts: str
-    again: bool = True
+    retryable: bool = True
 
 
 DONE = ExitStatus(0, "done, or already done", "nobody")
 BUG = ExitStatus(1, "a bug: traceback in the log", "the maintainers")
-USAGE = ExitStatus(2, "wrong usage", "the caller", again=False)
-PERMANENT = ExitStatus(3, "permanent: fix configuration or data", "a person", again=False)
+USAGE = ExitStatus(2, "wrong usage", "the caller", retryable=False)
+PERMANENT = ExitStatus(3, "permanent: fix configuration or data", "a person", retryable=False)
 TEMPORARY = ExitStatus(4, "temporary: run again", "the scheduler")
 INTERRUPTED = ExitStatus(130, "interrupted (SIGINT), work kept", "nobody")
 TERMINATED = ExitStatus(143, "terminated (SIGTERM), work kept", "nobody")
@@ -65,27 +64,27 @@ class PipelineError(Exception):
 
 
 class UsageError(PipelineError):
-    """The command line was wrong."""
+    """Wrong command line."""
 
     exit_status = USAGE
 
 
 class PermanentError(PipelineError):
-    """Running again changes nothing."""
+    """A retry changes nothing."""
 
     exit_status = PERMANENT
 
 
 class ConfigError(PermanentError):
-    """A setting is missing, unreadable, or contradicts another."""
+    """A setting is missing, invalid, or contradicts another."""
 
 
 class DataError(PermanentError):
-    """An answer or a file is not what it must be."""
+    """An answer or a file has invalid content."""
 
 
 class ConflictError(PermanentError):
-    """Two different contents claim one create-only key."""
+    """Two different contents for one create-only key."""
 
 
 class AccessError(PermanentError):
@@ -93,18 +92,18 @@ class AccessError(PermanentError):
 
 
 class NotFoundError(PermanentError):
-    """What was named does not exist."""
+    """A named object does not exist."""
 
 
 class TemporaryError(PipelineError):
-    """Running again may help; ``retryable`` says whether a retry within this run may help, too."""
+    """A later run may succeed; ``retryable`` says whether a retry within this run may, too."""
 
     exit_status = TEMPORARY
     retryable: ClassVar[bool] = True
 
 
 class UnavailableError(TemporaryError):
-    """A service answered 429 or 5xx, or broke off.
+    """A service is throttling, failing, or closed the connection.
 
     ``retry_after`` is the wait in seconds that the service asked for, if it did; without it, the
     usual wait before a retry is multiplied by ``wait_factor``.
@@ -119,11 +118,11 @@ class UnavailableError(TemporaryError):
 
 
 class UnreachableError(UnavailableError):
-    """Nobody answered: no such host, no connection, no byte in time."""
+    """No answer: unknown host, no connection, or no byte within the timeout."""
 
 
 class BlockedError(TemporaryError):
-    """The source's edge refuses us; asking again makes it worse."""
+    """The service blocks this client; another request would prolong it."""
 
     retryable = False
 

@@ -1,6 +1,6 @@
-"""Structured logs, once: JSON lines or console text, to stderr, with a copy for the lake.
+"""Structured logs to stderr, as JSON lines or console text, with a copy in a file.
 
-stdout is never written to: it carries the fact of the run and nothing else.
+Nothing is written to stdout: it carries the result of the command.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-FORMATS = ("auto", "console", "json")
 
 
 class _Tee:
@@ -30,11 +29,11 @@ class _Tee:
 
     def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> str:  # noqa: ANN401 - structlog's contract
         if self._copy is not None:
-            with contextlib.suppress(OSError):  # a full disk takes the copy for the lake, not the run
+            with contextlib.suppress(OSError):  # on a full disk the copy is lost, the work goes on
                 self._copy.write(str(self._json(logger, name, dict(event))) + "\n")
                 self._copy.flush()
         if not self._as_json:
-            event["timestamp"] = event["timestamp"][11:19] + "Z"  # a person knows what day it is
+            event["timestamp"] = event["timestamp"][11:19] + "Z"  # people know what day it is
         return str(self._render(logger, name, event))
 
     def close(self) -> None:
@@ -45,8 +44,10 @@ class _Tee:
 
 
 @contextlib.contextmanager
-def configured(log_format: str, level: str, *, copy: Path | None = None, no_color: bool = False) -> Iterator[None]:
-    """Configure structlog for the time of a job. ``auto`` is console on a terminal, else JSON."""
+def configure_logging(
+    log_format: str, level: str, *, copy: Path | None = None, no_color: bool = False
+) -> Iterator[None]:
+    """Configure structlog within a ``with`` block. ``auto`` is console on a terminal, else JSON."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     renderer: Any = (
         structlog.processors.JSONRenderer(default=str)
@@ -78,5 +79,5 @@ def configured(log_format: str, level: str, *, copy: Path | None = None, no_colo
 
 
 def bind(**values: str) -> None:
-    """Bind values (run, job, company) to every further line of this thread of work."""
+    """Add values to every further line of this thread."""
     structlog.contextvars.bind_contextvars(**values)

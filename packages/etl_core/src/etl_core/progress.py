@@ -1,4 +1,4 @@
-"""What a person sees while it runs: bars on a terminal, a line now and then elsewhere."""
+"""Progress for people: a bar on a terminal, else a log line every few seconds."""
 
 from __future__ import annotations
 
@@ -12,51 +12,52 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Often enough to see that it lives, seldom enough for a log that is kept.
+# Often enough to see that it is running, seldom enough for a log that is kept.
 LINE_EVERY_SECONDS = 10.0
 
 
 class Progress:
-    """Told by many threads what came to pass; counts it, and shows nothing."""
+    """Counts what many threads have done, and shows nothing. ``unit_name`` is the plural that people see."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, unit_name: str = "units", *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._unit_name = unit_name
         self._clock = clock
         self._lock = threading.Lock()
         self._begin("", 0, 0)
 
-    def start(self, doing: str, *, slices: int, rows: int) -> None:
-        """Work of ``slices`` slices and ``rows`` rows begins."""
-        self._begin(doing, slices, rows)
+    def start(self, doing: str, *, units: int, rows: int) -> None:
+        """Work of so many units and rows begins."""
+        self._begin(doing, units, rows)
 
-    def _begin(self, doing: str, slices: int, rows: int) -> None:
-        self._doing, self._all_slices, self._all_rows = doing, slices, rows
-        self._slices = self._rows = self._bytes = 0
+    def _begin(self, doing: str, units: int, rows: int) -> None:
+        self._doing, self._all_units, self._all_rows = doing, units, rows
+        self._units = self._rows = self._bytes = 0
         self._shown_at = self._began = self._clock()
 
-    def advance(self, *, rows: int = 0, slices: int = 0, bytes_read: int = 0) -> None:
-        """So much more is done. Rows may be negative: an attempt that failed takes its rows back."""
+    def advance(self, *, rows: int = 0, units: int = 0, bytes_read: int = 0) -> None:
+        """Add what was done. Rows may be negative: a failed attempt subtracts its rows."""
         with self._lock:
             self._rows += rows
-            self._slices += slices
+            self._units += units
             self._bytes += bytes_read
             self._show()
 
     def stop(self) -> None:
-        """The work ended, well or not."""
+        """The work ended, successfully or not."""
 
     def _show(self) -> None:
-        """Called with every advance, by one thread at a time."""
+        """Called after every ``advance``, by one thread at a time."""
 
 
 class Lines(Progress):
-    """A log line every few seconds, for terminals that are none."""
+    """A log line every few seconds."""
 
     def _show(self) -> None:
         if self._clock() - self._shown_at < LINE_EVERY_SECONDS:
             return
         self._shown_at = self._clock()
-        slices, rows = f"{self._slices}/{self._all_slices}", f"{self._rows}/{self._all_rows}"
-        structlog.get_logger().info(self._doing, slices=slices, rows=rows, bytes=self._bytes)
+        units, rows = f"{self._units}/{self._all_units}", f"{self._rows}/{self._all_rows}"
+        structlog.get_logger().info(self._doing, **{self._unit_name: units}, rows=rows, bytes=self._bytes)
 
 
 class Bars(Progress):
@@ -65,8 +66,8 @@ class Bars(Progress):
     _bar: Any = None
     _task: Any = None
 
-    def start(self, doing: str, *, slices: int, rows: int) -> None:
-        super().start(doing, slices=slices, rows=rows)
+    def start(self, doing: str, *, units: int, rows: int) -> None:
+        super().start(doing, units=units, rows=rows)
         from rich import progress
         from rich.console import Console
 
@@ -75,23 +76,25 @@ class Bars(Progress):
             progress.TextColumn("{task.description}"),
             progress.BarColumn(bar_width=None),
             progress.TaskProgressColumn(),
-            progress.TextColumn("{task.fields[slices]} slices · {task.fields[rows]} rows · {task.fields[rate]}"),
+            progress.TextColumn("{task.fields[units]} · {task.fields[rows]} rows · {task.fields[rate]}"),
             progress.TimeRemainingColumn(),
             console=Console(file=sys.stderr),
             transient=True,
             redirect_stdout=False,
         )
-        self._task = self._bar.add_task(doing, total=max(rows, 1), slices=f"0/{slices}", rows="0", rate="")
+        self._task = self._bar.add_task(
+            doing, total=max(rows, 1), units=f"0/{units} {self._unit_name}", rows="0", rate=""
+        )
         self._bar.start()
 
     def _show(self) -> None:
         bar = self._bar
-        if bar is None:  # another thread took it away meanwhile
+        if bar is None:  # another thread has stopped it
             return
         seconds = max(self._clock() - self._began, 0.001)
-        rate = f"{self._bytes / seconds / 1e6:.1f} MB/s" if self._bytes else ""  # others may do the reading
-        slices = f"{self._slices}/{self._all_slices}"
-        bar.update(self._task, completed=self._rows, slices=slices, rows=f"{self._rows:,}", rate=rate)
+        rate = f"{self._bytes / seconds / 1e6:.1f} MB/s" if self._bytes else ""  # other processes may do the reading
+        units = f"{self._units}/{self._all_units} {self._unit_name}"
+        bar.update(self._task, completed=self._rows, units=units, rows=f"{self._rows:,}", rate=rate)
 
     def stop(self) -> None:
         if self._bar is not None:
@@ -99,6 +102,6 @@ class Bars(Progress):
             self._bar = None
 
 
-def for_terminal() -> Progress:
-    """Bars if stderr is a terminal, else lines."""
-    return Bars() if sys.stderr.isatty() else Lines()
+def for_terminal(unit_name: str) -> Progress:
+    """A bar if stderr is a terminal, else lines."""
+    return Bars(unit_name) if sys.stderr.isatty() else Lines(unit_name)

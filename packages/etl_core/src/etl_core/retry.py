@@ -1,7 +1,7 @@
-"""What waiting can cure, how long to wait, and when to give up.
+"""Retries with exponential backoff and jitter.
 
-Bounded twice: by tries and by time. ``Retry-After`` is obeyed, and a service that asks for
-more time than is left is given up at once. Sleeping, clock and chance are injected.
+Limited twice: by attempts and by total time. ``Retry-After`` is obeyed; if it exceeds the time that is
+left, there is no retry. Sleeping, clock and chance are injected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """``attempts`` tries in all, within ``total_seconds``; waits double from ``first_wait_seconds``."""
+    """``attempts`` in all, within ``total_seconds``; waits double from ``first_wait_seconds``."""
 
     attempts: int = 6
     total_seconds: float = 900.0
@@ -32,7 +32,7 @@ class RetryPolicy:
 
 
 class Retry:
-    """Runs an action until it succeeds, cannot be cured by waiting, or the policy is used up."""
+    """Runs an action until it succeeds, fails for good, or the policy's limits are reached."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Retry:
         *,
         on_retry: Callable[[int, TemporaryError, float], None] | None = None,
     ) -> T:
-        """``action(attempt)`` with attempts counted from 1. The last error is raised as it came."""
+        """``action(attempt)`` with attempts counted from 1; the last error is raised unchanged."""
         started = self._clock()
         attempt = 1
         while True:
@@ -80,12 +80,12 @@ class Retry:
             return jittered
         if error.retry_after is None:
             return jittered * error.wait_factor
-        # A little after the moment asked for, and not everybody at the same time.
+        # A little later than requested, and not all clients at the same time.
         return error.retry_after + 0.1 * jittered
 
 
 def parse_retry_after(value: str | None) -> float | None:
-    """Seconds from either form of ``Retry-After`` (RFC 9110 10.2.3); None if absent or unreadable."""
+    """Seconds from either form of ``Retry-After`` (RFC 9110 10.2.3); None if absent or invalid."""
     if not value:
         return None
     try:

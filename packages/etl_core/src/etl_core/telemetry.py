@@ -1,4 +1,4 @@
-"""Counters and timings of a job, for its fact and in Prometheus text form."""
+"""Counters and gauges of a job, also in the Prometheus text format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 @dataclass
 class Tally:
-    """What one piece of work cost at the source. Not shared between threads."""
+    """What one piece of work cost a service. Not shared between threads."""
 
     requests: int = 0
     retries: int = 0

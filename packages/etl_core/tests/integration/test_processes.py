@@ -35,7 +35,7 @@ def test_a_signal_ends_a_sleep_and_the_process_goes_on(action, number):
     with child(ASKED.format(action=action, after="sys.exit(7)")) as process:
         assert line(process) == "ready"
         process.send_signal(number)
-        assert line(process) == f"stopped by {number.name}; what was proved is kept {int(number)}"
+        assert line(process) == f"stopped by {number.name}; completed work is kept {int(number)}"
         assert process.wait(20) == 7
 
 
@@ -89,11 +89,11 @@ def test_nothing_but_the_fact_is_on_stdout():
     code = """
         import structlog
         from etl_core import logs, progress
-        with logs.configured("auto", "debug"):
+        with logs.configure_logging("auto", "debug"):
             structlog.get_logger().debug("one")
             bar = progress.for_terminal()
             bar._clock = iter([0.0, 20.0, 20.0]).__next__
-            bar.start("working", slices=1, rows=2)
+            bar.start("working", units=1, rows=2)
             bar.advance(rows=1)
             bar.stop()
             print("the fact")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from etl_core.budget import FIRST_HOLD_SECONDS, FORGET_AFTER_SECONDS, LONGEST_HOLD_SECONDS, Budget
+from etl_core.budget import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STATE_TTL_SECONDS, Budget
 from etl_core.errors import BlockedError, PermanentError, StoppedError
 from etl_core.testing import ManualClock
 
@@ -212,7 +212,7 @@ class Throttling(BudgetCase):
         return found
 
     def test_in_a_row_they_hold_everybody_twice_as_long_each_time(self):
-        first, longest = FIRST_HOLD_SECONDS, LONGEST_HOLD_SECONDS
+        first, longest = FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
         self.assertEqual(self.holds(self.budget(), 9), [0, first, 2, 4, 8, 16, 32, longest, longest])
 
     def test_very_many_in_a_row_are_no_reason_to_break(self):
@@ -220,13 +220,13 @@ class Throttling(BudgetCase):
         self.cut(budget)
         state = json.loads((self.folder / "state.json").read_text())
         (self.folder / "state.json").write_text(json.dumps(state | {"throttled_in_a_row": 2000}))
-        self.assertEqual(self.holds(budget, 2), [LONGEST_HOLD_SECONDS] * 2)
+        self.assertEqual(self.holds(budget, 2), [LONGEST_PAUSE_SECONDS] * 2)
 
     def test_a_success_ends_the_row_even_at_the_ceiling(self):
         budget = self.budget(1)
         self.cut(budget, 3, None)
         budget.succeeded()
-        self.assertEqual(self.holds(budget, 2), [0, FIRST_HOLD_SECONDS])
+        self.assertEqual(self.holds(budget, 2), [0, FIRST_PAUSE_SECONDS])
 
     def test_those_under_way_do_not_lengthen_the_row(self):
         budget = self.budget()
@@ -263,8 +263,8 @@ class Throttling(BudgetCase):
 
     def test_what_was_learnt_long_ago_is_forgotten(self):
         budget = self.budget()
-        self.cut(budget, 2, 10 * FORGET_AFTER_SECONDS)
-        self.clock.now += FORGET_AFTER_SECONDS - 1
+        self.cut(budget, 2, 10 * STATE_TTL_SECONDS)
+        self.clock.now += STATE_TTL_SECONDS - 1
         self.assertEqual(budget.allowed, 2)
         self.clock.now += 1
         self.assertEqual(budget.allowed, 8)

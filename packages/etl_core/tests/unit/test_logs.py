@@ -52,7 +52,7 @@ class LogsCase(unittest.TestCase):
 class JsonLines(LogsCase):
     def test_each_event_is_one_line_of_json_on_stderr_and_nothing_is_on_stdout(self):
         before = datetime.now(UTC)
-        with Captured() as captured, logs.configured("json", "info"):
+        with Captured() as captured, logs.configure_logging("json", "info"):
             log = structlog.get_logger()
             log.info("one", number=1, text='é\n"x"', path=Path("/a"))
             log.warning("two", nested={"a": [1, 2]})
@@ -68,7 +68,7 @@ class JsonLines(LogsCase):
         self.assertLess(abs(moment - before), timedelta(minutes=1))
 
     def test_an_exception_is_told_with_its_traceback(self):
-        with Captured() as captured, logs.configured("json", "info", copy=self.copy):
+        with Captured() as captured, logs.configure_logging("json", "info", copy=self.copy):
             try:
                 raise ZeroDivisionError("by hand")
             except ZeroDivisionError:
@@ -87,7 +87,7 @@ class JsonLines(LogsCase):
         ]:
             with self.subTest(level):
                 self.copy.unlink(missing_ok=True)
-                with Captured() as captured, logs.configured("json", level, copy=self.copy):
+                with Captured() as captured, logs.configure_logging("json", level, copy=self.copy):
                     log = structlog.get_logger()
                     for name in ("debug", "info", "warning", "error"):
                         getattr(log, name)(name)
@@ -96,21 +96,21 @@ class JsonLines(LogsCase):
 
     def test_what_is_bound_is_on_every_line_until_the_end(self):
         with Captured() as captured:
-            with logs.configured("json", "info"):
+            with logs.configure_logging("json", "info"):
                 structlog.get_logger().info("before")
                 logs.bind(job="build_totals", run="r1")
                 structlog.get_logger().info("one")
                 logs.bind(run="r2")
                 structlog.get_logger().info("two", run="own")
                 structlog.get_logger().info("three")
-            with logs.configured("json", "info"):
+            with logs.configure_logging("json", "info"):
                 structlog.get_logger().info("after")
         seen = [(event.get("job"), event.get("run")) for event in captured.events]
         job = "build_totals"
         self.assertEqual(seen, [(None, None), (job, "r1"), (job, "own"), (job, "r2"), (None, None)])
 
     def test_stderr_is_looked_up_at_each_line(self):
-        with Captured() as first, logs.configured("json", "info"):
+        with Captured() as first, logs.configure_logging("json", "info"):
             log = structlog.get_logger()
             log.info("one")
             with Captured() as second:
@@ -124,7 +124,7 @@ class JsonLines(LogsCase):
             for count in range(200):
                 log.info("x" * 200, number=number, count=count)
 
-        with Captured() as captured, logs.configured("json", "info", copy=self.copy):
+        with Captured() as captured, logs.configure_logging("json", "info", copy=self.copy):
             threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
             for thread in threads:
                 thread.start()
@@ -141,7 +141,7 @@ class TheCopy(LogsCase):
         for log_format in ("json", "console", "auto"):
             with self.subTest(log_format):
                 self.copy.unlink(missing_ok=True)
-                with Captured(), logs.configured(log_format, "info", copy=self.copy):
+                with Captured(), logs.configure_logging(log_format, "info", copy=self.copy):
                     logs.bind(job="j")
                     structlog.get_logger().info("one", path=Path("/a"), text="é")
                     self.assertEqual(len(self.copied()), 1, "each line is there at once")
@@ -150,18 +150,18 @@ class TheCopy(LogsCase):
                 self.assertIn("timestamp", event)
 
     def test_on_a_full_disk_it_is_lost_and_the_work_goes_on(self):
-        with Captured() as captured, logs.configured("json", "info", copy=Path("/dev/full")):
+        with Captured() as captured, logs.configure_logging("json", "info", copy=Path("/dev/full")):
             structlog.get_logger().info("one")
         self.assertEqual(len(captured.events), 1)
 
     def test_it_is_continued_not_begun_anew(self):
         for _ in range(2):
-            with Captured(), logs.configured("json", "info", copy=self.copy):
+            with Captured(), logs.configure_logging("json", "info", copy=self.copy):
                 structlog.get_logger().info("one")
         self.assertEqual(len(self.copied()), 2)
 
     def test_it_is_closed_at_the_end_and_the_logger_forgotten(self):
-        with Captured(), logs.configured("json", "info", copy=self.copy):
+        with Captured(), logs.configure_logging("json", "info", copy=self.copy):
             log = structlog.get_logger()
             log.info("one")
             tee = structlog.get_config()["processors"][-1]
@@ -172,14 +172,14 @@ class TheCopy(LogsCase):
         self.assertFalse(structlog.is_configured())
 
     def test_it_is_closed_after_an_exception_too(self):
-        with Captured(), self.assertRaises(ZeroDivisionError), logs.configured("json", "info", copy=self.copy):
+        with Captured(), self.assertRaises(ZeroDivisionError), logs.configure_logging("json", "info", copy=self.copy):
             raise ZeroDivisionError
         self.assertFalse(structlog.is_configured())
 
 
 class TheConsole(LogsCase):
     def test_it_is_text_without_colours_where_there_is_no_terminal(self):
-        with Captured() as captured, logs.configured("console", "info", copy=self.copy):
+        with Captured() as captured, logs.configure_logging("console", "info", copy=self.copy):
             logs.bind(job="totals")
             structlog.get_logger().info("rows counted", rows=17)
             try:
@@ -195,7 +195,7 @@ class TheConsole(LogsCase):
             json.loads(captured.lines[0])
 
     def test_it_has_the_time_of_day_and_the_copy_the_whole_moment(self):
-        with Captured() as captured, logs.configured("console", "info", copy=self.copy):
+        with Captured() as captured, logs.configure_logging("console", "info", copy=self.copy):
             structlog.get_logger().info("one")
         self.assertRegex(captured.lines[0], r"^\d\d:\d\d:\d\dZ \[info")
         self.assertEqual(datetime.fromisoformat(self.copied()[0]["timestamp"]).utcoffset(), timedelta(0))
@@ -203,13 +203,13 @@ class TheConsole(LogsCase):
     def test_it_has_no_colours_on_a_terminal_where_none_are_wanted(self):
         master, slave = pty.openpty()
         with os.fdopen(master, "rb", 0) as seen, os.fdopen(slave, "w") as terminal:
-            with contextlib.redirect_stderr(terminal), logs.configured("auto", "info", no_color=True):
+            with contextlib.redirect_stderr(terminal), logs.configure_logging("auto", "info", no_color=True):
                 structlog.get_logger().info("one")
             terminal.flush()
             self.assertNotIn(b"\x1b", seen.read(4096))
 
     def test_auto_is_json_without_a_terminal(self):
-        with Captured() as captured, logs.configured("auto", "info"):
+        with Captured() as captured, logs.configure_logging("auto", "info"):
             structlog.get_logger().info("one")
         self.assertEqual(captured.events[0]["event"], "one")
 
@@ -223,7 +223,7 @@ class TheConsole(LogsCase):
                 master, slave = pty.openpty()
                 try:
                     with os.fdopen(slave, "w") as terminal:
-                        with contextlib.redirect_stderr(terminal), logs.configured(log_format, "info"):
+                        with contextlib.redirect_stderr(terminal), logs.configure_logging(log_format, "info"):
                             structlog.get_logger().info("one")
                         terminal.flush()
                         text = os.read(master, 4096).decode()

@@ -15,7 +15,7 @@ from etl_core.testing import ManualClock
 @contextlib.contextmanager
 def captured():
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), logs.configured("json", "info"):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), logs.configure_logging("json", "info"):
         yield lambda: [json.loads(line) for line in err.getvalue().splitlines()]
     assert out.getvalue() == ""
 
@@ -41,14 +41,14 @@ def terminal():
         os.close(master)
 
 
-class LinesNowAndThen(unittest.TestCase):
+class LinesCase(unittest.TestCase):
     def setUp(self):
         self.clock = ManualClock(500.0)
-        self.lines = Lines(self.clock)
+        self.lines = Lines("files", clock=self.clock)
 
-    def test_there_is_one_every_ten_seconds_and_no_more(self):
+    def test_there_is_one_line_every_ten_seconds(self):
         with captured() as events:
-            self.lines.start("downloading", slices=4, rows=1000)
+            self.lines.start("downloading", units=4, rows=1000)
             seen = []
             for _ in range(25):
                 self.clock.now += 1.0
@@ -58,39 +58,39 @@ class LinesNowAndThen(unittest.TestCase):
         self.assertEqual(LINE_EVERY_SECONDS, 10.0)
         self.assertEqual(seen, [0] * 9 + [1] * 10 + [2] * 6)
 
-    def test_it_says_how_far_the_work_is(self):
+    def test_a_line_shows_what_is_done(self):
         with captured() as events:
-            self.lines.start("downloading", slices=4, rows=1000)
+            self.lines.start("downloading", units=4, rows=1000)
             self.lines.advance(rows=300, bytes_read=70)
             self.lines.advance(rows=-100)
-            self.lines.advance(slices=1)
+            self.lines.advance(units=1)
             self.clock.now += 10
             self.lines.advance(rows=5, bytes_read=7)
         (event,) = events()
         self.assertEqual(
-            (event["event"], event["slices"], event["rows"], event["bytes"]), ("downloading", "1/4", "205/1000", 77)
+            (event["event"], event["files"], event["rows"], event["bytes"]), ("downloading", "1/4", "205/1000", 77)
         )
 
-    def test_a_new_start_begins_at_nothing(self):
+    def test_a_new_start_counts_from_zero(self):
         with captured() as events:
-            self.lines.start("one", slices=1, rows=1)
-            self.lines.advance(rows=1, slices=1, bytes_read=9)
+            self.lines.start("one", units=1, rows=1)
+            self.lines.advance(rows=1, units=1, bytes_read=9)
             self.clock.now += 100
-            self.lines.start("two", slices=2, rows=20)
+            self.lines.start("two", units=2, rows=20)
             self.lines.advance(rows=1)
             self.assertEqual(events(), [])
             self.clock.now += 10
             self.lines.advance(rows=1)
         (event,) = events()
-        self.assertEqual((event["event"], event["slices"], event["rows"], event["bytes"]), ("two", "0/2", "2/20", 0))
+        self.assertEqual((event["event"], event["files"], event["rows"], event["bytes"]), ("two", "0/2", "2/20", 0))
 
-    def test_threads_lose_nothing(self):
+    def test_no_count_of_a_thread_is_lost(self):
         with captured() as events:
-            self.lines.start("x", slices=4000, rows=4000)
+            self.lines.start("x", units=4000, rows=4000)
 
             def work() -> None:
                 for _ in range(1000):
-                    self.lines.advance(rows=1, slices=1)
+                    self.lines.advance(rows=1, units=1)
 
             threads = [threading.Thread(target=work) for _ in range(4)]
             for thread in threads:
@@ -100,21 +100,21 @@ class LinesNowAndThen(unittest.TestCase):
             self.clock.now += 10
             self.lines.advance()
         (event,) = events()
-        self.assertEqual((event["slices"], event["rows"]), ("4000/4000", "4000/4000"))
+        self.assertEqual((event["files"], event["rows"]), ("4000/4000", "4000/4000"))
 
 
-class BarsOnATerminal(unittest.TestCase):
-    def test_they_show_how_far_the_work_is_and_vanish(self):
+class BarsCase(unittest.TestCase):
+    def test_a_bar_shows_what_is_done_and_vanishes(self):
         with terminal() as drawn:
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
-                bars = Bars()
-                bars.start("downloading", slices=3, rows=4000)
+                bars = Bars("files")
+                bars.start("downloading", units=3, rows=4000)
                 bars.advance(rows=2000, bytes_read=5)
-                bars.advance(rows=-500, slices=2)
+                bars.advance(rows=-500, units=2)
                 task = bars._bar.tasks[0]
                 self.assertEqual((task.completed, task.total), (1500, 4000))
-                self.assertEqual((task.fields["slices"], task.fields["rows"]), ("2/3", "1,500"))
+                self.assertEqual((task.fields["units"], task.fields["rows"]), ("2/3 files", "1,500"))
                 self.assertRegex(task.fields["rate"], r"^\d+\.\d MB/s$")
                 bars.stop()
             self.assertEqual(out.getvalue(), "")
@@ -125,18 +125,18 @@ class BarsOnATerminal(unittest.TestCase):
 
     def test_they_name_no_rate_where_others_do_the_reading(self):
         with terminal():
-            bars = Bars()
-            bars.start("fan-out", slices=3, rows=4000)
-            bars.advance(slices=1, rows=2000)
+            bars = Bars("files")
+            bars.start("fan-out", units=3, rows=4000)
+            bars.advance(units=1, rows=2000)
             self.assertEqual(bars._bar.tasks[0].fields["rate"], "")
             bars.stop()
 
     def test_nothing_is_needed_before_the_start_or_after_the_stop(self):
-        bars = Bars()
+        bars = Bars("files")
         bars.advance(rows=1)
         bars.stop()
         with terminal():
-            bars.start("x", slices=0, rows=0)
+            bars.start("x", units=0, rows=0)
             self.assertEqual(bars._bar.tasks[0].total, 1)
             bars.stop()
         bars.advance(rows=1)
@@ -159,7 +159,7 @@ class BarsOnATerminal(unittest.TestCase):
                 self._lock.release()
 
         with terminal():
-            bars = Bars()
+            bars = Bars("files")
             lock = Lock()
             failures: list[BaseException] = []
 
@@ -169,7 +169,7 @@ class BarsOnATerminal(unittest.TestCase):
                 except BaseException as error:  # noqa: BLE001 - told below
                     failures.append(error)
 
-            bars.start("x", slices=1, rows=1)
+            bars.start("x", units=1, rows=1)
             setattr(bars, "_lock", lock)  # noqa: B010 - it is another kind of lock
             with lock:
                 entered.clear()
@@ -182,25 +182,25 @@ class BarsOnATerminal(unittest.TestCase):
 
     def test_a_second_start_begins_at_nothing(self):
         with terminal():
-            bars = Bars()
+            bars = Bars("files")
             for doing in ("one", "two"):
-                bars.start(doing, slices=2, rows=10)
-                bars.advance(rows=4, slices=1)
-                self.assertEqual((bars._bar.tasks[0].completed, bars._bar.tasks[0].fields["slices"]), (4, "1/2"))
+                bars.start(doing, units=2, rows=10)
+                bars.advance(rows=4, units=1)
+                self.assertEqual((bars._bar.tasks[0].completed, bars._bar.tasks[0].fields["units"]), (4, "1/2 files"))
                 bars.stop()
 
 
 class TheRightOne(unittest.TestCase):
     def test_bars_on_a_terminal_lines_elsewhere(self):
         with terminal():
-            self.assertIsInstance(for_terminal(), Bars)
+            self.assertIsInstance(for_terminal("files"), Bars)
         with contextlib.redirect_stderr(io.StringIO()):
-            self.assertIsInstance(for_terminal(), Lines)
+            self.assertIsInstance(for_terminal("files"), Lines)
 
     def test_silence_says_nothing(self):
         with captured() as events:
             one = Progress()
-            one.start("x", slices=1, rows=1)
-            one.advance(rows=1, slices=1, bytes_read=1)
+            one.start("x", units=1, rows=1)
+            one.advance(rows=1, units=1, bytes_read=1)
             one.stop()
         self.assertEqual(events(), [])

@@ -8,33 +8,31 @@ from etl_core.stop import Stop
 WAIT = 20
 
 
-class Stopping(unittest.TestCase):
-    def test_nothing_happens_until_somebody_asks(self):
+class StopCase(unittest.TestCase):
+    def test_without_a_request_check_and_sleep_return(self):
         stop = Stop()
         stop.check()
         stop.sleep(0.0)
         stop.sleep(-1.0)
-        self.assertFalse(stop.asked)
 
-    def test_after_that_every_check_and_sleep_says_so(self):
+    def test_after_a_request_every_check_and_sleep_raises(self):
         for number, name in [(signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM"), (15, "SIGTERM")]:
             with self.subTest(name):
                 stop = Stop()
-                stop.ask(number)
-                self.assertTrue(stop.asked)
+                stop.request(number)
                 stop.wait()
                 for _ in range(2):
-                    with self.assertRaisesRegex(StoppedError, f"stopped by {name}; what was proved is kept"):
+                    with self.assertRaisesRegex(StoppedError, f"stopped by {name}; completed work is kept"):
                         stop.check()
-                    with self.assertRaisesRegex(StoppedError, f"stopped by {name}; what was proved is kept"):
+                    with self.assertRaisesRegex(StoppedError, f"stopped by {name}; completed work is kept"):
                         stop.sleep(1000.0)
                 with self.assertRaises(StoppedError) as caught:
                     stop.check()
                 self.assertEqual(caught.exception.signal_number, number)
 
-    def test_without_a_number_it_is_an_interrupt(self):
+    def test_a_request_without_a_signal_number_is_an_interrupt(self):
         stop = Stop()
-        stop.ask()
+        stop.request()
         with self.assertRaises(StoppedError) as caught:
             stop.check()
         self.assertEqual(caught.exception.signal_number, signal.SIGINT)
@@ -60,29 +58,27 @@ class Stopping(unittest.TestCase):
         for thread in threads:
             thread.start()
         ready.wait(WAIT)
-        stop.ask()
+        stop.request()
         for thread in threads:
             thread.join(WAIT)
         self.assertEqual(sorted(ended), ["sleeper"] * 5 + ["waiter"] * 3)
 
-    def test_a_request_that_is_met_is_forgotten(self):
+    def test_after_a_reset_sleeping_takes_its_time_again(self):
         stop = Stop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            stop.ask(number)
+            stop.request(number)
         with self.assertRaises(StoppedError):
             stop.sleep(1000.0)
 
-        stop.forget()
+        stop.reset()
 
-        self.assertFalse(stop.asked)
         stop.check()
         self.assertTrue(stop._wake.empty(), "sleeping takes its time again")
-        stop.ask()
+        stop.request()
         with self.assertRaisesRegex(StoppedError, "stopped by SIGINT"):
             stop.sleep(1000.0)
 
-    def test_nothing_is_forgotten_where_nobody_asked(self):
+    def test_a_reset_without_a_request_changes_nothing(self):
         stop = Stop()
-        stop.forget()
-        self.assertFalse(stop.asked)
+        stop.reset()
         stop.sleep(0.0)

@@ -99,7 +99,7 @@ class ClusterDoctor:
                 self._cluster.delete_job(self._name)
 
     def reachable(self) -> str:
-        said = self._cluster.ask("GET", "/version")
+        said = self._cluster.request("GET", "/version")
         version = (int(str(said.get("major", 0))), int(str(said.get("minor", "0")).rstrip("+")))
         words = f"{self._cluster.url} is Kubernetes {version[0]}.{version[1]}, namespace {self._cluster.namespace}."
         return require(version >= OLDEST, found=words, otherwise=f"{words[:-1]}; 1.31 is the oldest supported.")
@@ -112,7 +112,7 @@ class ClusterDoctor:
 
     def quota(self) -> str:
         try:
-            found = self._cluster.ask("GET", f"/api/v1/namespaces/{self._cluster.namespace}/resourcequotas")
+            found = self._cluster.request("GET", f"/api/v1/namespaces/{self._cluster.namespace}/resourcequotas")
         except PermanentError as error:
             raise CheckSkippedError(f"no right to read quotas: {error}") from error
         full: list[str] = []
@@ -191,7 +191,7 @@ class ClusterDoctor:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": asked | ({"subresource": sub} if sub else {})},
         }
-        said = self._cluster.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        said = self._cluster.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
         return bool(said.get("status", {}).get("allowed"))
 
     def _body(self) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data_pipeline.fan_out.documents import FanOutPlan, Shape, Unit
-from data_pipeline.open_payments.ledger.selection import BYTES_PER_ROW, BYTES_PER_SECOND_PER_STREAM, SECONDS_PER_REQUEST
-from data_pipeline.open_payments.windows import cut
+from data_pipeline.open_payments.datasets import dataset_named
+from data_pipeline.open_payments.ledger.selection import BYTES_PER_SECOND_PER_STREAM, SECONDS_PER_REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from data_pipeline.open_payments.datasets import Dataset
     from data_pipeline.open_payments.ledger.documents import PlannedCompany, Release
 
 # One process checks some 50 MB/s; the source gives a stream 2. Past this many streams a pod is no faster.
@@ -30,15 +31,16 @@ AS_FAST = 1.1
 
 @dataclass(frozen=True)
 class Rates:
-    """What the source gives, per stream; seconds and bytes."""
+    """What the source gives, per stream, and the size of a row; seconds and bytes."""
 
+    bytes_per_row: int
     bytes_per_second: float = BYTES_PER_SECOND_PER_STREAM
     seconds_per_request: float = SECONDS_PER_REQUEST
     pod_start_seconds: float = POD_START_SECONDS
 
     def seconds_of(self, unit: Unit) -> float:
         """One stream on one window: the rows, and the counts around them."""
-        return unit.rows * BYTES_PER_ROW / self.bytes_per_second + 2 * self.seconds_per_request
+        return unit.rows * self.bytes_per_row / self.bytes_per_second + 2 * self.seconds_per_request
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ class Predicted:
     pod_hours: float
 
 
-def units_of(companies: Iterable[PlannedCompany]) -> list[Unit]:
+def units_of(dataset: Dataset, companies: Iterable[PlannedCompany]) -> list[Unit]:
     """The windows of these slices, heaviest first; the order is the same wherever it is computed."""
     units = []
     for company in companies:
-        windows = cut(company.rows or 0)
+        windows = dataset.cut(company.rows or 0)
         rows = -(-(company.rows or 0) // len(windows))
         units += [Unit(company_id=company.company_id, number=one.number, of=one.of, rows=rows) for one in windows]
     return sorted(units, key=lambda unit: unit.rank)
@@ -82,7 +84,7 @@ def packed(run_id: str, release: Release, units: Sequence[Unit], *, ceiling: int
     """A few bins of equal weight per stream; the streams of all of them are the ceiling."""
     count = _pods_for(units, ceiling, pods)
     streams = tuple(ceiling // count + (index < ceiling % count) for index in range(count))
-    rates = Rates()
+    rates = Rates(dataset_named(release.dataset).bytes_per_row)
     bins: list[list[Unit]] = [[] for _ in streams]
     lightest = [(0.0, index) for index in range(count)]
     for unit in units:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from data_pipeline import lake_layout
-from etl_core.budget import LOOK_AGAIN_SECONDS, Budget
+from etl_core.budget import POLL_SECONDS, Budget
 from etl_core.errors import BlockedError, PipelineError
 
 if TYPE_CHECKING:
@@ -135,4 +135,4 @@ class SharedBudget(Budget):
                 return super()._take()
             if notice.blocked:
                 raise BlockedError(notice.blocked)
-            self._sleep(min(notice.not_before - now, 10 * LOOK_AGAIN_SECONDS))
+            self._sleep(min(notice.not_before - now, 10 * POLL_SECONDS))

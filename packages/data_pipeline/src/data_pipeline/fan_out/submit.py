@@ -133,7 +133,7 @@ class Submitter:
         fresh = (companies & self._companies.keys()) - self._shown
         self._shown |= fresh
         if fresh:
-            self._progress.advance(slices=len(fresh), rows=sum(self._companies[one] for one in fresh))
+            self._progress.advance(units=len(fresh), rows=sum(self._companies[one] for one in fresh))
 
     def _note_endings(self, proved: set[str], jobs: dict[str, SeenJob]) -> None:
         for unit in (proved & jobs.keys()) - self._known.ended:

@@ -17,6 +17,7 @@ from data_pipeline.fan_out.plans import write_plan
 from data_pipeline.fan_out.shapes import Rates, choice_of, plan_of, predict, units_of
 from data_pipeline.fan_out.submit import Ended, Submitter
 from data_pipeline.jobs import _running
+from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core.errors import DONE, ConflictError, StoppedError, UsageError
 from etl_core.kube.observe import phase_of_job
@@ -84,9 +85,11 @@ def fan_out(context: Context, selection: Selection, asked: Asked) -> int:
         dry_run=asked.dry_run,
     )
     context.run_id = prepared.plan.run_id
-    units = units_of(prepared.todo)
+    dataset = dataset_named(selection.dataset)
+    units = units_of(dataset, prepared.todo)
     in_flight = asked.max_in_flight or ceiling
-    predicted = predict(units, ceiling=ceiling, max_in_flight=in_flight, pods=asked.pods, rates=Rates())
+    rates = Rates(dataset.bytes_per_row)
+    predicted = predict(units, ceiling=ceiling, max_in_flight=in_flight, pods=asked.pods, rates=rates)
     if asked.dry_run:
         return _show_ways(context, prepared, units, predicted)
     shape = _shape(context, asked, predicted)
@@ -200,13 +203,15 @@ def _must_be_the_only_shape(context: Context, cluster: Cluster, plan: FanOutPlan
 def _submit(context: Context, submitter: Submitter, prepared: Prepared, selection: Selection, asked: Asked) -> Ended:
     todo = prepared.todo
     context.progress.start(
-        f"fan-out {prepared.plan.release.year}", slices=len(todo), rows=sum(one.rows or 0 for one in todo)
+        f"fan-out {prepared.plan.release.dataset} {prepared.plan.release.year}",
+        units=len(todo),
+        rows=sum(one.rows or 0 for one in todo),
     )
     try:
         return submitter.run()
     except StoppedError:
         context.progress.stop()
-        context.stop.forget()  # an answer may take longer than the grace period; a second Ctrl-C ends it all
+        context.stop.reset()  # an answer may take longer than the grace period; a second Ctrl-C ends it all
         what = asked.on_interrupt
         if what == "ask":
             what = "cancel" if sys.stdin.isatty() and click.confirm("Delete the Jobs too?", err=True) else "detach"

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 
 if TYPE_CHECKING:
     from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.open_payments.source.totals import Route, TotalsChoice
-
-DATASETS = ("general-payments",)
 
 
 def _company_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -58,7 +57,11 @@ def _totals_choice(totals_from: Route | None, rescrape_totals: bool, add_year: b
 
 
 dataset = click.option(
-    "--dataset", type=click.Choice(DATASETS), default=DATASETS[0], show_default=True, help="Dataset of the family."
+    "--dataset",
+    type=click.Choice(tuple(DATASETS)),
+    default=GENERAL.name,
+    show_default=True,
+    help="Dataset of the family.",
 )
 year = click.option("--year", type=int, required=True, help="Program year, such as 2024.")
 company_id = click.option("--company-id", callback=_company_id, help="One company, by its id (digits).")

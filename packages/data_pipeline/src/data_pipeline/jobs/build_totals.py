@@ -16,21 +16,24 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.source.totals import TotalsChoice
 
 
-@frame.job(options.year, options.totals, frame.run_id, frame.lake, frame.streams)
-def command(context: Context, year: int, totals: TotalsChoice) -> int:
-    context.print_fact(**build(context, year, totals))
+@frame.job(options.dataset, options.year, options.totals, frame.run_id, frame.lake, frame.streams)
+def command(context: Context, dataset: str, year: int, totals: TotalsChoice) -> int:
+    context.print_fact(**build(context, dataset, year, totals))
     return 0
 
 
-def build(context: Context, year: int, choice: TotalsChoice) -> dict[str, Any]:
+def build(context: Context, dataset: str, year: int, choice: TotalsChoice) -> dict[str, Any]:
     """Make sure of the totals of a year; gives the fact of the job."""
-    resolved = context.pipeline.catalogue.resolve(year)
+    from data_pipeline.open_payments.datasets import dataset_named
+
+    resolved = context.pipeline.catalogue.resolve(dataset_named(dataset), year)
     found = context.pipeline.totals.ensure(resolved, choice)
     if found.how != "cached":
         context.begin()
     counted = [rows for rows in found.rows.values() if rows is not None]
     return {
         "status": found.how,
+        "dataset": dataset,
         "year": year,
         "release": resolved.release.name,
         "counted_by": found.route,

@@ -11,40 +11,46 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
 
 
 @frame.job(
+    options.dataset,
     click.option("--year", "years", type=int, multiple=True, help="Only this year; repeatable. Default: all."),
     click.option("--refresh", is_flag=True, help="Ask the source even where the cache is fresh."),
     frame.run_id,
     frame.lake,
 )
-def command(context: Context, years: tuple[int, ...], refresh: bool) -> int:
-    context.print_fact(**resolve(context, years, refresh=refresh))
+def command(context: Context, dataset: str, years: tuple[int, ...], refresh: bool) -> int:
+    context.print_fact(**resolve(context, dataset, years, refresh=refresh))
     return 0
 
 
-def resolve(context: Context, years: tuple[int, ...], *, refresh: bool) -> dict[str, Any]:
+def resolve(context: Context, name: str, years: tuple[int, ...], *, refresh: bool) -> dict[str, Any]:
     """The releases of ``years``, all if empty, as the fact of the job."""
+    from data_pipeline.open_payments.datasets import dataset_named
     from etl_core.errors import NotFoundError, UsageError
 
+    dataset = dataset_named(name)
     catalogue = context.pipeline.catalogue
-    releases = {} if refresh else catalogue.cached(years)
+    releases = {} if refresh else catalogue.cached(dataset, years)
     problems: dict[int, str] = {}
     cached = bool(releases) and set(releases) >= set(years)
     if not cached:
         context.begin()
-        releases, problems = catalogue.resolve_all()
+        releases, problems = catalogue.resolve_all(dataset)
         unknown = set(years) - set(releases) - set(problems)
         if unknown:
             have = ", ".join(map(str, sorted(releases)))
-            raise UsageError(f"the source has no program year {', '.join(map(str, sorted(unknown)))}; it has {have}.")
+            lacks = ", ".join(map(str, sorted(unknown)))
+            raise UsageError(f"the source has no program year {lacks} of {name}; it has {have}.")
         for year in set(years) & set(problems):
             raise NotFoundError(problems[year])
     return {
+        "dataset": name,
         "status": "cached" if cached else "resolved",
         "years": {
             str(year): release.model_dump(include={"dataset_id", "distribution_id", "modified", "route"})

@@ -4,7 +4,7 @@ No run relies on them: where an answer contradicts one, the slice is not proved.
 
 ==========================================  =========================================================
 catalogue, script, dataset_resolves         ``Catalogue.resolve`` and ``runs.must_be_provable``
-summary_agrees                              ``reference_count.must_not_contradict``, before anything is planned
+summary_agrees                              ``reference_count.require_full_import``, before anything is planned
 rows_500_answered, grouped_counts(_sum)     ``TotalsBuilder``: the sum must be the table's own count
 date_ranges_as_text, window_counts_tile     ``Slices._cut`` and ``close``: the windows sum to the slice; ``foreign``
 conditions_honoured                         ``foreign`` and ``rows_extra``: every record is of payer and window
@@ -23,9 +23,9 @@ from data_pipeline.doctor.checks import Check
 # In the order in which they run: cheap ones first, and before those that need their results.
 # fmt: off
 SOURCE_CHECKS: tuple[Check, ...] = (
-    Check("catalogue", "Does the catalogue list years of General Payments?",
+    Check("catalogue", "Does the catalogue list years of the dataset?",
           "Runs use the site's script instead; if that fails as well, report it.", required=False),
-    Check("script", "Does the site's script name the dataset of each year?",
+    Check("script", "Does the site's script name the table of each year?",
           "Without it no run can begin while the catalogue is down: report it.", required=False),
     Check("dataset_resolves", "Does the year's dataset answer its distribution id, count and columns?",
           "No run can begin. Is the year published? Check OPEN_PAYMENTS_URL, then report it."),

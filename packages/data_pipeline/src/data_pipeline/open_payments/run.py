@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome
 from data_pipeline.open_payments.fetch.slices import Slices
 from data_pipeline.open_payments.fetch.window import Strategy, WindowFetcher
@@ -18,7 +19,7 @@ from data_pipeline.open_payments.ledger.documents import Plan, PlannedCompany
 from data_pipeline.open_payments.ledger.selection import Forecast, describe, forecast, select
 from data_pipeline.open_payments.source.catalogue import Catalogue
 from data_pipeline.open_payments.source.query import conditions_of
-from data_pipeline.open_payments.source.reference_count import must_not_contradict, summary_reference
+from data_pipeline.open_payments.source.reference_count import count_of_run, fetch_reference_count, require_full_import
 from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoice
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.ledger.documents import CountsFrom, Manifest, Selection
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source.api import Source
-    from data_pipeline.open_payments.source.catalogue import Resolved
+    from data_pipeline.open_payments.source.catalogue import ResolvedRelease
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
     from etl_core.retry import Retry
@@ -42,7 +43,7 @@ class Prepared:
     """A run about to begin."""
 
     plan: Plan
-    resolved: Resolved
+    resolved: ResolvedRelease
     proved: set[str] = field(default_factory=set)
     manifest: Manifest | None = None
     counted_now: tuple[PlannedCompany, ...] | None = None
@@ -90,7 +91,7 @@ class Pipeline:
         """The plan of the run: the newest open one of this selection, of this name if one is given, or a new one.
 
         A completed run whose table has not changed since is the run, too.
-        ``trust_count`` plans a new one even where a witness says that the table lacks rows; it is never completed then.
+        ``trust_count`` plans a new one even where the table lacks rows of the reference count; it is never completed.
 
         Raises:
             UsageError: no such year or company selection. NotFoundError: the year is not published.
@@ -98,8 +99,8 @@ class Pipeline:
             lacks a column that the proof needs. HalfImportedError: it is still being imported.
 
         """
-        _log.info("finding the release", year=selection.year)
-        resolved = self.catalogue.resolve(selection.year)
+        _log.info("finding the release", dataset=selection.dataset, year=selection.year)
+        resolved = self.catalogue.resolve(dataset_named(selection.dataset), selection.year)
         schemas.must_be_provable(resolved.release, resolved.table.columns)
         found = self._existing(selection, run_id, resolved)
         if found is not None:
@@ -119,7 +120,8 @@ class Pipeline:
 
     def forecast(self, prepared: Prepared) -> Forecast:
         """What is left to do, and what it will cost."""
-        return forecast(prepared.plan.companies, prepared.proved, streams=self._streams)
+        dataset = dataset_named(prepared.plan.release.dataset)
+        return forecast(dataset, prepared.plan.companies, prepared.proved, streams=self._streams)
 
     def work(self, prepared: Prepared, strategy: Strategy = "auto") -> list[Outcome]:
         """Prove what is not proved yet; failed slices are outcomes, not exceptions.
@@ -130,7 +132,7 @@ class Pipeline:
         """
         plan, todo = prepared.plan, prepared.todo
         slices = self.slices(plan, prepared.resolved.table.columns, strategy)
-        self._progress.start(describe(plan.selection), slices=len(todo), rows=sum(one.rows or 0 for one in todo))
+        self._progress.start(describe(plan.selection), units=len(todo), rows=sum(one.rows or 0 for one in todo))
         try:
             return Crew(slices, streams=self._streams, rank=_anywhere if prepared.joined else operator.neg).run(todo)
         finally:
@@ -171,7 +173,7 @@ class Pipeline:
         release, source_rows = plan.release, plan.source_rows
         by_payer: dict[str, int] | None = None
         try:
-            resolved = self.catalogue.resolve(plan.release.year)
+            resolved = self.catalogue.resolve(dataset_named(plan.release.dataset), plan.release.year)
             release, source_rows = resolved.release, resolved.table.rows
             same = release.distribution_id == plan.release.distribution_id
             if same and (plan.selection.is_whole_year or source_rows != plan.source_rows):
@@ -189,48 +191,53 @@ class Pipeline:
             by_payer=by_payer,
         )
 
-    def _by_payer(self, resolved: Resolved) -> dict[str, int] | None:
+    def _by_payer(self, resolved: ResolvedRelease) -> dict[str, int] | None:
         try:
             return self.totals.by_payer(resolved)
         except (TemporaryError, DataError) as error:
             _log.warning("the slices could not be compared with a count by payer at the end", error=str(error))
             return None
 
-    def _held_against_a_witness(self, resolved: Resolved, *, trust_count: bool) -> int | None:
-        """Before anything is planned, the table's count needs a second opinion: the rows of the year by that one."""
-        year = resolved.release.year
-        _log.info("holding the count against the summary", release=resolved.release.name, rows=resolved.table.rows)
-        witness = summary_reference(self._source, year) or plans.last_reference(self._store, resolved.release)
+    def _reference_rows(self, resolved: ResolvedRelease, *, trust_count: bool) -> int | None:
+        """The reference count, with which the table's is compared before anything is planned; None if there is none."""
+        release, table = resolved.release, resolved.table
+        dataset = table.columns.dataset
+        _log.info("comparing the row count with the reference count", release=release.name, rows=table.rows)
+        reference = fetch_reference_count(self._source, dataset, release.year) or count_of_run(
+            plans.last_of_another_release(self._store, release)
+        )
         if not trust_count:
-            must_not_contradict(year, resolved.table.rows, witness)
-        return witness.rows if witness else None
+            require_full_import(dataset, release.year, table.rows, reference)
+        return reference.rows if reference else None
 
-    def _existing(self, selection: Selection, run_id: str, resolved: Resolved) -> tuple[Plan, Manifest | None] | None:
+    def _existing(
+        self, selection: Selection, run_id: str, resolved: ResolvedRelease
+    ) -> tuple[Plan, Manifest | None] | None:
         found = plans.find_run(self._store, selection, resolved.release, run_id)
         if found is not None and found[1] is not None and self._moved_since(found[1], resolved):
             return None  # the table went on changing after that run was completed: a new one looks what moved
         return found
 
-    def _moved_since(self, manifest: Manifest, resolved: Resolved) -> bool:
+    def _moved_since(self, manifest: Manifest, resolved: ResolvedRelease) -> bool:
         """Whether the table has another count than when the run ended; asked twice before it is believed."""
         then = manifest.closure.source_rows
         return resolved.table.rows != then and self._source.count(resolved.release.distribution_id) != then
 
-    def _counted_now(self, plan: Plan, resolved: Resolved) -> tuple[PlannedCompany, ...] | None:
+    def _counted_now(self, plan: Plan, resolved: ResolvedRelease) -> tuple[PlannedCompany, ...] | None:
         """The one company of an open run, if the table moved since its plan: nobody compares it at the end."""
         company_id = plan.selection.company_id
         if company_id is None or resolved.table.rows == plan.source_rows:
             return None
         return self._counted(company_id, resolved)
 
-    def _counted(self, company_id: str, resolved: Resolved) -> tuple[PlannedCompany]:
+    def _counted(self, company_id: str, resolved: ResolvedRelease) -> tuple[PlannedCompany]:
         """One company by the source's count of now."""
         conditions = conditions_of(resolved.table.columns, company_id)
         rows = self._source.count(resolved.release.distribution_id, conditions)
         return (PlannedCompany(company_id=company_id, rows=rows),)
 
     def _plan(
-        self, selection: Selection, run_id: str, resolved: Resolved, choice: TotalsChoice, *, trust_count: bool
+        self, selection: Selection, run_id: str, resolved: ResolvedRelease, choice: TotalsChoice, *, trust_count: bool
     ) -> Plan:
         if selection.rerun_of is not None:
             before, companies = open_work.open_companies(
@@ -239,7 +246,7 @@ class Pipeline:
             plans.must_be_current(before, resolved.release)
             counts_from, reference_rows = before.counts_from, before.reference_rows
         else:
-            reference_rows = self._held_against_a_witness(resolved, trust_count=trust_count)
+            reference_rows = self._reference_rows(resolved, trust_count=trust_count)
             companies, counts_from = self._chosen(selection, resolved, choice)
         return Plan(
             run_id=run_id or plans.default_run_id(self._now()),
@@ -253,7 +260,7 @@ class Pipeline:
         )
 
     def _chosen(
-        self, selection: Selection, resolved: Resolved, choice: TotalsChoice
+        self, selection: Selection, resolved: ResolvedRelease, choice: TotalsChoice
     ) -> tuple[tuple[PlannedCompany, ...], CountsFrom]:
         if selection.company_id is not None:
             return self._counted(selection.company_id, resolved), "count"

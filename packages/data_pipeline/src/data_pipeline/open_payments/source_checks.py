@@ -23,13 +23,12 @@ from data_pipeline.doctor.checks import (
 )
 from data_pipeline.doctor.lake import LAKE_CHECKS, LakeDoctor
 from data_pipeline.open_payments.assumptions import SOURCE_CHECKS
-from data_pipeline.open_payments.ledger.selection import ReferenceCount
-from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID, VOLATILE
 from data_pipeline.open_payments.source import query
-from data_pipeline.open_payments.source.catalogue import Listed, listed_in_catalogue, listed_in_script
-from data_pipeline.open_payments.source.reference_count import SUMMARY_TITLE, must_not_contradict
-from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, cut, rows_of
-from etl_core.csv_stream.reader import Layout, RecordError, RecordReader, Summary
+from data_pipeline.open_payments.source.catalogue import ListedYear, listed_in_catalogue, listed_in_script
+from data_pipeline.open_payments.source.reference_count import SUMMARY_TITLE, ReferenceCount, require_full_import
+from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, rows_of
+from etl_core.csv_stream.layout import Layout
+from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from etl_core.errors import (
     PipelineError,
     UsageError,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+    from data_pipeline.open_payments.datasets import Dataset
     from data_pipeline.open_payments.source.api import Source, Table
     from etl_core.lake import ObjectStore
 
@@ -60,6 +60,7 @@ def questions(*, of_lake: bool, of_source: bool) -> list[str]:
 def examine(
     store: ObjectStore,
     source: Source | None,
+    dataset: Dataset,
     year: int | None,
     *,
     of_lake: bool,
@@ -73,7 +74,7 @@ def examine(
         findings += LakeDoctor(store, now).examine(say)
         fact["lake_checks"] = summary_of(findings)
     if source is not None:
-        doctor = SourceDoctor(source, year)
+        doctor = SourceDoctor(source, dataset, year)
         found = doctor.examine(say)
         findings += found
         fact |= {"source_checks": summary_of(found), **doctor.about, "report": ""}
@@ -108,10 +109,11 @@ class _Got:
 class SourceDoctor:
     """One method per check, named by its id: returns what it found, or raises."""
 
-    def __init__(self, source: Source, year: int | None) -> None:
+    def __init__(self, source: Source, dataset: Dataset, year: int | None) -> None:
         self._source = source
+        self._dataset = dataset
         self._year = year
-        self._listed: dict[int, Listed] = {}
+        self._listed: dict[int, ListedYear] = {}
         self._known: dict[str, Any] = {}
         self._bytes_left = MOST_BYTES
 
@@ -121,25 +123,33 @@ class SourceDoctor:
 
     @property
     def about(self) -> dict[str, Any]:
-        """The year and the table that were checked."""
+        """The dataset, the year and the table that were checked."""
         table: Table | None = self._known.get("dataset_resolves")
-        return {"year": self._year, "distribution_id": table.distribution_id if table else None}
+        return {
+            "dataset": self._dataset.name,
+            "year": self._year,
+            "distribution_id": table.distribution_id if table else None,
+        }
 
     def catalogue(self) -> str:
         items = self._known["catalogue"] = self._source.catalogue()
-        return self._years(listed_in_catalogue(items))
+        return self._years(listed_in_catalogue(self._dataset, items))
 
     def script(self) -> str:
-        return self._years(listed_in_script(self._source.script()))
+        if self._dataset.script_type is None:
+            raise CheckSkippedError(f"the script names no years of {self._dataset.name}.")
+        return self._years(listed_in_script(self._dataset, self._source.script()))
 
     def dataset_resolves(self) -> str:
         if self._year is None or not self._listed:
             raise CheckSkippedError("neither catalogue nor script names a year.")
         if self._year not in self._listed:
-            raise UsageError(f"the source has no program year {self._year}; it has {_joined(self._listed)}.")
-        table = self._source.table(self._listed[self._year].dataset_id)
-        for title in (PAYER_ID, DATE_OF_PAYMENT, RECORD_ID):
-            table.columns.name_of(title)
+            raise UsageError(
+                f"the source has no program year {self._year} of {self._dataset.name}; it has {_joined(self._listed)}."
+            )
+        table = self._source.table(self._dataset, self._listed[self._year].dataset_id)
+        if table.columns.missing:
+            raise CheckFailedError(f"the table has no column {', '.join(table.columns.missing)}.")
         self._known["dataset_resolves"] = table
         return f"{self._year} is in {table.distribution_id}, {table.rows:,} rows."
 
@@ -149,8 +159,9 @@ class SourceDoctor:
         dataset_id = next((str(item.get("identifier")) for item in items if item.get("title") == SUMMARY_TITLE), None)
         if dataset_id is None:
             raise CheckSkippedError("the catalogue lists no summary by reporting entity.")
-        rows = self._source.summary_rows(dataset_id, year)
-        must_not_contradict(year, table.rows, ReferenceCount(rows, "the summary by reporting entity"))
+        rows = self._source.summary_rows(dataset_id, self._dataset.reference_column, year)
+        reference = ReferenceCount(rows, "the summary by reporting entity")
+        require_full_import(self._dataset, year, table.rows, reference)
         return f"the summary says {rows:,} rows, the table {table.rows:,}."
 
     def rows_500_answered(self) -> str:
@@ -163,8 +174,10 @@ class SourceDoctor:
         )
 
     def grouped_counts(self) -> str:
-        key, payer = self._name(RECORD_ID), self._name(PAYER_ID)
-        counts = self._source.grouped_counts(self._table.distribution_id, payer, key, at_least=MOST_PAYERS)
+        table, columns = self._table, self._table.columns
+        counts = self._source.grouped_counts(
+            table.distribution_id, columns.payer, columns.record_id, at_least=MOST_PAYERS
+        )
         strange = [company_id for company_id in counts if not company_id.isdigit()]
         if counts and not strange:
             self._known["grouped_counts"] = counts
@@ -185,15 +198,14 @@ class SourceDoctor:
         )
 
     def date_ranges_as_text(self) -> str:
-        of_company, edge = self._of(self._large), cut(ROWS_PER_WINDOW + 1)[0].high
+        if self._dataset.date_column is None:
+            raise CheckSkippedError(f"{self._dataset.name} has no payment date: no slice of it is cut.")
+        table, columns, windows = self._table, self._table.columns, self._dataset.cut(ROWS_PER_WINDOW + 1)
+        of_company, edge = self._of(self._large), windows[0].high
         days = self._source.grouped_counts(
-            self._table.distribution_id,
-            self._name(DATE_OF_PAYMENT),
-            self._name(RECORD_ID),
-            of_company,
-            at_least=MOST_DAYS,
+            table.distribution_id, columns.date, columns.record_id, of_company, at_least=MOST_DAYS
         )
-        summed = rows_of(cut(ROWS_PER_WINDOW + 1), days)[1]
+        summed = rows_of(windows, days)[1]
         counted = self._known["date_ranges_as_text"] = self._window_count(0)
         no = f"{counted:,} rows of company {self._large} are below {edge}, by their days {summed:,}."
         return require(
@@ -211,7 +223,10 @@ class SourceDoctor:
     def conditions_honoured(self) -> str:
         company_id = self._chosen(SMALL)
         got = self._known["conditions_honoured"] = self._fetch(company_id)
-        records, counted = self._read(got, "foreign", equal={PAYER_ID: company_id}).records, self._counts[company_id]
+        records, counted = (
+            self._read(got, "foreign", equal={self._dataset.payer_column: company_id}).records,
+            self._counts[company_id],
+        )
         return require(
             records == counted,
             found=f"company {company_id}, {records} rows.",
@@ -239,7 +254,7 @@ class SourceDoctor:
 
     def sorted_pages_disjoint(self) -> str:
         company_id, whole = self._chosen(SMALL), self._read(self._small)
-        limit, sort = -(-whole.records // 2), self._name(RECORD_ID)
+        limit, sort = -(-whole.records // 2), self._table.columns.record_id
         one, two = (self._fetch(company_id, sort=sort, limit=limit, offset=offset) for offset in (0, limit))
         self._known["sorted_pages_disjoint"] = two
         joined = self._read(_Got({}, one.body + two.body.partition(b"\n")[2]), "repeated_key", "error_row", "width")
@@ -332,23 +347,22 @@ class SourceDoctor:
             raise CheckSkippedError(f"it needs the result of {name}.")
         return self._known[name]
 
-    def _name(self, title: str) -> str:
-        return self._table.columns.name_of(title)
-
-    def _years(self, listed: dict[int, Listed]) -> str:
+    def _years(self, listed: dict[int, ListedYear]) -> str:
         self._listed = listed | self._listed
         self._year = self._year or max(listed, default=None)
-        return require(bool(listed), found=f"{_joined(listed)}.", otherwise="it names no year of General Payments.")
+        return require(
+            bool(listed), found=f"{_joined(listed)}.", otherwise=f"it names no year of {self._dataset.name}."
+        )
 
     def _of(self, company_id: str) -> tuple[query.Condition, ...]:
         return query.conditions_of(self._table.columns, company_id)
 
     def _page(self, limit: int) -> dict[str, Any]:
-        key = self._name(RECORD_ID)
+        key = self._table.columns.record_id
         return self._source.answer_to(self._table.distribution_id, query.rows_params((key,), sort=key, limit=limit))
 
     def _window_count(self, number: int) -> int:
-        window = cut(ROWS_PER_WINDOW + 1)[number]
+        window = self._dataset.cut(ROWS_PER_WINDOW + 1)[number]
         conditions = query.conditions_of(self._table.columns, self._large, window)
         return self._source.count(self._table.distribution_id, conditions)
 
@@ -371,14 +385,16 @@ class SourceDoctor:
         titles = self._table.columns.titles
         if len(got.names) != len(titles):
             raise CheckSkippedError("the answer's header has another width than the schema.")
-        layout = Layout(titles, RECORD_ID, equal=equal or {}, volatile=VOLATILE.intersection(titles))
+        dataset = self._dataset
+        volatile = dataset.volatile_columns.intersection(titles)
+        layout = Layout(titles, dataset.record_id_column, equal=equal or {}, volatile=volatile)
         reader = RecordReader(layout)
         try:
             reader.feed(",".join(titles).encode() + b"\n" + got.body.partition(b"\n")[2])
             return reader.finish()
         except RecordError as error:
             if error.reason == "repeated_key" not in wrong:
-                return Summary(reader.records, reader.received, "", "", "")
+                return Summary(reader.records, reader.received, "", "", "", "rfc4180")
             kind = CheckFailedError if error.reason in wrong else CheckSkippedError
             raise kind(f"{error.reason}: {error.detail}.") from error
 

@@ -18,13 +18,14 @@ from data_pipeline.fan_out.shapes import (
     predict,
     units_of,
 )
+from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from data_pipeline.open_payments.windows import ROWS_PER_WINDOW
 from packages.data_pipeline.tests.unit.fakes import a_release
 
 # Made up, with the skew of the real thing: few companies have most of the rows.
 SKEWED = [1_200_000, 800_000, 500_000, 300_000, *[100_000] * 10, *[10_000] * 60, *[500] * 300, *[3] * 1200]
-RATES = Rates()
+RATES = Rates(GENERAL.bytes_per_row)
 
 row_counts = st.lists(st.one_of(st.none(), st.integers(0, 700_000)), max_size=60)
 
@@ -34,7 +35,7 @@ def companies(rows: list[int | None] | list[int]) -> list[PlannedCompany]:
 
 
 def units(rows: list[int | None] | list[int]) -> list[Unit]:
-    return units_of(companies(rows))
+    return units_of(GENERAL, companies(rows))
 
 
 def a_packed(some: list[Unit], ceiling: int = 50, pods: int | None = None) -> FanOutPlan:
@@ -50,13 +51,19 @@ def ways(
 
 class TheUnits(unittest.TestCase):
     def test_are_the_windows_of_what_is_not_proved_heaviest_first(self):
-        found = units_of([one for one in companies([5, ROWS_PER_WINDOW + 2, 7, 9]) if one.company_id != "3"])
+        found = units_of(GENERAL, [one for one in companies([5, ROWS_PER_WINDOW + 2, 7, 9]) if one.company_id != "3"])
 
         half = ROWS_PER_WINDOW // 2 + 1
         self.assertEqual(
             [(one.company_id, one.number, one.of, one.rows) for one in found],
             [("2", 1, 2, half), ("2", 2, 2, half), ("4", 1, 1, 9), ("1", 1, 1, 5)],
         )
+
+    def test_of_a_slice_without_a_payment_date_are_one_window(self):
+        (one,) = units_of(OWNERSHIP, companies([ROWS_PER_WINDOW * 3]))
+
+        self.assertEqual((one.of, one.rows), (1, ROWS_PER_WINDOW * 3))
+        self.assertLess(Rates(OWNERSHIP.bytes_per_row).seconds_of(one), RATES.seconds_of(one))
 
     def test_of_a_slice_without_rows_or_without_a_count_are_one_window(self):
         self.assertEqual([(one.company_id, one.of, one.rows) for one in units([0, None])], [("1", 1, 0), ("2", 1, 0)])
@@ -66,7 +73,7 @@ class TheUnits(unittest.TestCase):
     def test_are_the_same_in_the_same_order_from_whatever_order(self, rows):
         planned = companies(rows)
 
-        self.assertEqual(units_of(planned), units_of(reversed(planned)))
+        self.assertEqual(units_of(GENERAL, planned), units_of(GENERAL, reversed(planned)))
 
     @settings(deadline=None)
     @given(row_counts)

@@ -9,17 +9,16 @@ from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.fetch.task import NotProvedError, WindowTask
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
 from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit
-from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source.api import Table
-from data_pipeline.open_payments.source.catalogue import Resolved
+from data_pipeline.open_payments.source.catalogue import ResolvedRelease
 from data_pipeline.open_payments.windows import Window
 from etl_core.errors import AccessError, DataError, StoppedError
 from etl_core.telemetry import Tally
 from etl_core.testing import MemoryStore
-from packages.data_pipeline.tests.unit.fakes import START, TITLES, a_release, a_task, an_audit
+from packages.data_pipeline.tests.unit.fakes import COLUMNS, START, a_release, a_task, an_audit
 from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, C, D, a_fan_out, a_unit
 
-RESOLVED = Resolved(a_release(), Table("d", 3, Columns(TITLES, tuple(title.lower() for title in TITLES))))
+RESOLVED = ResolvedRelease(a_release(), Table("d", 3, COLUMNS))
 
 
 def nothing() -> None:

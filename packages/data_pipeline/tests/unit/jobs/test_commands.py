@@ -1,6 +1,7 @@
 """Jobs as they are called, as far as they go without a source."""
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import GENERAL
 from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
 from data_pipeline.open_payments.source.catalogue import Catalogue
@@ -95,7 +96,7 @@ class ResolveIds(CommittedCase):
         self.addCleanup(world.close)
         world.site.publish(2024)
         world.site.publish(2023)
-        Catalogue(world.source, self.store, Services.now).resolve_all()
+        Catalogue(world.source, self.store, Services.now).resolve_all(GENERAL)
 
         for words, years in [([], ["2023", "2024"]), (["--year", "2024"], ["2024"]),
                              (["--year", "2024", "--year", "2023"], ["2023", "2024"])]:  # fmt: skip

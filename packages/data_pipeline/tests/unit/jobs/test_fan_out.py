@@ -278,7 +278,7 @@ class Cancelled(FanOutCase):
         def ask() -> None:
             self.stop.step = step
             step()
-            self.stop.ask()
+            self.stop.request()
             self.stop.check()
 
         self.stop.step = ask
@@ -291,7 +291,7 @@ class Cancelled(FanOutCase):
                 self.setUp()
                 self.interrupted(*words)
                 created = len(self.api.jobs)
-                self.stop.forget()
+                self.stop.reset()
                 self.assertEqual(self.fan_out("--cancel"), 0)
                 fact = self.fact
                 self.assertEqual((fact["status"], fact["jobs_deleted"]), ("cancelled", created))
@@ -328,7 +328,7 @@ class Cancelled(FanOutCase):
 
     def test_leave_the_same_command_to_go_on(self):
         self.interrupted(*PER_COMPANY)
-        self.stop.forget()
+        self.stop.reset()
 
         self.assertEqual(self.fan_out(*PER_COMPANY), 0)
 

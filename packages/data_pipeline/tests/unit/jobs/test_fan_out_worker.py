@@ -3,8 +3,7 @@ from pathlib import Path
 from data_pipeline.fan_out.plans import write_plan
 from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits
-from data_pipeline.open_payments.schema import Columns
-from packages.data_pipeline.tests.unit.fakes import START, TITLES, a_plan, a_release, an_audit
+from packages.data_pipeline.tests.unit.fakes import COLUMNS, START, a_plan, a_release, an_audit
 from packages.data_pipeline.tests.unit.fan_out.to_hand import A, B, a_fan_out, a_unit
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
@@ -15,8 +14,7 @@ class AWorker(CommandCase):
     def setUp(self):
         super().setUp()
         plans.write_plan(self.store, a_plan({A: 3, B: 3}))
-        columns = Columns(TITLES, tuple(title.lower() for title in TITLES))
-        schemas.write_schema(self.store, a_release(), columns)
+        schemas.write_schema(self.store, a_release(), COLUMNS)
         _, self.digest = write_plan(self.store, PLAN)
 
     def work(self, *words: str, plan: str = "r1", digest: str = "", shape: str = "per-company"):

@@ -52,7 +52,7 @@ class JobCase(WorldCase):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.stdout = self.enterContext(redirect_stdout(io.StringIO()))
         self.stderr = self.enterContext(redirect_stderr(io.StringIO()))
-        self.enterContext(logs.configured("json", "info"))
+        self.enterContext(logs.configure_logging("json", "info"))
         self.table = self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2))
         self.site.summarise(y2024=5)
 
@@ -402,7 +402,7 @@ class ResolveIds(JobCase):
     def resolve(self, *years: int, refresh: bool = False) -> dict[str, Any]:
         self.site.asked.clear()
         self.ran = self.context()
-        return resolve_ids.resolve(self.ran, years, refresh=refresh)
+        return resolve_ids.resolve(self.ran, "general-payments", years, refresh=refresh)
 
     def test_gives_the_ids_of_all_years_and_says_which_are_missing(self):
         older = self.site.publish(2023)
@@ -461,15 +461,17 @@ class ResolveIds(JobCase):
 
         with self.assertRaises(UsageError) as caught:
             self.resolve(2024, 2011, 2012)
-        self.assertEqual(str(caught.exception), "the source has no program year 2011, 2012; it has 2024.")
-        with self.assertRaisesRegex(NotFoundError, "2025 is listed by the catalogue but not published"):
+        self.assertEqual(
+            str(caught.exception), "the source has no program year 2011, 2012 of general-payments; it has 2024."
+        )
+        with self.assertRaisesRegex(NotFoundError, "2025 of general-payments is listed .* but not published"):
             self.resolve(2024, 2025)
         self.assertEqual(list(self.resolve(2024)["years"]), ["2024"])
 
     def test_keeps_the_run_id_it_is_given(self):
         context = self.context("mine")
 
-        resolve_ids.resolve(context, (), refresh=False)
+        resolve_ids.resolve(context, "general-payments", (), refresh=False)
 
         self.assertEqual(context.run_id, "mine")
 
@@ -477,13 +479,14 @@ class ResolveIds(JobCase):
 class BuildTotals(JobCase):
     def build(self, **choice: Any) -> dict[str, Any]:
         self.ran = self.context()
-        return build_totals.build(self.ran, 2024, TotalsChoice(**choice))
+        return build_totals.build(self.ran, "general-payments", 2024, TotalsChoice(**choice))
 
     def test_counts_and_says_what_it_found(self):
         self.assertEqual(
             self.build(),
             {
                 "status": "built",
+                "dataset": "general-payments",
                 "year": 2024,
                 "release": a_release(self.table).name,
                 "counted_by": "grouped",
@@ -519,11 +522,11 @@ class BuildTotals(JobCase):
         self.site.publish(2023)
 
         with self.assertRaises(UsageError):
-            build_totals.build(self.context(), 2023, TotalsChoice(add_year=False))
+            build_totals.build(self.context(), "general-payments", 2023, TotalsChoice(add_year=False))
 
     def test_keeps_the_run_id_it_is_given(self):
         context = self.context("mine")
 
-        build_totals.build(context, 2024, TotalsChoice())
+        build_totals.build(context, "general-payments", 2024, TotalsChoice())
 
         self.assertEqual(context.run_id, "mine")

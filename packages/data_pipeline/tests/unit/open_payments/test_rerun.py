@@ -120,6 +120,6 @@ class ARerun(RerunCase):
         self.site.publish(2024, payments(OTHER, 9))
         self.site.summarise(y2024=9)
 
-        with self.assertRaisesRegex(TemporaryError, "published .* since.* run_pipeline -- --year 2024"):
+        with self.assertRaisesRegex(TemporaryError, "published .* since.* -- --dataset general-payments --year 2024"):
             self.rerun()
         self.assertEqual(len([one for one in self.store.list(lake_layout.runs.RUNS) if "plan.json" in one.key]), 1)

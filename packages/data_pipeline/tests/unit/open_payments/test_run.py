@@ -6,6 +6,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import DATASETS, OWNERSHIP
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.ledger import open_work, plans
 from data_pipeline.open_payments.ledger.audits import keys_of, read_attempts
@@ -17,6 +18,7 @@ from data_pipeline.open_payments.operations.verify import Fault, verify_run
 from data_pipeline.open_payments.run import Prepared
 from data_pipeline.open_payments.source.reference_count import HalfImportedError
 from data_pipeline.open_payments.source.totals import TotalsChoice
+from data_pipeline.open_payments.windows import ROWS_PER_WINDOW
 from etl_core.errors import (
     BlockedError,
     ConflictError,
@@ -43,6 +45,7 @@ from packages.data_pipeline.tests.unit.fakes import (
     edits,
     nobody_answers,
     payments,
+    read_csv,
     says,
     sends,
 )
@@ -209,7 +212,7 @@ class ARun(PipelineCase):
 
     def test_that_is_stopped_keeps_what_is_proved(self):
         def stops(real: Reply) -> Reply:
-            self.world.stop.ask()
+            self.world.stop.request()
             return real
 
         self.world.streams = 1
@@ -622,13 +625,38 @@ class Prepare(PipelineCase):
             self.prepare(year=2025)
 
 
-class AgainstAWitness(PipelineCase):
+class EveryDataset(PipelineCase):
+    """The dataset selected is the dataset fetched, whatever else the year has."""
+
+    def test_is_fetched_proved_and_committed_under_its_own_name(self):
+        del self.site.tables[dataset_id_of(1)]
+        for number, (name, dataset) in enumerate(DATASETS.items(), 1):
+            with self.subTest(dataset=name):
+                rows = payments(COMPANY, number, dataset=dataset)
+                table = self.site.publish(2024, rows, dataset=dataset)
+                manifest, _ = self.run_all(dataset=name)
+                self.assertEqual((manifest.dataset, manifest.release), (name, a_release(table)))
+                self.assertEqual((manifest.status, manifest.closure.closed, manifest.rows), ("completed", True, number))
+                part = self.store.get(f"raw/dataset={name}/year=2024/release={manifest.release.name}"
+                                      f"/company_id={COMPANY}/part-1-of-1.csv")  # fmt: skip
+                self.assertEqual(tuple(read_csv(part or b"")[0]), table.titles)
+
+    def test_without_a_payment_date_is_planned_and_forecast_as_one_window_a_company(self):
+        self.site.publish(2024, payments(COMPANY, ROWS_PER_WINDOW + 1, dataset=OWNERSHIP), dataset=OWNERSHIP)
+
+        manifest, _ = self.run_all(dataset=OWNERSHIP.name)
+
+        found = self.world.pipeline.forecast(self.prepare(dataset=OWNERSHIP.name))
+        self.assertEqual((manifest.status, manifest.file_audits, found.windows), ("completed", 1, 0))
+
+
+class TheReferenceCount(PipelineCase):
     """A table can lie consistently while it is imported."""
 
     def test_nothing_is_planned_from_a_table_that_lacks_rows(self):
         self.site.summarise(y2024=7)
 
-        with self.assertRaisesRegex(HalfImportedError, "table of 2024 holds 6 rows, the summary .* says 7"):
+        with self.assertRaisesRegex(HalfImportedError, "general-payments 2024 holds 6 rows, the summary .* says 7"):
             self.prepare()
         self.assertEqual(self.store.writes, [lake_layout.open_payments.DATASET_IDS_CACHE])
         self.assertEqual(len(self.prepare(trust_count=True).todo), 3)

@@ -1,40 +1,54 @@
 import unittest
+from typing import Any
 
-from data_pipeline.open_payments.schema import (
-    DATE_OF_PAYMENT,
-    GENERAL_PAYMENTS,
-    PAYER_ID,
-    RECORD_ID,
-    VOLATILE,
-    Columns,
-    Drift,
-    drift_from,
-)
+from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP
+from data_pipeline.open_payments.schema import Columns, Drift, drift_from
+from data_pipeline.open_payments.windows import Window
 from etl_core.errors import DataError
-
-
-class GeneralPayments(unittest.TestCase):
-    def test_has_91_columns_each_once(self):
-        self.assertEqual((len(GENERAL_PAYMENTS), len(set(GENERAL_PAYMENTS))), (91, 91))
-
-    def test_begins_and_ends_with_the_columns_that_say_nothing_of_a_record(self):
-        self.assertEqual({GENERAL_PAYMENTS[0], GENERAL_PAYMENTS[-1]}, VOLATILE)
-
-    def test_holds_what_the_proof_needs_where_the_source_has_it(self):
-        places = {name: GENERAL_PAYMENTS.index(name) for name in (PAYER_ID, DATE_OF_PAYMENT, RECORD_ID)}
-
-        self.assertEqual(places, {PAYER_ID: 37, DATE_OF_PAYMENT: 42, RECORD_ID: 56})
+from packages.data_pipeline.tests.unit.fakes import DATE_OF_PAYMENT, PAYER_ID, RECORD_ID
 
 
 class TheColumns(unittest.TestCase):
     def test_find_the_machine_name_of_a_title(self):
-        columns = Columns(titles=("A b", "C"), names=("a_b", "c"))
+        columns = Columns(GENERAL, titles=("A b", "C"), names=("a_b", "c"))
 
         self.assertEqual((columns.name_of("A b"), columns.name_of("C")), ("a_b", "c"))
 
+    def test_find_the_machine_names_that_queries_of_the_dataset_need(self):
+        columns = Columns(GENERAL, (RECORD_ID, DATE_OF_PAYMENT, PAYER_ID), ("key", "day", "payer"))
+
+        self.assertEqual((columns.payer, columns.date, columns.record_id), ("payer", "day", "key"))
+
     def test_say_which_title_they_lack(self):
         with self.assertRaisesRegex(DataError, "the table has no column Record_ID"):
-            Columns(titles=("A",), names=("record_id",)).name_of(RECORD_ID)
+            _ = Columns(GENERAL, titles=("A",), names=("record_id",)).record_id
+
+    def test_lack_what_a_proof_needs_by_the_dataset(self):
+        for dataset, missing in [(GENERAL, [DATE_OF_PAYMENT, RECORD_ID]), (OWNERSHIP, [RECORD_ID])]:
+            with self.subTest(dataset=dataset.name):
+                self.assertEqual(Columns(dataset, (PAYER_ID,), ("payer",)).missing, missing)
+
+
+class TheLayout(unittest.TestCase):
+    def layout(self, dataset: Any, window: Window) -> Any:
+        return Columns(dataset, dataset.header, dataset.header).layout("53", window)
+
+    def test_of_a_whole_slice_leaves_the_dates_alone(self):
+        for dataset in (GENERAL, OWNERSHIP):
+            with self.subTest(dataset=dataset.name):
+                layout = self.layout(dataset, Window(1, 1, "", ""))
+                self.assertIsNone(layout.between)
+                self.assertEqual(layout.equal, {dataset.payer_column: "53"})
+                self.assertEqual((layout.key, layout.volatile), (dataset.record_id_column, dataset.volatile_columns))
+
+    def test_of_a_window_holds_its_dates(self):
+        layout = self.layout(GENERAL, Window(1, 2, "", "07/02"))
+
+        self.assertEqual(layout.between, (DATE_OF_PAYMENT, "", "07/02"))
+
+    def test_of_a_window_is_refused_without_a_payment_date(self):
+        with self.assertRaisesRegex(DataError, "has no payment date"):
+            self.layout(OWNERSHIP, Window(1, 2, "", "07/02"))
 
 
 class DriftFrom(unittest.TestCase):

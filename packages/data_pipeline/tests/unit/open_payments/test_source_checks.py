@@ -7,15 +7,17 @@ from typing import Any
 
 from data_pipeline.doctor.lake import LAKE_CHECKS
 from data_pipeline.open_payments.assumptions import SOURCE_CHECKS
-from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID
+from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP
 from data_pipeline.open_payments.source_checks import SourceDoctor, examine, questions
 from etl_core.errors import AccessError, UsageError
 from etl_core.lake import Body, PutResult
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
+    DATE_OF_PAYMENT,
     NEVER,
     OTHER,
+    PAYER_ID,
     START,
     Asked,
     Change,
@@ -92,11 +94,15 @@ class SourceCase(WorldCase):
         """Change the downloads of a kind, beside all that others change."""
         self.downloads.append((which, change))
 
+    dataset = GENERAL
+
     def examine(self, year: int | None = None) -> tuple[dict[str, Any], int]:
         cached = with_headers(Cache_Control="max-age=3600, public")
         self.site.fault("download", self._changed(cached), NEVER, when=self._seen)
         self.said: list[str] = []
-        return examine(self.store, self.world.source, year, of_lake=False, now=self.world.now, say=self.said.append)
+        return examine(
+            self.store, self.world.source, self.dataset, year, of_lake=False, now=self.world.now, say=self.said.append
+        )
 
     def _seen(self, asked: Asked) -> bool:
         self.last = asked
@@ -116,6 +122,24 @@ class SourceCase(WorldCase):
         fact, _ = self.examine()
         self.assertEqual(fact["source_checks"]["no_answer"], [])
         return set(fact["source_checks"]["failed"])
+
+
+class SourceWithoutDates(SourceCase):
+    """A dataset that is never cut, and that the script does not name."""
+
+    dataset = OWNERSHIP
+
+    def test_checks_of_what_the_dataset_lacks_are_skipped(self):
+        self.site.publish(2024, [row[:2] + row[3:] for row in ROWS], dataset=OWNERSHIP)
+        self.site.summarise("Trans_Invested", y2024=len(ROWS))
+
+        fact, status = self.examine()
+
+        self.assertEqual((status, fact["dataset"], fact["year"]), (0, "ownership-payments", 2024))
+        checks = fact["source_checks"]
+        self.assertEqual(checks["skipped"], ["script", "date_ranges_as_text", "window_counts_tile"])
+        self.assertEqual((checks["failed"], checks["no_answer"]), ([], []))
+        self.assertNotIn("script", self.site.kinds())
 
 
 class HealthySource(SourceCase):
@@ -174,7 +198,7 @@ class HealthySource(SourceCase):
         self.assertEqual(self.examine()[0]["year"], 2024)
 
     def test_a_year_that_the_source_lacks_is_a_usage_error(self):
-        with self.assertRaisesRegex(UsageError, "no program year 1999; it has 2024"):
+        with self.assertRaisesRegex(UsageError, "no program year 1999 of general-payments; it has 2024"):
             self.examine(1999)
 
 
@@ -324,7 +348,9 @@ class Report(SourceCase):
                 raise AccessError("the disk is full.")
 
         said: list[str] = []
-        fact, status = examine(Full(), self.world.source, None, of_lake=False, now=self.world.now, say=said.append)
+        fact, status = examine(
+            Full(), self.world.source, GENERAL, None, of_lake=False, now=self.world.now, say=said.append
+        )
         self.assertEqual((status, fact["report"]), (0, ""))
         self.assertEqual(said[-1], "the report of the source could not be stored: the disk is full.")
         self.assertEqual(len(said), len(SOURCE_CHECKS) + 1)
@@ -334,11 +360,12 @@ class LakeAndSource(SourceCase):
     def test_lake_and_source_are_examined_together(self):
         said: list[str] = []
         fact, status = examine(
-            self.store, self.world.source, None, of_lake=True, now=lambda: datetime.now(UTC), say=said.append
+            self.store, self.world.source, GENERAL, None, of_lake=True, now=lambda: datetime.now(UTC), say=said.append
         )
         passed = len(LAKE_CHECKS) - 1  # a lake in memory has no free space to check
         self.assertEqual((status, fact["lake_checks"]["passed"]), (0, passed))
         self.assertEqual(len(said), len(LAKE_CHECKS) + len(SOURCE_CHECKS))
 
     def test_no_table_is_named_before_one_was_found(self):
-        self.assertEqual(SourceDoctor(self.world.source, 2024).about, {"year": 2024, "distribution_id": None})
+        nothing = {"dataset": "general-payments", "year": 2024, "distribution_id": None}
+        self.assertEqual(SourceDoctor(self.world.source, GENERAL, 2024).about, nothing)

@@ -1,23 +1,25 @@
-r"""The two CSV dialects of a PHP source, and how one record of either is read.
+r"""The two CSV dialects of a PHP source, and how one record of either is read and written.
 
-*RFC 4180*: a quote inside a quoted field is doubled, nothing else is special.
-*Backslash*: PHP's default escape. A quote right after a backslash is **not** doubled, and a
+*rfc4180*: a quote inside a quoted field is doubled, nothing else is special.
+*backslash*: PHP's default escape. A quote right after a backslash is **not** doubled, and a
 backslash forces quoting: the field ``5\" x`` is written ``"5\" x"``. A field that ends in a
 backslash is written ``"C:\"``, which PHP itself cannot read back; the width of the record
 decides between the readings, of which there is one at most.
 
-Both quote a field if it holds a comma, quote, space, tab or line break. Where a file holds
+Both quote a field that holds a comma, quote, space, tab or line break. Where a file holds
 no backslash the two are the same, byte for byte.
 """
 
 from __future__ import annotations
 
-import functools
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+Dialect = Literal["rfc4180", "backslash"]
+
+# One field as both dialects write it, so without a backslash: one of them quotes it, the other may not.
+BARE_FIELD: Final = rb'[^", \t\r\n\\]*+'
+QUOTED_FIELD: Final = rb'"[^", \t\r\n\\]*+(?:[, \t\r\n]|"")[^"\\]*+(?:""[^"\\]*+)*+"'
 
 _FIELD: Final = re.compile(rb'"([^"]*(?:""[^"]*)*)"|([^",\r\n]*)')
 # With literal quotes marked: a backslash forces quoting, so there is none in an unquoted field.
@@ -26,78 +28,75 @@ _NEEDS_QUOTES: Final = re.compile(rb'[," \t\r\n]')
 # Stands for a quote that does not end its field. No UTF-8 text holds this byte.
 _LITERAL_QUOTE: Final = b"\xff"
 
-# A group of lines that has not become a record after this many is given up.
+# A group of lines that is still no record after this many is given up.
 LONGEST_RECORD_LINES = 1000
 
 
-def records_of(lines: Sequence[bytes], width: int) -> tuple[list[bytes], list[bytes]]:
-    r"""Lines without their ends, joined to records; and those at the end that do not yet make one.
+class FoundRecord(NamedTuple):
+    """A record in a buffer: where it ends, its text without the line end, its fields; None if it has no reading.
 
-    Lines that RFC 4180 explains are read so; only where it does not is ``\\"`` looked at line by
-    line, in either dialect. More than ``LONGEST_RECORD_LINES`` left over never become a record.
+    ``too_long`` says that it has no end within ``LONGEST_RECORD_LINES`` lines.
     """
-    records, open_lines = _by_quotes(lines)
-    if not any(b'\\"' in line for line in lines):
-        return records, open_lines
-    fits = _whole(width).fullmatch
-    # Those with the sign first: where RFC 4180 fails, it fails there.
-    doubtful = [raw for raw in records if b'\\"' in raw]
-    if open_lines or not all(map(fits, doubtful)) or not all(map(fits, records)):
-        return _line_by_line(lines, width)
-    return records, open_lines
+
+    end: int
+    raw: bytes
+    fields: list[bytes] | None
+    dialect: Dialect = "rfc4180"
+    too_long: bool = False
 
 
-def _by_quotes(lines: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """By RFC 4180."""
-    records: list[bytes] = []
-    group: list[bytes] = []
-    inside = 0
-    for line in lines:
-        group.append(line)
-        inside ^= line.count(b'"') & 1
-        if not inside:
-            records.append(b"\n".join(group))
-            group.clear()
-    return records, group
+def next_record(lines: bytes, start: int, width: int) -> FoundRecord | None:
+    r"""The record that starts at ``start`` of whole lines, in either dialect; None if it does not end there.
+
+    RFC 4180 comes first. If that does not give ``width`` fields and the text holds ``\\"``, the shortest
+    group of lines that is a record of the backslash dialect counts.
+    """
+    end = _end_by_quotes(lines, start)
+    if end:
+        raw = lines[start : end - 1]
+        fields = _parse_rfc4180(raw, width, _FIELD)
+        if fields is not None or b'\\"' not in raw:
+            return FoundRecord(end, raw, fields)
+    end, count = start, 0
+    while (end := lines.find(b"\n", end) + 1) and count <= LONGEST_RECORD_LINES:
+        count += 1
+        raw = lines[start : end - 1]
+        fields = _parse_backslash(raw, width)
+        if fields is not None:
+            return FoundRecord(end, raw, fields, "backslash")
+    return FoundRecord(end, lines[start:end], None, too_long=True) if count > LONGEST_RECORD_LINES else None
 
 
-def _line_by_line(lines: Sequence[bytes], width: int) -> tuple[list[bytes], list[bytes]]:
-    """In either dialect."""
-    records: list[bytes] = []
-    group: list[bytes] = []
-    for line in lines:
-        group.append(line)
-        raw = b"\n".join(group)
-        alone = len(group) == 1 and b'\\"' not in line and line.count(b'"') % 2 == 0
-        if alone or parse_record(raw, width) is not None:
-            records.append(raw)
-            group.clear()
-        elif len(group) > LONGEST_RECORD_LINES:
-            break
-    return records, group
-
-
-@functools.cache
-def _whole(width: int) -> re.Pattern[bytes]:
-    """A record by RFC 4180."""
-    cell = rb'(?:[^",\r\n]*+|"[^"]*+(?:""[^"]*+)*+")'
-    return re.compile(b",".join([cell] * width))
+def _end_by_quotes(lines: bytes, start: int) -> int:
+    """Where the record at ``start`` ends by RFC 4180, after its line end; 0 if it does not."""
+    end = start
+    quotes = 0
+    while after := lines.find(b"\n", end) + 1:
+        quotes += lines.count(b'"', end, after)
+        if quotes % 2 == 0:
+            return after
+        end = after
+    return 0
 
 
 def parse_record(raw: bytes, width: int) -> list[bytes] | None:
-    """Read one record without its line end, in whichever dialect gives ``width`` fields; None if none does.
+    """Read one record without its line end, in whichever dialect gives ``width`` fields; None if neither does.
 
     There is never a second reading: after the first backslash with a quote the readings stand on
     different sides of a quoted field, and every quote that follows turns both over, to the end.
     """
     plain = _parse_rfc4180(raw, width, _FIELD)
-    if plain is not None or b'\\"' not in raw or _LITERAL_QUOTE in raw:
-        return plain
-    for escaped in (
+    return _parse_backslash(raw, width) if plain is None else plain
+
+
+def _parse_backslash(raw: bytes, width: int) -> list[bytes] | None:
+    if b'\\"' not in raw or _LITERAL_QUOTE in raw:
+        return None
+    for marked in (
         raw.replace(b'\\"', b"\\" + _LITERAL_QUOTE),
         re.sub(rb'\\"(?!,|$)', b"\\\\" + _LITERAL_QUOTE, raw),
     ):
-        fields = _parse_rfc4180(escaped, width, _MARKED_FIELD)
+        fields = _parse_rfc4180(marked, width, _MARKED_FIELD)
         if fields is not None:
             return [field.replace(_LITERAL_QUOTE, b'"') for field in fields]
     return None
@@ -121,7 +120,7 @@ def _parse_rfc4180(raw: bytes, width: int, field: re.Pattern[bytes]) -> list[byt
 
 
 def write_fields(fields: list[bytes]) -> bytes:
-    """Fields as the RFC 4180 dialect of the source writes them, without a line end."""
+    """Fields as a record in RFC 4180, without a line end."""
     return b",".join(
         b'"' + field.replace(b'"', b'""') + b'"' if _NEEDS_QUOTES.search(field) else field for field in fields
     )

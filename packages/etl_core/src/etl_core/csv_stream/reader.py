@@ -1,7 +1,8 @@
-"""CSV as a stream of records: width, key, byte hash and order-free content hash in one pass.
+"""CSV as a stream of records: width, key, byte hash and order-independent content hash in one pass.
 
 The reader never repairs. It counts and hashes what follows the dialect (see ``dialect``)
-and refuses the rest, so that a file it accepts has one reading only.
+and refuses the rest, so that a file it accepts has one reading only. Plain records, which are
+nearly all, are matched by one pattern each (see ``layout``); the rest are parsed field by field.
 
 **Content hash**: each record without its *volatile* columns, written in the RFC 4180
 dialect and without line end, is hashed with SHA-256; the digests are added up as big-endian
@@ -14,20 +15,21 @@ Memory: a chunk, its pieces, and eight bytes per key.
 from __future__ import annotations
 
 import hashlib
-from array import array
-from dataclasses import dataclass, field
-from itertools import compress, pairwise
-from operator import not_
+from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
-from etl_core.csv_stream.dialect import LONGEST_RECORD_LINES, parse_record, records_of, write_fields
-from etl_core.csv_stream.outline import outline_of
+from etl_core.csv_stream.dialect import next_record, parse_record, write_fields
+from etl_core.csv_stream.keys import KeySet
+from etl_core.csv_stream.layout import Layout, excerpt, header_difference, plain_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from etl_core.csv_stream.dialect import Dialect, FoundRecord
 
 _MODULUS = 1 << 256
-# The dictionary's longest record is some 12 kB. A "record" past this is an unbalanced quote.
+# The longest record known is some 12 kB. A "record" past this is an unbalanced quote.
 LONGEST_RECORD_BYTES = 1 << 20
 
 
@@ -40,26 +42,6 @@ class RecordError(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True)
-class Layout:
-    """What every record of a stream must look like.
-
-    ``key`` names the column whose values are unique; ``equal`` the value a column must have
-    in every record; ``between`` a column and the half-open text range ``[low, high)`` it must
-    lie in (an empty bound is open); ``volatile`` the columns left out of the content hash;
-    ``mark`` a column whose value is handed out with each record.
-    ``other_header`` are other names under which the same columns may come.
-    """
-
-    header: tuple[str, ...]
-    key: str
-    other_header: tuple[str, ...] = ()
-    equal: Mapping[str, str] = field(default_factory=dict)
-    between: tuple[str, str, str] | None = None
-    volatile: frozenset[str] = frozenset()
-    mark: str = ""
-
-
 class Record(NamedTuple):
     """What a reader hands out of one record; ``digest`` is the SHA-256 that the content hash sums up."""
 
@@ -70,51 +52,17 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """What one pass over a stream found. ``bytes`` counts the header; ``records`` does not."""
+    """What one pass over a stream found. ``bytes`` counts the header; ``records`` does not.
+
+    ``dialect`` is ``backslash`` if at least one record could be read in that dialect only.
+    """
 
     records: int
     bytes: int
     sha256: str
     content_hash: str
     header_hash: str
-
-
-class KeySet:
-    """Keys seen so far; tells at the end whether one came twice. Eight bytes a key.
-
-    Numbers below 10**18 (every record id the source has today) are kept as integers,
-    anything else as it is.
-    """
-
-    def __init__(self) -> None:
-        self._numbers = array("Q")
-        self._others: list[bytes] = []
-
-    def add(self, key: bytes) -> None:
-        if key.isdigit() and len(key) <= 18 and (key[:1] != b"0" or key == b"0"):
-            self._numbers.append(int(key))
-        else:
-            self._others.append(key)
-
-    def add_all(self, keys: Sequence[bytes]) -> None:
-        """Many keys at once; ten times as fast as one by one for keys that are numbers."""
-        if b"".join(keys).isdigit() and max(map(len, keys)) <= 18 and min(keys) >= b"1":
-            self._numbers.extend(map(int, keys))
-        else:
-            for key in keys:
-                self.add(key)
-
-    def __iter__(self) -> Iterator[int | bytes]:
-        yield from self._numbers
-        yield from self._others
-
-    def first_repeated(self) -> str | None:
-        """The smallest key that occurs more than once, or None."""
-        for keys in (self._numbers, self._others):
-            if len(set(keys)) < len(keys):
-                repeated = next(one for one, two in pairwise(sorted(keys)) if one == two)
-                return repeated.decode("utf-8", "replace") if isinstance(repeated, bytes) else str(repeated)
-        return None
+    dialect: Dialect
 
 
 class RecordReader:
@@ -125,27 +73,22 @@ class RecordReader:
     source writes its exceptions so), ``width``, ``malformed``, ``truncated``, ``foreign``
     (a record that does not meet the condition), ``repeated_key``.
 
-    With ``handing_out`` the records themselves are to be had, too: ``take`` them between two feeds.
-    They are to be trusted only once ``finish`` has accepted the stream.
+    With ``handing_out``, ``take`` gives the records read since the last call. Do not trust them before
+    ``finish`` has accepted the stream.
     """
 
     def __init__(self, layout: Layout, *, handing_out: bool = False) -> None:
+        self._layout = layout
         self._width = len(layout.header)
         column = {name: index for index, name in enumerate(layout.header)}
-        self._layout = layout
         self._key = column[layout.key]
+        self._mark = column.get(layout.mark)
         self._equal = {column[name]: value.encode() for name, value in layout.equal.items()}
-        self._between: tuple[int, bytes, bytes] | None = None
-        if layout.between is not None:
-            name, low, high = layout.between
-            self._between = (column[name], low.encode(), high.encode())
-        self._volatile = frozenset(column[name] for name in layout.volatile)
-        bounded = self._between[0] if self._between else None
-        self._mark = column[layout.mark] if layout.mark else None
+        name, low, high = layout.between or (layout.key, "", "")
+        self._between = (column[name], low.encode(), high.encode())
+        self._steady = [index for index, name in enumerate(layout.header) if name not in layout.volatile]
+        self._plain = plain_record(layout)
         self._taken: list[Record] | None = [] if handing_out else None
-        self._outline = outline_of(self._width, self._equal, self._key, bounded, self._volatile)
-        if handing_out and self._mark:
-            self._outline = None  # of many records at once only the first column is known
         self._sha256 = hashlib.sha256()
         self._received = 0
         self._records = 0
@@ -153,6 +96,7 @@ class RecordReader:
         self._keys = KeySet()
         self._tail = b""
         self._header_hash = ""
+        self._dialect: Dialect = "rfc4180"
 
     @property
     def records(self) -> int:
@@ -170,8 +114,10 @@ class RecordReader:
         return self._received
 
     def take(self) -> list[Record]:
-        """The records read since this was last asked, those that are hard to read out of their order."""
-        taken, self._taken = self._taken or [], []
+        """The records read since the last call, in their order."""
+        taken = list(self._taken or ())
+        if self._taken:
+            self._taken.clear()
         return taken
 
     def feed(self, chunk: bytes) -> None:
@@ -199,7 +145,7 @@ class RecordReader:
         if not self._header_hash:
             raise RecordError("no_header", f"the answer ended after {self._received} bytes, before a header line")
         if self._tail:
-            raise RecordError("truncated", f"the answer ends inside record {self._records + 1}: {_excerpt(self._tail)}")
+            raise RecordError("truncated", f"the answer ends inside record {self._records + 1}: {excerpt(self._tail)}")
         repeated = self._keys.first_repeated()
         if repeated is not None:
             raise RecordError("repeated_key", f"{self._layout.key} {repeated} occurs more than once")
@@ -209,6 +155,7 @@ class RecordReader:
             sha256=self._sha256.hexdigest(),
             content_hash=f"{self._content:064x}",
             header_hash=self._header_hash,
+            dialect=self._dialect,
         )
 
     def _bound_tail(self) -> None:
@@ -221,116 +168,77 @@ class RecordReader:
         fields = parse_record(line, self._width)
         found = tuple(name.decode("utf-8", "replace") for name in fields or ())
         if found != expected and (not found or found != self._layout.other_header):
-            raise RecordError("header", _header_difference(line, expected))
+            raise RecordError("header", header_difference(line, expected))
         self._header_hash = hashlib.sha256(line).hexdigest()
         return rest
 
     def _take_lines(self, lines: bytes) -> bytes:
         """Take whole lines; returns those at the end that do not yet make a record."""
-        return b"" if self._take_together(lines) else self._take_singly(lines)
+        position = self._take_plain(lines, 0)
+        while position < len(lines):
+            found = next_record(lines, position, self._width)
+            if found is None:
+                return lines[position:]
+            self._take_parsed(found)
+            position = self._take_plain(lines, found.end)
+        return b""
 
-    def _take_together(self, lines: bytes) -> bool:
-        """All records at once, if nothing about them is unusual. Here a download spends its processor time."""
-        cells = self._outline.cells_of(lines) if self._outline else None
-        if cells is None:
-            return False
-        if self._between is not None and cells.between:
-            _, low, high = self._between
-            if min(cells.between) < low or (high and max(cells.between) >= high):
-                return False
-        records = lines.split(b"\n")
-        records.pop()
-        if len(records) != len(cells.keys):
-            records = list(_join_broken_lines(records))
-        keys = cells.keys
-        if b"\\" in lines:
-            # RFC 4180 explains it; but it may be quoted in one dialect and bare in the other: such records are parsed.
-            plain = [b"\\" not in raw for raw in records]
-            for raw in compress(records, map(not_, plain)):
-                self._take_one(raw)
-            records, keys = list(compress(records, plain)), list(compress(keys, plain))
-        sha256 = hashlib.sha256
-        # The first and the last column are the volatile ones, and not quoted.
-        digests = [sha256(raw[raw.index(b",") + 1 : raw.rindex(b",")]).digest() for raw in records]
-        self._content = (self._content + sum(map(int.from_bytes, digests))) % _MODULUS
-        self._keys.add_all(keys)
-        self._records += len(records)
-        if self._taken is not None:
-            marks = [None if self._mark is None else raw[: raw.index(b",")] for raw in records]
-            self._taken += map(Record, keys, marks, digests)
-        return True
+    def _take_plain(self, lines: bytes, position: int) -> int:
+        """Take plain records from ``position`` on; returns where the first other one starts. Nearly all CPU time."""
+        match = self._plain.match
+        matches = []
+        while (found := match(lines, position)) is not None:
+            matches.append(found.groups())
+            position = found.end()
+        if matches:
+            columns = dict(zip(self._plain.groupindex, zip(*matches, strict=True), strict=True))
+            if self._layout.between:
+                self._check_bounds(columns["between"])
+            runs = [cells for name, cells in columns.items() if name.startswith("steady")]
+            steady = (
+                runs[0] if len(runs) == 1 else map(b",".join, zip(*runs, strict=True)) if runs else [b""] * len(matches)
+            )
+            self._add(columns["key"], columns.get("mark"), steady)
+        return position
 
-    def _take_singly(self, lines: bytes) -> bytes:
-        """Those that need it record by record, in either dialect; the rest, if that is not all, together."""
-        records, open_lines = records_of(lines.split(b"\n")[:-1], self._width)
-        plain = b"".join(raw + b"\n" for raw in records if b"\\" not in raw)
-        together = len(plain) < len(lines) and self._take_together(plain)
-        for raw in records:
-            if not together or b"\\" in raw:
-                self._take_one(raw)
-        if len(open_lines) > LONGEST_RECORD_LINES:
-            raise RecordError("malformed", f"record {self._records + 1} cannot be read: {_excerpt(open_lines[0])}")
-        return b"".join(line + b"\n" for line in open_lines)
-
-    def _take_one(self, raw: bytes) -> None:
-        fields = parse_record(raw, self._width)
+    def _take_parsed(self, found: FoundRecord) -> None:
+        fields = found.fields
         if fields is None:
-            raise self._misfit(raw)
+            raise self._misfit(found)
         for index, value in self._equal.items():
             if fields[index] != value:
                 raise self._foreign(index, fields[index], value.decode())
-        if self._between is not None:
-            index, low, high = self._between
-            if fields[index] < low or (high and fields[index] >= high):
-                raise self._foreign(index, fields[index], f"[{low.decode()}, {high.decode()})")
-        self._keys.add(fields[self._key])
-        steady = [value for index, value in enumerate(fields) if index not in self._volatile]
-        digest = hashlib.sha256(write_fields(steady)).digest()
-        self._content = (self._content + int.from_bytes(digest, "big")) % _MODULUS
-        self._records += 1
+        self._check_bounds([fields[self._between[0]]])
+        if found.dialect == "backslash":
+            self._dialect = "backslash"
+        mark = None if self._mark is None else [fields[self._mark]]
+        self._add([fields[self._key]], mark, [write_fields([fields[index] for index in self._steady])])
+
+    def _check_bounds(self, values: Sequence[bytes]) -> None:
+        index, low, high = self._between
+        if min(values) < low or (high and max(values) >= high):
+            at = next(at for at, value in enumerate(values) if value < low or (high and value >= high))
+            raise self._foreign(index, values[at], f"[{low.decode()}, {high.decode()})", after=at)
+
+    def _add(self, keys: Sequence[bytes], marks: Sequence[bytes] | None, steady: Iterable[bytes]) -> None:
+        sha256 = hashlib.sha256
+        digests = [sha256(text).digest() for text in steady]
+        self._content = (self._content + sum(map(int.from_bytes, digests))) % _MODULUS
+        self._keys.add_all(keys)
+        self._records += len(keys)
         if self._taken is not None:
-            self._taken.append(Record(fields[self._key], None if self._mark is None else fields[self._mark], digest))
+            self._taken += map(Record, keys, repeat(None) if marks is None else marks, digests)
 
-    def _foreign(self, index: int, found: bytes, wanted: str) -> RecordError:
+    def _foreign(self, index: int, found: bytes, wanted: str, *, after: int = 0) -> RecordError:
         name = self._layout.header[index]
-        return RecordError(
-            "foreign", f"record {self._records + 1} has {name} {_excerpt(found)}, asked for was {wanted}"
-        )
+        at = self._records + after + 1
+        return RecordError("foreign", f"record {at} has {name} {excerpt(found)}, asked for was {wanted}")
 
-    def _misfit(self, raw: bytes) -> RecordError:
-        at = self._records + 1
+    def _misfit(self, found: FoundRecord) -> RecordError:
+        at, raw = self._records + 1, found.raw
         width = b"".join(raw.split(b'"')[::2]).count(b",") + 1
-        if width == 1:
-            return RecordError("error_row", f"the source wrote in place of record {at}: {_excerpt(raw)}")
-        if width != self._width:
+        if width == 1 and not found.too_long:
+            return RecordError("error_row", f"the source wrote in place of record {at}: {excerpt(raw)}")
+        if width != self._width and not found.too_long:
             return RecordError("width", f"record {at} has {width} fields, the header has {self._width}")
-        return RecordError("malformed", f"record {at} cannot be read: {_excerpt(raw)}")
-
-
-def _join_broken_lines(lines: list[bytes]) -> Iterator[bytes]:
-    """Physical lines joined into records where a quoted field holds line breaks."""
-    open_lines: list[bytes] = []
-    for line in lines:
-        odd = line.count(b'"') % 2
-        if open_lines or odd:
-            open_lines.append(line)
-            if odd and len(open_lines) > 1:
-                yield b"\n".join(open_lines)
-                open_lines.clear()
-        else:
-            yield line
-
-
-def _header_difference(line: bytes, expected: tuple[str, ...]) -> str:
-    found = line.decode("utf-8", "replace").replace('"', "").split(",")
-    missing = [name for name in expected if name not in found]
-    extra = [name for name in found if name not in expected]
-    if not missing and not extra:
-        return f"the header has its {len(found)} columns in another order or twice"
-    return f"the header misses {missing[:5]} and adds {[_excerpt(name.encode()) for name in extra[:5]]}"
-
-
-def _excerpt(raw: bytes, length: int = 160) -> str:
-    """The start of untrusted bytes as printable text."""
-    text = raw[:length].decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else "·" for character in text)
+        return RecordError("malformed", f"record {at} cannot be read: {excerpt(raw)}")

@@ -149,7 +149,7 @@ class Cluster:
             "utf-8", "replace"
         )
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Any other request, such as /version or an access review."""
         return self._call(method, path, None, body)
 

@@ -71,7 +71,7 @@ def pod_failure_policy(*, indexed: bool) -> dict[str, Any]:
     A disruption does not count as an attempt. A permanent status ends the Job, or its index, at once.
     After any other status the pod is retried.
     """
-    permanent = sorted(status.code for status in EXIT_STATUSES if not status.again)
+    permanent = sorted(status.code for status in EXIT_STATUSES if not status.retryable)
     return {
         "rules": [
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},

@@ -84,7 +84,7 @@ def explain_exit(code: int, message: str = "") -> Diagnosis:
         detail = f"the container ended with the unknown status {code}. {last}"
         return Diagnosis(f"exit_{code}", detail.strip(), started=True)
     detail = f"the job ended with status {code} ({known.meaning}). {last}"
-    return Diagnosis(f"exit_{code}", detail.strip(), started=True, temporary=known.again)
+    return Diagnosis(f"exit_{code}", detail.strip(), started=True, temporary=known.retryable)
 
 
 def over_quota(message: str) -> Diagnosis:

@@ -85,7 +85,7 @@ class ObjectStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Release scratch space and connections."""
+        """Free scratch space and close connections."""
         ...
 
 

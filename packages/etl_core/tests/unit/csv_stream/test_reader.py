@@ -3,7 +3,9 @@ import itertools
 import unittest
 from dataclasses import replace
 
-from etl_core.csv_stream.reader import LONGEST_RECORD_BYTES, KeySet, Layout, Record, RecordError, RecordReader, Summary
+from etl_core.csv_stream.keys import KeySet
+from etl_core.csv_stream.layout import Layout
+from etl_core.csv_stream.reader import LONGEST_RECORD_BYTES, Record, RecordError, RecordReader, Summary
 from packages.etl_core.tests.support.tables import content_hash, php_csv
 
 HEADER = ("type", "id", "company", "date", "name", "published")
@@ -101,6 +103,23 @@ class WhatItFinds(ReadingCase):
         ]:
             with self.subTest(what):
                 self.assertEqual(read(body).content_hash, expected)
+
+    def test_quotes_without_need_do_not_change_the_content_hash(self):
+        plain = csv_of(record(1), record(2))
+        quoted = plain.replace(b"Ann", b'"Ann"')
+        bare = csv_of(record(1, name="A n")).replace(b'"', b"")
+        self.assertEqual(read(quoted).content_hash, read(plain).content_hash)
+        self.assertEqual(read(bare).content_hash, content_hash([record(1, name="A n")], [0, 5]))
+
+    def test_the_summary_states_the_dialect_that_was_needed(self):
+        for name, backslash, dialect in [
+            ("Ann", True, "rfc4180"),
+            ("C:\\dir x", True, "rfc4180"),
+            ('5\\" x', False, "rfc4180"),
+            ('5\\" x', True, "backslash"),
+        ]:
+            with self.subTest(name=name, backslash=backslash):
+                self.assertEqual(read(csv_of(record(1, name=name), backslash=backslash)).dialect, dialect)
 
     def test_the_content_hash_sees_everything_else(self):
         hashes = {

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl_core.csv_stream.reader import Layout, RecordError, RecordReader, Summary
+from etl_core.csv_stream.layout import Layout
+from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from packages.etl_core.tests.support.tables import content_hash, php_csv, possible_counts, python_csv
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -189,75 +190,46 @@ PLAIN_FIELDS = st.one_of(
 ).filter(is_plain)
 
 
-class QuickProperties(unittest.TestCase):
-    @QUICK
-    @given(tables(), st.booleans(), st.randoms(use_true_random=False))
-    def test_a_table_is_read_as_it_was_or_refused(self, table, backslash, chance):
-        check_table(table, backslash, chance)
+def properties_at(depth: settings) -> type[unittest.TestCase]:
+    class Properties(unittest.TestCase):
+        @depth
+        @given(tables(), st.booleans(), st.randoms(use_true_random=False))
+        def test_a_table_is_read_as_it_was_or_refused(self, table, backslash, chance):
+            check_table(table, backslash, chance)
 
-    @QUICK
-    @given(tables())
-    def test_python_reads_the_same_rfc_4180(self, table):
-        check_against_python(table)
+        @depth
+        @given(tables())
+        def test_python_reads_the_same_rfc_4180(self, table):
+            check_against_python(table)
 
-    @settings(QUICK, max_examples=40)
-    @given(tables())
-    def test_duckdb_reads_the_same_rfc_4180(self, table):
-        check_against_duckdb(table)
+        @settings(depth, max_examples=depth.max_examples // 3)
+        @given(tables())
+        def test_duckdb_reads_the_same_rfc_4180(self, table):
+            check_against_duckdb(table)
 
-    @QUICK
-    @given(tables(), st.randoms(use_true_random=False))
-    def test_order_dialect_and_volatile_columns_do_not_change_the_content_hash(self, table, chance):
-        check_permutation(table, chance)
+        @depth
+        @given(tables(), st.randoms(use_true_random=False))
+        def test_order_dialect_and_volatile_columns_do_not_change_the_content_hash(self, table, chance):
+            check_permutation(table, chance)
 
-    @QUICK
-    @given(tables(), st.randoms(use_true_random=False))
-    def test_a_repeated_key_is_found_however_the_stream_is_cut(self, table, chance):
-        check_repeated_key(table, chance)
+        @depth
+        @given(tables(), st.randoms(use_true_random=False))
+        def test_a_repeated_key_is_found_however_the_stream_is_cut(self, table, chance):
+            check_repeated_key(table, chance)
 
-    @QUICK
-    @given(tables(PLAIN_FIELDS, PLAIN_FIELDS))
-    def test_backslashes_within_a_line_are_no_reason_to_refuse(self, table):
-        header, rows, _, volatile = table
-        for backslash in (False, True):
-            summary, _ = read(layout_of(table), php_csv(header, rows, backslash=backslash))
-            self.assertEqual(summary.content_hash, content_hash(rows, volatile))
+        @depth
+        @given(tables(PLAIN_FIELDS, PLAIN_FIELDS))
+        def test_backslashes_within_a_line_are_no_reason_to_refuse(self, table):
+            header, rows, _, volatile = table
+            for backslash in (False, True):
+                summary, _ = read(layout_of(table), php_csv(header, rows, backslash=backslash))
+                self.assertEqual(summary.content_hash, content_hash(rows, volatile))
+
+    return Properties
 
 
-@pytest.mark.long
-class ThoroughProperties(unittest.TestCase):
-    @THOROUGH
-    @given(tables(), st.booleans(), st.randoms(use_true_random=False))
-    def test_a_table_is_read_as_it_was_or_refused(self, table, backslash, chance):
-        check_table(table, backslash, chance)
-
-    @THOROUGH
-    @given(tables())
-    def test_python_reads_the_same_rfc_4180(self, table):
-        check_against_python(table)
-
-    @settings(THOROUGH, max_examples=2000)
-    @given(tables())
-    def test_duckdb_reads_the_same_rfc_4180(self, table):
-        check_against_duckdb(table)
-
-    @THOROUGH
-    @given(tables(), st.randoms(use_true_random=False))
-    def test_order_dialect_and_volatile_columns_do_not_change_the_content_hash(self, table, chance):
-        check_permutation(table, chance)
-
-    @THOROUGH
-    @given(tables(), st.randoms(use_true_random=False))
-    def test_a_repeated_key_is_found_however_the_stream_is_cut(self, table, chance):
-        check_repeated_key(table, chance)
-
-    @THOROUGH
-    @given(tables(PLAIN_FIELDS, PLAIN_FIELDS))
-    def test_backslashes_within_a_line_are_no_reason_to_refuse(self, table):
-        header, rows, _, volatile = table
-        for backslash in (False, True):
-            summary, _ = read(layout_of(table), php_csv(header, rows, backslash=backslash))
-            self.assertEqual(summary.content_hash, content_hash(rows, volatile))
+QuickProperties = properties_at(QUICK)
+ThoroughProperties = pytest.mark.long(properties_at(THOROUGH))
 
 
 # ------------------------------------------------------------------------------- every small table there is

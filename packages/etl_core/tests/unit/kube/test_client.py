@@ -410,7 +410,7 @@ class EveryCall(ClientCase):
         self.cluster.jobs("a=b")
         self.cluster.pods("a=b")
         self.cluster.events("op-1")
-        self.cluster.ask("GET", "/version")
+        self.cluster.request("GET", "/version")
 
         self.assertEqual(
             dict(self.cluster.calls), {"POST jobs": 1, "GET jobs": 3, "GET pods": 1, "GET events": 1, "GET other": 1}
@@ -420,24 +420,24 @@ class EveryCall(ClientCase):
         review = {"spec": {"resourceAttributes": {"verb": "create"}}}
         self.answer(Reply(201, {"status": {"allowed": True}}), refuses(404, "NotFound"))
 
-        found = self.cluster.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        found = self.cluster.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
 
         self.assertEqual((found, self.server.asked[0].body), ({"status": {"allowed": True}}, review))
         with self.assertRaises(NotFoundError):
-            self.cluster.ask("GET", "/no/such/thing")
+            self.cluster.request("GET", "/no/such/thing")
 
     def test_fails_in_our_own_words_only(self):
         for status in (*range(400, 430), 451, 500, 501, 507, 599):
             with self.subTest(status=status):
                 self.server.replies[:] = [refuses(status)] * 4
                 with self.assertRaises(PipelineError):
-                    self.cluster.ask("GET", "/version")
+                    self.cluster.request("GET", "/version")
         self.assertTrue(issubclass(AlreadyExistsError, ConflictError))
 
     def test_takes_an_address_that_ends_in_a_slash(self):
         self.answer(Reply())
 
-        self.client(self.server.url + "/").ask("GET", "/version")
+        self.client(self.server.url + "/").request("GET", "/version")
 
         self.assertEqual(self.asked(), ["GET /version"])
 

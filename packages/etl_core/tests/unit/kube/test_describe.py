@@ -149,10 +149,12 @@ class PodFailurePolicy(unittest.TestCase):
                 _, final = pod_failure_policy(indexed=indexed)["rules"]
                 self.assertEqual(final["action"], action)
                 self.assertEqual(final["onExitCodes"]["operator"], "In")
-                self.assertEqual(final["onExitCodes"]["values"], [one.code for one in EXIT_STATUSES if not one.again])
+                self.assertEqual(
+                    final["onExitCodes"]["values"], [one.code for one in EXIT_STATUSES if not one.retryable]
+                )
                 self.assertNotIn(0, final["onExitCodes"]["values"])  # Kubernetes refuses it there
                 for status in EXIT_STATUSES:
-                    self.assertEqual(status.code in final["onExitCodes"]["values"], not status.again, status)
+                    self.assertEqual(status.code in final["onExitCodes"]["values"], not status.retryable, status)
 
     def test_a_disruption_is_the_first_rule(self):
         for indexed in (False, True):

@@ -159,7 +159,7 @@ class ExplainExit(unittest.TestCase):
         for status in EXIT_STATUSES:
             with self.subTest(status=status):
                 why = explain_exit(status.code)
-                self.assertEqual((why.reason, why.temporary), (f"exit_{status.code}", status.again))
+                self.assertEqual((why.reason, why.temporary), (f"exit_{status.code}", status.retryable))
                 self.assertIn(status.meaning, why.detail)
 
     def test_an_unknown_exit_status_is_temporary(self):

@@ -13,10 +13,10 @@ from typing import Any
 
 from sandbox.cluster.controller import Controller
 from sandbox.cluster.handlers import Handlers
+from sandbox.cluster.job import Pod
 from sandbox.cluster.kubelet import ENDS, Kubelet
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import ACCOUNTS, CONFIG_MAPS, JOBS, PODS, QUOTAS, SECRETS, KubeObject, Resource, Store
-from sandbox.cluster.pod import Pod
 from sandbox.cluster.server import STAGES, Api, Server
 from sandbox.cluster.settings import ClusterSettings
 from sandbox.faults import Faults

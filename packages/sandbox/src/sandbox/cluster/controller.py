@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from sandbox.cluster.job import Job
+from sandbox.cluster.job import Job, Pod
 from sandbox.cluster.kubelet import Kubelet
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import ACCOUNTS, JOBS, PODS, Store, now, suffix
-from sandbox.cluster.pod import Pod
 from sandbox.cluster.problems import over_quota
 from sandbox.cluster.settings import ClusterSettings
 

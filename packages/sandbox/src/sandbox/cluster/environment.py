@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 
+from sandbox.cluster.job import Pod
 from sandbox.cluster.objects import CONFIG_MAPS, SECRETS, Store
-from sandbox.cluster.pod import Pod
 from sandbox.cluster.settings import ClusterSettings
 
 

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from sandbox.cluster.admission import causes, fill_in, unknown
 from sandbox.cluster.controller import Controller
-from sandbox.cluster.job import Job
+from sandbox.cluster.job import Job, Pod
 from sandbox.cluster.kubelet import Kubelet
 from sandbox.cluster.lists import page, selected
 from sandbox.cluster.objects import JOBS, QUOTAS, REVIEWS, KubeObject, Resource, Store
-from sandbox.cluster.pod import Pod
 from sandbox.cluster.problems import Problem, over_quota
 from sandbox.cluster.settings import ClusterSettings
 

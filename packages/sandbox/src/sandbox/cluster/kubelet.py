@@ -10,9 +10,9 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 from sandbox.cluster.environment import CannotStart, command_of, variables_of
+from sandbox.cluster.job import Pod
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import PODS, Store, now
-from sandbox.cluster.pod import Pod
 from sandbox.cluster.process import Process
 from sandbox.cluster.settings import ClusterSettings
 from sandbox.faults import FaultDraw, Faults

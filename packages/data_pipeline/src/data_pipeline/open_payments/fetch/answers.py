@@ -8,7 +8,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from data_pipeline.open_payments.schema import RECORD_ID
 from etl_core.csv_stream.reader import RecordError
 from etl_core.telemetry import Tally
 
@@ -105,7 +104,7 @@ class Pages:
             self._source.download(
                 task.release.distribution_id,
                 task.conditions,
-                sort=task.columns.name_of(RECORD_ID),
+                sort=task.columns.record_id,
                 limit=ROWS_PER_PAGE,
                 offset=offset,
                 bypass_cache=bypass_cache,

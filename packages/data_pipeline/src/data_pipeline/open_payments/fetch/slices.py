@@ -9,10 +9,9 @@ import structlog
 
 from data_pipeline.open_payments.fetch.task import NotProvedError, WindowTask, translate_release_gone
 from data_pipeline.open_payments.fetch.window import WindowFetcher
-from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, RECORD_ID
 from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.api import COUNTS_TRIED
-from data_pipeline.open_payments.windows import cut, rows_of, tile_the_slice, tiles
+from data_pipeline.open_payments.windows import rows_of, tile_the_slice, tiles
 from etl_core.errors import DataError, PermanentError, TemporaryError, UnavailableError, UnreachableError
 from etl_core.telemetry import Tally
 
@@ -103,7 +102,7 @@ class Slices:
             if count_after != sum(part.records for part in parts):
                 raise NotProvedError("count_moved", f"{parts[0].records} records, {count_after} counted after them")
             audit = self._audits.close_slice(company.company_id, tuple(parts), count_after, self._now(), counts_after)
-        self._progress.advance(slices=1)
+        self._progress.advance(units=1)
         return audit
 
     @contextlib.contextmanager
@@ -171,7 +170,7 @@ class Slices:
         """The windows and the count of each; counts that disagree are requested again, up to three times."""
         counted = 0
         for _ in range(COUNTS_TRIED):
-            windows = cut(rows) if of is None else tiles(of)
+            windows = self._columns.dataset.cut(rows) if of is None else tiles(of)
             if len(windows) == 1:
                 return windows, {1: rows}
             by_date = self._by_date(company, tally)
@@ -186,11 +185,12 @@ class Slices:
         )
 
     def _by_date(self, company: PlannedCompany, tally: Tally) -> dict[str, int] | None:
-        """Rows per payment date; None if the source answers no grouped count."""
-        date_column, key = self._columns.name_of(DATE_OF_PAYMENT), self._columns.name_of(RECORD_ID)
-        distribution_id, conditions = self._release.distribution_id, self._conditions(company)
+        """Rows per payment date; None where the source answers no grouped count."""
+        columns, distribution_id, conditions = self._columns, self._release.distribution_id, self._conditions(company)
         try:
-            return self._source.grouped_counts(distribution_id, date_column, key, conditions, tally=tally)
+            return self._source.grouped_counts(
+                distribution_id, columns.date, columns.record_id, conditions, tally=tally
+            )
         except UnreachableError:
             raise
         except (DataError, UnavailableError) as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.ledger.documents import Release
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.windows import Window
-    from etl_core.csv_stream.reader import Layout
+    from etl_core.csv_stream.layout import Layout
 
 
 class NotProvedError(TemporaryError):

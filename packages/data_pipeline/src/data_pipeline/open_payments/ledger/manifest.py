@@ -9,8 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from data_pipeline import __version__
+from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger.documents import Closure, Manifest, PayerCount, SliceResult
-from data_pipeline.open_payments.ledger.selection import falls_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -97,7 +97,7 @@ def closure_of(
     """
     proved = [result for result in results if result.verdict in ("proved", "empty")]
     rows = sum(result.rows for result in proved)
-    year, short = plan.release.year, falls_short(source_rows, plan.reference_rows)
+    year, short = plan.release.year, _is_incomplete(plan, source_rows)
     if not plan.selection.is_whole_year and rows != source_rows:
         note = f"{rows:,} of the year's {source_rows:,} rows; the selection is a part of the year"
     elif rows == source_rows:
@@ -137,10 +137,14 @@ def status_of(plan: Plan, results: Sequence[SliceResult], closure: Closure, rele
     if release_at_end.distribution_id != plan.release.distribution_id:
         return "torn"
     proved = sum(result.verdict in ("proved", "empty") for result in results)
-    whole = not falls_short(closure.source_rows, plan.reference_rows)
+    whole = not _is_incomplete(plan, closure.source_rows)
     if proved == len(results) and whole and (closure.closed or not plan.selection.is_whole_year):
         return "completed"
     return "partial" if proved or closure.moved else "failed"
+
+
+def _is_incomplete(plan: Plan, source_rows: int) -> bool:
+    return dataset_named(plan.release.dataset).is_incomplete(source_rows, plan.reference_rows)
 
 
 def file_audits_of(audits: Iterable[SliceAudit]) -> bytes:

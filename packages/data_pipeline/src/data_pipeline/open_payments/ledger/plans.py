@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.audits import READERS
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan
-from data_pipeline.open_payments.ledger.selection import ReferenceCount, describe
+from data_pipeline.open_payments.ledger.selection import describe
 from etl_core.documents import read
 from etl_core.errors import ConflictError, NotFoundError, TemporaryError
 
@@ -97,8 +97,8 @@ def read_manifest(store: ObjectStore, run_id: str) -> Manifest | None:
     return read(Manifest, store, lake_layout.runs.manifest(run_id))
 
 
-def last_reference(store: ObjectStore, release: Release) -> ReferenceCount | None:
-    """Rows of the year as the newest committed run of another release of it knew them."""
+def last_of_another_release(store: ObjectStore, release: Release) -> Manifest | None:
+    """The newest committed run of another release of the same dataset and year."""
     others = [
         one
         for one in committed(store)
@@ -107,10 +107,7 @@ def last_reference(store: ObjectStore, release: Release) -> ReferenceCount | Non
         and (one.dataset, one.year) == (release.dataset, release.year)
         and one.release.distribution_id != release.distribution_id
     ]
-    if not others:
-        return None
-    newest = others[-1]
-    return ReferenceCount(newest.closure.source_rows, f"run {newest.run_id} of the release {newest.release.name}")
+    return others[-1] if others else None
 
 
 def counts_at_end(store: ObjectStore, release: Release, since: datetime | None = None) -> dict[str, int]:
@@ -157,5 +154,6 @@ def must_be_current(plan: Plan, release: Release) -> None:
     if plan.release.distribution_id != release.distribution_id:
         raise TemporaryError(
             f"run {plan.run_id} is of release {plan.release.name}, the source has published {release.name} since.",
-            advice=f"Run the pipeline anew: data-pipeline run run_pipeline -- --year {release.year}",
+            advice="Run the pipeline anew: data-pipeline run run_pipeline -- "
+            f"--dataset {release.dataset} --year {release.year}",
         )

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.schema import (
-    DATE_OF_PAYMENT,
-    GENERAL_PAYMENTS,
-    PAYER_ID,
-    RECORD_ID,
-    Columns,
-    drift_from,
-)
+from data_pipeline.open_payments.datasets import dataset_named
+from data_pipeline.open_payments.schema import Columns, drift_from
 from etl_core.errors import DataError
 from etl_core.lake import put_or_agree
 
@@ -28,14 +22,13 @@ _log = structlog.get_logger()
 
 def must_be_provable(release: Release, columns: Columns) -> None:
     """Raise ``DataError`` if the table lacks a column that the proof needs."""
-    missing = {PAYER_ID, DATE_OF_PAYMENT, RECORD_ID} - set(columns.titles)
-    if missing:
-        raise DataError(f"the table of {release.name} lacks {', '.join(sorted(missing))}, so nothing can be proved.")
+    if columns.missing:
+        raise DataError(f"the table of {release.name} lacks {', '.join(columns.missing)}, so nothing can be proved.")
 
 
 def write_schema(store: ObjectStore, release: Release, columns: Columns) -> None:
     """Keep the columns of a release; say where they drifted from those known."""
-    drift = drift_from(GENERAL_PAYMENTS, columns.titles)
+    drift = drift_from(columns.dataset.header, columns.titles)
     if drift:
         _log.warning(
             "the columns are not those known",
@@ -61,9 +54,10 @@ def read_schema(store: ObjectStore, release: Release) -> Columns:
     key = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
     try:
         pairs = [(str(one["title"]), str(one["name"])) for one in json.loads(store.get(key) or b"")["columns"]]
-        columns = Columns(titles=tuple(title for title, _ in pairs), names=tuple(name for _, name in pairs))
+        titles, names = (tuple(one) for one in zip(*pairs, strict=True))
+        columns = Columns(dataset_named(release.dataset), titles, names)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{key} does not say which columns the release has: {error!r}.") from error
-    for title in (PAYER_ID, DATE_OF_PAYMENT, RECORD_ID):
-        columns.name_of(title)
+    if columns.missing:
+        raise DataError(f"{key} lacks {', '.join(columns.missing)}, so nothing of the release can be read.")
     return columns

@@ -1,4 +1,4 @@
-"""Which companies a run takes, and of a table that is all there: pure decisions, from counts and what is proved."""
+"""Which companies a run takes, and what that will cost: pure decisions, from counts and what is proved."""
 
 from __future__ import annotations
 
@@ -7,33 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data_pipeline.open_payments.ledger.documents import PlannedCompany, Selection
-from data_pipeline.open_payments.windows import cut
 from etl_core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# Average of a General Payments record in its CSV file (PY2021 to 2025: 558 to 579).
-BYTES_PER_ROW = 572
+    from data_pipeline.open_payments.datasets import Dataset
+
 # What users of the source measured: 2 MB/s a stream, 1 to 3 s before the first byte.
 BYTES_PER_SECOND_PER_STREAM = 2_000_000
 SECONDS_PER_REQUEST = 2.0
-# Republications moved PY2024 by -0.08 % and +0.7 %; a witness may be of the publication before.
-TOLERANCE = 0.02
 _SLICE = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)")
-
-
-@dataclass(frozen=True)
-class ReferenceCount:
-    """Rows of the year as somebody else counts them."""
-
-    rows: int
-    says: str
-
-
-def falls_short(table_rows: int, reference_rows: int | None) -> bool:
-    """Whether the table lacks more than the tolerance of what a witness from outside counts (see ``witness``)."""
-    return reference_rows is not None and table_rows < reference_rows * (1 - TOLERANCE)
 
 
 def parse_slice(text: str) -> tuple[int, int]:
@@ -75,7 +59,7 @@ class Forecast:
     seconds: float
 
 
-def forecast(companies: Iterable[PlannedCompany], proved: set[str], *, streams: int) -> Forecast:
+def forecast(dataset: Dataset, companies: Iterable[PlannedCompany], proved: set[str], *, streams: int) -> Forecast:
     """Requests, bytes and time that the plan will take at the rates users of the source measured.
 
     One request a window for its rows and one for the count after; a slice that is cut has two
@@ -83,14 +67,14 @@ def forecast(companies: Iterable[PlannedCompany], proved: set[str], *, streams: 
     """
     planned = list(companies)
     todo = [company for company in planned if company.company_id not in proved]
-    windows = [len(cut(company.rows or 0)) for company in todo]
+    windows = [len(dataset.cut(company.rows or 0)) for company in todo]
     requests = sum(number + (2 if number > 1 else 1) for number in windows)
     rows = sum(company.rows or 0 for company in todo)
-    in_all = rows * BYTES_PER_ROW
+    in_all = rows * dataset.bytes_per_row
     busy = in_all / BYTES_PER_SECOND_PER_STREAM + requests * SECONDS_PER_REQUEST
     # One window cannot be spread over streams.
     longest = max((-(-(company.rows or 0) // number) for company, number in zip(todo, windows, strict=True)), default=0)
-    seconds = max(busy / streams, longest * BYTES_PER_ROW / BYTES_PER_SECOND_PER_STREAM)
+    seconds = max(busy / streams, longest * dataset.bytes_per_row / BYTES_PER_SECOND_PER_STREAM)
     return Forecast(
         companies=len(planned),
         already_proved=len(planned) - len(todo),

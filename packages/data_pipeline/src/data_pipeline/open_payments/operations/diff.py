@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from data_pipeline.open_payments.ledger.documents import Audit, Release, SliceAudit
-    from etl_core.csv_stream.reader import Layout, Record
+    from etl_core.csv_stream.layout import Layout
+    from etl_core.csv_stream.reader import Record
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
 
@@ -228,7 +229,7 @@ class Comparison:
             chosen = [company_id]
         rows = sum(named.rows.get(one, 0) for named in self._pair for one in chosen)
         names = " with ".join(one.release.name for one in self._pair)
-        self._progress.start(f"comparing {names}", slices=len(chosen), rows=rows)
+        self._progress.start(f"comparing {names}", units=len(chosen), rows=rows)
         pool = ThreadPoolExecutor(READERS)  # audits are small and many: they wait for the lake, not for us
         try:
             audits = pool.map(self._audits, chosen)
@@ -265,7 +266,7 @@ class Comparison:
         else:
             done = Difference(company_id, 0, 0, 0, newer.records, None, "content hash equal, not read")
             unread = [older, newer]
-        self._progress.advance(slices=1, rows=sum(audit.records for audit in unread))
+        self._progress.advance(units=1, rows=sum(audit.records for audit in unread))
         return done
 
     def _records(self, side: int, audit: SliceAudit) -> Iterator[Record]:

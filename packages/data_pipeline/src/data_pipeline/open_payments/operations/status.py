@@ -10,11 +10,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import Audits, closed_in, read_attempts
 from data_pipeline.open_payments.ledger.documents import SliceResult
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
-from data_pipeline.open_payments.ledger.selection import BYTES_PER_ROW
 from etl_core.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def status_of(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
         "rows": sum(result.rows for result in results),
         "rows_planned": rows_planned,
         "bytes": proved_bytes,
-        "bytes_expected": rows_planned * BYTES_PER_ROW,
+        "bytes_expected": rows_planned * dataset_named(plan.release.dataset).bytes_per_row,
         "newest_audit_age_seconds": None if newest is None else round((now - newest).total_seconds(), 1),
     }
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger import manifest as manifests
 from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import digest, keys_of, slice_audit_of
 from data_pipeline.open_payments.ledger.documents import Audit, Manifest, Plan, SliceAudit
-from data_pipeline.open_payments.schema import PAYER_ID, RECORD_ID
 from data_pipeline.open_payments.source import query
 from etl_core.csv_stream.reader import RecordError, RecordReader
 from etl_core.documents import Document
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.open_payments.windows import Window
-    from etl_core.csv_stream.reader import Layout
+    from etl_core.csv_stream.layout import Layout
     from etl_core.lake import ObjectInfo, ObjectStore
     from etl_core.progress import Progress
 
@@ -115,12 +115,12 @@ def verify_run(
 def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Fault]:
     """The manifest's counts against those of the table as it is now: of the year, and of each slice."""
     key, release = lake_layout.runs.manifest(run_id), manifest.release
-    table = source.table(release.dataset_id)
+    table = source.table(dataset_named(release.dataset), release.dataset_id)
     if table.distribution_id != release.distribution_id:
         detail = f"the source has published {table.distribution_id} since; it cannot vouch for {release.name} any more"
         return [Fault("release_moved", key, detail)]
     columns = table.columns
-    counts = source.grouped_counts(table.distribution_id, columns.name_of(PAYER_ID), columns.name_of(RECORD_ID))
+    counts = source.grouped_counts(table.distribution_id, columns.payer, columns.record_id)
     if sum(counts.values()) != table.rows:
         raise TemporaryError(f"the source counts {table.rows} rows, and {sum(counts.values())} by payer: try later.")
     found = []
@@ -173,7 +173,7 @@ class _Reading:
             key = lake_layout.open_payments.schema(self._release.dataset, self._release.year, self._release.name)
             self._note("unreadable", key, f"{error} So no part could be read.")
         lines = self._read_lines()
-        self._progress.start(f"verify {self._run_id}", slices=len(vouched), rows=manifest.rows)
+        self._progress.start(f"verify {self._run_id}", units=len(vouched), rows=manifest.rows)
         try:
             with ThreadPoolExecutor(READERS) as pool:
                 list(pool.map(self._slice, sorted(vouched, key=lambda one: -one.rows)))
@@ -231,7 +231,7 @@ class _Reading:
                 self._note("audits_disagree", key, "file_audits.jsonl has other audits of its parts")
         for number, part in enumerate(parts, 1):
             self._part(keys, part, replace(part.window, number=number, of=len(parts)))
-        self._progress.advance(slices=1)
+        self._progress.advance(units=1)
 
     def _hold_slice(self, keys: SliceKeys, audit: SliceAudit, result: SliceResult) -> None:
         """Against its own parts, and the manifest's line."""
@@ -268,13 +268,17 @@ class _Reading:
         self._must_be_of(keys, audit_key, part, fits=fits)
         if self._columns is None:
             return
-        asked = query.describe(query.conditions_of(self._columns, keys.company_id, window))
+        try:
+            asked = query.describe(query.conditions_of(self._columns, keys.company_id, window))
+            layout = self._columns.layout(keys.company_id, window)
+        except DataError as error:
+            self._note("does_not_tile", audit_key, str(error))
+            return
         follows = part.records, part.records, "proved" if part.records else "empty", asked
         # A window of several is counted after by slice.json.
         count_after = part.records if part.count_after is None and window.of > 1 else part.count_after
         if (part.count_before, count_after, part.verdict, part.condition) != follows:
             self._note("contradicts_itself", audit_key, "counts, verdict and condition are not those of a proof")
-        layout = self._columns.layout(keys.company_id, window)
         reader = RecordReader(layout)
         try:
             self._feed(reader, key)

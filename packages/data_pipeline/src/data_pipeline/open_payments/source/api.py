@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from data_pipeline.open_payments.datasets import Dataset
     from etl_core.http import Answer, HttpClient
     from etl_core.telemetry import Tally
 
@@ -68,13 +69,14 @@ class Source:
         """The site's own script, which names the dataset of each year."""
         return self._http.get_text(SCRIPT_PATH)
 
-    def table(self, dataset_id: str, tally: Tally | None = None) -> Table:
+    def table(self, dataset: Dataset, dataset_id: str, tally: Tally | None = None) -> Table:
         """The table behind a dataset: the only way from a dataset id to the id that ``/download`` takes."""
         answer = self._query(f"/{dataset_id}/0", query.probe_params(), tally, fresh=True)
         try:
             distribution_id = str(answer["query"]["resources"][0]["id"])
             fields = answer["schema"][distribution_id]["fields"]
             columns = Columns(
+                dataset,
                 titles=tuple(str(field.get("description") or name) for name, field in fields.items()),
                 names=tuple(fields),
             )
@@ -85,7 +87,7 @@ class Source:
     def count(
         self, distribution_id: str, conditions: tuple[query.Condition, ...] = (), tally: Tally | None = None
     ) -> int:
-        """Rows that meet the conditions, now: a count that a cache remembers is no witness."""
+        """Rows that meet the conditions, now: one that a cache remembers says nothing of it."""
         answer = self._query(f"/{distribution_id}", query.count_params(conditions), tally, fresh=True)
         return _count_in(answer)
 
@@ -113,9 +115,9 @@ class Source:
             if len(rows) < query.ROWS_PER_QUERY or (at_least is not None and len(counts) >= at_least):
                 return counts
 
-    def publication_date(self, table: Table, column: str) -> str:
+    def publication_date(self, table: Table) -> str:
         """The publication date of one record, ``MM/DD/YYYY``; empty if the table is."""
-        name = table.columns.name_of(column)
+        name = table.columns.name_of(table.columns.dataset.publication_date_column)
         rows = _results_in(
             self._query(f"/{table.distribution_id}", query.rows_params((name,), sort=name, limit=1), None)
         )
@@ -136,21 +138,21 @@ class Source:
             if len(rows) < query.ROWS_PER_QUERY:
                 return
 
-    def summary_rows(self, dataset_id: str, year: int) -> int:
-        """General payments of a year by the summary of reporting entities: a file apart from the payments."""
+    def summary_rows(self, dataset_id: str, column: str, year: int) -> int:
+        """The sum of a column over a year of the summary by reporting entity: a file apart from the payments."""
         of_year = (query.Condition("program_year", "=", str(year)),)
-        answer = self._query(f"/{dataset_id}/0", query.sum_params("trans_general", of_year), None, fresh=True)
+        answer = self._query(f"/{dataset_id}/0", query.sum_params(column, of_year), None, fresh=True)
         try:
             return int(float(_results_in(answer)[0]["rows"] or 0))
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise UnavailableError(f"the summary of {year} answered without a sum: {error!r}") from error
 
-    def company_totals(self, company_id: str) -> dict[int, int]:
-        """General payments per program year of one company, from its profile page's own summary."""
+    def company_totals(self, company_id: str, field: str) -> dict[int, int]:
+        """A field of the yearly summary of one company's profile page, by program year."""
         answer = self._http.get_json(f"/api/1/entities/companies/{company_id}")
         try:
             return {
-                int(str(entry["programYear"])): int(str(entry.get("generalTransactions") or 0))
+                int(str(entry["programYear"])): int(str(entry.get(field) or 0))
                 for entry in answer["summaryByAvailableYear"]
                 if str(entry["programYear"]).isdigit()
             }

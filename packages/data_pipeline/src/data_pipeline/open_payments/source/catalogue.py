@@ -1,4 +1,4 @@
-"""Year to release: which table holds a program year today.
+"""Dataset and year to release: which table holds a program year of a dataset today.
 
 Two routes lead to a dataset id, the documented catalogue first and the site's own script second.
 Both end alike: the table behind the dataset is asked for its distribution id, for that is the
@@ -17,7 +17,6 @@ from pydantic import BaseModel, ValidationError
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.documents import Release
-from data_pipeline.open_payments.schema import PUBLICATION_DATE
 from etl_core.errors import (
     BlockedError,
     DataError,
@@ -30,14 +29,14 @@ from etl_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from data_pipeline.open_payments.datasets import Dataset
     from data_pipeline.open_payments.source.api import Source, Table
     from etl_core.lake import ObjectStore
 
-GENERAL_PAYMENTS = "general-payments"
 # S1.1. Publications come twice a year, so a week is short against what it saves.
 CACHE_LIFETIME = timedelta(days=7)
-_TITLE = re.compile(r"(\d{4}) General Payment Data")
-_IN_SCRIPT = re.compile(r'PGYR(\d{4})\s*:\s*\[\s*\{\s*type\s*:\s*"generalPayments"\s*,\s*id\s*:\s*"([0-9a-fA-F-]{36})"')
+_YEAR_IN_SCRIPT = re.compile(r"PGYR(\d{4})\s*:\s*\[([^\]]*)\]")
+_DATASET_IN_SCRIPT = re.compile(r'\{\s*type\s*:\s*"(\w+)"\s*,\s*id\s*:\s*"([0-9a-fA-F-]{36})"')
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:T.*)?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -45,7 +44,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedYear:
     """A year as a route lists it; ``modified`` is empty where the route has no date."""
 
     dataset_id: str
@@ -54,7 +53,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedRelease:
     """A release and the table that holds it now."""
 
     release: Release
@@ -66,59 +65,69 @@ class _CachedYear(BaseModel):
     resolved_at: datetime
 
 
-class _Cache(BaseModel):
-    schema_version: int = 1
+class _CachedDataset(BaseModel):
     years: dict[int, _CachedYear] = {}
     # When all years there were had last been resolved; a run asks for one of them only.
     all_resolved_at: datetime | None = None
 
 
-def listed_in_catalogue(items: list[dict[str, Any]]) -> dict[int, Listed]:
-    """Years of General Payments in the metastore's answer, with or without reference ids."""
-    years: dict[int, Listed] = {}
+class _Cache(BaseModel):
+    schema_version: int = 2
+    datasets: dict[str, _CachedDataset] = {}
+
+
+def listed_in_catalogue(dataset: Dataset, items: list[dict[str, Any]]) -> dict[int, ListedYear]:
+    """Years of a dataset in the metastore's answer, with or without reference ids."""
+    years: dict[int, ListedYear] = {}
     for item in items:
-        match = _TITLE.fullmatch(str(item.get("title", "")).strip())
+        year = dataset.year_in(str(item.get("title", "")))
         day = _DAY.fullmatch(str(item.get("modified", "")).strip())
         dataset_id = str(item.get("identifier", "")).lower()
-        if match and _UUID.fullmatch(dataset_id):
-            years[int(match[1])] = Listed(dataset_id, day[1] if day else "", "catalogue")
+        if year is not None and _UUID.fullmatch(dataset_id):
+            years[year] = ListedYear(dataset_id, day[1] if day else "", "catalogue")
     return years
 
 
-def listed_in_script(script: str) -> dict[int, Listed]:
-    """Years of General Payments in the site's script. A year may stand there before it is published."""
-    return {int(year): Listed(dataset_id.lower(), "", "script") for year, dataset_id in _IN_SCRIPT.findall(script)}
+def listed_in_script(dataset: Dataset, script: str) -> dict[int, ListedYear]:
+    """Years of a dataset in the site's script. A year may stand there before it is published."""
+    return {
+        int(year): ListedYear(dataset_id.lower(), "", "script")
+        for year, block in _YEAR_IN_SCRIPT.findall(script)
+        for kind, dataset_id in _DATASET_IN_SCRIPT.findall(block)
+        if kind == dataset.script_type
+    }
 
 
 class Catalogue:
-    """Resolves years; remembers them in the lake for seven days."""
+    """Resolves years of datasets; remembers them in the lake for seven days."""
 
     def __init__(self, source: Source, store: ObjectStore, now: Callable[[], datetime]) -> None:
         self._source = source
         self._store = store
         self._now = now
 
-    def years(self) -> dict[int, Listed]:
-        """The years the source lists, by the first route that lists any."""
-        years: dict[int, Listed] = {}
+    def years(self, dataset: Dataset) -> dict[int, ListedYear]:
+        """The years of a dataset that the source lists, by the first route that lists any."""
+        years: dict[int, ListedYear] = {}
         try:
-            years = listed_in_catalogue(self._source.catalogue())
+            years = listed_in_catalogue(dataset, self._source.catalogue())
         except (BlockedError, UnreachableError):
             raise
         except (UnavailableError, DataError, NotFoundError) as error:
+            if dataset.script_type is None:
+                raise
             _log.warning("the catalogue did not answer, asking the site's script", error=str(error))
-        if years:
-            return years
-        years = listed_in_script(self._source.script())
+        if not years and dataset.script_type is not None:
+            years = listed_in_script(dataset, self._source.script())
         if not years:
             raise DataError(
-                "neither the catalogue nor the site's script lists a year of General Payments.",
+                f"the source lists no year of {dataset.name}.",
                 advice="The site has changed; check OPEN_PAYMENTS_URL, then report it.",
             )
         return years
 
-    def resolve(self, year: int) -> Resolved:
-        """The release of ``year`` and its table as they are now.
+    def resolve(self, dataset: Dataset, year: int) -> ResolvedRelease:
+        """The release of a year of ``dataset`` and its table as they are now.
 
         A cached dataset id spares the catalogue; the table is always asked, because a cached
         distribution id may be of the last publication.
@@ -127,39 +136,39 @@ class Catalogue:
             UsageError: the source has no such year. NotFoundError: it is listed, not yet published.
 
         """
-        cached = self.cached((year,)).get(year)
+        cached = self.cached(dataset, (year,)).get(year)
         if cached is not None:
             try:
-                table = self._source.table(cached.dataset_id)
+                table = self._source.table(dataset, cached.dataset_id)
             except NotFoundError:
-                _log.warning("the cached dataset id is gone, resolving anew", year=year)
+                _log.warning("the cached dataset id is gone, resolving anew", dataset=dataset.name, year=year)
             else:
                 if table.distribution_id == cached.distribution_id:
-                    return Resolved(cached, table)
-                _log.info("published anew since the ids were cached", year=year)
-        resolved = self._resolve(year, self.years())
-        self._remember({year: resolved.release})
+                    return ResolvedRelease(cached, table)
+                _log.info("published anew since the ids were cached", dataset=dataset.name, year=year)
+        resolved = self._resolve(dataset, year, self.years(dataset))
+        self._remember(dataset, {year: resolved.release})
         return resolved
 
-    def resolve_all(self) -> tuple[dict[int, Release], dict[int, str]]:
-        """Every listed year: those that resolve, and why the others do not."""
-        listed = self.years()
+    def resolve_all(self, dataset: Dataset) -> tuple[dict[int, Release], dict[int, str]]:
+        """Every listed year of ``dataset``: those that resolve, and why the others do not."""
+        listed = self.years(dataset)
         releases: dict[int, Release] = {}
         problems: dict[int, str] = {}
         for year in sorted(listed):
             try:
-                releases[year] = self._resolve(year, listed).release
+                releases[year] = self._resolve(dataset, year, listed).release
             except NotFoundError as error:
                 problems[year] = str(error)
-        self._remember(releases, of_all=True)
+        self._remember(dataset, releases, of_all=True)
         return releases, problems
 
-    def cached(self, years: tuple[int, ...]) -> dict[int, Release]:
-        """Those of ``years`` that the cache holds and that are younger than seven days.
+    def cached(self, dataset: Dataset, years: tuple[int, ...]) -> dict[int, Release]:
+        """Those of ``years`` of a dataset that the cache holds and that are younger than seven days.
 
         All years if ``years`` is empty, and then none unless all were resolved in that time.
         """
-        cache = self._read()
+        cache = self._read().datasets.get(dataset.name, _CachedDataset())
         if not years and not self._is_fresh(cache.all_resolved_at):
             return {}
         return {
@@ -168,33 +177,34 @@ class Catalogue:
             if (not years or year in years) and self._is_fresh(entry.resolved_at)
         }
 
-    def _resolve(self, year: int, listed: dict[int, Listed]) -> Resolved:
+    def _resolve(self, dataset: Dataset, year: int, listed: dict[int, ListedYear]) -> ResolvedRelease:
         if year not in listed:
             have = ", ".join(str(one) for one in sorted(listed))
-            raise UsageError(f"the source has no program year {year}; it has {have}.")
+            raise UsageError(f"the source has no program year {year} of {dataset.name}; it has {have}.")
         found = listed[year]
         try:
-            table = self._source.table(found.dataset_id)
+            table = self._source.table(dataset, found.dataset_id)
         except NotFoundError as error:
             raise NotFoundError(
-                f"program year {year} is listed by the {found.route} but not published: {error}.",
+                f"program year {year} of {dataset.name} is listed by the {found.route} but not published: {error}.",
                 advice="CMS publishes a year at the end of the following June.",
             ) from error
         if not _UUID.fullmatch(table.distribution_id):
-            raise DataError(f"program year {year} resolves to {table.distribution_id!r}, which is no distribution id")
+            what = f"program year {year} of {dataset.name}"
+            raise DataError(f"{what} resolves to {table.distribution_id!r}, which is no distribution id")
         modified = found.modified or self._publication_day(table)
         release = Release(
-            dataset=GENERAL_PAYMENTS,
+            dataset=dataset.name,
             year=year,
             dataset_id=found.dataset_id,
             distribution_id=table.distribution_id,
             modified=modified,
             route=found.route,
         )
-        return Resolved(release, table)
+        return ResolvedRelease(release, table)
 
     def _publication_day(self, table: Table) -> str:
-        text = self._source.publication_date(table, PUBLICATION_DATE)
+        text = self._source.publication_date(table)
         try:
             return datetime.strptime(text, "%m/%d/%Y").date().isoformat()  # noqa: DTZ007 - a day, not a moment
         except ValueError:
@@ -217,10 +227,13 @@ class Catalogue:
             )
             return _Cache()
 
-    def _remember(self, releases: dict[int, Release], *, of_all: bool = False) -> None:
-        now, before = self._now(), self._read()
+    def _remember(self, dataset: Dataset, releases: dict[int, Release], *, of_all: bool = False) -> None:
+        now, cache = self._now(), self._read()
+        before = cache.datasets.get(dataset.name, _CachedDataset())
         years = before.years | {
             year: _CachedYear(release=release, resolved_at=now) for year, release in releases.items()
         }
-        cache = _Cache(years=dict(sorted(years.items())), all_resolved_at=now if of_all else before.all_resolved_at)
+        cache.datasets[dataset.name] = _CachedDataset(
+            years=dict(sorted(years.items())), all_resolved_at=now if of_all else before.all_resolved_at
+        )
         self._store.put(lake_layout.open_payments.DATASET_IDS_CACHE, cache.model_dump_json(indent=1).encode())

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID
-
 if TYPE_CHECKING:
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.windows import Window
@@ -32,11 +30,11 @@ class Condition:
 
 def conditions_of(columns: Columns, company_id: str, window: Window | None = None) -> tuple[Condition, ...]:
     """The rows of one payer, or of one window of its slice."""
-    found = [Condition(columns.name_of(PAYER_ID), "=", company_id)]
+    found = [Condition(columns.payer, "=", company_id)]
     if window is not None and window.low:
-        found.append(Condition(columns.name_of(DATE_OF_PAYMENT), ">=", window.low))
+        found.append(Condition(columns.date, ">=", window.low))
     if window is not None and window.high:
-        found.append(Condition(columns.name_of(DATE_OF_PAYMENT), "<", window.high))
+        found.append(Condition(columns.date, "<", window.high))
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,6 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.schema import PAYER_ID, RECORD_ID
 from data_pipeline.open_payments.source.api import COUNTS_TRIED
 from etl_core.errors import (
     BlockedError,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from data_pipeline.open_payments.source.api import Source
-    from data_pipeline.open_payments.source.catalogue import Resolved
+    from data_pipeline.open_payments.source.catalogue import ResolvedRelease
     from etl_core.lake import ObjectStore
 
 Route = Literal["grouped", "entities"]
@@ -115,7 +115,7 @@ class TotalsChoice:
 
 
 @dataclass(frozen=True)
-class Found:
+class YearTotals:
     """Totals of one year, ready to plan from, and whether they were read or built."""
 
     rows: dict[str, int | None]
@@ -133,7 +133,9 @@ class TotalsBuilder:
         self._now = now
         self._workers = workers
 
-    def ensure(self, resolved: Resolved, choice: TotalsChoice | None = None, *, at_most: int | None = None) -> Found:
+    def ensure(
+        self, resolved: ResolvedRelease, choice: TotalsChoice | None = None, *, at_most: int | None = None
+    ) -> YearTotals:
         """Totals of the release's year: from the cache where its three rules allow, else from the source.
 
         The newest file is reused if it is at most ten days old and holds the year *of this very
@@ -142,10 +144,12 @@ class TotalsBuilder:
         nothing is kept.
 
         Raises:
-            UsageError: the year would have to be added and ``add_year`` forbids it.
+            UsageError: the year would have to be added and ``add_year`` forbids it, or the dataset has no such route.
 
         """
         choice, release = choice or TotalsChoice(), resolved.release
+        if choice.route == "entities" and resolved.table.columns.dataset.company_field is None:
+            raise UsageError(f"the source counts no {release.dataset} company by company; leave out --totals-from.")
         key, cached = (None, None) if choice.rescrape else self._newest(release.dataset)
         have = cached.years.get(release.year) if cached is not None else None
         if cached is not None and have is not None and choice.route in (None, have.route):
@@ -153,7 +157,7 @@ class TotalsBuilder:
             # A table may go on growing under its release.
             as_many = have.route != "grouped" or sum(count or 0 for count in held.values()) == resolved.table.rows
             if have.distribution_id == release.distribution_id and as_many:
-                return Found(held, have.route, "cached", have.built_at)
+                return YearTotals(held, have.route, "cached", have.built_at)
         if cached is not None and have is None and not choice.add_year:
             raise UsageError(
                 f"{key} is fresh and lacks {release.year}.",
@@ -166,28 +170,29 @@ class TotalsBuilder:
             self._store.put(key, totals.model_dump_json(indent=1).encode() + b"\n")
         fresh = Totals().with_year(release.year, source, rows, errors)
         how: Literal["year added", "built"] = "built" if cached is None else "year added"
-        return Found(fresh.of(release.year), source.route, how, source.built_at)
+        return YearTotals(fresh.of(release.year), source.route, how, source.built_at)
 
     def _count(
-        self, resolved: Resolved, route: Route | None, at_most: int | None
+        self, resolved: ResolvedRelease, route: Route | None, at_most: int | None
     ) -> tuple[YearSource, dict[str, int], dict[str, str]]:
         errors: dict[str, str] = {}
+        field = resolved.table.columns.dataset.company_field
         used: Route = route or "grouped"
         rows: dict[str, int] = {}
         if used == "grouped":
             try:
                 rows = self.by_payer(resolved, at_most)
             except (DataError, UnavailableError) as error:
-                if route == "grouped" or isinstance(error, UnreachableError):
+                if route == "grouped" or field is None or isinstance(error, UnreachableError):
                     raise
                 _log.warning("no grouped count, asking company by company", error=str(error))
                 used = "entities"
-        if used == "entities":
-            rows, errors = self._by_company(resolved.release.year, at_most)
+        if used == "entities" and field is not None:
+            rows, errors = self._by_company(field, resolved.release.year, at_most)
         source = YearSource(distribution_id=resolved.release.distribution_id, route=used, built_at=self._now())
         return source, rows, errors
 
-    def by_payer(self, resolved: Resolved, at_most: int | None = None) -> dict[str, int]:
+    def by_payer(self, resolved: ResolvedRelease, at_most: int | None = None) -> dict[str, int]:
         """Rows of every payer of the table, by one grouped count, held against the table's own.
 
         Raises:
@@ -195,10 +200,12 @@ class TotalsBuilder:
 
         """
         table = resolved.table
-        payer, record = table.columns.name_of(PAYER_ID), table.columns.name_of(RECORD_ID)
+        columns = table.columns
         counted = table.rows
         for _ in range(COUNTS_TRIED):
-            rows = self._source.grouped_counts(table.distribution_id, payer, record, at_least=at_most)
+            rows = self._source.grouped_counts(
+                table.distribution_id, columns.payer, columns.record_id, at_least=at_most
+            )
             strange = [company_id for company_id in rows if not company_id.isdigit()]
             if strange:
                 raise DataError(f"the source counts rows of payers whose ids are no numbers: {strange[:3]}")
@@ -214,13 +221,13 @@ class TotalsBuilder:
             advice="It is being changed, or contradicts itself. Run the same command again later.",
         )
 
-    def _by_company(self, year: int, at_most: int | None) -> tuple[dict[str, int], dict[str, str]]:
+    def _by_company(self, field: str, year: int, at_most: int | None) -> tuple[dict[str, int], dict[str, str]]:
         rows: dict[str, int] = {}
         errors: dict[str, str] = {}
         ids = self._source.company_ids()
         with ThreadPoolExecutor(self._workers) as pool:
             while batch := list(islice(ids, self._workers if at_most is not None else 500)):
-                for company_id, answer in zip(batch, pool.map(self._one_company, batch), strict=True):
+                for company_id, answer in zip(batch, pool.map(partial(self._one_company, field), batch), strict=True):
                     if isinstance(answer, str):
                         errors[company_id] = answer
                     else:
@@ -229,13 +236,13 @@ class TotalsBuilder:
                     break
         return rows, errors
 
-    def _one_company(self, company_id: str) -> dict[int, int] | str:
+    def _one_company(self, field: str, company_id: str) -> dict[int, int] | str:
         try:
-            return self._source.company_totals(lake_layout.ids.checked_company_id(company_id))
+            return self._source.company_totals(lake_layout.ids.checked_company_id(company_id), field)
         except (BlockedError, StoppedError):
             raise
         except NotFoundError:
-            return {}  # listed, and without a profile page: it has never had a general payment
+            return {}  # listed, and without a profile page: it has never had a row
         except (TemporaryError, DataError, UsageError) as error:
             return str(error)
 

@@ -6,9 +6,8 @@ from typing import Any
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome
 from data_pipeline.open_payments.fetch.task import NotProvedError, ReleaseGoneError, WindowTask
 from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit, SliceResult
-from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source.api import Table
-from data_pipeline.open_payments.source.catalogue import Resolved
+from data_pipeline.open_payments.source.catalogue import ResolvedRelease
 from data_pipeline.open_payments.windows import Window
 from etl_core.errors import (
     AccessError,
@@ -21,9 +20,9 @@ from etl_core.errors import (
     UnavailableError,
 )
 from etl_core.telemetry import Tally
-from packages.data_pipeline.tests.unit.fakes import COMPANY, TITLES, a_release, a_slice, a_task, an_audit
+from packages.data_pipeline.tests.unit.fakes import COLUMNS, COMPANY, a_release, a_slice, a_task, an_audit
 
-RESOLVED = Resolved(a_release(), Table("d", 3, Columns(TITLES, tuple(title.lower() for title in TITLES))))
+RESOLVED = ResolvedRelease(a_release(), Table("d", 3, COLUMNS))
 DOWN = UnavailableError("502")
 
 

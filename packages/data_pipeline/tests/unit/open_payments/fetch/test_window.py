@@ -422,7 +422,7 @@ class Attempts(DownloadCase):
 
     def test_a_requested_stop_records_no_attempt(self):
         def stops(real: Reply) -> Reply:
-            self.world.stop.ask()
+            self.world.stop.request()
             return real
 
         self.site.fault("download", stops)

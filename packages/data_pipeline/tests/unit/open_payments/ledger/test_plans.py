@@ -6,10 +6,10 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import GENERAL
 from data_pipeline.open_payments.ledger import commit, plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits, write_attempt
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan, Release, SliceResult
-from data_pipeline.open_payments.schema import GENERAL_PAYMENTS
 from etl_core.errors import ConflictError, DataError, NotFoundError
 from etl_core.lake import Body, PutResult
 from etl_core.testing import MemoryStore
@@ -108,7 +108,7 @@ class FindRun(RunsCase):
         self.planned("r1", max_files=5)
 
         with self.assertRaisesRegex(ConflictError, "run r1 is planned already"):
-            runs.find_run(self.store, a_selection(), a_release(), "r1")
+            plans.find_run(self.store, a_selection(), a_release(), "r1")
 
     def test_takes_only_runs_of_the_same_selection_and_release(self):
         self.planned("r1", max_files=5)
@@ -149,8 +149,8 @@ class FindRun(RunsCase):
         self.assertIsNone(self.found())
 
 
-class LastCount(RunsCase):
-    """What a lake remembers of the year, where the source has no summary to hold its count against."""
+class LastOfAnotherRelease(RunsCase):
+    """What a lake remembers of the year, where the source has no summary to compare its count with."""
 
     def commit(self, run_id: str, rows: int, *, minutes: float = 0, **changes: Any) -> None:
         self.planned(run_id)
@@ -159,9 +159,9 @@ class LastCount(RunsCase):
         body = a_manifest(run_id=run_id, closure=closure, finished_at=finished, **changes).to_bytes()
         self.store.put_new(lake_layout.runs.manifest(run_id), body)
 
-    def last(self) -> tuple[int, str] | None:
-        found = plans.last_reference(self.store, LATER)
-        return (found.rows, found.says) if found else None
+    def last(self) -> tuple[str, int] | None:
+        found = plans.last_of_another_release(self.store, LATER)
+        return (found.run_id, found.closure.source_rows) if found else None
 
     def test_is_that_of_the_newest_run_of_another_release(self):
         self.assertIsNone(self.last())
@@ -171,7 +171,7 @@ class LastCount(RunsCase):
         self.commit("r1", 100, minutes=2)
         self.commit("r5", 500, minutes=9, release=LATER)
 
-        self.assertEqual(self.last(), (100, "run r1 of the release 2026-06-30-9323b84e"))
+        self.assertEqual(self.last(), ("r1", 100))
 
     def test_is_not_that_of_another_year_or_dataset_or_of_a_torn_run(self):
         self.commit("r1", 100, year=2023)
@@ -180,7 +180,7 @@ class LastCount(RunsCase):
         self.assertIsNone(self.last())
 
         self.commit("r4", 400, status="partial")
-        self.assertEqual(self.last(), (400, "run r4 of the release 2026-06-30-9323b84e"))
+        self.assertEqual(self.last(), ("r4", 400))
 
 
 class Reading(RunsCase):
@@ -235,17 +235,17 @@ class WriteSchema(RunsCase):
         return json.loads(raw), logs
 
     def test_keeps_the_columns_of_the_release(self):
-        body, logs = self.written(GENERAL_PAYMENTS)
+        body, logs = self.written(GENERAL.header)
 
         self.assertEqual(body["schema_version"], 1)
-        self.assertEqual(body["columns"], [{"title": title, "name": title.lower()} for title in GENERAL_PAYMENTS])
+        self.assertEqual(body["columns"], [{"title": title, "name": title.lower()} for title in GENERAL.header])
         self.assertEqual(body["drift"], {"added": [], "removed": [], "reordered": False})
         self.assertEqual(body["release"]["distribution_id"], "00000001-cda3-5f6b-a501-b76926c7c035")
         self.assertEqual(logs, [])
 
     def test_records_and_says_where_they_drifted(self):
         """S3.2. Equal to the source's own schema and unknown to us: proved, drift recorded."""
-        first, *rest = GENERAL_PAYMENTS
+        first, *rest = GENERAL.header
         body, logs = self.written((*rest[:-1], first, "Amount_in_Euro"))
 
         drift = {"added": ["Amount_in_Euro"], "removed": ["Payment_Publication_Date"], "reordered": True}

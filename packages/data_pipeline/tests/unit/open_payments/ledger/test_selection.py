@@ -4,6 +4,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP, RESEARCH
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from data_pipeline.open_payments.ledger.selection import Forecast, describe, forecast, parse_slice, select
 from etl_core.errors import UsageError
@@ -84,12 +85,22 @@ class ForecastNumbers(unittest.TestCase):
     def test_count_two_requests_a_slice_and_one_a_window_with_two_counts_where_a_slice_is_cut(self):
         for rows, windows, requests in [(0, 1, 2), (None, 1, 2), (60_000, 1, 2), (60_001, 2, 4), (180_000, 3, 5)]:
             with self.subTest(rows=rows):
-                found = forecast(companies(rows), set(), streams=1)
+                found = forecast(GENERAL, companies(rows), set(), streams=1)
                 self.assertEqual((found.windows, found.requests), (windows, requests))
+
+    def test_take_the_size_of_a_row_and_the_windows_from_the_dataset(self):
+        for dataset, windows, bytes_ in [
+            (GENERAL, 2, 34_320_572),
+            (RESEARCH, 2, 57_480_958),
+            (OWNERSHIP, 1, 22_800_380),
+        ]:
+            with self.subTest(dataset=dataset.name):
+                found = forecast(dataset, companies(60_001), set(), streams=1)
+                self.assertEqual((found.windows, found.bytes), (windows, bytes_))
 
     def test_leave_out_what_is_proved(self):
         self.assertEqual(
-            forecast(companies(1000, 500, 250), {"1"}, streams=1),
+            forecast(GENERAL, companies(1000, 500, 250), {"1"}, streams=1),
             Forecast(
                 companies=3, already_proved=1, rows=1250, windows=2, requests=4, bytes=715_000,
                 seconds=round(715_000 / 2_000_000 + 4 * 2.0, 1),
@@ -97,19 +108,19 @@ class ForecastNumbers(unittest.TestCase):
         )  # fmt: skip
 
     def test_share_the_time_among_the_streams(self):
-        one, four = (forecast(companies(*[10_000] * 4), set(), streams=streams).seconds for streams in (1, 4))
+        one, four = (forecast(GENERAL, companies(*[10_000] * 4), set(), streams=streams).seconds for streams in (1, 4))
 
         self.assertEqual((one, four), (27.4, 6.9))
 
     def test_know_that_one_window_cannot_be_shared(self):
         for rows, seconds in [(60_000, 17.2), (120_000, 17.2)]:  # 60,000 rows of 572 bytes at 2 MB/s
             with self.subTest(rows=rows):
-                self.assertEqual(forecast(companies(rows), set(), streams=64).seconds, seconds)
+                self.assertEqual(forecast(GENERAL, companies(rows), set(), streams=64).seconds, seconds)
 
     def test_are_zero_where_nothing_is_left(self):
         nothing = Forecast(companies=1, already_proved=1, rows=0, windows=0, requests=0, bytes=0, seconds=0.0)
 
-        self.assertEqual(forecast(companies(5), {"0"}, streams=8), nothing)
+        self.assertEqual(forecast(GENERAL, companies(5), {"0"}, streams=8), nothing)
 
 
 class Describe(unittest.TestCase):

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import CHANGE_TYPE, PUBLICATION_DATE
 from data_pipeline.open_payments.operations import diff
 from data_pipeline.open_payments.operations.diff import Difference, Digests, Named
-from data_pipeline.open_payments.schema import CHANGE_TYPE, PUBLICATION_DATE
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core.csv_stream.reader import Record
 from etl_core.errors import DataError, NotFoundError, StoppedError, UsageError
@@ -358,7 +358,7 @@ class TwoReleases(LakeCase):
     def test_end_when_asked_to_even_where_nothing_is_read(self):
         self.publish(DAYS[1], marked(self.mine + self.others, "UNCHANGED"))
         stop = Stop()
-        stop.ask()
+        stop.request()
         with self.assertRaises(StoppedError):
             self.compare(stop=stop)
         self.assertEqual(self.world.progress.stopped, 1)
@@ -368,8 +368,8 @@ class TwoReleases(LakeCase):
         stop = Stop()
 
         class Asking(Shown):
-            def advance(self, *, rows: int = 0, slices: int = 0, bytes_read: int = 0) -> None:
-                stop.ask()
+            def advance(self, *, rows: int = 0, units: int = 0, bytes_read: int = 0) -> None:
+                stop.request()
 
         comparison = diff.Comparison(self.store, self.pair(), progress=Asking(), check_stop=stop.check)
         with self.assertRaises(StoppedError):

@@ -182,7 +182,7 @@ class ACleanRun(RunCase):
         self.assertEqual(progress.stopped, 1)
 
     def test_is_left_when_asked_to_stop(self):
-        self.world.stop.ask()
+        self.world.stop.request()
 
         with self.assertRaises(StoppedError):
             self.verify()

@@ -1,13 +1,17 @@
 from typing import Any
 
-from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, PUBLICATION_DATE, RECORD_ID, Columns
+from data_pipeline.open_payments.datasets import GENERAL
+from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.api import COMPANY_LIST_DATASET, POLICY, Table
 from etl_core.errors import NotFoundError, PipelineError, UnavailableError
 from etl_core.telemetry import Tally
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
+    DATE_OF_PAYMENT,
     OTHER,
+    PAYER_ID,
+    RECORD_ID,
     TITLES,
     WorldCase,
     dataset_id_of,
@@ -17,6 +21,7 @@ from packages.data_pipeline.tests.unit.fakes import (
 )
 
 PAYER, DAY, KEY = PAYER_ID.lower(), DATE_OF_PAYMENT.lower(), RECORD_ID.lower()
+FIELD = "generalTransactions"
 ONE_PAYER = (query.Condition(PAYER, "=", COMPANY),)
 
 
@@ -54,14 +59,14 @@ class ATable(SourceCase):
         tally = Tally()
 
         self.assertEqual(
-            self.source.table(self.table.dataset_id, tally),
-            Table(self.table.distribution_id, 5, Columns(titles=TITLES, names=self.table.names)),
+            self.source.table(GENERAL, self.table.dataset_id, tally),
+            Table(self.table.distribution_id, 5, Columns(GENERAL, titles=TITLES, names=self.table.names)),
         )
         self.assertEqual(tally.requests, 1)
         self.assertEqual(self.site.asked[-1].path, f"/api/1/datastore/query/{self.table.dataset_id}/0")
 
     def test_a_table_is_asked_for_past_caches(self):
-        self.source.table(self.table.dataset_id)
+        self.source.table(GENERAL, self.table.dataset_id)
 
         self.assertTrue(self.site.asked[-1].bypass_cache)
 
@@ -74,7 +79,9 @@ class ATable(SourceCase):
                     "schema": {"d": {"fields": {"a": field}}},
                 }
                 self.site.fault("table", sends(answer))
-                self.assertEqual(self.source.table(self.table.dataset_id), Table("d", 7, Columns(("a",), ("a",))))
+                self.assertEqual(
+                    self.source.table(GENERAL, self.table.dataset_id), Table("d", 7, Columns(GENERAL, ("a",), ("a",)))
+                )
 
     def test_in_another_form_is_unavailable(self):
         fields: Any = {"d": {"fields": {"a": {}}}}
@@ -91,19 +98,19 @@ class ATable(SourceCase):
         ]
         for body in bodies:
             with self.subTest(body=body):
-                message = self.refuses("table", body, lambda: self.source.table(self.table.dataset_id))
+                message = self.refuses("table", body, lambda: self.source.table(GENERAL, self.table.dataset_id))
                 self.assertIn(f"dataset {self.table.dataset_id} answered without id, count or schema", message)
 
     def test_that_is_no_object_is_unavailable(self):
         for body in ("[]", "null", '"text"'):
             with self.subTest(body=body):
-                message = self.refuses("table", body, lambda: self.source.table(self.table.dataset_id))
+                message = self.refuses("table", body, lambda: self.source.table(GENERAL, self.table.dataset_id))
                 self.assertIn("no query result", message)
 
     def test_of_an_unknown_dataset_or_of_a_distribution_id_is_not_found(self):
         for one in ("nobody", self.table.distribution_id):
             with self.subTest(id=one), self.assertRaises(NotFoundError):
-                self.source.table(one)
+                self.source.table(GENERAL, one)
 
 
 class ACount(SourceCase):
@@ -181,21 +188,21 @@ class GroupedCounts(SourceCase):
 
 class ThePublicationDate(SourceCase):
     def test_is_that_of_one_record(self):
-        table = self.source.table(self.table.dataset_id)
+        table = self.source.table(GENERAL, self.table.dataset_id)
 
-        self.assertEqual(self.source.publication_date(table, PUBLICATION_DATE), "06/30/2026")
+        self.assertEqual(self.source.publication_date(table), "06/30/2026")
         self.assertEqual(
             (self.site.asked[-1]["limit"], self.site.asked[-1]["properties[0]"]), ("1", table.columns.names[-1])
         )
 
     def test_is_empty_where_the_table_or_the_field_is(self):
-        table = self.source.table(self.table.dataset_id)
-        name = PUBLICATION_DATE.lower()
+        table = self.source.table(GENERAL, self.table.dataset_id)
+        name = GENERAL.publication_date_column.lower()
         answers: list[Any] = [[], [{}], [{name: None}], [{name: ""}]]
         for rows in answers:
             with self.subTest(rows=rows):
                 self.site.fault("rows", sends({"results": rows}))
-                self.assertEqual(self.source.publication_date(table, PUBLICATION_DATE), "")
+                self.assertEqual(self.source.publication_date(table), "")
 
 
 class Companies(SourceCase):
@@ -213,7 +220,7 @@ class Companies(SourceCase):
     def test_have_rows_per_year_in_their_summaries(self):
         """S1.2: summaryByAvailableYear[].generalTransactions; a missing number is none."""
         self.site.profiles[COMPANY] = {2023: 7, 2024: 0}
-        self.assertEqual(self.source.company_totals(COMPANY), {2023: 7, 2024: 0})
+        self.assertEqual(self.source.company_totals(COMPANY, FIELD), {2023: 7, 2024: 0})
 
         summary = [
             {"programYear": 2022, "generalTransactions": "5"},
@@ -222,14 +229,14 @@ class Companies(SourceCase):
             {"programYear": "All", "generalTransactions": 12},
         ]
         self.site.fault("company", sends({"summaryByAvailableYear": summary}))
-        self.assertEqual(self.source.company_totals(COMPANY), {2022: 5, 2023: 0, 2024: 0})
+        self.assertEqual(self.source.company_totals(COMPANY, FIELD), {2022: 5, 2023: 0, 2024: 0})
 
     def test_have_a_sum_in_the_summary(self):
         self.site.summarise(y2023=9, y2024=6)
 
         for year, rows in [(2023, 9), (2024, 6), (2012, 0)]:
             with self.subTest(year=year):
-                self.assertEqual(self.source.summary_rows(dataset_id_of(1), year), rows)
+                self.assertEqual(self.source.summary_rows(dataset_id_of(1), "trans_general", year), rows)
         self.assertEqual(self.site.asked[0].path, f"/api/1/datastore/query/{dataset_id_of(1)}/0")
         self.assertTrue(self.site.asked[0].bypass_cache)
 
@@ -239,7 +246,7 @@ class Companies(SourceCase):
         for rows in answers:
             with self.subTest(rows=rows):
                 message = self.refuses(
-                    "sum", {"results": rows}, lambda: self.source.summary_rows(dataset_id_of(1), 2024)
+                    "sum", {"results": rows}, lambda: self.source.summary_rows(dataset_id_of(1), "trans_general", 2024)
                 )
                 self.assertIn("the summary of 2024 answered without", message)
 
@@ -254,12 +261,12 @@ class Companies(SourceCase):
         ]
         for body in bodies:
             with self.subTest(body=body):
-                message = self.refuses("company", body, lambda: self.source.company_totals(COMPANY))
+                message = self.refuses("company", body, lambda: self.source.company_totals(COMPANY, FIELD))
                 self.assertIn(f"company {COMPANY} answered without a yearly summary", message)
 
     def test_without_a_profile_are_not_found(self):
         with self.assertRaises(NotFoundError):
-            self.source.company_totals("1")
+            self.source.company_totals("1", FIELD)
 
 
 class ADownload(SourceCase):

@@ -1,12 +1,15 @@
 import re
 import unittest
 
-from data_pipeline.open_payments.schema import DATE_OF_PAYMENT, PAYER_ID, Columns
+from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP
+from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.query import Condition
 from data_pipeline.open_payments.windows import Window
+from etl_core.errors import DataError
+from packages.data_pipeline.tests.unit.fakes import DATE_OF_PAYMENT, PAYER_ID
 
-COLUMNS = Columns((PAYER_ID, DATE_OF_PAYMENT), ("payer", "day"))
+COLUMNS = Columns(GENERAL, (PAYER_ID, DATE_OF_PAYMENT), ("payer", "day"))
 WHOLE = query.conditions_of(COLUMNS, "100000000053")
 
 
@@ -25,6 +28,13 @@ class Conditions(unittest.TestCase):
         ]:
             with self.subTest(window=window):
                 self.assertEqual(query.conditions_of(COLUMNS, "100000000053", window), (*WHOLE, *added))
+
+    def test_of_a_window_need_a_payment_date(self):
+        undated = Columns(OWNERSHIP, (PAYER_ID,), ("payer",))
+
+        self.assertEqual(query.conditions_of(undated, "100000000053", Window(1, 1, "", "")), WHOLE)
+        with self.assertRaisesRegex(DataError, "ownership-payments has no payment date"):
+            query.conditions_of(undated, "100000000053", Window(1, 2, "", "07/02"))
 
     def test_read_as_one_line(self):
         conditions = query.conditions_of(COLUMNS, "100000000053", Window(2, 3, "04/02", "07/02"))

@@ -4,14 +4,15 @@ from datetime import date, datetime
 from typing import Any
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.datasets import OWNERSHIP
 from data_pipeline.open_payments.source.totals import (
     CompanyTotals,
-    Found,
     Route,
     Totals,
     TotalsBuilder,
     TotalsChoice,
     YearSource,
+    YearTotals,
 )
 from etl_core.errors import (
     BlockedError,
@@ -106,7 +107,7 @@ class TotalsCase(WorldCase):
         super().setUp()
         self.table = self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2))
 
-    def ensure(self, table: Published | None = None, at_most: int | None = None, **choice: Any) -> Found:
+    def ensure(self, table: Published | None = None, at_most: int | None = None, **choice: Any) -> YearTotals:
         """Totals of a year, and in ``self.site.asked`` what that took."""
         resolved = self.world.resolved(table or self.table)
         self.site.asked.clear()
@@ -123,7 +124,7 @@ class Cache(TotalsCase):
     def test_is_built_where_there_is_none(self):
         found = self.ensure()
 
-        self.assertEqual(found, Found(BOTH, "grouped", "built"))  # type: ignore[arg-type]
+        self.assertEqual(found, YearTotals(BOTH, "grouped", "built"))  # type: ignore[arg-type]
         self.assertEqual(self.store.writes, [key_of("14-07-2026")])
         self.assertEqual(
             self.kept(),
@@ -169,7 +170,7 @@ class Cache(TotalsCase):
             body = Totals().with_year(2024, source, {COMPANY: rows}, {}).model_dump_json().encode()
             self.store.put(key_of(day), body)
 
-        self.assertEqual(self.ensure(), Found({COMPANY: 5}, "grouped", "cached"))
+        self.assertEqual(self.ensure(), YearTotals({COMPANY: 5}, "grouped", "cached"))
 
     def test_is_counted_anew_once_the_table_has_other_rows_under_its_release(self):
         self.ensure()
@@ -213,7 +214,7 @@ class Cache(TotalsCase):
 
         found = self.ensure(older)
 
-        self.assertEqual(found, Found({COMPANY: 7}, "grouped", "year added"))
+        self.assertEqual(found, YearTotals({COMPANY: 7}, "grouped", "year added"))
         self.assertEqual(self.store.writes, [key_of("14-07-2026")] * 2)
         self.assertEqual(
             self.kept()["companies"],
@@ -246,14 +247,14 @@ class Cache(TotalsCase):
         self.ensure()
         self.table.rows = payments(COMPANY, 9)
 
-        self.assertEqual(self.ensure(rescrape=True), Found({COMPANY: 9}, "grouped", "built"))
-        self.assertEqual(self.ensure(), Found({COMPANY: 9}, "grouped", "cached"))
+        self.assertEqual(self.ensure(rescrape=True), YearTotals({COMPANY: 9}, "grouped", "built"))
+        self.assertEqual(self.ensure(), YearTotals({COMPANY: 9}, "grouped", "cached"))
 
     def test_is_counted_anew_once_the_release_has_moved_on(self):
         self.ensure()
         anew = self.site.publish(2024, payments(COMPANY, 4))
 
-        self.assertEqual(self.ensure(anew), Found({COMPANY: 4}, "grouped", "year added"))
+        self.assertEqual(self.ensure(anew), YearTotals({COMPANY: 4}, "grouped", "year added"))
         self.assertEqual(self.ensure(anew).how, "cached")
 
     def test_is_counted_anew_for_another_route(self):
@@ -262,8 +263,8 @@ class Cache(TotalsCase):
         self.site.profiles[COMPANY] = {2024: 8}
 
         self.assertEqual(self.ensure(route=GROUPED).how, "cached")
-        self.assertEqual(self.ensure(route="entities"), Found({COMPANY: 8}, "entities", "year added"))
-        self.assertEqual(self.ensure(), Found({COMPANY: 8}, "entities", "cached"))
+        self.assertEqual(self.ensure(route="entities"), YearTotals({COMPANY: 8}, "entities", "year added"))
+        self.assertEqual(self.ensure(), YearTotals({COMPANY: 8}, "entities", "cached"))
 
     def test_keeps_the_company_nobody_could_count_when_another_year_is_added(self):
         older = self.site.publish(2023, payments(COMPANY, 7))
@@ -275,7 +276,7 @@ class Cache(TotalsCase):
 
         self.ensure()
 
-        self.assertEqual(self.ensure(older), Found(expected, "entities", "cached"))
+        self.assertEqual(self.ensure(older), YearTotals(expected, "entities", "cached"))
 
 
 class AtMost(TotalsCase):
@@ -298,7 +299,7 @@ class AtMost(TotalsCase):
     def test_uses_what_is_cached(self):
         self.ensure()
 
-        self.assertEqual(self.ensure(at_most=1), Found(BOTH, "grouped", "cached"))  # type: ignore[arg-type]
+        self.assertEqual(self.ensure(at_most=1), YearTotals(BOTH, "grouped", "cached"))  # type: ignore[arg-type]
 
     def test_keeps_no_part_beside_other_years(self):
         older = self.site.publish(2023, payments(COMPANY, 7))
@@ -314,7 +315,7 @@ class AtMost(TotalsCase):
 
         found = self.ensure(route="entities", at_most=3)
 
-        self.assertEqual(found, Found({"101": 1, "103": 1, "105": 1}, "entities", "built"))
+        self.assertEqual(found, YearTotals({"101": 1, "103": 1, "105": 1}, "entities", "built"))
         self.assertEqual(len(self.site.of_kind("company")), 6)
         self.assertEqual(self.store.writes, [])
 
@@ -358,7 +359,7 @@ class Grouped(TotalsCase):
         for change, times in [(says(400), 1), (says(500), 4), (sends({"results": [{}]}), 1)]:
             with self.subTest(times=times):
                 self.site.fault("groups", change, times)
-                self.assertEqual(self.ensure(rescrape=True), Found({COMPANY: 3}, "entities", "built"))
+                self.assertEqual(self.ensure(rescrape=True), YearTotals({COMPANY: 3}, "entities", "built"))
                 self.assertEqual(self.kept()["years"]["2024"]["route"], "entities")
 
     def test_counts_asked_for_by_name_are_not_replaced(self):
@@ -376,6 +377,30 @@ class Grouped(TotalsCase):
                 with self.assertRaises(error):
                     self.ensure()
                 self.assertEqual(set(self.site.kinds()), {"groups"})
+
+
+class WithoutCompanyByCompany(TotalsCase):
+    """Only General's rows stand in a company's yearly summary."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.table = self.site.publish(2024, payments(COMPANY, 3, dataset=OWNERSHIP), dataset=OWNERSHIP)
+
+    def test_counts_by_payer_as_every_dataset(self):
+        self.assertEqual(self.ensure(), YearTotals({COMPANY: 3}, "grouped", "built"))
+        self.assertEqual(self.store.writes, [lake_layout.open_payments.totals(OWNERSHIP.name, START.date())])
+
+    def test_refused_counts_are_not_replaced(self):
+        self.site.fault("groups", says(400))
+
+        with self.assertRaises(DataError):
+            self.ensure()
+        self.assertEqual(self.site.kinds(), ["groups"])
+
+    def test_the_route_is_refused_before_anything_is_asked(self):
+        with self.assertRaisesRegex(UsageError, "counts no ownership-payments company by company"):
+            self.ensure(route="entities")
+        self.assertEqual(self.site.asked, [])
 
 
 class CompanyByCompany(TotalsCase):
@@ -418,7 +443,7 @@ class CompanyByCompany(TotalsCase):
 
     def test_ends_where_the_edge_refuses_or_somebody_says_stop(self):
         def stops(real: Any) -> Any:
-            self.world.stop.ask()
+            self.world.stop.request()
             return real
 
         for change, error in [(blocks, BlockedError), (stops, StoppedError)]:
