@@ -126,7 +126,7 @@ def bench(new_bench):
 # ------------------------------------------------------------------------------------------- what is asked
 
 
-def test_it_asks_for_the_path_and_parameters_with_its_name(server, bench):
+def test_a_request_has_path_parameters_and_user_agent(server, bench):
     server.plan(json_answer({"count": 17}))
 
     assert bench.client.get_json("/api/1/items", [("a", "x y"), ("a", "é&"), ("b", "")]) == {"count": 17}
@@ -179,7 +179,7 @@ def test_a_request_bypasses_caches_if_the_caller_says_so(server, bench):
         *((status, UnavailableError, True) for status in (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)),
     ],
 )
-def test_each_status_is_an_error_of_its_kind(server, status, error, retried, new_bench):
+def test_each_status_is_an_error_by_the_policy(server, status, error, retried, new_bench):
     bench = new_bench(attempts=3)
     server.plan(*[json_answer({"message": "Column \x1b[31mnot\n found.", "status": status}, status)] * 3)
 
@@ -263,7 +263,7 @@ def test_credentials_of_a_netrc_file_are_not_sent(server, new_bench, tmp_path, m
         (b"[" * 9000, "[" * 300),
     ],
 )
-def test_what_an_error_says_is_shortened_and_made_printable(server, bench, body, said):
+def test_the_body_of_an_error_is_shortened_and_printable(server, bench, body, said):
     server.plan(answer(400, body))
     with pytest.raises(DataError) as caught:
         bench.client.get_json("/x")
@@ -295,13 +295,13 @@ def test_a_page_with_status_200_is_a_block(server, bench, kind, expect):
     assert caught.value.advice == "Come back in an hour."
 
 
-def test_a_page_that_was_asked_for_is_no_block(server, bench):
+def test_an_html_page_that_was_requested_is_no_block(server, bench):
     server.plan(answer(200, b"<html>", kind="text/html"), answer(200, b"<html>", kind="text/html"))
     assert bench.read(expect="") == b"<html>"
     assert bench.client.get_text("/page") == "<html>"
 
 
-def test_what_names_the_expected_kind_is_no_page(server, bench):
+def test_a_content_type_with_the_expected_word_is_no_html_page(server, bench):
     server.plan(answer(200, CSV, kind="text/csv; profile=html"), answer(200, CSV, kind="application/octet-stream"))
     assert bench.read(expect="csv") == CSV
     assert bench.read(expect="csv") == CSV
@@ -310,7 +310,7 @@ def test_what_names_the_expected_kind_is_no_page(server, bench):
 @pytest.mark.parametrize(
     "blocked", [answer(403, b"Access Denied"), answer(200, b"<html>", kind="text/html")], ids=["403", "page"]
 )
-def test_after_a_block_nothing_is_asked_any_more(server, bench, blocked):
+def test_after_a_block_no_request_is_sent(server, bench, blocked):
     server.plan(blocked, json_answer(1))
 
     with pytest.raises(BlockedError):
@@ -328,7 +328,7 @@ def test_redirects_are_followed(server, bench):
     assert [asked.path for asked in server.asked] == ["/x", "/there"]
 
 
-def test_a_ring_of_redirects_ends(server, bench):
+def test_a_redirect_loop_ends(server, bench):
     server.plan(*[answer(302, Location="/x")] * 40)
     with pytest.raises(UnavailableError, match="Exceeded 30 redirects"):
         bench.read()
@@ -352,7 +352,7 @@ def test_a_ring_of_redirects_ends(server, bench):
         ("file:///etc/passwd", DataError),
     ],
 )
-def test_a_redirect_to_nowhere_is_an_error_of_ours_without_control_characters(server, bench, location, error):
+def test_an_invalid_redirect_is_an_error_without_control_characters(server, bench, location, error):
     server.plan(answer(302, Location=location))
     with pytest.raises(error) as caught:
         bench.read()
@@ -376,7 +376,7 @@ def test_a_broken_gzip_is_unavailable(server, bench):
         bench.read()
 
 
-def test_an_answer_tells_its_address_and_headers(server, bench):
+def test_an_answer_has_url_and_headers(server, bench):
     server.plan(answer(200, CSV, kind="text/csv", X_Thing="yes"))
     with bench.client.stream("/data", [("a", "b c")], expect="csv") as one:
         assert one.url == f"{server.url}/data?a=b+c"
@@ -421,7 +421,7 @@ def test_a_body_that_breaks_off_is_unavailable(server, bench, behaviour):
     [reset(), raw(b""), raw(b"nonsense\r\n\r\n"), raw(b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000 + b"\r\n\r\n")],
     ids=["reset", "nothing", "nonsense", "long header"],
 )
-def test_an_answer_that_does_not_begin_is_unavailable(server, bench, behaviour):
+def test_an_answer_without_a_valid_start_is_unavailable(server, bench, behaviour):
     server.plan(behaviour)
     with pytest.raises(UnavailableError) as caught:
         bench.read()
@@ -455,14 +455,14 @@ def test_nobody_at_the_address_is_unreachable(new_bench):
 
 
 @pytest.mark.parametrize("address", ["http://", "nonsense", "foo://x", "http://[::bad", ""])
-def test_what_is_no_address_is_a_data_error(address, new_bench):
+def test_an_invalid_url_is_a_data_error(address, new_bench):
     bench = new_bench(address)
     with pytest.raises(DataError, match="is not a valid URL"):
         bench.client.get_json("/x")
     assert bench.clock.slept == []
 
 
-def test_an_answer_that_goes_on_too_long_is_cut(server, bench):
+def test_an_answer_that_takes_too_long_is_aborted(server, bench):
     server.plan(chunked([b"x" * READ_BYTES] * 20, hold=True))
     received = 0
 
@@ -523,7 +523,7 @@ def test_a_retry_after_a_bad_answer_bypasses_caches(server, bench, bad):
     assert bench.telemetry.value("site_retries_total") == 2
 
 
-def test_what_stays_no_json_says_so(server, new_bench):
+def test_invalid_json_on_every_attempt_is_unavailable(server, new_bench):
     bench = new_bench(attempts=2)
     server.plan(*[answer(200, b"<not json", kind="application/json")] * 2)
     with pytest.raises(UnavailableError, match=r"/x\?fresh=\w{12} answered 9 bytes of invalid JSON"):
@@ -563,7 +563,7 @@ def test_retry_after_as_a_date_is_obeyed(server, bench, new_bench):
     assert again.clock.slept == [0.05]
 
 
-def test_a_source_that_asks_for_more_time_than_there_is_is_given_up_at_once(server, bench):
+def test_a_retry_after_beyond_the_total_time_is_not_waited_for(server, bench):
     server.plan(answer(500, Retry_After="86400"), json_answer(1))
     with pytest.raises(UnavailableError):
         bench.client.get_json("/x")
@@ -571,7 +571,7 @@ def test_a_source_that_asks_for_more_time_than_there_is_is_given_up_at_once(serv
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "\xb2", "1e9", ""])
-def test_an_unreadable_retry_after_is_as_none(server, bench, value):
+def test_an_invalid_retry_after_is_ignored(server, bench, value):
     server.plan(answer(503, Retry_After=value), json_answer(1))
     assert bench.client.get_json("/x") == 1
     assert bench.clock.slept == [0.5]
@@ -589,7 +589,7 @@ def test_only_throttling_answers_cut_the_budget(server, bench, status, allowed):
     assert bench.budget._read().not_before == (1003.0 if allowed == 2 else 0.0)
 
 
-def test_answers_read_to_their_end_raise_the_budget_again(server, bench):
+def test_complete_answers_raise_the_budget(server, bench):
     bench.budget.throttled(999.0, 0.0)
     server.plan(*[answer(200, CSV)] * 3, *[chunked([CSV])] * 2, *[gzipped(CSV, "text/csv")] * 2)
     seen = []
@@ -599,7 +599,7 @@ def test_answers_read_to_their_end_raise_the_budget_again(server, bench):
     assert seen == [2, 2, 3, 3, 3, 4, 4]
 
 
-def test_answers_not_read_to_their_end_do_not(server, bench):
+def test_answers_read_in_part_do_not_raise_the_budget(server, bench):
     bench.budget.throttled(999.0, 0.0)
     server.plan(*[chunked([b"x" * READ_BYTES] * 4)] * 5)
     for _ in range(5):
@@ -608,7 +608,7 @@ def test_answers_not_read_to_their_end_do_not(server, bench):
     assert bench.budget._read().allowed == 2.0
 
 
-def test_errors_do_not_either(server, bench):
+def test_error_answers_do_not_raise_the_budget(server, bench):
     bench.budget.throttled(999.0, 0.0)
     server.plan(*[answer(404)] * 5)
     for _ in range(5):
@@ -656,7 +656,7 @@ def test_never_more_requests_at_once_than_the_budget_allows(server, new_bench):
     assert len(server.asked) == 12
 
 
-def test_it_counts_requests_bytes_and_statuses(server, bench):
+def test_requests_bytes_retries_and_statuses_are_counted(server, bench):
     tally = Tally()
     server.plan(answer(503, b"busy"), json_answer({"a": 1}), answer(200, CSV * 5), answer(404))
     bench.client.get_json("/x", tally=tally)
@@ -695,7 +695,7 @@ def test_a_connection_is_not_used_again_after_a_body_read_in_part(server, bench)
     assert [asked.connection for asked in server.asked] == [1, 2, 3]
 
 
-def test_a_connection_is_not_used_again_after_the_reader_gave_up(server, bench):
+def test_a_connection_is_not_used_again_after_an_exception(server, bench):
     server.plan(chunked([b"x" * READ_BYTES] * 4), answer(200, CSV))
     with pytest.raises(ZeroDivisionError), bench.client.stream("/data") as one:
         len(next(iter(one.chunks))) / 0
@@ -703,7 +703,7 @@ def test_a_connection_is_not_used_again_after_the_reader_gave_up(server, bench):
     assert [asked.connection for asked in server.asked] == [1, 2]
 
 
-def test_a_connection_the_server_closed_meanwhile_does_no_harm(server, bench):
+def test_a_connection_closed_by_the_server_is_replaced(server, bench):
     def answer_and_close(handler):
         answer(200, CSV)(handler)
         handler.close_connection = True
@@ -713,7 +713,7 @@ def test_a_connection_the_server_closed_meanwhile_does_no_harm(server, bench):
         assert bench.client.get_text("/x") == CSV.decode()
 
 
-def test_many_threads_share_a_pool_as_wide_as_told(server, caplog, new_bench):
+def test_many_threads_share_one_pool(server, caplog, new_bench):
     bench = new_bench(ceiling=6)
     server.plan(*[answer(200, CSV)] * 60)
     with caplog.at_level(logging.WARNING, logger="urllib3"):
@@ -727,7 +727,7 @@ def test_many_threads_share_a_pool_as_wide_as_told(server, caplog, new_bench):
     assert caplog.records == []  # "Connection pool is full, discarding connection"
 
 
-def test_urllib3_asks_nothing_twice_that_reached_the_source(server, new_bench):
+def test_urllib3_repeats_no_request_that_reached_the_source(server, new_bench):
     bench = new_bench(attempts=1)
     for behaviour in (answer(503, Retry_After="0"), reset(), raw(b""), answer(429, Retry_After="0")):
         server.asked.clear()
@@ -739,7 +739,7 @@ def test_urllib3_asks_nothing_twice_that_reached_the_source(server, new_bench):
         bench.clock.now += 10
 
 
-def test_an_address_that_nobody_asked_through_retries_is_one_request(server, new_bench):
+def test_one_attempt_is_one_request(server, new_bench):
     bench = new_bench()
     client = HttpClient(
         bench.settings,

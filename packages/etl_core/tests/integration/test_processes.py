@@ -40,7 +40,7 @@ def test_a_signal_ends_a_sleep_and_the_process_goes_on(action, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_of_the_same_kind_ends_the_process_as_the_system_would(number):
+def test_a_second_signal_of_the_same_kind_ends_the_process(number):
     with child(ASKED.format(action="stop.sleep(1000)", after="sys.stdin.read()")) as process:
         assert line(process) == "ready"
         process.send_signal(number)
@@ -49,7 +49,7 @@ def test_a_second_signal_of_the_same_kind_ends_the_process_as_the_system_would(n
         assert process.wait(20) == -number
 
 
-def test_a_second_signal_of_the_other_kind_does_not():
+def test_a_second_signal_of_the_other_kind_does_not_end_the_process():
     after = 'print("still here", flush=True); stop.wait(); sys.stdin.readline(); stop.check()'
     with child(ASKED.format(action="stop.sleep(1000)", after=after)) as process:
         assert line(process) == "ready"
@@ -61,7 +61,7 @@ def test_a_second_signal_of_the_other_kind_does_not():
         assert "StoppedError: stopped by SIGINT" in err
 
 
-def test_no_moment_is_wrong_for_a_signal():
+def test_a_signal_is_handled_at_any_time():
     # The handler runs in the thread it interrupts, and must not wait for a lock that this thread holds.
     code = """
         import os, random, signal, threading, time
@@ -85,7 +85,7 @@ def test_no_moment_is_wrong_for_a_signal():
 # ----------------------------------------------------------------------------------------- standard streams
 
 
-def test_nothing_but_the_fact_is_on_stdout():
+def test_logs_and_progress_write_nothing_to_stdout():
     code = """
         import structlog
         from etl_core import logs, progress
@@ -116,7 +116,7 @@ HOLD_SCRATCH = """
 """
 
 
-def test_the_next_start_sweeps_what_a_killed_process_left_and_nothing_of_a_living_one(tmp_path):
+def test_scratch_of_a_killed_process_is_removed_at_the_next_start(tmp_path):
     parent = tmp_path / ".scratch"
     with child(HOLD_SCRATCH, parent) as dead, child(HOLD_SCRATCH, parent) as living:
         folders = [parent / line(process).rpartition("/")[2] for process in (dead, living)]
@@ -133,7 +133,7 @@ def test_the_next_start_sweeps_what_a_killed_process_left_and_nothing_of_a_livin
             scratch.close()
 
 
-def test_processes_that_come_and_go_do_not_disturb_each_other(tmp_path):
+def test_scratch_folders_of_many_short_processes_work(tmp_path):
     code = """
         import sys
         from pathlib import Path
@@ -174,7 +174,7 @@ def assert_no_slot(folder):
         pass
 
 
-def test_processes_share_the_slots_and_a_killed_one_gives_its_own_back(tmp_path):
+def test_processes_share_slots_and_a_killed_one_frees_its_own(tmp_path):
     with child(HOLD_SLOT, tmp_path) as process:
         assert [line(process), line(process)] == ["looked", "held"]
         assert_no_slot(tmp_path)
@@ -197,7 +197,7 @@ def test_a_process_waits_for_the_slot_of_another(tmp_path):
             assert out == "given back\n"
 
 
-def test_a_budget_lives_by_the_clock_that_processes_share(tmp_path):
+def test_a_budget_uses_the_clock_that_processes_share(tmp_path):
     budget = Budget(4, tmp_path)
     with budget.slot() as taken:
         assert abs(taken - time.time()) < 60

@@ -48,7 +48,7 @@ class BudgetCase(unittest.TestCase):
 
 
 class Slots(BudgetCase):
-    def test_there_are_as_many_as_the_ceiling(self):
+    def test_there_are_as_many_slots_as_the_ceiling(self):
         budget = self.budget(3)
         with contextlib.ExitStack() as stack:
             for number in range(3):
@@ -58,7 +58,7 @@ class Slots(BudgetCase):
                         pass
             self.assert_no_slot(3)
 
-    def test_one_that_was_given_back_can_be_taken_again(self):
+    def test_a_freed_slot_can_be_taken_again(self):
         budget = self.budget(1)
         for _ in range(3):
             with self.assertRaises(ZeroDivisionError), budget.slot():
@@ -66,7 +66,7 @@ class Slots(BudgetCase):
         with self.budget(1, check_stop=stop_at_look(2)).slot():
             pass
 
-    def test_a_waiting_thread_goes_on_when_one_is_given_back(self):
+    def test_a_waiting_thread_takes_a_freed_slot(self):
         waiting, entered = threading.Event(), threading.Event()
         budget = self.budget(1)
 
@@ -106,7 +106,7 @@ class Slots(BudgetCase):
         self.assertEqual(inside, 0)
         self.assertLessEqual(most, 3)
 
-    def test_it_gives_the_moment_it_was_taken(self):
+    def test_a_slot_yields_the_time_it_was_taken(self):
         with self.budget(1).slot() as taken:
             self.assertEqual(taken, self.clock.now)
 
@@ -116,7 +116,7 @@ class Slots(BudgetCase):
         with self.budget(1, check_stop=stop_at_look(2)).slot():
             pass
 
-    def test_the_lower_of_two_ceilings_holds_for_its_owner(self):
+    def test_a_lower_ceiling_limits_only_its_own_budget(self):
         with contextlib.ExitStack() as stack:
             for _ in range(2):
                 stack.enter_context(self.budget(2).slot())
@@ -124,7 +124,7 @@ class Slots(BudgetCase):
             with self.budget(3, check_stop=stop_at_look(2)).slot():
                 pass
 
-    def test_a_folder_that_cannot_be_made_is_told(self):
+    def test_a_folder_that_cannot_be_created_is_an_error(self):
         self.folder.parent.mkdir(parents=True)
         self.folder.touch()
         with self.assertRaisesRegex(PermanentError, f"cannot make {self.folder}"):
@@ -132,7 +132,7 @@ class Slots(BudgetCase):
 
 
 class Throttling(BudgetCase):
-    def test_each_time_it_halves_what_is_allowed_down_to_one(self):
+    def test_each_throttled_answer_halves_the_limit_down_to_one(self):
         budget = self.budget()
         allowed = [budget.allowed]
         for _ in range(5):
@@ -140,7 +140,7 @@ class Throttling(BudgetCase):
             allowed.append(budget.allowed)
         self.assertEqual(allowed, [8, 4, 2, 1, 1, 1])
 
-    def test_what_was_under_way_at_the_cut_does_not_cut_again(self):
+    def test_requests_under_way_at_a_cut_do_not_cut_again(self):
         budget = self.budget()
         now = self.clock.now
         budget.throttled(now - 1, 0.0)
@@ -150,7 +150,7 @@ class Throttling(BudgetCase):
         budget.throttled(now + 0.1, 0.0)
         self.assertEqual(budget.allowed, 2)
 
-    def test_what_is_allowed_is_what_is_given(self):
+    def test_no_more_slots_are_taken_than_the_limit_allows(self):
         budget = self.budget()
         self.cut(budget, 2)
         with contextlib.ExitStack() as stack:
@@ -158,7 +158,7 @@ class Throttling(BudgetCase):
                 stack.enter_context(budget.slot())
             self.assert_no_slot()
 
-    def test_success_raises_it_by_one_per_round_up_to_the_ceiling(self):
+    def test_a_round_of_successes_raises_the_limit_by_one(self):
         budget = self.budget()
         self.cut(budget, 2)
         seen = []
@@ -170,13 +170,13 @@ class Throttling(BudgetCase):
             self.assertIn(seen.count(number), (number, number + 1))
         self.assertEqual(seen[-1], 8)
 
-    def test_success_of_one_with_a_lower_ceiling_lowers_nothing(self):
+    def test_a_success_under_a_lower_ceiling_does_not_lower_the_limit(self):
         high, low = self.budget(8), self.budget(2)
         self.cut(high)
         low.succeeded()
         self.assertEqual((high.allowed, low.allowed), (4, 2))
 
-    def test_nobody_is_let_through_before_the_moment_named(self):
+    def test_no_request_is_sent_before_the_time_that_the_source_named(self):
         named = self.clock.now + 7.3
         self.budget().throttled(self.clock.now - 1, 7.3)
         with self.budget().slot() as taken:
@@ -184,20 +184,20 @@ class Throttling(BudgetCase):
             self.assertLess(taken, named + 0.1)
         self.assertLessEqual(max(self.clock.slept), 0.5)
 
-    def test_a_stop_is_noticed_while_held(self):
+    def test_a_stop_ends_a_pause(self):
         self.budget().throttled(self.clock.now - 1, 1000.0)
         with self.assertRaises(StoppedError), self.budget(check_stop=stop_at_look(3)).slot():
             pass
         self.assertEqual(len(self.clock.slept), 2)
 
-    def test_the_latest_moment_named_counts(self):
+    def test_the_latest_time_named_counts(self):
         budget, now = self.budget(), self.clock.now
         budget.throttled(now - 1, 9.0)
         budget.throttled(now - 1, 2.0)
         with budget.slot() as taken:
             self.assertGreaterEqual(taken, now + 9.0)
 
-    def test_a_single_answer_that_names_no_moment_holds_nobody(self):
+    def test_one_throttled_answer_without_a_time_pauses_nobody(self):
         budget = self.budget()
         self.cut(budget, 1, None)
         with budget.slot():
@@ -211,24 +211,24 @@ class Throttling(BudgetCase):
             found.append(max(0.0, budget._read().not_before - self.clock.now))
         return found
 
-    def test_in_a_row_they_hold_everybody_twice_as_long_each_time(self):
+    def test_each_throttled_answer_in_a_row_doubles_the_pause(self):
         first, longest = FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
         self.assertEqual(self.holds(self.budget(), 9), [0, first, 2, 4, 8, 16, 32, longest, longest])
 
-    def test_very_many_in_a_row_are_no_reason_to_break(self):
+    def test_a_thousand_throttled_answers_in_a_row_do_not_overflow(self):
         budget = self.budget()
         self.cut(budget)
         state = json.loads((self.folder / "state.json").read_text())
         (self.folder / "state.json").write_text(json.dumps(state | {"throttled_in_a_row": 2000}))
         self.assertEqual(self.holds(budget, 2), [LONGEST_PAUSE_SECONDS] * 2)
 
-    def test_a_success_ends_the_row_even_at_the_ceiling(self):
+    def test_a_success_resets_the_pause_even_at_the_ceiling(self):
         budget = self.budget(1)
         self.cut(budget, 3, None)
         budget.succeeded()
         self.assertEqual(self.holds(budget, 2), [0, FIRST_PAUSE_SECONDS])
 
-    def test_those_under_way_do_not_lengthen_the_row(self):
+    def test_requests_under_way_do_not_double_the_pause(self):
         budget = self.budget()
         taken = self.clock.now
         for _ in range(5):
@@ -236,32 +236,32 @@ class Throttling(BudgetCase):
             budget.throttled(taken, None)
         self.assertEqual(budget._read().throttled_in_a_row, 1)
 
-    def test_a_moment_named_is_obeyed_in_a_row_too(self):
+    def test_a_time_named_counts_after_several_throttled_answers_too(self):
         budget = self.budget()
         self.cut(budget, 3, 7.0)
         self.assertEqual(budget._read().not_before, self.clock.now + 7.0)
 
-    def test_everybody_can_ask_how_long_it_is_held(self):
+    def test_a_budget_says_until_when_it_pauses(self):
         budget = self.budget()
         self.assertEqual(budget.held_until, 0.0)
         budget.throttled(self.clock.now - 1, 9.0)
         self.assertEqual(self.budget().held_until, self.clock.now + 9.0)
 
-    def test_what_one_process_learnt_another_knows(self):
+    def test_two_budgets_of_one_folder_share_their_state(self):
         self.cut(self.budget(), 2, 5.0)
         other = self.budget()
         self.assertEqual(other.allowed, 2)
         with other.slot() as taken:
             self.assertGreaterEqual(taken, 1_000_007.0)
 
-    def test_a_long_wait_is_told_once_by_whoever_comes_into_it(self):
+    def test_a_long_pause_is_logged_once(self):
         for retry_after, told in [(1.0, []), (120.0, [120])]:
             self.setUp()
             self.cut(self.budget(), 1, retry_after)
             with self.subTest(retry_after=retry_after), capture_logs() as logs, self.budget().slot():
                 self.assertEqual([line["seconds"] for line in logs], told)
 
-    def test_what_was_learnt_long_ago_is_forgotten(self):
+    def test_an_old_state_is_ignored(self):
         budget = self.budget()
         self.cut(budget, 2, 10 * STATE_TTL_SECONDS)
         self.clock.now += STATE_TTL_SECONDS - 1
@@ -271,7 +271,7 @@ class Throttling(BudgetCase):
         with budget.slot():
             self.assertEqual(self.clock.slept, [])
 
-    def test_an_unreadable_state_is_as_none(self):
+    def test_a_damaged_state_is_ignored(self):
         budget = self.budget()
         for text in ("", "nonsense", "[]", '{"other": 1}', "\0"):
             with self.subTest(text):
@@ -281,7 +281,7 @@ class Throttling(BudgetCase):
                 self.assertEqual(budget.allowed, 4)
                 self.assertEqual(json.loads((self.folder / "state.json").read_text())["allowed"], 4.0)
 
-    def test_threads_lose_no_change(self):
+    def test_no_change_of_a_thread_is_lost(self):
         budget = self.budget(1000)
         for _ in range(9):
             self.cut(budget)
@@ -302,20 +302,20 @@ class Throttling(BudgetCase):
 
 
 class Blocking(BudgetCase):
-    def test_nobody_is_let_through_after_a_block(self):
+    def test_no_request_is_sent_after_a_block(self):
         one, other = self.budget(2), self.budget(2)
         one.block("blocked by the edge")
         for budget in (one, other):
             with self.assertRaisesRegex(BlockedError, "^blocked by the edge$"), budget.slot():
                 pass
 
-    def test_a_process_that_starts_later_tries_again(self):
+    def test_a_process_started_after_a_block_sends_requests(self):
         self.budget(2).block("blocked")
         self.clock.now += 1
         with self.budget(2).slot():
             pass
 
-    def test_who_waits_is_told(self):
+    def test_a_waiting_thread_raises_blocked_error(self):
         waiting = threading.Event()
         told: list[str] = []
         budget = self.budget(1)
@@ -335,7 +335,7 @@ class Blocking(BudgetCase):
             thread.join(WAIT)
         self.assertEqual(told, ["blocked"])
 
-    def test_what_is_under_way_ends_in_peace(self):
+    def test_a_request_under_way_survives_a_block(self):
         budget = self.budget(2)
         with budget.slot():
             budget.block("blocked")

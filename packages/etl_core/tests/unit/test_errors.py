@@ -39,29 +39,29 @@ def drawn() -> dict[str, tuple[str, int]]:
     return found
 
 
-class TheTree(unittest.TestCase):
-    def test_it_is_drawn_as_it_is(self):
+class ErrorTree(unittest.TestCase):
+    def test_the_docstring_draws_the_real_tree(self):
         real = {kind.__name__: (kind.__mro__[1].__name__, kind.exit_status.code) for kind in ALL}
         real["StoppedError"] = ("PipelineError", 130)  # by the signal; its class holds no status of its own
         self.assertEqual(drawn(), real)
 
-    def test_the_exit_statuses_are_the_table_of_the_design(self):
+    def test_the_exit_statuses_are_these(self):
         self.assertEqual([status.code for status in EXIT_STATUSES], [0, 1, 2, 3, 4, 130, 143])
         self.assertEqual({kind.exit_status.code for kind in ALL if kind is not StoppedError}, {2, 3, 4})
 
-    def test_only_what_waiting_may_cure_is_worth_waiting(self):
+    def test_only_some_temporary_errors_are_retryable(self):
         worth = {kind for kind in ALL if issubclass(kind, TemporaryError) and kind.retryable}
         self.assertEqual(worth, {TemporaryError, UnavailableError, UnreachableError})
         self.assertFalse(BlockedError("x").retryable)
 
 
-class WhatAnErrorSays(unittest.TestCase):
+class PipelineErrorCase(unittest.TestCase):
     def test_the_advice_follows_the_message(self):
         self.assertEqual(str(PipelineError("It broke.", advice="Mend it.")), "It broke. Mend it.")
         self.assertEqual(PipelineError("It broke.", advice="Mend it.").args, ("It broke.",))
         self.assertEqual(str(PipelineError("It broke.")), "It broke.")
 
-    def test_details_are_kept(self):
+    def test_details_of_an_error_are_kept(self):
         self.assertEqual(UnavailableError("x", advice="y", retry_after=7.5).retry_after, 7.5)
         self.assertIsNone(UnavailableError("x").retry_after)
         self.assertEqual(StoppedError("x", signal_number=15).signal_number, 15)

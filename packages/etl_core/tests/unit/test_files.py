@@ -24,7 +24,7 @@ class FilesCase(unittest.TestCase):
 
 
 class Writing(FilesCase):
-    def test_what_was_written_is_there(self):
+    def test_synced_bytes_can_be_read_back(self):
         path = self.folder / "a"
         for body in (b"x" * 3_000_000, b"short", b""):
             write_synced(path, body)
@@ -34,25 +34,25 @@ class Writing(FilesCase):
 
 
 class ScratchFolders(FilesCase):
-    def test_a_file_in_its_place_is_an_error(self):
+    def test_a_file_in_place_of_the_scratch_folder_is_an_error(self):
         self.parent.parent.mkdir()
         self.parent.touch()
         with self.assertRaises(FileExistsError):
             self.scratch().new()
 
-    def test_nothing_is_made_before_it_is_needed(self):
+    def test_no_scratch_folder_exists_before_its_first_use(self):
         scratch = self.scratch()
         scratch.close()
         self.assertEqual(list(self.folder.iterdir()), [])
 
-    def test_paths_are_new_and_lie_in_one_folder(self):
+    def test_scratch_paths_are_new_and_lie_in_one_folder(self):
         scratch = self.scratch()
         paths = {scratch.new() for _ in range(10)}
         self.assertEqual(len(paths), 10)
         self.assertEqual({path.parent for path in paths}, {scratch.folder})
         self.assertFalse(any(path.exists() for path in paths))
 
-    def test_two_of_them_do_not_touch_each_other(self):
+    def test_two_scratch_folders_do_not_affect_each_other(self):
         one, two = self.scratch(), self.scratch()
         one.new().write_bytes(b"x")
         kept = two.new()
@@ -62,7 +62,7 @@ class ScratchFolders(FilesCase):
         self.assertEqual(kept.read_bytes(), b"y")
         self.assertEqual(self.folders(), [two.folder])
 
-    def test_closing_leaves_nothing(self):
+    def test_closing_a_scratch_folder_removes_it(self):
         one, two = self.scratch(), self.scratch()
         for scratch in (one, two):
             (scratch.new()).write_bytes(b"x")
@@ -72,14 +72,14 @@ class ScratchFolders(FilesCase):
         self.assertFalse(self.parent.exists())
         self.assertTrue(self.parent.parent.exists())
 
-    def test_after_closing_it_may_be_used_again(self):
+    def test_a_closed_scratch_folder_can_be_used_again(self):
         scratch = self.scratch()
         first = scratch.folder
         scratch.close()
         self.assertNotEqual(scratch.folder, first)
         self.assertTrue(scratch.folder.is_dir())
 
-    def test_folders_of_the_dead_are_swept_and_those_of_the_living_are_not(self):
+    def test_only_unlocked_scratch_folders_are_removed(self):
         living = self.scratch()
         kept = living.new()
         kept.write_bytes(b"x")
@@ -95,7 +95,7 @@ class ScratchFolders(FilesCase):
         self.assertEqual(kept.read_bytes(), b"x")
         stray.unlink()
 
-    def test_threads_that_begin_at_once_share_one_folder(self):
+    def test_threads_that_start_together_share_one_folder(self):
         for _ in range(5):
             scratch = self.scratch()
             barrier = threading.Barrier(8)
@@ -137,7 +137,7 @@ class ScratchFolders(FilesCase):
             thread.join(20)
         self.assertEqual(most, 1)
 
-    def test_many_that_come_and_go_do_not_disturb_each_other(self):
+    def test_scratch_folders_that_open_and_close_in_many_threads_work(self):
         failures: list[BaseException] = []
 
         def work() -> None:

@@ -67,7 +67,7 @@ class JsonLines(LogsCase):
         self.assertEqual(moment.utcoffset(), timedelta(0))
         self.assertLess(abs(moment - before), timedelta(minutes=1))
 
-    def test_an_exception_is_told_with_its_traceback(self):
+    def test_an_exception_is_logged_with_its_traceback(self):
         with Captured() as captured, logs.configure_logging("json", "info", copy=self.copy):
             try:
                 raise ZeroDivisionError("by hand")
@@ -78,7 +78,7 @@ class JsonLines(LogsCase):
             self.assertIn("Traceback (most recent call last)", event["exception"])
             self.assertIn("ZeroDivisionError: by hand", event["exception"])
 
-    def test_the_level_filters(self):
+    def test_events_below_the_level_are_dropped(self):
         for level, seen in [
             ("debug", ["debug", "info", "warning", "error"]),
             ("info", ["info", "warning", "error"]),
@@ -94,7 +94,7 @@ class JsonLines(LogsCase):
                 self.assertEqual([event["event"] for event in captured.events], seen)
                 self.assertEqual([event["event"] for event in self.copied()], seen)
 
-    def test_what_is_bound_is_on_every_line_until_the_end(self):
+    def test_bound_values_are_on_every_line(self):
         with Captured() as captured:
             with logs.configure_logging("json", "info"):
                 structlog.get_logger().info("before")
@@ -118,7 +118,7 @@ class JsonLines(LogsCase):
         self.assertEqual([event["event"] for event in first.events], ["one"])
         self.assertEqual([event["event"] for event in second.events], ["two"])
 
-    def test_lines_of_many_threads_stay_whole(self):
+    def test_log_lines_of_many_threads_stay_whole(self):
         def work(number) -> None:
             log = structlog.get_logger()
             for count in range(200):
@@ -136,8 +136,8 @@ class JsonLines(LogsCase):
             self.assertEqual({(event["number"], event["count"]) for event in events}, expected)
 
 
-class TheCopy(LogsCase):
-    def test_it_is_json_whatever_the_console_shows(self):
+class LogCopy(LogsCase):
+    def test_the_copy_is_json_whatever_the_console_shows(self):
         for log_format in ("json", "console", "auto"):
             with self.subTest(log_format):
                 self.copy.unlink(missing_ok=True)
@@ -149,18 +149,18 @@ class TheCopy(LogsCase):
                 self.assertEqual((event["event"], event["job"], event["text"]), ("one", "j", "é"))
                 self.assertIn("timestamp", event)
 
-    def test_on_a_full_disk_it_is_lost_and_the_work_goes_on(self):
+    def test_on_a_full_disk_the_copy_is_lost_and_the_work_goes_on(self):
         with Captured() as captured, logs.configure_logging("json", "info", copy=Path("/dev/full")):
             structlog.get_logger().info("one")
         self.assertEqual(len(captured.events), 1)
 
-    def test_it_is_continued_not_begun_anew(self):
+    def test_an_existing_copy_is_continued(self):
         for _ in range(2):
             with Captured(), logs.configure_logging("json", "info", copy=self.copy):
                 structlog.get_logger().info("one")
         self.assertEqual(len(self.copied()), 2)
 
-    def test_it_is_closed_at_the_end_and_the_logger_forgotten(self):
+    def test_the_copy_is_closed_and_the_logger_reset(self):
         with Captured(), logs.configure_logging("json", "info", copy=self.copy):
             log = structlog.get_logger()
             log.info("one")
@@ -171,14 +171,14 @@ class TheCopy(LogsCase):
         self.assertEqual(len(self.copied()), 1)
         self.assertFalse(structlog.is_configured())
 
-    def test_it_is_closed_after_an_exception_too(self):
+    def test_the_copy_is_closed_after_an_exception_too(self):
         with Captured(), self.assertRaises(ZeroDivisionError), logs.configure_logging("json", "info", copy=self.copy):
             raise ZeroDivisionError
         self.assertFalse(structlog.is_configured())
 
 
-class TheConsole(LogsCase):
-    def test_it_is_text_without_colours_where_there_is_no_terminal(self):
+class ConsoleFormat(LogsCase):
+    def test_without_a_terminal_console_text_has_no_colours(self):
         with Captured() as captured, logs.configure_logging("console", "info", copy=self.copy):
             logs.bind(job="totals")
             structlog.get_logger().info("rows counted", rows=17)
@@ -194,13 +194,13 @@ class TheConsole(LogsCase):
         with self.assertRaises(ValueError):
             json.loads(captured.lines[0])
 
-    def test_it_has_the_time_of_day_and_the_copy_the_whole_moment(self):
+    def test_the_console_has_the_time_of_day_and_the_copy_the_date_too(self):
         with Captured() as captured, logs.configure_logging("console", "info", copy=self.copy):
             structlog.get_logger().info("one")
         self.assertRegex(captured.lines[0], r"^\d\d:\d\d:\d\dZ \[info")
         self.assertEqual(datetime.fromisoformat(self.copied()[0]["timestamp"]).utcoffset(), timedelta(0))
 
-    def test_it_has_no_colours_on_a_terminal_where_none_are_wanted(self):
+    def test_no_color_is_obeyed_on_a_terminal(self):
         master, slave = pty.openpty()
         with os.fdopen(master, "rb", 0) as seen, os.fdopen(slave, "w") as terminal:
             with contextlib.redirect_stderr(terminal), logs.configure_logging("auto", "info", no_color=True):
@@ -208,12 +208,12 @@ class TheConsole(LogsCase):
             terminal.flush()
             self.assertNotIn(b"\x1b", seen.read(4096))
 
-    def test_auto_is_json_without_a_terminal(self):
+    def test_the_auto_format_is_json_without_a_terminal(self):
         with Captured() as captured, logs.configure_logging("auto", "info"):
             structlog.get_logger().info("one")
         self.assertEqual(captured.events[0]["event"], "one")
 
-    def test_auto_is_coloured_text_on_a_terminal_and_json_is_json_there_too(self):
+    def test_on_a_terminal_auto_is_coloured_text_and_json_stays_json(self):
         for log_format, shape in [
             ("auto", r"\x1b\["),
             ("console", r"\x1b\["),

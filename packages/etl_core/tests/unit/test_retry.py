@@ -27,13 +27,13 @@ class Failing:
         return attempt
 
 
-class ThePolicy(unittest.TestCase):
-    def test_it_is_bounded_by_tries_and_by_time_unless_told_otherwise(self):
+class RetryPolicyCase(unittest.TestCase):
+    def test_the_default_policy_limits_attempts_and_time(self):
         usual = RetryPolicy(attempts=6, total_seconds=900.0, first_wait_seconds=0.5, longest_wait_seconds=60.0)
         self.assertEqual(RetryPolicy(), usual)
 
 
-class Retrying(unittest.TestCase):
+class RetryCase(unittest.TestCase):
     def setUp(self):
         self.clock = ManualClock(1000.0)
 
@@ -45,12 +45,12 @@ class Retrying(unittest.TestCase):
         self.assertEqual(self.retry().call(action), 1)
         self.assertEqual((action.attempts, self.clock.slept), ([1], []))
 
-    def test_it_tries_again_after_what_waiting_can_cure(self):
+    def test_temporary_errors_are_retried(self):
         action = Failing(UnavailableError("a"), TemporaryError("b"))
         self.assertEqual(self.retry().call(action), 3)
         self.assertEqual((action.attempts, self.clock.slept), ([1, 2, 3], [0.5, 1.0]))
 
-    def test_it_does_not_try_again_after_anything_else(self):
+    def test_other_errors_are_not_retried(self):
         for error in (BlockedError("b"), DataError("d"), StoppedError("s", signal_number=15), ValueError("v")):
             with self.subTest(error):
                 action = Failing(error)
@@ -59,7 +59,7 @@ class Retrying(unittest.TestCase):
                 self.assertIs(caught.exception, error)
                 self.assertEqual((action.attempts, self.clock.slept), ([1], []))
 
-    def test_it_gives_up_after_so_many_attempts_with_the_last_error_as_it_came(self):
+    def test_the_last_error_is_raised_after_the_last_attempt(self):
         failures = [UnavailableError(str(number)) for number in range(9)]
         action = Failing(*failures)
         with self.assertRaises(UnavailableError) as caught:
@@ -67,13 +67,13 @@ class Retrying(unittest.TestCase):
         self.assertIs(caught.exception, failures[3])
         self.assertEqual(len(self.clock.slept), 3)
 
-    def test_without_retries_it_tries_once(self):
+    def test_one_attempt_means_no_retry(self):
         action = Failing(UnavailableError("a"))
         with self.assertRaises(UnavailableError):
             Retry(RetryPolicy(attempts=1), sleep=self.clock.sleep).call(action)
         self.assertEqual((action.attempts, self.clock.slept), ([1], []))
 
-    def test_it_gives_up_when_the_next_wait_would_end_too_late(self):
+    def test_no_wait_exceeds_the_total_time(self):
         for total, slept in [(1.5, [0.5, 1.0]), (1.49, [0.5]), (0.5, [0.5]), (0.49, [])]:
             with self.subTest(total):
                 self.clock.slept.clear()
@@ -81,7 +81,7 @@ class Retrying(unittest.TestCase):
                     self.retry(attempts=100, total_seconds=total).call(Failing(*[UnavailableError("x")] * 99))
                 self.assertEqual(self.clock.slept, slept)
 
-    def test_the_time_of_the_tries_themselves_counts(self):
+    def test_the_time_of_the_attempts_counts(self):
         action = Failing(*[UnavailableError("x")] * 99, clock=self.clock, takes=10.0)
         with self.assertRaises(UnavailableError):
             self.retry(attempts=100, total_seconds=25.0).call(action)
@@ -92,25 +92,25 @@ class Retrying(unittest.TestCase):
         error = TemporaryError("x")
         self.assertEqual([retry.wait_before(attempt, error) for attempt in range(2, 7)], [1, 2, 4, 5, 5])
 
-    def test_chance_takes_away_at_most_half(self):
+    def test_jitter_shortens_a_wait_by_half_at_most(self):
         error = UnavailableError("x")
         self.assertEqual(self.retry(chance=0.0, first_wait_seconds=4.0).wait_before(2, error), 2.0)
         self.assertEqual(self.retry(chance=0.5, first_wait_seconds=4.0).wait_before(2, error), 3.0)
 
-    def test_it_waits_a_little_longer_than_the_service_asked(self):
+    def test_a_wait_is_a_little_longer_than_retry_after(self):
         for asked in (0.0, 7.0, 120.0):
             with self.subTest(asked):
                 self.clock.slept.clear()
                 self.retry().call(Failing(UnavailableError("x", retry_after=asked)))
                 self.assertEqual(self.clock.slept, [asked + 0.05])
 
-    def test_it_gives_up_at_once_if_the_service_asks_for_more_time_than_is_left(self):
+    def test_a_retry_after_beyond_the_total_time_ends_the_retries(self):
         action = Failing(UnavailableError("x", retry_after=60.0))
         with self.assertRaises(UnavailableError):
             self.retry(total_seconds=59.0).call(action)
         self.assertEqual((action.attempts, self.clock.slept), ([1], []))
 
-    def test_each_retry_is_told_before_its_wait(self):
+    def test_on_retry_is_called_before_each_wait(self):
         told: list[tuple[int, str, float, int]] = []
         action = Failing(UnavailableError("a"), UnavailableError("b"))
         self.retry().call(
@@ -119,7 +119,7 @@ class Retrying(unittest.TestCase):
         )
         self.assertEqual(told, [(1, "a", 0.5, 0), (2, "b", 1.0, 1)])
 
-    def test_what_is_not_tried_again_is_not_told(self):
+    def test_on_retry_is_not_called_without_a_retry(self):
         told: list[int] = []
         with self.assertRaises(UnavailableError):
             self.retry(attempts=2).call(
@@ -135,8 +135,8 @@ class Retrying(unittest.TestCase):
             Retry(sleep=sleep).call(Failing(UnavailableError("x")))
 
 
-class RetryAfter(unittest.TestCase):
-    def test_both_forms_and_nonsense(self):
+class ParseRetryAfter(unittest.TestCase):
+    def test_retry_after_is_seconds_or_a_date_or_ignored(self):
         soon = datetime.now(UTC) + timedelta(hours=3)
         for value, seconds in [
             (None, None),
@@ -170,6 +170,6 @@ class RetryAfter(unittest.TestCase):
             st.from_regex(r"(Sat, )?\d{1,2} Nov \d{1,6} \d{1,2}:\d{1,3}:\d{1,3} [+-]?\d{1,12}", fullmatch=True),
         )
     )
-    def test_no_value_breaks_it(self, value):
+    def test_no_retry_after_value_raises(self, value):
         seconds = parse_retry_after(value)
         self.assertTrue(seconds is None or seconds >= 0.0)

@@ -42,11 +42,11 @@ def parsed(text):
     return samples, kinds, helps
 
 
-class TheText(unittest.TestCase):
-    def test_it_is_empty_without_values(self):
+class PrometheusText(unittest.TestCase):
+    def test_the_prometheus_text_is_empty_without_values(self):
         self.assertEqual(Telemetry().to_prometheus(), "")
 
-    def test_it_can_be_parsed(self):
+    def test_the_prometheus_text_can_be_parsed(self):
         telemetry = Telemetry()
         telemetry.count("b_total", help_text="Things, counted", status="200")
         telemetry.count("b_total", 2, status="503", method="GET")
@@ -67,7 +67,7 @@ class TheText(unittest.TestCase):
         self.assertEqual(kinds, {"a_seconds": "gauge", "b_total": "counter", "c_total": "counter"})
         self.assertEqual(helps, {"a_seconds": "Time", "b_total": "Things, counted"})
 
-    def test_names_that_begin_alike_are_kept_apart(self):
+    def test_metrics_with_a_common_prefix_are_kept_apart(self):
         telemetry = Telemetry()
         telemetry.count("a", 1)
         telemetry.count("a_total", 2, x="y")
@@ -82,7 +82,7 @@ class TheText(unittest.TestCase):
                 self.assertEqual(samples, {("x_total", (("one", text), ("two", text))): 1.0})
                 self.assertEqual(helps, {"x_total": f"Help: {text}"})
 
-    def test_numbers_are_exact(self):
+    def test_numbers_in_the_prometheus_text_are_exact(self):
         telemetry = Telemetry()
         for number in (1234567890123, 2**53, 0.1, 1e-9, 16777217, 1e300, 12345.678901):
             with self.subTest(number):
@@ -92,7 +92,7 @@ class TheText(unittest.TestCase):
 
 
 class Values(unittest.TestCase):
-    def test_they_add_up_by_labels_and_over_all(self):
+    def test_values_add_up_by_labels_and_in_total(self):
         telemetry = Telemetry()
         telemetry.count("x_total", 2, status="200", method="GET")
         telemetry.count("x_total", 3, status="503", method="GET")
@@ -104,7 +104,7 @@ class Values(unittest.TestCase):
         self.assertEqual(telemetry.value("x_total"), 9)
         self.assertEqual(telemetry.value("z_total"), 0)
 
-    def test_threads_lose_nothing(self):
+    def test_no_count_of_a_thread_is_lost(self):
         telemetry = Telemetry()
 
         def work() -> None:
@@ -118,7 +118,7 @@ class Values(unittest.TestCase):
             thread.join()
         self.assertEqual(telemetry.value("x_total"), 18_000)
 
-    def test_a_thread_that_comes_in_the_middle_waits(self):
+    def test_counting_is_atomic(self):
         for what, other in [
             ("count", lambda telemetry: telemetry.count("x_total", 10)),
             ("count another", lambda telemetry: telemetry.count(f"y{next(NUMBERS)}")),
@@ -153,8 +153,8 @@ class Interrupted(float):
         return other + float(self)
 
 
-class Tallies(unittest.TestCase):
-    def test_they_add_up(self):
+class TallyCase(unittest.TestCase):
+    def test_tallies_add_up(self):
         tally = Tally(requests=1, retries=2, bytes=3)
         tally.add(Tally(requests=10, retries=20, bytes=30))
         self.assertEqual(tally, Tally(requests=11, retries=22, bytes=33))

@@ -4,8 +4,8 @@ import unittest
 from etl_core.testing import ManualClock, MemoryStore
 
 
-class TheFakes(unittest.TestCase):
-    def test_the_clock_moves_when_told_and_by_sleeps_that_take_no_time(self):
+class TestingCase(unittest.TestCase):
+    def test_a_manual_clock_moves_by_sleeps_that_take_no_time(self):
         clock = ManualClock(5.0)
         before = time.monotonic()
         clock.sleep(1000.0)
@@ -14,7 +14,7 @@ class TheFakes(unittest.TestCase):
         self.assertEqual((clock(), clock.slept), (1005.75, [1000.0, 0.25]))
         self.assertLess(time.monotonic() - before, 100)
 
-    def test_the_store_remembers_the_order_of_writes(self):
+    def test_a_memory_store_lists_its_writes_in_order(self):
         store = MemoryStore()
         store.put_new("b", b"1")
         store.put("a", b"2")

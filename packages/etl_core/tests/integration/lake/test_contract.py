@@ -44,7 +44,7 @@ def sizes(infos):
 # ------------------------------------------------------------------------------------------------- creating
 
 
-def test_a_new_object_is_there_with_its_hash_and_size(store, lake):
+def test_a_new_object_has_its_hash_and_size(store, lake):
     assert store.put_new("a/b.csv", ONE) == PutResult(created=True, sha256=sha256(ONE))
     assert store.get("a/b.csv") == ONE
     assert sizes([store.head("a/b.csv")]) == {"a/b.csv": len(ONE)}
@@ -52,20 +52,20 @@ def test_a_new_object_is_there_with_its_hash_and_size(store, lake):
 
 
 @pytest.mark.parametrize("second", [ONE, TWO], ids=["same", "other"])
-def test_what_is_there_stays_and_is_told(store, lake, second):
+def test_put_new_keeps_an_existing_object_and_gives_its_hash(store, lake, second):
     store.put_new("a/b", ONE)
     assert lake.open().put_new("a/b", second) == PutResult(created=False, sha256=sha256(ONE))
     assert lake.everything() == {"a/b": ONE}
 
 
-def test_what_another_replaced_is_told_as_it_is_now(store):
+def test_put_new_gives_the_hash_of_a_replaced_object(store):
     store.put_new("a", ONE)
     store.put("a", TWO)
     assert store.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO))
 
 
 @pytest.mark.parametrize("key", ["a", "a/b/c/d/e", "year=2024/é x, (1).csv", "a b/#+%20&?*", ".hidden/x", "日本/語"])
-def test_a_key_may_look_like_this(store, key):
+def test_unusual_keys_work(store, key):
     assert store.put_new(key, ONE).created
     assert not store.put_new(key, TWO).created
     assert store.get(key) == ONE
@@ -75,7 +75,7 @@ def test_a_key_may_look_like_this(store, key):
 
 
 @pytest.mark.parametrize("size", [0, 1, 3 * 1024 * 1024 + 17])
-def test_any_size_goes_in_and_comes_out(store, size):
+def test_objects_of_any_size_are_read_back(store, size):
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     assert store.put_new("a", body) == PutResult(created=True, sha256=sha256(body))
     chunks = list(store.read("a"))
@@ -88,7 +88,7 @@ def test_any_size_goes_in_and_comes_out(store, size):
 # ------------------------------------------------------------------------------------------- bodies in files
 
 
-def test_a_file_becomes_an_object_and_is_gone(store, lake):
+def test_a_file_becomes_an_object_and_is_removed(store, lake):
     path = store.scratch_file()
     path.write_bytes(ONE)
     assert store.put_new("a/b", path) == PutResult(created=True, sha256=sha256(ONE))
@@ -97,7 +97,7 @@ def test_a_file_becomes_an_object_and_is_gone(store, lake):
 
 
 @pytest.mark.parametrize("content", [ONE, TWO], ids=["same", "other"])
-def test_a_file_that_came_second_is_gone_too(store, lake, content):
+def test_a_file_for_an_existing_key_is_removed_too(store, lake, content):
     store.put_new("a/b", ONE)
     path = store.scratch_file()
     path.write_bytes(content)
@@ -106,7 +106,7 @@ def test_a_file_that_came_second_is_gone_too(store, lake, content):
     assert lake.everything() == {"a/b": ONE}
 
 
-def test_a_hash_that_is_known_saves_work(store, tmp_path):
+def test_a_known_hash_is_not_computed_again(store, tmp_path):
     path = tmp_path / "elsewhere"
     path.write_bytes(ONE)
     assert store.put_new("a", path, sha256=sha256(ONE)) == PutResult(created=True, sha256=sha256(ONE))
@@ -115,7 +115,7 @@ def test_a_hash_that_is_known_saves_work(store, tmp_path):
     assert content_of(path) == sha256(TWO)
 
 
-def test_scratch_files_are_fresh_paths_in_a_folder_that_is_there(store):
+def test_scratch_files_are_new_paths_in_an_existing_folder(store):
     paths = [store.scratch_file() for _ in range(5)]
     assert len(set(paths)) == 5
     assert all(path.parent.is_dir() and not path.exists() for path in paths)
@@ -144,7 +144,7 @@ def test_put_creates_and_replaces(store, lake):
     assert lake.everything() == {"a/b": TWO}
 
 
-def test_what_was_deleted_can_be_created_again(store):
+def test_a_deleted_object_can_be_created_again(store):
     store.put_new("a/b", ONE)
     store.delete("a/b")
     assert store.get("a/b") is None
@@ -152,7 +152,7 @@ def test_what_was_deleted_can_be_created_again(store):
     assert store.get("a/b") == TWO
 
 
-def test_deleting_what_is_not_there_is_nothing(store, lake):
+def test_deleting_a_missing_object_does_nothing(store, lake):
     store.put_new("a/b", ONE)
     for key in ("x", "a", "a/b/c", "a/x"):
         store.delete(key)
@@ -160,7 +160,7 @@ def test_deleting_what_is_not_there_is_nothing(store, lake):
 
 
 @pytest.mark.parametrize("key", ["x", "a", "a/x", "a/b/c"])
-def test_what_is_not_there_is_not_there(store, key):
+def test_a_missing_object_is_none_or_not_found(store, key):
     store.put_new("a/b", ONE)
     assert store.get(key) is None
     assert store.head(key) is None
@@ -182,7 +182,7 @@ def test_a_list_is_in_order_and_below_its_prefix(store):
         assert [info.size for info in found] == [keys.index(info.key) for info in found]
 
 
-def test_it_is_told_when_an_object_was_written(store):
+def test_an_object_has_the_time_of_its_last_write(store):
     before = datetime.now(UTC).replace(microsecond=0)
     store.put_new("a/b", ONE)
     (listed,) = store.list("a/")
@@ -204,7 +204,7 @@ def test_unfinished_files_are_in_no_list(store):
     assert [info.key for info in store.list(".")] == []
 
 
-def test_others_may_come_and_go_while_a_list_is_made(lake):
+def test_objects_can_change_while_a_list_is_made(lake):
     store = lake.open()
     store.put_new("a", ONE)
     ended = threading.Event()
@@ -258,7 +258,7 @@ def test_the_uri_of_an_object_is_the_url_of_its_store_and_its_key(store):
     assert store.uri("a/b.csv").removeprefix(store.url).lstrip("/") == "a/b.csv"
 
 
-def test_a_refused_key_is_told_without_control_characters(store):
+def test_the_message_on_a_bad_key_has_no_control_characters(store):
     with pytest.raises(DataError) as caught:
         store.get("a\x1b[2J\nb")
     assert str(caught.value) == "'a\\x1b[2J\\nb' is not a valid key"
@@ -267,12 +267,12 @@ def test_a_refused_key_is_told_without_control_characters(store):
 # ------------------------------------------------------------------------------------------------ agreeing
 
 
-def test_agreeing_creates_or_finds_the_same(store):
+def test_put_or_agree_creates_or_finds_the_same_content(store):
     assert put_or_agree(store, "a", ONE).created
     assert not put_or_agree(store, "a", ONE).created
 
 
-def test_disagreeing_names_the_key_and_both_hashes(store):
+def test_put_or_agree_names_key_and_hashes_of_a_conflict(store):
     store.put_new("a/b", ONE)
     with pytest.raises(ConflictError) as caught:
         put_or_agree(store, "a/b", TWO)
@@ -326,17 +326,17 @@ def check_race(lake, writers, number_of_keys):
         assert {told[number][key].sha256 for number in range(writers)} == {sha256(body)}
 
 
-def test_of_twelve_racing_writers_one_creates_and_the_others_are_told(lake):
+def test_of_twelve_racing_writers_exactly_one_creates(lake):
     check_race(lake, 12, 150 if not hasattr(lake, "bucket") else 12)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("lake", ["s3"], indirect=True)
-def test_of_twelve_racing_writers_one_creates_and_the_others_are_told_on_150_keys(lake):
+def test_of_twelve_racing_writers_exactly_one_creates_each_of_150_keys(lake):
     check_race(lake, 12, 150)
 
 
-def test_threads_of_one_store_race_as_well(lake):
+def test_of_racing_threads_of_one_store_exactly_one_creates(lake):
     store = lake.open()
     results: list[PutResult] = []
 

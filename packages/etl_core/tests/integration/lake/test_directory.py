@@ -98,12 +98,12 @@ def check_race(root, writers, keys, before=None):
     assert [path.name for path in root.iterdir()] == ["raw"]
 
 
-def test_of_twelve_racing_processes_one_creates_and_the_others_are_told(root):
+def test_of_twelve_racing_processes_exactly_one_creates(root):
     check_race(root, 12, 150)
 
 
 @linux_only
-def test_without_hard_links_they_do_as_well(root):
+def test_without_hard_links_exactly_one_of_racing_processes_creates(root):
     check_race(root, 12, 150, before=no_hard_links)
 
 
@@ -123,7 +123,7 @@ PUT_FOR_EVER = (
 
 
 @pytest.mark.parametrize("before", [None, pytest.param(no_hard_links, marks=linux_only)])
-def test_a_killed_writer_leaves_whole_objects_only_and_the_next_start_sweeps(root, before):
+def test_a_killed_writer_leaves_only_whole_objects(root, before):
     for puts in (1, 2, 7):
         with child(PUT_FOR_EVER, root, before=before) as process:
             for _ in range(puts):
@@ -219,7 +219,7 @@ def test_without_hard_links_a_killed_writer_blocks_nobody(root):
 
 
 @linux_only
-def test_a_full_disk_is_told_and_leaves_nothing(root, store):
+def test_a_full_disk_is_an_error_and_leaves_nothing(root, store):
     store.put_new("before", b"x")
     code = (
         OPEN
@@ -243,7 +243,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(root, store):
 
 
 @linux_only
-def test_a_write_that_ends_halfway_leaves_nothing(root):
+def test_a_partial_write_leaves_nothing(root):
     code = (
         OPEN
         + """
@@ -288,7 +288,7 @@ def attempts(root, folder, mode):
 
 
 @linux_only
-def test_a_read_only_lake_can_be_read_and_says_so_when_written(root, store):
+def test_a_read_only_lake_can_be_read_and_not_written(root, store):
     store.put_new("raw/a", b"x")
     store.close()
     (root / "raw").chmod(0o555)
@@ -310,7 +310,7 @@ def test_a_read_only_lake_can_be_read_and_says_so_when_written(root, store):
 
 
 @linux_only
-def test_a_folder_that_may_not_be_written_leaves_nothing_in_scratch(root, store):
+def test_a_failed_write_leaves_nothing_in_scratch(root, store):
     store.put_new("raw/a", b"x")
     found = attempts(root, root / "raw", 0o555)
     assert found[0] == f"AccessError | cannot write {root}/raw/new: Permission denied. {PERMISSION_ADVICE}"
@@ -320,7 +320,7 @@ def test_a_folder_that_may_not_be_written_leaves_nothing_in_scratch(root, store)
 
 
 @linux_only
-def test_what_may_not_be_read_is_an_error_and_not_an_empty_lake(root, store):
+def test_an_unreadable_folder_is_an_error_not_an_empty_lake(root, store):
     store.put_new("raw/a", b"x")
     store.close()
     found = attempts(root, root / "raw", 0o000)
@@ -345,7 +345,7 @@ def test_a_lake_in_a_directory_needs_no_boto3(root):
     assert run(code, root) == (0, "[]\n", "")
 
 
-def test_hashes_are_of_what_lies_on_the_disk(root, store):
+def test_hashes_are_of_the_bytes_on_disk(root, store):
     store.put_new("a", b"x")
     (root / "a").write_bytes(b"changed by hand")
     assert store.put_new("a", b"x").sha256 == hashlib.sha256(b"changed by hand").hexdigest()

@@ -127,7 +127,7 @@ def test_creating_is_one_conditional_request_with_both_hashes(server, planned):
     assert "aws-chunked" not in asked.headers.get("content-encoding", "")
 
 
-def test_creating_from_a_file_is_as_well(server, planned, tmp_path):
+def test_creating_from_a_file_is_one_conditional_request_too(server, planned, tmp_path):
     server.plan(CREATED)
     path = tmp_path / "body"
     path.write_bytes(TWO)
@@ -149,7 +149,7 @@ def test_replacing_is_an_unconditional_request_with_both_hashes(server, planned)
     assert asked.headers["x-amz-meta-sha256"] == sha256(ONE)
 
 
-def test_the_same_headers_leave_a_client_made_by_the_product(environment_of_moto, bucket):
+def test_a_client_of_make_client_sends_the_same_headers(environment_of_moto, bucket):
     seen = []
     client = make_client()
     client.meta.events.register("before-send.s3.*", lambda request, **_: seen.append(request))
@@ -168,7 +168,7 @@ def test_the_same_headers_leave_a_client_made_by_the_product(environment_of_moto
     assert look.headers["x-amz-checksum-mode"] == b"ENABLED"
 
 
-def test_the_product_opens_a_lake_by_its_address(environment_of_moto, bucket):
+def test_open_store_opens_a_bucket(environment_of_moto, bucket):
     store = open_store(f"s3://{bucket}/x/y/")
     store.put_new("a", ONE)
     assert [info.key for info in store.list("")] == ["a"]
@@ -184,40 +184,40 @@ def test_the_product_opens_a_lake_by_its_address(environment_of_moto, bucket):
 
 @pytest.mark.parametrize("theirs", [ONE, TWO], ids=["same", "other"])
 @pytest.mark.parametrize(("check", "meta"), [(True, True), (True, False), (False, True)])
-def test_what_is_there_is_told_from_what_the_server_knows(server, planned, theirs, check, meta):
+def test_the_hash_of_an_existing_object_comes_from_the_server(server, planned, theirs, check, meta):
     server.plan(THERE, head_of(theirs, check=check, meta=meta))
     assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(theirs))
     assert [asked.method for asked in server.asked] == ["PUT", "HEAD"]
     assert server.asked[1].headers["x-amz-checksum-mode"] == "ENABLED"
 
 
-def test_the_checksum_of_the_server_counts_more_than_what_somebody_wrote_beside_it(server, planned):
+def test_the_checksum_of_the_server_counts_before_metadata(server, planned):
     server.plan(THERE, head_of(TWO, x_amz_meta_sha256=sha256(ONE), meta=False))
     assert planned.put_new("a", ONE).sha256 == sha256(TWO)
 
 
 @pytest.mark.parametrize("kind", ["COMPOSITE", "FULL_OBJECT"])
-def test_where_no_hash_of_the_whole_is_known_the_object_is_read(server, planned, kind):
+def test_without_a_hash_of_the_whole_object_it_is_read(server, planned, kind):
     server.plan(THERE, head_of(TWO, check=kind == "COMPOSITE", meta=False, kind=kind), answer(200, TWO))
     assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO))
     assert [asked.method for asked in server.asked] == ["PUT", "HEAD", "GET"]
 
 
-def test_what_others_put_there_without_hashes_is_told_too(new_client, bucket, opened):
+def test_objects_of_other_programs_without_hashes_are_hashed(new_client, bucket, opened):
     client = new_client()
     client.put_object(Bucket=bucket, Key="p/a", Body=TWO)
     client.close()
     assert opened().put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO))
 
 
-def test_what_was_there_and_is_gone_is_tried_again(server, planned, clock):
+def test_an_object_deleted_during_a_race_is_created_again(server, planned, clock):
     server.plan(THERE, GONE, CREATED)
     assert planned.put_new("a", ONE).created
     assert [asked.method for asked in server.asked] == ["PUT", "HEAD", "PUT"]
     assert len(clock.slept) == 1
 
 
-def test_a_file_is_sent_whole_each_time(server, planned, tmp_path):
+def test_each_retry_sends_the_whole_file(server, planned, tmp_path):
     path = tmp_path / "body"
     path.write_bytes(TWO)
     server.plan(CONFLICT, CREATED)
@@ -228,7 +228,7 @@ def test_a_file_is_sent_whole_each_time(server, planned, tmp_path):
 # ----------------------------------------------------------------------------------------- 409: nobody has won
 
 
-def test_a_race_that_nobody_has_won_is_tried_again(server, planned, clock):
+def test_a_409_is_retried(server, planned, clock):
     server.plan(CONFLICT, CONFLICT, CREATED)
     assert planned.put_new("a", ONE).created
     assert [asked.method for asked in server.asked] == ["PUT"] * 3
@@ -236,12 +236,12 @@ def test_a_race_that_nobody_has_won_is_tried_again(server, planned, clock):
     assert all(0 < wait <= RACE_POLICY.longest_wait_seconds for wait in clock.slept)
 
 
-def test_a_race_that_another_won_meanwhile_is_told(server, planned):
+def test_a_409_followed_by_412_gives_the_hash_of_the_other(server, planned):
     server.plan(CONFLICT, THERE, head_of(TWO))
     assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO))
 
 
-def test_a_race_without_end_is_given_up(server, planned, clock):
+def test_endless_409_answers_end_as_unavailable(server, planned, clock):
     server.plan(*[CONFLICT] * 50)
     with pytest.raises(UnavailableError) as caught:
         planned.put_new("a/b", ONE)
@@ -298,16 +298,16 @@ def check_lost_answers(new_client, bucket, writers, keys):
     check.close()
 
 
-def test_nothing_conflicts_with_itself_where_answers_are_lost(new_client, bucket):
+def test_lost_answers_cause_no_conflict(new_client, bucket):
     check_lost_answers(new_client, bucket, 6, 5)
 
 
 @pytest.mark.long
-def test_nothing_conflicts_with_itself_where_many_answers_are_lost(new_client, bucket):
+def test_many_lost_answers_cause_no_conflict(new_client, bucket):
     check_lost_answers(new_client, bucket, 12, 40)
 
 
-def test_a_lost_answer_is_asked_after_and_is_a_success(server, new_client, opened):
+def test_a_lost_answer_is_retried_and_succeeds(server, new_client, opened):
     server.plan(reset(), THERE, head_of(ONE))
     store = opened(new_client(server.url))
     result = store.put_new("a", ONE)
@@ -368,14 +368,14 @@ def test_each_error_is_of_its_kind_and_names_the_key(server, planned, clock, beh
 @pytest.mark.parametrize(
     ("status", "error"), [(403, AccessError), (400, PermanentError), (500, UnavailableError), (503, UnavailableError)]
 )
-def test_looking_at_an_object_tells_errors_too(server, planned, status, error):
+def test_errors_of_head_are_translated_too(server, planned, status, error):
     server.plan(*[answer(status)] * 3)
     with pytest.raises(error, match=f"cannot read {planned.url}/a: {status} ") as caught:
         planned.head("a")
     assert type(caught.value) is error
 
 
-def test_an_error_after_412_is_told_and_the_file_is_gone(server, planned, tmp_path):
+def test_an_error_after_412_is_raised_and_the_file_removed(server, planned, tmp_path):
     path = tmp_path / "body"
     path.write_bytes(ONE)
     server.plan(THERE, answer(403))
@@ -407,7 +407,7 @@ def test_a_body_that_breaks_off_is_unavailable(server, planned):
         list(planned.read("a"))
 
 
-def test_reading_what_is_not_there(server, planned):
+def test_reading_a_missing_object_is_not_found(server, planned):
     server.plan(failure(404, "NoSuchKey"), failure(404, "NoSuchKey"))
     assert planned.get("a") is None
     with pytest.raises(NotFoundError, match=f"cannot read {planned.url}/a: NoSuchKey"):
@@ -433,7 +433,7 @@ def test_a_list_goes_over_all_pages(server, planned):
     assert [one.get("continuation-token") for one in asked] == [None, "second", "third"]
 
 
-def test_an_address_where_nobody_answers_is_unavailable(new_client, opened, clock):
+def test_an_endpoint_that_does_not_answer_is_unavailable(new_client, opened, clock):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     store = opened(new_client(f"http://127.0.0.1:{port}"))
@@ -444,7 +444,7 @@ def test_an_address_where_nobody_answers_is_unavailable(new_client, opened, cloc
         store.get("a")
 
 
-def test_without_credentials_it_says_where_to_put_them(nobodys_environment, moto_port):
+def test_missing_credentials_are_an_access_error_with_advice(nobodys_environment, moto_port):
     nobodys_environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{moto_port}")
     store = S3Store(make_client(), bucket="bucket")
     with pytest.raises(AccessError, match="cannot create s3://bucket/a: no AWS credentials") as caught:
@@ -453,7 +453,7 @@ def test_without_credentials_it_says_where_to_put_them(nobodys_environment, moto
     store.close()
 
 
-def test_half_of_the_credentials_are_none(nobodys_environment, moto_port):
+def test_incomplete_credentials_are_an_access_error(nobodys_environment, moto_port):
     nobodys_environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{moto_port}")
     nobodys_environment.setenv("AWS_ACCESS_KEY_ID", "test")
     with pytest.raises(AccessError, match="no AWS credentials"):
@@ -461,14 +461,14 @@ def test_half_of_the_credentials_are_none(nobodys_environment, moto_port):
 
 
 @pytest.mark.parametrize(("name", "value"), [("AWS_ENDPOINT_URL", "nonsense"), ("AWS_PROFILE", "nobody")])
-def test_a_wrong_setting_is_a_setting_to_correct(nobodys_environment, name, value):
+def test_an_invalid_aws_setting_is_a_config_error(nobodys_environment, name, value):
     nobodys_environment.setenv(name, value)
     with pytest.raises(ConfigError, match=f"cannot set up the S3 client: .*{value}") as caught:
         make_client()
     assert caught.value.advice == "Check the AWS_* settings."
 
 
-def test_a_client_has_the_retries_and_the_pool_it_was_made_with(nobodys_environment):
+def test_a_client_has_the_retries_and_the_pool_of_make_client(nobodys_environment):
     client = make_client(pool_size=7)
     config: Any = client.meta.config
     assert config.retries == {"mode": "standard", "max_attempts": 6} or config.retries["total_max_attempts"] == 7
@@ -477,13 +477,13 @@ def test_a_client_has_the_retries_and_the_pool_it_was_made_with(nobodys_environm
     client.close()
 
 
-def test_what_botocore_refuses_is_a_setting_to_correct(opened):
+def test_an_error_of_botocore_validation_is_a_config_error(opened):
     with pytest.raises(ConfigError, match=r"cannot write s3://a b/p/a: .*Invalid bucket name") as caught:
         opened(bucket="a b").put("a", ONE)
     assert str(caught.value).isprintable()
 
 
-def test_nothing_foreign_is_raised_from_a_closed_scratch_folder(opened, tmp_path, monkeypatch):
+def test_an_unusable_temporary_folder_is_an_access_error(opened, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
     store = opened()
@@ -492,7 +492,7 @@ def test_nothing_foreign_is_raised_from_a_closed_scratch_folder(opened, tmp_path
     assert caught.value.advice == "Set TMPDIR."
 
 
-def test_the_cause_is_kept(server, planned):
+def test_the_cause_of_an_error_is_kept(server, planned):
     server.plan(failure(403, "AccessDenied"))
     with pytest.raises(AccessError) as caught:
         planned.get("a")

@@ -6,7 +6,7 @@ from packages.etl_core.tests.support.tables import php_line
 
 
 class ParseRecord(unittest.TestCase):
-    def test_it_reads_both_dialects(self):
+    def test_records_of_both_dialects_are_read(self):
         table = [
             ("nothing special", b"a,b,c", [b"a", b"b", b"c"]),
             ("empty fields", b",,", [b"", b"", b""]),
@@ -32,7 +32,7 @@ class ParseRecord(unittest.TestCase):
             with self.subTest(what):
                 self.assertEqual(parse_record(raw, 3), fields)
 
-    def test_it_refuses_what_has_no_reading_of_that_width(self):
+    def test_a_record_without_a_reading_of_that_width_is_refused(self):
         table = [
             ("too few", b"a,b"),
             ("too many", b"a,b,c,d"),
@@ -55,7 +55,7 @@ class ParseRecord(unittest.TestCase):
             with self.subTest(what):
                 self.assertIsNone(parse_record(raw, 3))
 
-    def test_it_refuses_a_record_that_mixes_quotes_that_end_a_field_with_quotes_that_do_not(self):
+    def test_a_record_that_mixes_closing_and_literal_quotes_is_refused(self):
         # Its one reading is 5\\", 6 and C:\\ but neither "all" nor "none before a comma" finds it.
         self.assertIsNone(parse_record(b'"5\\", 6","C:\\",c', 3))
 
@@ -71,7 +71,7 @@ class ParseRecord(unittest.TestCase):
 
 
 class WriteFields(unittest.TestCase):
-    def test_it_quotes_as_the_source_does(self):
+    def test_fields_are_quoted_as_the_source_does(self):
         table = [
             ([b"a", b""], b"a,"),
             ([b"a b"], b'"a b"'),
@@ -89,6 +89,6 @@ class WriteFields(unittest.TestCase):
             with self.subTest(raw):
                 self.assertEqual(write_fields(fields), raw)
 
-    def test_what_it_writes_is_read_back(self):
+    def test_written_fields_are_read_back(self):
         fields = [b"", b" ", b'"', b"a,b", b"x\ny", b"\r\n", b"\\x", b"'", "\u2028".encode()]
         self.assertEqual(parse_record(write_fields(fields), len(fields)), fields)

@@ -48,8 +48,8 @@ class ReadingCase(unittest.TestCase):
         self.assert_refused(reason, body, *range(1, len(body)), layout=layout)
 
 
-class WhatItFinds(ReadingCase):
-    def test_it_counts_and_hashes(self):
+class FoundInAStream(ReadingCase):
+    def test_a_stream_is_counted_and_hashed(self):
         rows = [record(1, name="O'Neil, Ann"), record(2, name="5 \\ 6"), record(30, name='"x"\r\ny')]
         body = csv_of(*rows)
         summary = read(body)
@@ -60,7 +60,7 @@ class WhatItFinds(ReadingCase):
         self.assertEqual(summary.content_hash, content_hash(rows, [0, 5]))
         self.assertEqual(summary.header_hash, hashlib.sha256(HEAD[:-1]).hexdigest())
 
-    def test_it_finds_the_same_however_the_stream_is_cut(self):
+    def test_the_summary_does_not_depend_on_chunks(self):
         rows = [record(1, name="O'Neil, Ann"), record(2, name="a\nb\n"), record(30, name='"x"\r\ny'), record(4)]
         for backslash in (False, True):
             body = csv_of(*rows, backslash=backslash)
@@ -69,14 +69,14 @@ class WhatItFinds(ReadingCase):
                 self.assertEqual(read(body, cut), whole, cut)
             self.assertEqual(read(body, *range(1, len(body))), whole)
 
-    def test_a_chunk_that_rfc_4180_explains_is_read_so(self):
+    def test_a_record_that_rfc_4180_explains_is_read_so(self):
         # Read line by line, the first of these three lines looks like a record of the other dialect.
         for name in ('5\\"\nx', 'a\\"\nNEW,2,100,2024-05-06,\\', 'C:\\"\n"'):
             rows = [record(1, name=name), record(2)]
             summary = read(csv_of(*rows))
             self.assertEqual((summary.records, summary.content_hash), (2, content_hash(rows, [0, 5])))
 
-    def test_it_tells_how_far_it_is(self):
+    def test_records_received_and_keys_are_known_between_feeds(self):
         reader = RecordReader(LAYOUT)
         body = csv_of(record(1), record(2))
         reader.feed(body[:-5])
@@ -86,11 +86,11 @@ class WhatItFinds(ReadingCase):
         reader.feed(csv_of(record("x"))[len(HEAD) :])
         self.assertEqual(list(reader.keys), [1, 2, b"x"])
 
-    def test_a_table_without_records_is_a_table(self):
+    def test_a_stream_of_a_header_alone_has_no_records(self):
         summary = read(HEAD)
         self.assertEqual((summary.records, summary.bytes, summary.content_hash), (0, len(HEAD), "0" * 64))
 
-    def test_the_content_hash_does_not_see_order_dialect_or_volatile_columns(self):
+    def test_order_dialect_and_volatile_columns_do_not_change_the_content_hash(self):
         rows = [record(1, name='12\\" pipe'), record(2, name='say "hi"'), record(3, name="C:\\dir x"), record(4)]
         expected = content_hash(rows, [0, 5])
         changed = [("CHANGED, again", *row[1:5], 'on "Friday"') for row in rows]
@@ -121,7 +121,7 @@ class WhatItFinds(ReadingCase):
             with self.subTest(name=name, backslash=backslash):
                 self.assertEqual(read(csv_of(record(1, name=name), backslash=backslash)).dialect, dialect)
 
-    def test_the_content_hash_sees_everything_else(self):
+    def test_everything_else_changes_the_content_hash(self):
         hashes = {
             read(csv_of(*rows)).content_hash
             for rows in [
@@ -136,7 +136,7 @@ class WhatItFinds(ReadingCase):
         }
         self.assertEqual(len(hashes), 7)
 
-    def test_other_volatile_columns_are_left_out_too(self):
+    def test_any_columns_can_be_volatile(self):
         rows = [record(1, name="x y"), record(2)]
         for volatile in [(), (0,), (5,), (0, 4), (0, 4, 5), (3, 4)]:
             with self.subTest(volatile):
@@ -144,7 +144,7 @@ class WhatItFinds(ReadingCase):
                 summary = read(csv_of(*rows), layout=layout)
                 self.assertEqual(summary.content_hash, content_hash(rows, volatile))
 
-    def test_volatile_columns_may_hold_anything(self):
+    def test_volatile_columns_can_hold_anything(self):
         plain = [record(1), record(2)]
         expected = read(csv_of(*plain)).content_hash
         for value in ["a, b", '"', '""', 'a, "b"', '"a", "b"', ',""', '"",', "a\n,b", 'a\n"b", c', '\\"', "C:\\", ""]:
@@ -167,12 +167,12 @@ class WhatItFinds(ReadingCase):
         self.assertEqual(read(csv_of(*odd, beside)).content_hash, content_hash([*odd, beside], [0, 5]))
 
 
-class WhatItRefuses(ReadingCase):
-    def test_a_stream_without_a_header(self):
+class RefusedStreams(ReadingCase):
+    def test_a_stream_without_a_header_is_refused(self):
         self.assert_refused("no_header", b"")
         self.assert_refused("no_header", HEAD[:-1], 3)
 
-    def test_another_header(self):
+    def test_another_header_is_refused(self):
         table = [
             ("a name missing", b"type,id,company,date,published\n", "misses ['name'] and adds []"),
             ("a name more", HEAD[:-1] + b",more\n", "misses [] and adds ['more']"),
@@ -190,13 +190,13 @@ class WhatItRefuses(ReadingCase):
                 error = self.assert_refused("header", head + b"x\n")
                 self.assertIn(told, error.detail)
 
-    def test_a_header_is_refused_as_soon_as_it_is_there(self):
+    def test_a_header_is_refused_before_any_record(self):
         reader = RecordReader(LAYOUT)
         reader.feed(b"type,id,comp")
         with self.assertRaises(RecordError):
             reader.feed(b"\n")
 
-    def test_a_header_may_be_quoted_or_come_under_its_other_names(self):
+    def test_a_header_can_be_quoted_or_have_its_other_names(self):
         layout = Layout(header=HEADER, key="id", other_header=tuple(name.upper() for name in HEADER))
         body = csv_of(record(1))
         for head in (HEAD, HEAD.upper(), b'"type","id",company,date,name,published\n'):
@@ -207,10 +207,10 @@ class WhatItRefuses(ReadingCase):
         self.assert_refused("header", HEAD.title() + body[len(HEAD) :], layout=layout)
         self.assert_refused("header", HEAD.upper() + body[len(HEAD) :])
 
-    def test_a_layout_without_other_names_takes_no_unreadable_header(self):
+    def test_an_unreadable_header_is_refused(self):
         self.assert_refused("header", b'"\n', layout=Layout(header=HEADER, key="id", other_header=()))
 
-    def test_a_record_of_another_width(self):
+    def test_a_record_of_another_width_is_refused(self):
         one = csv_of(record(1))
         for what, line in [
             ("a field less", b"NEW,2,100,2024-05-06,Ann\n"),
@@ -222,11 +222,11 @@ class WhatItRefuses(ReadingCase):
             with self.subTest(what):
                 self.assert_refused_however_cut("width", one + line + one[len(HEAD) :])
 
-    def test_the_width_message_counts(self):
+    def test_the_message_on_width_gives_both_numbers(self):
         error = self.assert_refused("width", csv_of(record(1)) + b"a,b\n")
         self.assertEqual(error.detail, "record 2 has 2 fields, the header has 6")
 
-    def test_an_exception_of_the_source_in_place_of_a_record(self):
+    def test_an_error_message_in_place_of_a_record_is_refused(self):
         one = csv_of(record(1))
         for line, told in [
             (b'"Database internal error."\n', 'record 2: "Database internal error."'),
@@ -238,7 +238,7 @@ class WhatItRefuses(ReadingCase):
                 error = self.assert_refused("error_row", one + line)
                 self.assertIn(told, error.detail)
 
-    def test_quotes_in_wrong_places(self):
+    def test_quotes_in_wrong_places_are_refused(self):
         start = csv_of(record(1)) + b"NEW,2,100,2024-05-06,"
         for field in [
             b'a"b"',
@@ -256,7 +256,7 @@ class WhatItRefuses(ReadingCase):
                     with self.assertRaises(RecordError):
                         read(body, cut)
 
-    def test_a_bare_carriage_return(self):
+    def test_a_bare_carriage_return_is_refused(self):
         one = csv_of(record(1))
         for what, line in [
             ("at the line's end", b"NEW,2,100,2024-05-06,Ann,2026-06-30\r\n"),
@@ -266,7 +266,7 @@ class WhatItRefuses(ReadingCase):
             with self.subTest(what):
                 self.assert_refused_however_cut("malformed", one + line)
 
-    def test_a_bare_carriage_return_beside_what_needs_careful_reading(self):
+    def test_a_bare_carriage_return_beside_a_backslash_is_refused(self):
         # The chunk ends inside a quoted field, or holds the backslash dialect: it is read line by line.
         line = b"NEW,2,100,2024-05-06,A\rn,2026-06-30\n"
         inches = csv_of(record(3, name='5\\" x'), backslash=True)
@@ -275,14 +275,14 @@ class WhatItRefuses(ReadingCase):
         error = self.assert_refused("malformed", inches + line.replace(b"100", b'"100"'))
         self.assertIn('NEW,2,"100",2024-05-06,A·n', error.detail)
 
-    def test_a_stream_that_ends_inside_a_record(self):
+    def test_a_stream_that_ends_inside_a_record_is_refused(self):
         body = csv_of(record(1), record(2, name="a\nb, c"))
         last = csv_of(record(1))
         for end in range(len(last) + 1, len(body)):
             error = self.assert_refused("truncated", body[:end])
             self.assertIn("inside record 2", error.detail)
 
-    def test_a_record_that_does_not_meet_the_condition(self):
+    def test_a_record_that_does_not_meet_the_condition_is_refused(self):
         table = [
             (record(2, company="101"), "company 101, asked for was 100"),
             (record(2, company="1000"), "company 1000, asked for was 100"),
@@ -304,7 +304,7 @@ class WhatItRefuses(ReadingCase):
                     error = self.assert_refused("foreign", csv_of(record(1), bad, record(3)))
                     self.assertIn(f" has {told}", error.detail)
 
-    def test_a_condition_on_each_of_several_columns(self):
+    def test_conditions_on_several_columns_are_checked(self):
         layout = Layout(header=HEADER, key="id", equal={"company": "100", "name": "O'Neil, Ann"})
         good = record(1, name="O'Neil, Ann")
         self.assertEqual(read(csv_of(good), layout=layout).records, 1)
@@ -399,7 +399,7 @@ class WhatItRefuses(ReadingCase):
             else:
                 self.assert_refused(reason, body)
 
-    def test_lines_without_end_after_an_open_quote(self):
+    def test_an_open_quote_is_refused_within_bounded_memory(self):
         reader = RecordReader(LAYOUT)
         reader.feed(csv_of(record(1)) + b'NEW,2,100,2024-05-06,"open,2026-06-30\n')
         with self.assertRaises(RecordError) as caught:
@@ -407,7 +407,7 @@ class WhatItRefuses(ReadingCase):
                 reader.feed(b"NEW,3,100,2024-05-06,Ann,2026-06-30\n" * 300)
         self.assertEqual(caught.exception.reason, "malformed")
 
-    def test_many_lines_in_one_chunk_that_never_become_a_record(self):
+    def test_many_lines_that_never_become_a_record_are_refused(self):
         body = csv_of(record(1)) + b'NEW,2,100,2024-05-06,"open,2026-06-30\n' + b"a\n" * 2000
         error = self.assert_refused("malformed", body)
         self.assertIn('cannot be read: NEW,2,100,2024-05-06,"open', error.detail)
@@ -417,7 +417,7 @@ class WhatItRefuses(ReadingCase):
         self.assertTrue(error.detail.isprintable(), error.detail)
         self.assertLess(len(error.detail), 250)
 
-    def test_a_field_whose_literal_quote_is_not_quoted(self):
+    def test_a_bare_field_with_a_backslash_and_a_quote_is_not_misread(self):
         # A source writes "…\"…", never bare; taken for a record, its line would break another one in two.
         for rows in ([record(1, name='a\\"\nNEW,2,100,2024-05-06,\\')],):
             for backslash in (False, True):
@@ -430,8 +430,8 @@ class WhatItRefuses(ReadingCase):
                     self.assertEqual(found.records, 1, (backslash, cut))
 
 
-class TheKeysOfAStream(unittest.TestCase):
-    def test_it_finds_the_smallest_that_is_repeated(self):
+class KeySetCase(unittest.TestCase):
+    def test_the_smallest_repeated_key_is_found(self):
         table = [
             ([], None),
             ([b"1", b"2"], None),
@@ -457,7 +457,7 @@ class TheKeysOfAStream(unittest.TestCase):
                     at_once.add_all(keys)
                 self.assertEqual(at_once.first_repeated(), repeated)
 
-    def test_numbers_are_kept_in_eight_bytes(self):
+    def test_numeric_keys_are_kept_in_eight_bytes(self):
         keys = KeySet()
         keys.add_all([b"1", b"999999999999999999"])
         keys.add(b"0")
@@ -468,7 +468,7 @@ class TheKeysOfAStream(unittest.TestCase):
         self.assertEqual(keys._others, [b"01", b"1000000000000000000", b"", b"x"])
 
 
-class WhatItHandsOut(ReadingCase):
+class RecordsHandedOut(ReadingCase):
     ROWS = (
         record(1),
         record(2, name="O'Neil, Ann"),
@@ -491,7 +491,7 @@ class WhatItHandsOut(ReadingCase):
         self.assertEqual((len(found), f"{total:064x}"), (summary.records, summary.content_hash))
         return sorted(found)
 
-    def test_is_key_mark_and_digest_of_every_record_in_either_dialect_however_cut(self):
+    def test_key_mark_and_digest_of_every_record_are_handed_out(self):
         marks = [(row[1].encode(), row[0].encode()) for row in self.ROWS]
         for backslash in (False, True):
             body = csv_of(*self.ROWS, backslash=backslash)
@@ -501,7 +501,7 @@ class WhatItHandsOut(ReadingCase):
         digest = hashlib.sha256(b'2,100,2024-05-06,"O\'Neil, Ann"').digest()
         self.assertEqual(found[1].digest, digest)
 
-    def test_has_a_mark_wherever_its_column_stands_and_none_where_none_is_asked_for(self):
+    def test_a_mark_is_handed_out_only_if_the_layout_names_one(self):
         body = csv_of(*self.ROWS)
         for mark, values in [("date", {b"2024-05-06"}), ("", {None})]:
             self.assertEqual({one.mark for one in self.taken(body, layout=replace(LAYOUT, mark=mark))}, values)

@@ -11,7 +11,7 @@ from etl_core.lake.port import PutResult
 SHARED_MEMORY = Path("/dev/shm")  # another file system than that of temporary files, on most machines
 
 
-class ADirectory(unittest.TestCase):
+class DirectoryStoreCase(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -30,12 +30,12 @@ class ADirectory(unittest.TestCase):
             if path.is_file() and path.name != "lock"
         )
 
-    def test_an_object_is_a_file_of_that_name(self):
+    def test_an_object_is_a_file_named_by_its_key(self):
         self.store.put_new("raw/year=2024/part-1-of-1.csv", b"x")
         self.assertEqual((self.root / "raw/year=2024/part-1-of-1.csv").read_bytes(), b"x")
         self.assertEqual(self.store.url, self.root.as_uri())
 
-    def test_a_lake_may_be_named_from_where_one_stands(self):
+    def test_a_relative_root_is_relative_to_the_working_directory(self):
         self.addCleanup(os.chdir, Path.cwd())
         self.root.parent.mkdir(exist_ok=True)
         os.chdir(self.root.parent)
@@ -45,7 +45,7 @@ class ADirectory(unittest.TestCase):
         store.put_new("a", b"x")
         self.assertEqual(self.store.get("a"), b"x")
 
-    def test_a_file_of_its_scratch_is_moved_not_copied(self):
+    def test_a_scratch_file_is_moved_not_copied(self):
         path = self.store.scratch_file()
         path.write_bytes(b"x")
         number = path.stat().st_ino
@@ -67,7 +67,7 @@ class ADirectory(unittest.TestCase):
         self.assertEqual(self.store.get("a/b"), body)
         self.assertEqual(self.files(), ["a/b", "c"])
 
-    def test_a_part_of_a_key_cannot_be_a_key_itself(self):
+    def test_a_folder_of_keys_cannot_be_a_key(self):
         self.store.put_new("a/b", b"x")
         with self.assertRaisesRegex(PermanentError, f"cannot write {self.root}/a: Is a directory"):
             self.store.put_new("a", b"y")
@@ -77,7 +77,7 @@ class ADirectory(unittest.TestCase):
             self.store.put_new("a/b/c", b"y")
         self.assertEqual(self.files(), ["a/b"])  # nothing in scratch either
 
-    def test_a_file_that_could_not_be_put_is_gone_all_the_same(self):
+    def test_a_file_that_could_not_be_put_is_removed(self):
         self.store.put_new("a/b", b"x")
         path = self.store.scratch_file()
         path.write_bytes(b"y")
@@ -85,7 +85,7 @@ class ADirectory(unittest.TestCase):
             self.store.put_new("a/b/c", path)
         self.assertFalse(path.exists())
 
-    def test_only_whole_objects_are_listed(self):
+    def test_unfinished_objects_are_not_listed(self):
         self.store.put_new("a/b", b"x")
         other = self.opened()
         other.scratch_file().write_bytes(b"half of it")
@@ -94,13 +94,13 @@ class ADirectory(unittest.TestCase):
         self.assertEqual([info.key for info in self.store.list("")], ["a/b"])
         self.assertEqual([info.key for info in self.store.list("a/")], ["a/b"])
 
-    def test_a_lake_below_a_folder_with_a_name_like_scratch_is_a_lake(self):
+    def test_a_root_below_a_folder_named_like_scratch_works(self):
         self.root = self.root.with_name(".scratch-lake")
         store = self.opened()
         store.put_new("a/b", b"x")
         self.assertEqual([info.key for info in store.list("")], ["a/b"])
 
-    def test_a_folder_elsewhere_may_be_linked_into_the_lake(self):
+    def test_a_linked_folder_belongs_to_the_lake(self):
         elsewhere = self.root.parent / "big-disk"
         elsewhere.mkdir()
         self.root.mkdir()
@@ -109,7 +109,7 @@ class ADirectory(unittest.TestCase):
         self.assertEqual((elsewhere / "a").read_bytes(), b"x")
         self.assertEqual([info.key for info in self.store.list("")], ["raw/a"])
 
-    def test_nothing_is_left_but_objects(self):
+    def test_closing_leaves_only_objects(self):
         self.store.put_new("a", b"x")
         self.store.put_new("a", b"y")
         self.store.put("b", b"z")

@@ -8,13 +8,13 @@ from etl_core.lake.directory import DirectoryStore
 from etl_core.lake.s3 import S3Store
 
 
-class OpeningALake(unittest.TestCase):
+class OpenStore(unittest.TestCase):
     def opened(self, url):
         store = open_store(url, named="LAKE")
         self.addCleanup(store.close)
         return store
 
-    def test_a_folder_may_be_written_in_several_ways(self):
+    def test_a_folder_can_be_a_path_or_a_file_url(self):
         for url, root in [
             ("/lakes/one", "/lakes/one"),
             ("lakes/one", f"{Path.cwd()}/lakes/one"),
@@ -32,7 +32,7 @@ class OpeningALake(unittest.TestCase):
                 self.assertEqual(store.root, Path(root))
                 self.assertEqual(self.opened(store.url).url, store.url)
 
-    def test_opening_makes_nothing(self):
+    def test_opening_a_store_creates_nothing(self):
         with tempfile.TemporaryDirectory() as folder:
             store = self.opened(f"{folder}/lake")
             self.assertEqual(list(store.list("")), [])
@@ -40,7 +40,7 @@ class OpeningALake(unittest.TestCase):
             store.close()
             self.assertEqual(list(Path(folder).iterdir()), [])
 
-    def test_a_bucket_may_have_a_prefix(self):
+    def test_a_bucket_can_have_a_prefix(self):
         for url, told in [
             ("s3://bucket", "s3://bucket"),
             ("s3://bucket/", "s3://bucket"),
