@@ -29,7 +29,7 @@ class _Tee:
 
     def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> str:  # noqa: ANN401 - structlog's contract
         if self._copy is not None:
-            with contextlib.suppress(OSError):  # on a full disk the copy is lost, the work goes on
+            with contextlib.suppress(OSError):  # on a full disk the copy is lost, not the work
                 self._copy.write(str(self._json(logger, name, dict(event))) + "\n")
                 self._copy.flush()
         if not self._as_json:
