@@ -45,7 +45,7 @@ from data_pipeline.open_payments.ledger.documents import (
     SliceAudit,
     SliceResult,
 )
-from data_pipeline.open_payments.run import Pipeline
+from data_pipeline.open_payments.pipeline import Pipeline
 from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source.api import (
     CATALOGUE_PATH,

@@ -78,6 +78,23 @@ def configure_logging(
         structlog.reset_defaults()
 
 
+@contextlib.contextmanager
+def silent_unless_configured() -> Iterator[None]:
+    """Log nothing unless structlog is configured: its default prints to stdout. For library calls."""
+    if structlog.is_configured():
+        yield
+        return
+    structlog.configure(processors=[_drop])
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+def _drop(_logger: Any, _name: str, _event: MutableMapping[str, Any]) -> Any:  # noqa: ANN401 - structlog's contract
+    raise structlog.DropEvent
+
+
 def bind(**values: str) -> None:
     """Add values to every further line of this thread."""
     structlog.contextvars.bind_contextvars(**values)

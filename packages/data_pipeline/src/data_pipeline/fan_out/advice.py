@@ -7,7 +7,7 @@ from etl_core.errors import EXIT_STATUSES
 ADVICE = {
     "disrupted": "It is retried without counting as an attempt; if it goes on, check spot capacity.",
     "evicted": "It is retried without counting as an attempt; if it goes on, check node pressure.",
-    "deadline": "Raise --try-hours.",
+    "deadline": "Raise --timeout-hours.",
     "out_of_memory": "Raise --memory.",
     "image_pull": "Correct --image, or give the nodes access to the registry.",
     "configuration": "Create the ConfigMap, Secret or service account that the message names.",

@@ -61,3 +61,4 @@ JOB = (
     frame.entrypoint_of(command, "diff_releases"),
     "Compare two proved releases of a year, record by record",
 )
+KUBERNETES = {"args": ["--year", options.NEWEST_YEAR]}

@@ -24,8 +24,8 @@ from data_pipeline.jobs import _frame as frame
 def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: str | None) -> int:
     from data_pipeline.fan_out.worker import Worker, read_plan
     from data_pipeline.job import job_context
-    from data_pipeline.jobs import _running
     from data_pipeline.lake_layout.ids import checked_run_id
+    from data_pipeline.open_payments.facts import exit_code_of_outcomes
     from data_pipeline.open_payments.ledger import plans, schemas
     from data_pipeline.open_payments.ledger.audits import Audits
     from etl_core import logs
@@ -50,7 +50,7 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
             companies=plan.companies,
         )
         outcomes = worker.run()
-        status = _running.status_of_outcomes(outcomes)
+        status = exit_code_of_outcomes(outcomes)
         proved = [outcome.audit for outcome in outcomes if outcome.audit is not None]
         failed = sum(outcome.error is not None for outcome in outcomes)
         context.print_fact(
@@ -66,3 +66,5 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
 
 
 JOB = (frame.entrypoint_of(command, "fan_out_worker"), "One pod's part of a fanned-out run")
+# Its Jobs are created by fan_out, from a plan in the lake.
+KUBERNETES = None

@@ -48,3 +48,4 @@ def command(context: Context, against_source: bool, as_json: bool) -> int:
 
 
 JOB = (frame.entrypoint_of(command, "verify"), "Read a committed run again and prove every byte and count anew")
+KUBERNETES = {"args": ["--run-id", "2026-11-21T03-50-27"]}

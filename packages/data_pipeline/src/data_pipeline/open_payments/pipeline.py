@@ -1,4 +1,4 @@
-"""The main work, from a selection to a committed run: what jobs, fan-out and schedulers call."""
+"""From a selection to a committed run, in steps: prepare, work, commit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """A run about to begin."""
 
     plan: Plan
@@ -88,7 +88,7 @@ class Pipeline:
         *,
         trust_count: bool = False,
         dry_run: bool = False,
-    ) -> Prepared:
+    ) -> PreparedRun:
         """The plan of the run: the newest open one of this selection, of this name if one is given, or a new one.
 
         A completed run whose table has not changed since is the run, too.
@@ -107,24 +107,24 @@ class Pipeline:
         if found is not None:
             plan, manifest = found
             if manifest is not None:
-                return Prepared(plan, resolved, set(Audits(self._store, plan.release).closed()), manifest)
+                return PreparedRun(plan, resolved, set(Audits(self._store, plan.release).closed()), manifest)
             counted_now = self._counted_now(plan, resolved)
             as_of_now = plan.model_copy(update={"companies": counted_now or plan.companies})
             proved = open_work.proved_companies(self._store, as_of_now)
-            return Prepared(plan, resolved, proved, counted_now=counted_now, joined=True)
+            return PreparedRun(plan, resolved, proved, counted_now=counted_now, joined=True)
         plan = ours = self._plan(selection, run_id, resolved, totals, trust_count=trust_count)
         if not dry_run:
             schemas.write_schema(self._store, resolved.release, resolved.table.columns)
             plan = write_plan(self._store, ours)
         joined = plan.created_at != ours.created_at
-        return Prepared(plan, resolved, open_work.proved_companies(self._store, plan), joined=joined)
+        return PreparedRun(plan, resolved, open_work.proved_companies(self._store, plan), joined=joined)
 
-    def forecast(self, prepared: Prepared) -> Forecast:
+    def forecast(self, prepared: PreparedRun) -> Forecast:
         """What is left to do, and what it will cost."""
         dataset = dataset_named(prepared.plan.release.dataset)
         return forecast(dataset, prepared.plan.companies, prepared.proved, streams=self._streams)
 
-    def work(self, prepared: Prepared, strategy: Strategy = "auto") -> list[Outcome]:
+    def work(self, prepared: PreparedRun, strategy: Strategy = "auto") -> list[Outcome]:
         """Prove what is not proved yet; failed slices are outcomes, not exceptions.
 
         Raises:
