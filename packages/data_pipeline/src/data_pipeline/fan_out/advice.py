@@ -5,8 +5,8 @@ from __future__ import annotations
 from etl_core.errors import EXIT_STATUSES
 
 ADVICE = {
-    "disrupted": "It is retried without counting as an attempt; if it goes on, check spot capacity.",
-    "evicted": "It is retried without counting as an attempt; if it goes on, check node pressure.",
+    "disrupted": "It is retried without counting as an attempt; if it continues, check spot capacity.",
+    "evicted": "It is retried without counting as an attempt; if it continues, check node pressure.",
     "deadline": "Raise --timeout-hours.",
     "out_of_memory": "Raise --memory.",
     "image_pull": "Correct --image, or give the nodes access to the registry.",

@@ -1,4 +1,4 @@
-"""What a fan-out can be told besides what it selects. The options of its command line are made from these fields."""
+"""The options of a fan-out besides its selection. The options of its command line are made from these fields."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     click.option("--delete", is_flag=True, help="Remove what is listed."),
     click.option(
         "--older-than-hours", type=frame.FiniteFloat(0, 1_000_000), default=24, show_default=True,
-        help="Only what was written longer ago: a run at work publishes a part shortly before its proof.",
+        help="Only objects older than this: a running job publishes a part shortly before its proof.",
     ),
     frame.lake,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Read a committed run again and prove every byte and count of it anew; name what does not fit.
+"""Read a committed run again, prove every byte and count, and name what does not fit.
 
 From the lake alone: a flipped bit, a missing or extra file, slices swapped with their audits, an
 audit edited alone or with its file. Only with --against-source, by the source's counts: audits
@@ -47,5 +47,5 @@ def command(context: Context, against_source: bool, as_json: bool) -> int:
     return PERMANENT.code if verified.findings else DONE.code
 
 
-JOB = (frame.entrypoint_of(command, "verify"), "Read a committed run again and prove every byte and count anew")
+JOB = (frame.entrypoint_of(command, "verify"), "Read a committed run again and prove every byte and count")
 KUBERNETES = {"args": ["--run-id", "2026-11-21T03-50-27"]}

@@ -49,7 +49,7 @@ class PreparedRun:
     manifest: Manifest | None = None
     counted_now: tuple[PlannedCompany, ...] | None = None
     joined: bool = False
-    """Whether its plan was there already: another process may be at work on it."""
+    """Whether its plan existed already: another process may be working on it."""
 
     @property
     def todo(self) -> list[PlannedCompany]:
@@ -167,7 +167,7 @@ class Pipeline:
     def commit(self, plan: Plan, outcomes: list[Outcome]) -> Manifest:
         """Look at the source once more, then write the manifest.
 
-        A run of the whole year is held against the source's count of every payer, as is one under
+        A run of the whole year is compared with the source's count of every company, and so is one under
         which the table's count moved. A source that cannot be asked at the end leaves the plan's own
         view of it: what is proved stays proved, and the next run of the selection asks again.
         """
@@ -216,7 +216,7 @@ class Pipeline:
     ) -> tuple[Plan, Manifest | None] | None:
         found = plans.find_run(self._store, selection, resolved.release, run_id)
         if found is not None and found[1] is not None and self._moved_since(found[1], resolved):
-            return None  # the table went on changing after that run was completed: a new one looks what moved
+            return None  # the table changed after that run was completed: a new run proves what changed
         return found
 
     def _moved_since(self, manifest: Manifest, resolved: ResolvedRelease) -> bool:

@@ -309,7 +309,7 @@ class Upload(RunCase):
         with self.assertRaisesRegex(NotFoundError, "has no run r1"):
             upload(self.store, self.other, "r1")
         write_plan(self.store, a_plan())
-        with self.assertRaisesRegex(DataError, "run r1 is not committed, so nothing vouches for it. Commit it first"):
+        with self.assertRaisesRegex(DataError, "run r1 is not committed, so nothing proves it. Commit it first"):
             upload(self.store, self.other, "r1")
 
     def test_names_each_file_and_overwrites_only_if_told(self):
