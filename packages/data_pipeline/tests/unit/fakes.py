@@ -662,10 +662,11 @@ def a_plan(
     **selection: Any,
 ) -> Plan:
     rows: dict[str, int | None] = {COMPANY: 3} if companies is None else companies
+    release = release or a_release()
     return Plan(
         run_id=run_id,
-        selection=a_selection(**selection),
-        release=release or a_release(),
+        selection=a_selection(**{"dataset": release.dataset, "year": release.year} | selection),
+        release=release,
         counts_from=counts_from,
         source_rows=source_rows,
         reference_rows=reference_rows,
