@@ -164,10 +164,10 @@ def _run(job: str, arguments: list[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     """The console script: ends the process with the documented status."""
     guard_stdio()
-    sys.exit(status_of(list(sys.argv[1:] if argv is None else argv)))
+    sys.exit(exit_code_of(list(sys.argv[1:] if argv is None else argv)))
 
 
-def status_of(argv: list[str]) -> int:
+def exit_code_of(argv: list[str]) -> int:
     """Run one command line; never raises."""
     try:
         # What ``run`` returns, or the status of an exit of click's own, which ends here and not in SystemExit.

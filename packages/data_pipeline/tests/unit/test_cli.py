@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import data_pipeline
-from data_pipeline.cli import main, status_of
+from data_pipeline.cli import exit_code_of, main
 from data_pipeline.open_payments.fetch import slices  # noqa: F401 - their errors
 from etl_core import errors
 from etl_core.errors import EXIT_STATUSES, PipelineError
@@ -22,12 +22,12 @@ from packages.data_pipeline.tests.unit.dropped_in import BROKEN, GOOD, OTHERS
 # Runs command lines in one process and says how each ended.
 DRIVER = """
 import contextlib, io, json, sys
-from data_pipeline.cli import status_of
+from data_pipeline.cli import exit_code_of
 ended = []
 for argv in json.load(sys.stdin):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = status_of(argv)
+        status = exit_code_of(argv)
     ended.append([status, out.getvalue(), err.getvalue()])
 json.dump(ended, sys.stdout)
 """
@@ -38,7 +38,7 @@ def here(*argv: str) -> Ended:
     """A command line in this process, with the jobs there are."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = status_of(list(argv))
+        status = exit_code_of(list(argv))
     return status, out.getvalue(), err.getvalue()
 
 
@@ -339,8 +339,8 @@ class Processes(DroppedInCase):
     def test_that_list_import_nothing_heavy(self):
         code = """
             import sys
-            from data_pipeline.cli import status_of
-            status = status_of(["list"])
+            from data_pipeline.cli import exit_code_of
+            status = exit_code_of(["list"])
             print(status, sorted({name.split(".")[0] for name in sys.modules}))
         """
         ended = self.python("-c", textwrap.dedent(code))

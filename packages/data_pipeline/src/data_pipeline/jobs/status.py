@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @frame.job(click.option("--run-id", help="The run to show. Default: the newest one."), frame.as_json, frame.lake)
 def command(context: Context, as_json: bool) -> int:
-    from data_pipeline.open_payments.operations.status import status_of, table_of
+    from data_pipeline.open_payments.operations.status import progress_of_run, table_of
     from data_pipeline.runs.plans import newest_run
 
     context.run_id = context.run_id or newest_run(context.store)
-    fact = status_of(context.store, context.run_id, context.now())
+    fact = progress_of_run(context.store, context.run_id, context.now())
     if not as_json:
         click.echo(table_of(context.run_id, fact, context.store.url), err=True)
     context.print_fact(**fact)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from data_pipeline import lake_layout
-from data_pipeline.cli import status_of
+from data_pipeline.cli import exit_code_of
 from data_pipeline.open_payments.ledger import commit
 from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.runs.plans import write_plan
@@ -27,7 +27,7 @@ class CommandCase(FolderCase):
     def run_job(self, *words: str) -> tuple[int, dict[str, Any], str]:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = status_of(["run", words[0], "--", *words[1:], "--lake", str(self.lake)])
+            status = exit_code_of(["run", words[0], "--", *words[1:], "--lake", str(self.lake)])
         lines = out.getvalue().splitlines()
         self.assertLessEqual(len(lines), 1)
         return status, json.loads(lines[0]) if lines else {}, err.getvalue()

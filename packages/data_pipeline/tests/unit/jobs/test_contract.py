@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data_pipeline.cli import status_of
+from data_pipeline.cli import exit_code_of
 from data_pipeline.registry import Registry
 
 NAMES = Registry().names()
@@ -44,7 +44,7 @@ print(json.dumps({"before": before, "after": after, "heavy": sorted(heavy)}))
 def ran(*words: str) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = status_of(["run", *words])
+        status = exit_code_of(["run", *words])
     return status, out.getvalue(), err.getvalue()
 
 

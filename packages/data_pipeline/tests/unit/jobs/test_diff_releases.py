@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.cli import status_of
+from data_pipeline.cli import exit_code_of
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core.lake.directory import DirectoryStore
 from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, WorldCase, a_selection, payments
@@ -40,7 +40,7 @@ class DiffReleases(WorldCase):
         """Status, fact and stderr."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = status_of(["run", "diff_releases", "--", "--year", "2024", *words, "--lake", str(self.lake)])
+            status = exit_code_of(["run", "diff_releases", "--", "--year", "2024", *words, "--lake", str(self.lake)])
         (line,) = out.getvalue().splitlines() or ["{}"]
         return status, json.loads(line), err.getvalue()
 

@@ -13,7 +13,7 @@ from data_pipeline.open_payments.ledger.audits import keys_of, read_attempts
 from data_pipeline.open_payments.ledger.committed import proved_slices
 from data_pipeline.open_payments.ledger.documents import Manifest, PayerCount, PlannedCompany
 from data_pipeline.open_payments.operations.gc import unnamed
-from data_pipeline.open_payments.operations.status import status_of
+from data_pipeline.open_payments.operations.status import progress_of_run
 from data_pipeline.open_payments.operations.verify import Fault, verify_run
 from data_pipeline.open_payments.pipeline import PreparedRun
 from data_pipeline.open_payments.source.reference_count import HalfImportedError
@@ -419,7 +419,7 @@ class ATableThatMoves(PipelineCase):
         for run_id in (first.run_id, second.run_id):
             self.assertEqual(self.verify(run_id), [])
         self.assertEqual(self.verify(second.run_id, against_source=True), [])
-        self.assertEqual(status_of(self.store, second.run_id, self.world.now())["rows"], 7)
+        self.assertEqual(progress_of_run(self.store, second.run_id, self.world.now())["rows"], 7)
         self.assertEqual(list(unnamed(self.store, self.world.now() + timedelta(days=9))), [])
 
     def test_after_its_run_was_completed_is_looked_at_again_by_the_same_command(self):

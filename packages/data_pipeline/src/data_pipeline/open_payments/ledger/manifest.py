@@ -130,7 +130,7 @@ def closure_of(
     )
 
 
-def status_of(plan: Plan, results: Sequence[SliceResult], closure: Closure, release_at_end: Release) -> RunStatus:
+def run_status(plan: Plan, results: Sequence[SliceResult], closure: Closure, release_at_end: Release) -> RunStatus:
     """``completed``: all proved of a table that is whole, and closed if the whole year was asked for.
 
     ``torn``: the release changed under it.
@@ -194,7 +194,7 @@ def manifest_of(
         files_planned=len(results),
         files_downloaded=done,
         files_failed=len(results) - done,
-        status=status_of(plan, results, closure, release_at_end),
+        status=run_status(plan, results, closure, release_at_end),
         selection=plan.selection,
         release=plan.release,
         release_at_end=release_at_end,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
 
 
-def status_of(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
+def progress_of_run(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
     """The state of a run, as its fact has it."""
     plan, manifest = plans.require_plan(store, run_id), plans.read_manifest(store, run_id)
     where = plan.release.dataset, plan.release.year, plan.release.name

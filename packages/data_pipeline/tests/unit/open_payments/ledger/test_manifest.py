@@ -11,7 +11,7 @@ from data_pipeline.open_payments.ledger.manifest import (
     moved_of,
     report_of,
     results_from_lake,
-    status_of,
+    run_status,
     unplanned_of,
     without_moved,
 )
@@ -182,7 +182,7 @@ class ClosureOf(unittest.TestCase):
                          [("failed", "grew", 2), ("failed", "shrank", 0), ("empty", "", 0)])  # fmt: skip
         self.assertEqual({(one.rows, one.bytes) for one in found}, {(0, 0)})
         closed = closure_of(a_plan(), found, 6, moved=moved)
-        self.assertEqual(status_of(a_plan(), found[:2], closed, a_release()), "partial", "both are in the lake")
+        self.assertEqual(run_status(a_plan(), found[:2], closed, a_release()), "partial", "both are in the lake")
 
     def test_is_open_while_a_slice_is_not_proved_even_if_the_rows_sum(self):
         found = closure_of(a_plan(), [PROVED, FAILED], 3)
@@ -225,7 +225,7 @@ class StatusOf(unittest.TestCase):
         ]
         for plan, results, closed, at_end, status in cases:
             with self.subTest(status=status, results=[one.verdict for one in results]):
-                self.assertEqual(status_of(plan, results, closure(closed=closed), at_end), status)
+                self.assertEqual(run_status(plan, results, closure(closed=closed), at_end), status)
 
 
 class FileAuditsOf(unittest.TestCase):

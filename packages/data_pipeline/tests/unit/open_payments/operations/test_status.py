@@ -4,7 +4,7 @@ from typing import Any
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of
-from data_pipeline.open_payments.operations.status import status_of, table_of
+from data_pipeline.open_payments.operations.status import progress_of_run, table_of
 from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.runs.plans import newest_run, write_plan
 from etl_core.errors import NotFoundError
@@ -53,7 +53,7 @@ class StatusCase(WorldCase):
         Audits(self.store, a_release()).close_slice(company_id, audits, records * parts, START)
 
     def status(self, run_id: str = "r1") -> dict[str, Any]:
-        return status_of(self.store, run_id, self.world.now())
+        return progress_of_run(self.store, run_id, self.world.now())
 
     def has(self, **expected: Any) -> None:
         status = self.status()
