@@ -23,7 +23,7 @@ CLUSTER = ClusterSettings(
     pod_start_seconds=1.0,
     service_accounts=("data-pipeline-worker",),
 )
-PACKED = ("fan_out", "--", "--year", YEAR, "--shape", "packed", "--look-every", "2")
+PACKED = ("fan_out", "--", "--year", YEAR, "--shape", "packed", "--poll-interval", "2")
 WAYS = {
     "one process": ("run_pipeline", "--", "--year", YEAR),
     "packed": PACKED,

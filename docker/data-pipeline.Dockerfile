@@ -2,8 +2,8 @@
 #
 #     docker build -f docker/data-pipeline.Dockerfile -t etl-data-pipeline .
 #
-# Slow steps come first: a change of our source rebuilds two small layers, in seconds. The `job` stage has installed
-# wheels and nothing that built them. Reasons: docs/decisions/0009-one-image.md.
+# Slow steps come first: after a change of our source only two small layers are rebuilt, in seconds. The `job` stage has
+# installed wheels and no build tools. Reasons: docs/decisions/0009-one-image.md.
 
 ARG PYTHON=3.11
 ARG BASE=docker.io/library/python:${PYTHON}-slim
@@ -23,7 +23,7 @@ RUN --mount=type=cache,target=/var/cache/pip,sharing=locked \
         set -- "$@" --requirement "/requirements/${extra}.txt"; \
     done; \
     pip --python /opt/venv/bin/python install --quiet --require-hashes --only-binary :all: "$@"; \
-    # We use only the connection of the Kubernetes client: its asynchronous twin (68 MB) and the bytecode of 900
+    # We use only the connection of the Kubernetes client. Its asynchronous copy (68 MB) and the bytecode of 900
     # generated classes (23 MB) would be most of the image.
     cd /opt/venv/lib/python3*/site-packages/kubernetes; \
     rm -r aio; \
@@ -46,11 +46,11 @@ RUN for package in etl_core data_pipeline sandbox; do \
 
 
 FROM ${BASE} AS runtime
-# A home that any user may write to; Python writes no bytecode and does not buffer output.
+# Any user may write to HOME. Python writes no bytecode and does not buffer output.
 ENV PATH=/opt/venv/bin:${PATH} HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY --from=dependencies /opt/venv /opt/venv
-# Relative lakes, such as the default ./data, lie below here. There is no /app/data: a lake inside a container would
-# be gone with it, so one must be mounted.
+# Relative lakes, such as the default ./data, are below this folder. There is no /app/data: a lake inside a container
+# would be lost with it, so one must be mounted.
 WORKDIR /app
 
 
@@ -73,6 +73,6 @@ LABEL org.opencontainers.image.title="etl-data-pipeline" \
       org.opencontainers.image.revision="${REVISION}"
 # A number, so that Kubernetes can check that it is not root.
 USER 10001:10001
-# A list, not a shell's line: Python is process 1 and receives signals.
+# The list form starts no shell: Python is process 1 and receives signals.
 ENTRYPOINT ["data-pipeline"]
 CMD ["list"]

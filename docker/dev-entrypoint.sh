@@ -4,7 +4,7 @@
 #     docker run --rm -it --user "$(id -u):$(id -g)" -v .:/app -e HOME=/tmp \
 #         --entrypoint /app/docker/dev-entrypoint.sh etl-data-pipeline run run_pipeline -- --year 2024 --dry-run
 #
-# If docker/requirements or a pyproject.toml have changed, dependencies that the image lacks are installed into
+# If docker/requirements or a pyproject.toml have changed, dependencies missing in the image are installed into
 # /tmp/dev; SKIP_INSTALL=1 skips that. `sh` as the first argument starts a shell.
 set -eu
 
@@ -18,7 +18,7 @@ place=${DEV_PLACE:-/tmp/dev}
 
 wanted=$(cat "$sources"/docker/requirements/*.txt "$sources"/packages/*/pyproject.toml | sha256sum)
 if [ "${SKIP_INSTALL:-0}" != 1 ] && [ "$(cat "$place/.installed" 2>/dev/null)" != "$wanted" ]; then
-    # Only if the image lacks some of the wanted versions.
+    # Install only if some of the required versions are missing in the image.
     python - "$sources/docker/requirements/runtime.txt" <<'PYTHON' || {
 import re, sys
 from importlib.metadata import PackageNotFoundError, version

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 from data_pipeline.fan_out.documents import FanOutPlan
+from data_pipeline.fan_out.orchestrate import FanOutFact
+from data_pipeline.open_payments.facts import RunFact
 from data_pipeline.open_payments.ledger.documents import PUBLISHED
 from etl_core.documents import Document
 
-MODELS: tuple[type[Document], ...] = (*PUBLISHED, FanOutPlan)
+MODELS: tuple[type[Document], ...] = (*PUBLISHED, FanOutPlan, RunFact, FanOutFact)
 
 
 def files() -> dict[str, str]:

@@ -1,8 +1,6 @@
 """The documents say what the code says."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,16 +45,6 @@ def test_every_decision_is_in_the_index():
     folder = ROOT / "docs" / "decisions"
     index = (folder / "README.md").read_text(encoding="utf-8")
     assert all(path.name in index for path in folder.glob("0*.md"))
-
-
-def test_the_job_template_of_the_guide_runs(tmp_path):
-    guide = (ROOT / "docs" / "adding_a_job.md").read_text(encoding="utf-8")
-    code = re.search(r"```python\n(.*?)```", guide, re.DOTALL)
-    assert code is not None
-    (tmp_path / "my_job.py").write_text(code[1], encoding="utf-8")
-    words = [sys.executable, "-c", "import my_job, sys; sys.exit(my_job.JOB[0](['--agency-id', '7']))"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, '{"job": "my_job", "agency_id": 7}\n')
 
 
 def test_every_test_that_the_proofs_name_exists():

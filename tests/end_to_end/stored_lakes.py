@@ -43,7 +43,7 @@ def world_of(lake: Path, *, release: int = 1) -> Iterator[World]:
 def fetch(lake: Path, run_id: str, *, release: int) -> None:
     with world_of(lake, release=release) as world:
         ended = world.pipeline("--run-id", run_id)
-        assert (ended.status, ended.fact["year_closed"]) == (0, True), ended.stderr
+        assert (ended.status, ended.fact["closed"]) == (0, True), ended.stderr
 
 
 def leave_unfinished(lake: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_dataset_is_fetched_verified_compared_with_its_next_release_and_upload
 
     fetched = world.run("run_pipeline", "--", *selected, *RUN)
 
-    assert (fetched.status, fetched.fact["status"], fetched.fact["year_closed"]) == (0, "completed", True)
+    assert (fetched.status, fetched.fact["status"], fetched.fact["closed"]) == (0, "completed", True)
     assert_holds_the_truth(world, dataset)
     verified = world.run("verify", "--", *RUN, "--against-source")
     assert (verified.status, verified.fact["findings"], verified.fact["rows"]) == (0, [], truth["rows"])
@@ -76,11 +76,11 @@ def test_a_dataset_is_fanned_out_to_pods_that_fetch_it_and_no_other(world, datas
     )
     with Cluster(settings) as cluster:
         ended = world.run(
-            "fan_out", "--", "--dataset", dataset.name, "--year", "2024", "--look-every", "0.2", *shape,
+            "fan_out", "--", "--dataset", dataset.name, "--year", "2024", "--poll-interval", "0.2", *shape,
             KUBECONFIG=str(cluster.kubeconfig(tmp_path / "kubeconfig")),
         )  # fmt: skip
 
-    assert (ended.status, ended.fact["status"], ended.fact["year_closed"]) == (0, "completed", True), ended.stderr
+    assert (ended.status, ended.fact["status"], ended.fact["closed"]) == (0, "completed", True), ended.stderr
     assert_holds_the_truth(world, dataset)
 
 

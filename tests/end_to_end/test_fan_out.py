@@ -17,7 +17,7 @@ from sandbox.cluster import Cluster, ClusterSettings
 from tests.end_to_end.conftest import World
 
 IMAGE = "etl-data-pipeline"
-FAN_OUT = ("fan_out", "--", "--year", "2024", "--look-every", "0.2")
+FAN_OUT = ("fan_out", "--", "--year", "2024", "--poll-interval", "0.2")
 PATH = {"PATH": str(Path(sys.executable).parent)}
 
 
@@ -75,7 +75,7 @@ def test_either_shape_leaves_what_one_process_leaves(fleet, shape):
     assert alone.pipeline().status == 0
     ended = fleet.run(*shape)
     assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
-    assert ended.fact["year_closed"]
+    assert ended.fact["closed"]
     world.assert_equals_truth()
 
     def parts(of):
@@ -176,7 +176,7 @@ FAILURES = {
 @pytest.mark.parametrize("world", [{"first_companies": 2}], indirect=True, ids=["2 companies"])
 def test_what_cannot_work_becomes_a_diagnosis_in_manifest_and_report(fleet, reason, asked):
     words, status = asked
-    ended = fleet.run("--shape", "per-company", "--doubt-after", "0.5", *words)
+    ended = fleet.run("--shape", "per-company", "--pending-check-after", "0.5", *words)
     assert ended.status == status, ended.stderr
     assert fleet.reasons() == {reason: 2}
     assert reason in ended.stderr
@@ -299,7 +299,7 @@ def test_a_slice_that_grew_under_its_release_is_proved_anew_by_the_pods(fleet, s
     world.source.finish_import(2024)
     for _ in range(2):
         ended = fleet.run(*shape, "--trust-count")
-        if ended.fact.get("year_closed"):
+        if ended.fact.get("closed"):
             break
     assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
     world.assert_equals_truth()
@@ -351,7 +351,7 @@ def test_a_year_closes_though_submitters_and_pods_die_and_source_and_cluster_fai
 @pytest.mark.parametrize("world", [{"first_companies": 2}], indirect=True, ids=["2 companies"])
 @pytest.mark.parametrize("fleet", [{"service_accounts": ("default",)}], indirect=True, ids=["no account"])
 def test_a_service_account_that_is_not_there_is_no_reason_to_wait(fleet):
-    ended = fleet.run("--shape", "packed", "--doubt-after", "0.5")
+    ended = fleet.run("--shape", "packed", "--pending-check-after", "0.5")
     assert ended.status == 3, ended.stderr
     assert fleet.reasons() == {"configuration": 2}
     assert "data-pipeline-worker" in ended.stderr

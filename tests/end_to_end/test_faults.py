@@ -139,14 +139,14 @@ def test_a_half_imported_table_is_never_fetched_and_the_same_command_closes_the_
     assert not list(world.lake.glob("raw/**/*.csv"))
     world.source.finish_import(2024)
     again = world.pipeline()
-    assert (again.status, again.fact["year_closed"], again.fact["rows"]) == (0, True, truth), again.stderr
+    assert (again.status, again.fact["closed"], again.fact["rows"]) == (0, True, truth), again.stderr
     world.assert_equals_truth()
 
 
 def test_a_run_that_trusts_half_an_import_is_partial_and_the_same_command_closes_the_year_later(world):
     world.source.republish(2024, added=0.01, imported_share=0.6)
     ended = world.pipeline("--trust-count")
-    assert (ended.status, ended.fact["status"], ended.fact["year_closed"]) == (4, "partial", False), ended.stderr
+    assert (ended.status, ended.fact["status"], ended.fact["closed"]) == (4, "partial", False), ended.stderr
     truth = world.source.truth(2024)["rows"]
     (manifest,) = world.manifests()
     assert f"{truth:,} rows: it is still being imported" in manifest["closure"]["note"]
@@ -154,7 +154,7 @@ def test_a_run_that_trusts_half_an_import_is_partial_and_the_same_command_closes
     assert (part.status, part.fact["status"]) == (4, "partial"), part.stderr
     world.source.finish_import(2024)
     again = world.pipeline("--trust-count")
-    assert (again.status, again.fact["year_closed"], again.fact["rows"]) == (0, True, truth), again.stderr
+    assert (again.status, again.fact["closed"], again.fact["rows"]) == (0, True, truth), again.stderr
     world.assert_equals_truth()
 
 

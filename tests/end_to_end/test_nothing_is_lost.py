@@ -13,7 +13,7 @@ def asked_for(world, *words):
 @pytest.mark.parametrize("world", [THREE_WINDOWS], indirect=True, ids=["150000 rows"])
 def test_the_windows_of_a_slice_are_counted_together_before_and_after(world):
     ended = world.pipeline()
-    assert (ended.status, ended.fact["year_closed"]) == (0, True), ended.stderr
+    assert (ended.status, ended.fact["closed"]) == (0, True), ended.stderr
     assert len(asked_for(world, "/download")) == 3
     assert len(asked_for(world, "groupings%5B0%5D=date_of_payment")) == 2
     assert not asked_for(world, "results=false", "conditions"), "no window was counted on its own"
@@ -86,7 +86,7 @@ def test_an_import_that_ends_during_a_run_leaves_the_year_open_and_the_same_comm
     world.source.clear_ledger()
     world.source.switch(bytes_per_second=None)
     ended = world.pipeline()
-    assert (ended.status, ended.fact["year_closed"]) == (0, True), ended.stderr
+    assert (ended.status, ended.fact["closed"]) == (0, True), ended.stderr
     assert len(asked_for(world, "/download")) == len(moved), "only what moved is fetched again"
     assert all(any(one in asked["target"] for one in moved) for asked in asked_for(world, "/download"))
     assert before.items() <= world.files().items(), "what was there before is as it was"
@@ -108,7 +108,7 @@ def test_a_table_that_grows_after_a_completed_run_is_noticed_by_the_same_command
     assert world.pipeline().fact["status"] == "completed"
     world.source.finish_import(2024)
     ended = world.pipeline()
-    assert (ended.status, ended.fact["status"], ended.fact["year_closed"]) == (0, "completed", True), ended.stderr
+    assert (ended.status, ended.fact["status"], ended.fact["closed"]) == (0, "completed", True), ended.stderr
     assert ended.fact["rows"] == world.source.truth(2024)["rows"]
     world.assert_equals_truth()
     assert world.pipeline().fact["status"] == "already done"
@@ -130,7 +130,7 @@ def test_companies_that_were_not_planned_are_named_and_the_same_command_fetches_
     assert f"{len(unplanned):,} payers are not in the plan: " in first.stderr
     world.source.clear_ledger()
     second = world.pipeline(*by_pages)
-    assert (second.status, second.fact["year_closed"], second.fact["rows"]) == (0, True, truth["rows"]), second.stderr
+    assert (second.status, second.fact["closed"], second.fact["rows"]) == (0, True, truth["rows"]), second.stderr
     assert len(asked_for(world, "/download")) == len(unplanned)
     world.assert_equals_truth()
     for run_id in (first.fact["run_id"], second.fact["run_id"]):
@@ -145,7 +145,7 @@ def test_companies_newer_than_the_cached_totals_are_planned_by_the_next_run(worl
     world.source.finish_import(2024)
     world.source.clear_ledger()
     second = world.pipeline()
-    assert (second.status, second.fact["planned"], second.fact["year_closed"]) == (0, 200, True), second.stderr
+    assert (second.status, second.fact["planned"], second.fact["closed"]) == (0, 200, True), second.stderr
     truth = world.source.truth(2024)["companies"]
     grew = sum(one["generation"] == 2 for one in world.manifests()[-1]["slices"])
     assert len(asked_for(world, "/download")) == 200 - first.fact["planned"] + grew
@@ -169,7 +169,7 @@ def test_proofs_of_a_release_stay_when_another_is_published_during_the_run(world
     assert all(old[:8] in key for key in facts if "/release=" in key)
     world.source.clear_ledger()
     second = world.pipeline()
-    assert (second.status, second.fact["year_closed"]) == (0, True), second.stderr
+    assert (second.status, second.fact["closed"]) == (0, True), second.stderr
     assert len(asked_for(world, "/download")) == 12, "each slice of the new release, once: unseen rows prove nothing"
     assert not asked_for(world, old)
     assert facts.items() <= world.files().items()

@@ -30,7 +30,7 @@ def test_a_whole_year_is_proved_closed_and_equal_to_the_truth(world):
     ]:
         assert key in fact
     assert (fact["status"], fact["planned"], fact["proved"], fact["failed"]) == ("completed", 12, 12, 0)
-    assert fact["year_closed"] is True
+    assert fact["closed"] is True
     world.assert_equals_truth()
     (manifest,) = world.manifests()
     assert (manifest["files_planned"], manifest["files_downloaded"], manifest["files_failed"]) == (12, 12, 0)
@@ -58,8 +58,8 @@ def test_a_dry_run_prints_the_plan_and_fetches_no_rows(world):
     ended = world.pipeline("--dry-run")
     assert (ended.status, ended.fact["status"]) == (0, "planned")
     truth = world.source.truth(2024)
-    assert (ended.fact["planned"], ended.fact["rows"]) == (12, truth["rows"])
-    assert ended.fact["requests_expected"] >= 24
+    assert (ended.fact["planned"], ended.fact["expected"]["rows"]) == (12, truth["rows"])
+    assert ended.fact["expected"]["requests"] >= 24
     assert not [one for one in world.source.ledger() if "/download" in one["target"]]
     assert not list(world.lake.glob("metadata/runs/*"))
 
@@ -150,7 +150,7 @@ def test_the_first_companies_cost_no_more_than_their_own_requests(world):
 @pytest.mark.parametrize("world", [{"scale": 0.001, "first_companies": None, "extra_payers": True}], indirect=True)
 def test_foreign_and_unlisted_companies_are_fetched_too(world):
     ended = world.pipeline()
-    assert (ended.status, ended.fact["year_closed"]) == (0, True), ended.stderr
+    assert (ended.status, ended.fact["closed"]) == (0, True), ended.stderr
     assert ended.fact["rows"] == world.source.truth(2024)["rows"]
 
 

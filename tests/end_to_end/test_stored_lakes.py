@@ -61,7 +61,7 @@ def test_an_unfinished_run_is_continued_where_it_stopped(copied):
     before = content(lake)
     with world_of(lake) as world:
         ended = world.pipeline()
-        assert (ended.status, ended.fact["run_id"], ended.fact["year_closed"]) == (0, "open", True), ended.stderr
+        assert (ended.status, ended.fact["run_id"], ended.fact["closed"]) == (0, "open", True), ended.stderr
         assert len([one for one in world.source.ledger() if "/download" in one["target"]]) == 1
         world.assert_equals_truth()
         assert runs_something(world, "verify", "--", "--run-id", "open")["findings"] == []

@@ -49,7 +49,19 @@ class Place:
         return process.returncode, json.loads(stdout.splitlines()[-1]) if stdout else {}, stderr
 
     def fan_out(self, *words: str) -> tuple[str, ...]:
-        return ("run", "fan_out", "--", "--year", YEAR, "--max-files", "3", "--look-every", "1", *self.options, *words)
+        return (
+            "run",
+            "fan_out",
+            "--",
+            "--year",
+            YEAR,
+            "--max-files",
+            "3",
+            "--poll-interval",
+            "1",
+            *self.options,
+            *words,
+        )
 
 
 @pytest.fixture
@@ -80,7 +92,7 @@ def place(tmp_path: Path):
 
 
 def test_doctor_finds_the_cluster_fit(place):
-    options = [word for word in place.options if word not in ("--look-every", "1")]
+    options = [word for word in place.options if word not in ("--poll-interval", "1")]
     status, fact, stderr = place.run("doctor", "--cluster", *options)
     assert status == 0, stderr
     assert not fact["cluster_checks"]["failed"]
@@ -105,7 +117,7 @@ def test_a_killed_submitter_is_followed_by_another(place, shape):
 
 
 def test_an_image_that_is_not_there_becomes_a_diagnosis(place):
-    words = place.fan_out("--shape", "per-company", "--doubt-after", "20" if REAL else "0.5")
+    words = place.fan_out("--shape", "per-company", "--pending-check-after", "20" if REAL else "0.5")
     status, _, stderr = place.run(*words, "--image", "localhost/no-such-image:0")
     assert status == 3, stderr
     assert "image_pull" in stderr

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -26,20 +27,18 @@ ARGS = {
 }
 
 
-def test_every_job_has_an_example_except_those_that_the_fan_out_creates():
+def test_every_job_has_an_example_unless_it_says_that_it_has_none():
     run = {args[1] for args in ARGS.values()}
+    without = {name for name in Registry().names() if k8s_examples.example_of(Registry().load(name)) is None}
 
-    assert run == set(Registry().names()) - set(k8s_examples.CREATED_BY_THE_FAN_OUT)
+    assert run == set(Registry().names()) - without
+    assert without == {"fan_out_worker"}
 
 
-@pytest.mark.parametrize("args", ARGS.values(), ids=ARGS)
-def test_every_job_accepts_the_arguments_of_its_example(args):
-    run, name, *rest = args
-    command = Registry().load(name).module.command
+def test_the_local_overlay_gives_its_job_arguments_that_it_takes():
+    _, name, _, *args = ARGS["local"]
 
-    assert run == "run"
-    assert rest[:1] in ([], ["--"])
-    with command.make_context(name, rest[1:]):
+    with Registry().load(name).module.command.make_context(name, args):
         pass
 
 
@@ -57,19 +56,33 @@ def test_the_documented_command_sets_the_image_of_an_example(name):
     assert kubernetes.schema_faults(job, kubernetes.SUPPORTED[0]) == []
 
 
-def test_a_job_whose_required_option_has_no_sample_value_is_named():
+def job_with(**module: object) -> Job:
+    return Job("my_job", lambda argv: 0, "Mine", SimpleNamespace(**module))
+
+
+def test_a_job_whose_example_lacks_a_required_option_is_told_what_to_write():
     command = click.Command("x", params=[click.Option(["--strange"], required=True)])
 
-    class Module:
-        pass
+    for example in ({}, {"KUBERNETES": {"args": ["--other", "1"]}}):
+        with pytest.raises(ValueError, match=r"jobs/my_job.py: .*--(strange|other).* Write KUBERNETES = "):
+            k8s_examples.example_of(job_with(command=command, **example))
 
-    Module.command = command  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="my_job requires --strange"):
-        k8s_examples.required_arguments(Job("my_job", lambda argv: 0, "Mine", Module))
+    found = k8s_examples.example_of(job_with(command=command, KUBERNETES={"args": ["--strange", "1"]}))
+    assert found == k8s_examples.Example(["--strange", "1"], "data-pipeline-metadata")
 
 
-def test_a_job_without_a_click_command_is_started_without_arguments():
-    assert k8s_examples.arguments(Job("my_job", lambda argv: 0, "Mine", object())) == ["run", "my_job"]
+def test_a_job_without_a_click_command_is_started_without_arguments_unless_it_names_some():
+    for module, args, account in [
+        ({}, ["run", "my_job"], "data-pipeline-metadata"),
+        (
+            {"KUBERNETES": {"args": ["--agency-id", "7"], "service_account": "other"}},
+            ["run", "my_job", "--", "--agency-id", "7"],
+            "other",
+        ),
+    ]:
+        example = k8s_examples.example_of(job_with(**module))
+        assert example is not None
+        assert (k8s_examples.arguments(job_with(), example), example.service_account) == (args, account)
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)

@@ -1,4 +1,4 @@
-# To try things: the cheapest runner, everything may be destroyed with its content.
+# For experiments: the cheapest runner; everything may be destroyed with its content.
 
 module "platform" {
   source = "../../modules/platform"

@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # Which bucket is said at init: -backend-config="bucket=…" -backend-config="region=…"
+  # The bucket is given at init: -backend-config="bucket=…" -backend-config="region=…"
   backend "s3" {
     key          = "dev/terraform.tfstate"
     encrypt      = true

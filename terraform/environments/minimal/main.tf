@@ -1,4 +1,4 @@
-# A lake and its roles, nothing that costs by the hour: for a laptop, or a machine or cluster that is elsewhere.
+# A lake and its roles, nothing that is charged per hour. For a laptop, or for a machine or cluster elsewhere.
 
 locals {
   bucket = "openpayments-dezoomcamp2026-${var.region}-${var.suffix}"

@@ -1,10 +1,10 @@
 output "lake_url" {
-  description = "LAKE_URL of every job."
+  description = "The setting LAKE_URL of every job."
   value       = module.lake.lake_url
 }
 
 output "region" {
-  description = "AWS_REGION of every job."
+  description = "The setting AWS_REGION of every job."
   value       = var.region
 }
 

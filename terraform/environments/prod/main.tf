@@ -1,4 +1,4 @@
-# The lake of record: nothing with content is destroyed, nodes live behind NAT once there is a cluster.
+# The production lake: nothing with content is destroyed, and the nodes of a cluster are behind NAT.
 
 module "platform" {
   source = "../../modules/platform"

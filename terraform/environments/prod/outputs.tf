@@ -1,17 +1,17 @@
-# What jobs and the eks overlay need, by the names tools/overlay.py reads; and where people find things.
+# What jobs and the eks overlay need, under the names that tools/overlay.py reads, and addresses for people.
 
 output "lake_url" {
-  description = "LAKE_URL of every job."
+  description = "The setting LAKE_URL of every job."
   value       = module.platform.lake_url
 }
 
 output "region" {
-  description = "AWS_REGION of every job."
+  description = "The setting AWS_REGION of every job."
   value       = module.platform.region
 }
 
 output "image_repository" {
-  description = "Where the image is pushed to and pulled from."
+  description = "Address of the image's repository, for push and pull."
   value       = module.platform.image_repository
 }
 
@@ -26,12 +26,12 @@ output "role_arns" {
 }
 
 output "cluster_name" {
-  description = "For aws eks update-kubeconfig; empty without a cluster."
+  description = "Name of the cluster, for aws eks update-kubeconfig; empty without a cluster."
   value       = module.platform.cluster_name
 }
 
 output "runner" {
-  description = "The EC2 runner: instance for a session, address for SSH; null without one."
+  description = "The EC2 runner: instance id for a session, address for SSH; null without a runner."
   value       = module.platform.runner
 }
 

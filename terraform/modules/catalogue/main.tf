@@ -1,11 +1,11 @@
-# Tables over the lake as it is. Partitions are projected: computed from a query's own conditions, so no crawler runs,
-# nothing is repaired after a run, and Glue keeps no million partitions.
+# Tables over the lake as it is. Partitions are projected, that is, computed from a query's conditions. So there is no
+# crawler, no repair after a run, and Glue does not store a million partitions.
 #
-# Raw parts are CSV with quoted fields, some of which hold line breaks. OpenCSVSerDe, the one reader of Athena's that
-# knows quotes, still ends a row at every line break: such a record becomes two rows, both broken. So counts here are
-# of lines, an upper bound of records, and sums over broken rows are wrong; the named query says for which parts that
-# is so. It also matches columns by position, all as text: a release whose header drifted (its manifest's schema says
-# so) must not be read through these tables. Staging writes Parquet from records, which mends all of it.
+# Raw parts are CSV with quoted fields, some of which contain line breaks. OpenCSVSerDe, Athena's only reader that
+# understands quotes, still ends a row at every line break: such a record becomes two broken rows. So these tables count
+# lines, an upper bound of the records, and sums over broken rows are wrong; the named query shows the affected parts.
+# Columns are matched by position, all as text. Therefore do not read a release whose header drifted (the schema in its
+# manifest shows it) through these tables. Staging will write Parquet from records, which avoids all of this.
 
 data "aws_caller_identity" "current" {}
 
@@ -15,7 +15,7 @@ data "aws_region" "current" {}
 
 locals {
   database = replace(var.name, "-", "_")
-  # A file per dataset, named as it is: its columns in the order of its files.
+  # One file per dataset, under its name: the columns in the order of the published files.
   datasets = { for file in fileset("${path.module}/columns", "*.json") : trimsuffix(file, ".json") => jsondecode(file("${path.module}/columns/${file}")) }
   lake     = "s3://${var.lake_bucket}"
   raw      = "${local.lake}/raw/dataset=$${dataset}/year=$${year}/release=$${release}"
@@ -25,20 +25,20 @@ locals {
     "projection.dataset.type" = "enum"
     "projection.year.type"    = "integer"
     "projection.year.range"   = "${var.first_year},${var.last_year}"
-    # Nobody can list releases or companies without looking: a query names them, and reads nothing else.
+    # Releases and companies cannot be enumerated without a listing, so a query must name them. It reads nothing else.
     "projection.release.type" = "injected"
   }
 
   raw_tables = merge([
     for dataset, columns in local.datasets : {
-      # One company: its folder is the whole scan.
+      # One company: only its folder is scanned.
       "raw_${replace(dataset, "-", "_")}" = {
         dataset    = dataset
         columns    = columns
         keys       = ["dataset", "year", "release", "company_id"]
         properties = { "projection.company_id.type" = "injected", "storage.location.template" = "${local.raw}/company_id=$${company_id}/" }
       }
-      # All companies of a release: Athena reads folders below a location, and 2,000 ids need not be spelt out.
+      # All companies of a release: Athena reads folders below a location, so a query need not list 2,000 ids.
       "raw_${replace(dataset, "-", "_")}_release" = {
         dataset    = dataset
         columns    = columns
@@ -53,7 +53,7 @@ locals {
 
 resource "aws_glue_catalog_database" "this" {
   name        = local.database
-  description = "CMS Open Payments as the lake holds it"
+  description = "CMS Open Payments as stored in the lake"
 }
 
 resource "aws_glue_catalog_table" "raw" {
@@ -61,7 +61,7 @@ resource "aws_glue_catalog_table" "raw" {
 
   database_name = aws_glue_catalog_database.this.name
   name          = each.key
-  description   = "Parts as the source sent them; counts are of lines, see rows_against_manifest"
+  description   = "Parts as the source sent them; rows are lines, not records: see rows_against_manifest"
   table_type    = "EXTERNAL_TABLE"
 
   parameters = merge(local.projection, each.value.properties, {
@@ -98,12 +98,12 @@ resource "aws_glue_catalog_table" "raw" {
   }
 }
 
-# What makes parts those of a committed run: the list that the run's manifest vouches for, a line of JSON each.
-# The folder of a run holds other files, too: they are no lines of JSON of this shape, or are left out by their path.
+# The audits of a committed run's parts: the file whose digest the run's manifest records, one line of JSON per part.
+# The folder of a run contains other files, too. They have another format, or a query excludes them by path.
 resource "aws_glue_catalog_table" "file_audits" {
   database_name = aws_glue_catalog_database.this.name
   name          = "file_audits"
-  description   = "The proof of each part of a run; ask with \"$path\" LIKE '%/file_audits.jsonl'"
+  description   = "The proof of each part of a run; query it with \"$path\" LIKE '%/file_audits.jsonl'"
   table_type    = "EXTERNAL_TABLE"
 
   parameters = {
@@ -139,13 +139,13 @@ resource "aws_glue_catalog_table" "file_audits" {
 }
 
 resource "aws_s3_bucket" "results" {
-  # checkov:skip=CKV_AWS_18:Results of queries over public data, gone after days.
-  # checkov:skip=CKV_AWS_144:Results can be asked for again.
+  # checkov:skip=CKV_AWS_18:Results of queries over public data, deleted after days.
+  # checkov:skip=CKV_AWS_144:A query can be run again.
   # checkov:skip=CKV_AWS_145:SSE-S3, not KMS: the data is public.
-  # checkov:skip=CKV_AWS_21:Versions of what expires after days would only be paid for.
-  # checkov:skip=CKV2_AWS_62:Nobody listens to events of results.
+  # checkov:skip=CKV_AWS_21:Results expire after days; versions of them would only cost money.
+  # checkov:skip=CKV2_AWS_62:No process uses events of results.
   bucket        = var.results_bucket
-  force_destroy = true # nothing in it is worth keeping
+  force_destroy = true # its content need not be kept
 }
 
 resource "aws_s3_bucket_server_side_encryption_configuration" "results" {
@@ -196,10 +196,10 @@ resource "aws_s3_bucket_lifecycle_configuration" "results" {
 resource "aws_athena_workgroup" "this" {
   name          = var.name
   description   = "Queries over the lake: limited in bytes, results encrypted"
-  force_destroy = true # its history of queries goes with it
+  force_destroy = true # its query history is deleted with it
 
   configuration {
-    enforce_workgroup_configuration    = true # what a client asks for instead is not obeyed
+    enforce_workgroup_configuration    = true # settings of a client are ignored
     publish_cloudwatch_metrics_enabled = true
     bytes_scanned_cutoff_per_query     = var.most_gb_a_query * 1024 * 1024 * 1024
 
@@ -216,7 +216,7 @@ resource "aws_athena_workgroup" "this" {
 
 resource "aws_athena_named_query" "this" {
   for_each = {
-    rows_against_manifest = "Lines that Athena counts in each part of a committed run, beside its proved records"
+    rows_against_manifest = "Lines that Athena counts in each part of a committed run, compared with its proved records"
     rows_of_a_company     = "Payments of one company by nature"
   }
 

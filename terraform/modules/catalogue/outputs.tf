@@ -4,6 +4,6 @@ output "database" {
 }
 
 output "workgroup" {
-  description = "Athena workgroup to ask in."
+  description = "Athena workgroup for queries."
   value       = aws_athena_workgroup.this.name
 }

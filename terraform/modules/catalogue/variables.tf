@@ -1,41 +1,41 @@
 variable "name" {
-  description = "Prefix of every name, so that two environments can live in one account."
+  description = "Prefix of every name, so that one account can have two environments."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,30}[a-z0-9]$", var.name))
-    error_message = "A name is 3 to 32 small letters, digits and hyphens, a letter first: it becomes part of names of many kinds."
+    error_message = "A name is 3 to 32 lower-case letters, digits and hyphens and begins with a letter, because it becomes part of names of many kinds."
   }
 }
 
 variable "lake_bucket" {
-  description = "The lake's bucket, which the tables lie over."
+  description = "Name of the lake's bucket, which the tables read."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.lake_bucket))
-    error_message = "A bucket name is 3 to 63 small letters, digits and hyphens."
+    error_message = "A bucket name is 3 to 63 lower-case letters, digits and hyphens."
   }
 }
 
 variable "results_bucket" {
-  description = "A bucket of its own for query results: they are nobody's truth, expire, and may be written without create-only."
+  description = "A separate bucket for query results: they expire, and they are not written create-only."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.results_bucket)) && var.results_bucket != var.lake_bucket
-    error_message = "A bucket name other than the lake's: 3 to 63 small letters, digits and hyphens."
+    error_message = "Must be another bucket than the lake's: 3 to 63 lower-case letters, digits and hyphens."
   }
 }
 
 variable "first_year" {
-  description = "First program year that queries may name. 2018: the oldest the source still publishes."
+  description = "First program year that queries may name. 2018: the oldest year that the source still publishes."
   type        = number
   default     = 2018
 
   validation {
     condition     = var.first_year >= 2013 && var.first_year <= 2100
-    error_message = "Open Payments begins with 2013."
+    error_message = "Must be 2013 or later: Open Payments begins with 2013."
   }
 }
 
@@ -46,39 +46,39 @@ variable "last_year" {
 
   validation {
     condition     = var.last_year >= var.first_year && var.last_year <= 2100
-    error_message = "Not before first_year."
+    error_message = "Must not be before first_year."
   }
 }
 
 variable "most_gb_a_query" {
-  description = "Bytes a query may read before it is stopped. 20: a year of 9 GB, twice; at 5 USD a TB that is 10 cents."
+  description = "GB that a query may read before it is stopped. 20: a year of 9 GB, twice; at 5 USD per TB that is 10 cents."
   type        = number
   default     = 20
 
   validation {
     condition     = var.most_gb_a_query >= 1 && var.most_gb_a_query <= 1000
-    error_message = "1 to 1,000 GB."
+    error_message = "Must be 1 to 1,000 GB."
   }
 }
 
 variable "results_days" {
-  description = "Days after which results are deleted. 7: whoever needs one longer keeps it elsewhere."
+  description = "Days after which results are deleted. 7: copy a result elsewhere to keep it longer."
   type        = number
   default     = 7
 
   validation {
     condition     = var.results_days >= 1 && floor(var.results_days) == var.results_days
-    error_message = "Whole days, one at least."
+    error_message = "Must be whole days, at least 1."
   }
 }
 
 variable "readers" {
-  description = "Names of the roles that may query, by a short name each; they read the lake by their own policy."
+  description = "Names of the roles that may query, each under a short name. Their own policies let them read the lake."
   type        = map(string)
   default     = {}
 
   validation {
     condition     = alltrue([for role in values(var.readers) : can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", role))])
-    error_message = "Names of roles, not ARNs."
+    error_message = "Must be names of roles, not ARNs."
   }
 }

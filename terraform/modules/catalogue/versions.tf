@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.9, < 2.0" # validations that look at more than their own variable need 1.9
+  required_version = ">= 1.9, < 2.0" # validations that refer to other variables need 1.9
 
   required_providers {
     aws = {

@@ -1,5 +1,5 @@
-# EKS with two node groups: one small on-demand node that submits and watches, and spot nodes for workers, whose loss
-# costs a window of one slice. Or a cluster that is there already: then nothing is made and its names are passed on.
+# EKS with two node groups: one small on-demand node for the submitter, and spot nodes for workers; a lost spot node
+# costs a window of one slice. Or an existing cluster: then nothing is created and its names are passed on.
 
 data "aws_partition" "current" {}
 
@@ -26,10 +26,10 @@ resource "aws_iam_role_policy_attachment" "cluster" {
   policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/AmazonEKSClusterPolicy"
 }
 
-# Made before EKS makes it by itself, for ever and outside of `destroy`.
+# Created here because EKS would otherwise create it, without expiry and unknown to `destroy`.
 resource "aws_cloudwatch_log_group" "cluster" {
-  # checkov:skip=CKV_AWS_158:Encrypted by CloudWatch; a key of one's own would be paid for words about public data.
-  # checkov:skip=CKV_AWS_338:Three months cover an incident; what a run did is in the lake for a year.
+  # checkov:skip=CKV_AWS_158:Encrypted by CloudWatch; a customer key would cost money, and the logs are about public data.
+  # checkov:skip=CKV_AWS_338:Three months are enough for an incident; the lake keeps the logs of runs for a year.
   count = local.make
 
   name              = "/aws/eks/${var.name}/cluster"
@@ -37,8 +37,8 @@ resource "aws_cloudwatch_log_group" "cluster" {
 }
 
 resource "aws_eks_cluster" "this" {
-  # checkov:skip=CKV_AWS_58:EKS encrypts all of etcd with a key of its own since 1.28; there are no Secrets of ours in it.
-  # checkov:skip=CKV_AWS_39:The public endpoint is on only where api_cidrs names blocks.
+  # checkov:skip=CKV_AWS_58:EKS encrypts all of etcd with its own key since 1.28; this project stores no Secrets in it.
+  # checkov:skip=CKV_AWS_39:The public endpoint is on only if api_cidrs lists blocks.
   # checkov:skip=CKV_AWS_38:api_cidrs refuses 0.0.0.0/0.
   count = local.make
 
@@ -48,7 +48,7 @@ resource "aws_eks_cluster" "this" {
   enabled_cluster_log_types = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
   access_config {
-    authentication_mode                         = "API" # no aws-auth ConfigMap, which one typo locks everybody out of
+    authentication_mode                         = "API" # no aws-auth ConfigMap, in which one typo locks everybody out
     bootstrap_cluster_creator_admin_permissions = true
   }
 
@@ -59,7 +59,7 @@ resource "aws_eks_cluster" "this" {
     public_access_cidrs     = length(var.api_cidrs) > 0 ? var.api_cidrs : null
   }
 
-  # EXTENDED, the default, would charge 0.60 USD an hour in place of 0.10 once standard support ends.
+  # EXTENDED, the default, would cost 0.60 USD per hour instead of 0.10 after the end of standard support.
   upgrade_policy {
     support_type = "STANDARD"
   }
@@ -86,7 +86,7 @@ resource "aws_eks_access_policy_association" "administrator" {
   }
 }
 
-# The base's NetworkPolicies are words until the plugin's own agent enforces them, which it does not by default.
+# NetworkPolicies have no effect until the plugin's agent enforces them, which is off by default.
 resource "aws_eks_addon" "network" {
   count = local.make
 
@@ -96,7 +96,7 @@ resource "aws_eks_addon" "network" {
   resolve_conflicts_on_create = "OVERWRITE"
 }
 
-# Service accounts get roles through this; see the module identity.
+# Service accounts get their roles through this provider; see the module identity.
 resource "aws_iam_openid_connect_provider" "this" {
   count = local.make
 
@@ -129,7 +129,7 @@ resource "aws_launch_template" "node" {
   metadata_options {
     http_endpoint = "enabled"
     http_tokens   = "required"
-    # 1: a pod whose own role fails does not fall back to the node's, and says so.
+    # 1: a pod whose own role fails cannot use the node's role; it fails with an error.
     http_put_response_hop_limit = 1
   }
 
@@ -187,7 +187,7 @@ resource "aws_eks_node_group" "spot" {
 
   scaling_config {
     min_size     = 0
-    desired_size = 0 # a run with lifted ceilings sets it: docs/operations-aws.md; nothing here scales by itself
+    desired_size = 0 # set before a run with higher limits: docs/operations-aws.md; there is no autoscaling
     max_size     = var.spot_nodes
   }
 

@@ -1,5 +1,5 @@
-# A role per stage. A policy is a JSON template in policies/, so that the tests evaluate the very document that is
-# applied, against every call the stage's jobs make; a role is a set of policies and somebody who may take it on.
+# One role per stage. Each policy is a JSON template in policies/, so that the tests evaluate exactly the document that
+# is applied, with every call that the stage's jobs make. A role is a set of policies and a principal that may assume it.
 
 data "aws_caller_identity" "current" {}
 
@@ -8,7 +8,7 @@ data "aws_partition" "current" {}
 locals {
   bucket_arn = "arn:${data.aws_partition.current.partition}:s3:::${var.bucket}"
 
-  # What each role may do, by the names of policies; tests/infrastructure reads policies/roles.json too.
+  # The policies of each role, by name. tests/infrastructure reads policies/roles.json too.
   roles = jsondecode(file("${path.module}/policies/roles.json"))
 
   attached = merge([
@@ -20,7 +20,7 @@ locals {
   )
   issuer = trimprefix(try(regex("oidc-provider/(.+)$", var.oidc_provider_arn)[0], ""), "/")
 
-  # Without a cluster the roles of service accounts are people's, so that a worker's rights can be tried by hand.
+  # Without a cluster, people may assume the roles of service accounts, so that a worker's rights can be tested by hand.
   trust = {
     for role, said in local.roles : role => (
       said.trust == "ec2" ? templatefile("${path.module}/policies/trust_ec2.json.tftpl", {})

@@ -4,17 +4,17 @@ output "role_arns" {
 }
 
 output "role_names" {
-  description = "Name of each role, by stage, to attach more to it."
+  description = "Name of each role, by stage, for attaching more policies."
   value       = { for stage, role in aws_iam_role.stage : stage => role.name }
 }
 
 output "service_accounts" {
-  description = "Role of each Kubernetes service account; goes into the eks overlay."
+  description = "Role of each Kubernetes service account, for the eks overlay."
   value       = { for stage, said in local.roles : said.trust => aws_iam_role.stage[stage].arn if startswith(said.trust, "data-pipeline-") }
 }
 
 output "overwriters" {
-  description = "Roles that may remove raw parts and proofs; the bucket's own policy refuses all others."
+  description = "Roles that may delete raw parts and proofs. The bucket's own policy denies it to all others."
   value       = [aws_iam_role.stage["collect"].arn, aws_iam_role.stage["overwrite"].arn]
 }
 

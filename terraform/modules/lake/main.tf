@@ -1,11 +1,11 @@
-# One bucket, zones as prefixes (raw/, staging/, curated/, metadata/): a run's parts, proofs and manifest are one
-# consistent thing, LAKE_URL names one place, and what a stage may do is said by prefix in its policy.
+# One bucket, zones as prefixes (raw/, staging/, curated/, metadata/). A run's parts, proofs and manifest stay together,
+# LAKE_URL is one address, and each stage's policy grants its rights by prefix.
 
 resource "aws_s3_bucket" "lake" {
-  # checkov:skip=CKV_AWS_18:Access logs would grow faster than the lake; CloudTrail data events, where wanted, are an account's choice.
-  # checkov:skip=CKV_AWS_144:Everything raw can be fetched again from the source or is kept as versions; a second region doubles the bill.
-  # checkov:skip=CKV_AWS_145:SSE-S3, not KMS: the data is public, and KMS is asked (and paid) per object, of which a year has some 2,000.
-  # checkov:skip=CKV2_AWS_62:Nobody listens to events: what is there is found by listing, and a run by its manifest.
+  # checkov:skip=CKV_AWS_18:Access logs would grow faster than the lake; an account can enable CloudTrail data events instead.
+  # checkov:skip=CKV_AWS_144:Raw files can be fetched again from the source or restored from versions; a second region doubles the cost.
+  # checkov:skip=CKV_AWS_145:SSE-S3, not KMS: the data is public, and KMS is called and charged per object, of which a year has about 2,000.
+  # checkov:skip=CKV2_AWS_62:No process uses events: objects are found by listing, and a run by its manifest.
   bucket        = var.bucket
   force_destroy = var.force_destroy
 }
@@ -41,7 +41,7 @@ resource "aws_s3_bucket_ownership_controls" "lake" {
   bucket = aws_s3_bucket.lake.id
 
   rule {
-    object_ownership = "BucketOwnerEnforced" # no ACLs: policies alone decide
+    object_ownership = "BucketOwnerEnforced" # no ACLs: only policies decide
   }
 }
 
@@ -50,11 +50,11 @@ resource "aws_s3_bucket_policy" "lake" {
 
   policy = templatefile("${path.module}/policies/bucket.json.tftpl", {
     bucket_arn = aws_s3_bucket.lake.arn
-    # A list without a member would deny nobody: ArnNotEquals of nothing. A name that no principal has denies everybody.
+    # ArnNotEquals with an empty list would deny nothing. An ARN that no principal has denies everybody.
     overwriters = jsonencode(length(var.overwriters) > 0 ? sort(var.overwriters) : ["arn:aws:iam::000000000000:role/nobody"])
   })
 
-  # S3 refuses a policy while the block is being put up.
+  # S3 refuses a bucket policy while the public access block is being created.
   depends_on = [aws_s3_bucket_public_access_block.lake]
 }
 
@@ -81,7 +81,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
     status = "Enabled"
 
     filter {
-      prefix = "raw/" # S3 itself leaves objects below 128 KB where they are
+      prefix = "raw/" # S3 does not move objects below 128 KB
     }
 
     transition {

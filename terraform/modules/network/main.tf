@@ -1,12 +1,12 @@
-# A VPC of its own: nothing here shares addresses, routes or security groups with what an account already has.
+# A separate VPC: it shares no addresses, routes or security groups with other resources of the account.
 
 data "aws_region" "current" {}
 
 data "aws_availability_zones" "usable" {
-  # checkov:skip=CKV_AWS_394:A zone that AWS adds moves no subnet: their zones are ignored once they are made.
+  # checkov:skip=CKV_AWS_394:A zone that AWS adds moves no subnet: changes of a subnet's zone are ignored after its creation.
   state = "available"
 
-  filter { # no Local Zones: they have neither EKS control planes nor all instance types
+  filter { # no Local Zones: they lack EKS control planes and some instance types
     name   = "opt-in-status"
     values = ["opt-in-not-required"]
   }
@@ -17,7 +17,7 @@ locals {
 }
 
 resource "aws_vpc" "this" {
-  # checkov:skip=CKV2_AWS_11:Flow logs cost 0.50 USD a GB, of public data; switch them on in an incident.
+  # checkov:skip=CKV2_AWS_11:Flow logs cost 0.50 USD per GB, and the data is public; switch them on in an incident.
   cidr_block           = var.cidr
   enable_dns_hostnames = true
   enable_dns_support   = true
@@ -25,7 +25,7 @@ resource "aws_vpc" "this" {
   tags = { Name = var.name }
 }
 
-# The group that AWS makes with a VPC lets its members talk to each other; nobody should be in it unawares.
+# The default group of a VPC lets its members connect to each other. No machine should be in it by accident.
 resource "aws_default_security_group" "closed" {
   vpc_id = aws_vpc.this.id
 
@@ -44,8 +44,8 @@ resource "aws_subnet" "public" {
   vpc_id                  = aws_vpc.this.id
   availability_zone       = local.zones[count.index % length(local.zones)]
   cidr_block              = cidrsubnet(var.cidr, 4, count.index)
-  map_public_ip_on_launch = !var.nat_gateway # without NAT, cluster nodes live here and need an address of their own
-  # checkov:skip=CKV_AWS_130:Without NAT a machine needs a public address to reach the source; its security group lets nothing in.
+  map_public_ip_on_launch = !var.nat_gateway # without NAT, cluster nodes are here and need a public address
+  # checkov:skip=CKV_AWS_130:Without NAT a machine needs a public address to reach the source; its security group allows no incoming traffic.
 
   tags = {
     Name                     = "${var.name}-public-${count.index}"
@@ -53,7 +53,7 @@ resource "aws_subnet" "public" {
   }
 
   lifecycle {
-    ignore_changes = [availability_zone] # a zone that AWS adds would turn the round, and replace subnets in use
+    ignore_changes = [availability_zone] # a zone that AWS adds would change the assignment and replace subnets in use
   }
 }
 
@@ -70,7 +70,7 @@ resource "aws_subnet" "private" {
   }
 
   lifecycle {
-    ignore_changes = [availability_zone] # likewise
+    ignore_changes = [availability_zone] # the same
   }
 }
 
@@ -106,9 +106,9 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private.id
 }
 
-# One NAT gateway, not one a zone: what runs behind it can wait for a zone to come back, and each costs 35 USD a month.
+# One NAT gateway, not one per zone: jobs can wait until a zone is back, and each gateway costs 35 USD a month.
 resource "aws_eip" "nat" {
-  # checkov:skip=CKV2_AWS_19:It belongs to the NAT gateway below; the scanner sees only instances.
+  # checkov:skip=CKV2_AWS_19:It belongs to the NAT gateway below; the scanner knows only instances.
   count = var.nat_gateway ? 1 : 0
 
   domain = "vpc"
@@ -135,7 +135,7 @@ resource "aws_route" "nat" {
   nat_gateway_id         = aws_nat_gateway.this[0].id
 }
 
-# Free, and the reason why reading and writing the lake costs nothing by the byte: past NAT it would be 0.048 USD a GB.
+# Free. Without it, lake traffic through NAT would cost 0.048 USD per GB.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id
   service_name      = "com.amazonaws.${data.aws_region.current.name}.s3"

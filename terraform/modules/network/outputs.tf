@@ -4,21 +4,21 @@ output "vpc_id" {
 }
 
 output "vpc_cidr" {
-  description = "Its addresses, for rules that let only neighbours in."
+  description = "IPv4 block of the VPC, for rules that allow only its own machines."
   value       = aws_vpc.this.cidr_block
 }
 
 output "public_subnet_ids" {
-  description = "Where the runner lives."
+  description = "Public subnets, for the runner."
   value       = aws_subnet.public[*].id
 }
 
 output "private_subnet_ids" {
-  description = "Where the warehouse lives, which needs no internet."
+  description = "Private subnets, for the warehouse, which needs no internet."
   value       = aws_subnet.private[*].id
 }
 
 output "node_subnet_ids" {
-  description = "Where cluster nodes live: they must reach the source, so private only if there is NAT."
+  description = "Subnets of the cluster nodes. They must reach the source, so they are private only with NAT."
   value       = var.nat_gateway ? aws_subnet.private[*].id : aws_subnet.public[*].id
 }

@@ -1,4 +1,4 @@
-# The parts of an environment, wired together once: dev and prod differ by what they give here, not by what they are.
+# The parts of an environment, connected once. dev and prod use the same parts with different values.
 
 locals {
   name   = "data-pipeline-${var.environment}"
@@ -33,7 +33,7 @@ module "lake" {
 module "registry" {
   source = "../registry"
 
-  name         = "${local.name}/etl-data-pipeline" # each environment has its own: a push to dev cannot reach prod
+  name         = "${local.name}/etl-data-pipeline" # one per environment: a push to dev cannot change prod
   pushers      = { runner = module.identity.role_names["runner"] }
   force_delete = var.force_destroy
 }

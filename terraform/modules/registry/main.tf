@@ -1,7 +1,7 @@
-# Tags are immutable, and manifests name a digest anyway: what was proved last month is what runs when it runs again.
+# Tags are immutable, and manifests name a digest: a job that runs again uses the same image as before.
 
 resource "aws_ecr_repository" "this" {
-  # checkov:skip=CKV_AWS_136:AES-256 by AWS: the image is built from public code and holds no secret.
+  # checkov:skip=CKV_AWS_136:AES-256 by AWS: the image is built from public code and contains no secret.
   name                 = var.name
   image_tag_mutability = "IMMUTABLE"
   force_delete         = var.force_delete

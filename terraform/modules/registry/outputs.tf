@@ -1,4 +1,4 @@
 output "repository_url" {
-  description = "What the image is called in manifests, before @sha256:…"
+  description = "Name of the image in manifests, before @sha256:…"
   value       = aws_ecr_repository.this.repository_url
 }

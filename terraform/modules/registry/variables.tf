@@ -1,33 +1,33 @@
 variable "name" {
-  description = "Name of the repository, as the image is called everywhere."
+  description = "Name of the repository, which is also the image's name everywhere."
   type        = string
   default     = "etl-data-pipeline"
 
   validation {
     condition     = can(regex("^[a-z0-9]+([._/-][a-z0-9]+)*$", var.name))
-    error_message = "Small letters and digits, joined by '.', '_', '-' or '/'."
+    error_message = "Must be lower-case letters and digits, joined by '.', '_', '-' or '/'."
   }
 }
 
 variable "kept_images" {
-  description = "Released images that are kept. 20: a rollback of months, at some 100 MB and one cent a month each."
+  description = "Number of released images that are kept. 20: enough to roll back by months, at about 100 MB and one cent a month each."
   type        = number
   default     = 20
 
   validation {
     condition     = var.kept_images >= 2 && floor(var.kept_images) == var.kept_images
-    error_message = "Two at least: with one, nothing can be rolled back to."
+    error_message = "Must be at least 2: with one, no rollback is possible."
   }
 }
 
 variable "pushers" {
-  description = "Names of the roles that may push, by a short name each: the runner, which builds the image, or CI's role."
+  description = "Names of the roles that may push, each under a short name: the runner, which builds the image, or the role of CI."
   type        = map(string)
   default     = {}
 
   validation {
     condition     = alltrue([for role in values(var.pushers) : can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", role))])
-    error_message = "Names of roles, not ARNs."
+    error_message = "Must be names of roles, not ARNs."
   }
 }
 
@@ -38,6 +38,6 @@ variable "force_delete" {
 
   validation {
     condition     = var.force_delete != null
-    error_message = "Say true or false."
+    error_message = "Must be true or false."
   }
 }

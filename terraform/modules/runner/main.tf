@@ -1,4 +1,4 @@
-# One machine that ingests end to end. It can be thrown away at any time: what is done is in the lake.
+# One machine that ingests end to end. It can be deleted at any time: finished work is in the lake.
 
 data "aws_region" "current" {}
 
@@ -7,8 +7,8 @@ data "aws_ssm_parameter" "image" {
 }
 
 locals {
-  # Versions and checksums as the official image docker:cli pins them. AL2023 has no compose, and within its docker a
-  # buildx 0.12, where builds by compose ask for 0.17; what lies in /usr/local/lib goes before it.
+  # Versions and checksums as the official image docker:cli pins them. AL2023 has no compose, and its docker includes
+  # buildx 0.12, but compose needs 0.17 to build. Plugins in /usr/local/lib take precedence.
   plugins = jsondecode(file("${path.module}/plugins.json"))
 
   user_data = templatefile("${path.module}/user_data.sh.tftpl", {
@@ -21,8 +21,8 @@ locals {
   })
 }
 
-# A session without a key, a port or an address: the way in beside SSH. AWS's own policy for it,
-# AmazonSSMManagedInstanceCore, would let the machine read every parameter of the account, too.
+# Sessions without a key, an open port or an address, as an alternative to SSH. AWS's own policy for them,
+# AmazonSSMManagedInstanceCore, would also let the machine read every parameter of the account.
 resource "aws_iam_role_policy" "session" {
   name   = "session"
   role   = var.role_name
@@ -38,7 +38,7 @@ resource "aws_key_pair" "this" {
 
 resource "aws_security_group" "this" {
   name        = "${var.name}-runner"
-  description = "The runner: SSH from named blocks, everything out"
+  description = "The runner: SSH from listed blocks, https and http out"
   vpc_id      = var.vpc_id
 
   tags = { Name = "${var.name}-runner" }
@@ -55,7 +55,7 @@ resource "aws_vpc_security_group_ingress_rule" "ssh" {
   to_port           = 22
 }
 
-# The source's edge, package mirrors and AWS change their addresses: ports can be named, hosts cannot.
+# The addresses of the source, package mirrors and AWS change: rules can name ports, but not hosts.
 resource "aws_vpc_security_group_egress_rule" "web" {
   for_each = { https = 443, http = 80 }
 
@@ -68,9 +68,9 @@ resource "aws_vpc_security_group_egress_rule" "web" {
 }
 
 resource "aws_instance" "this" {
-  # checkov:skip=CKV_AWS_126:Detailed monitoring costs 2 USD a month; a run's own report says what a graph would.
-  # checkov:skip=CKV_AWS_135:Instances of this generation are EBS-optimised without being asked.
-  # checkov:skip=CKV_AWS_88:It fetches from the internet, and SSH has to reach it; the security group says from where.
+  # checkov:skip=CKV_AWS_126:Detailed monitoring costs 2 USD a month; a run's own report has the same information.
+  # checkov:skip=CKV_AWS_135:Instances of this generation are EBS-optimised by default.
+  # checkov:skip=CKV_AWS_88:It fetches from the internet and must be reachable by SSH; the security group limits from where.
   ami                         = data.aws_ssm_parameter.image.insecure_value
   instance_type               = var.instance_type
   subnet_id                   = var.subnet_id
@@ -79,12 +79,12 @@ resource "aws_instance" "this" {
   key_name                    = one(aws_key_pair.this[*].key_name)
   associate_public_ip_address = true
   user_data                   = local.user_data
-  user_data_replace_on_change = true # else it is stopped, changed and started, and the new words are never run
+  user_data_replace_on_change = true # otherwise it is stopped, changed and started, and the new script never runs
 
   metadata_options {
     http_endpoint               = "enabled"
-    http_tokens                 = "required" # IMDSv2: a page fetched by mistake cannot ask for the role's credentials
-    http_put_response_hop_limit = 2          # a container is one hop further away; 1 leaves jobs in docker without a role
+    http_tokens                 = "required" # IMDSv2: a forged request through the machine cannot get the role's credentials
+    http_put_response_hop_limit = 2          # a container is one hop further away; with 1, jobs in docker would have no role
   }
 
   root_block_device {
@@ -96,6 +96,6 @@ resource "aws_instance" "this" {
   tags = { Name = "${var.name}-runner" }
 
   lifecycle {
-    ignore_changes = [ami] # a new image of Amazon's is no reason to replace a machine at work; `-replace` does it when wanted
+    ignore_changes = [ami] # a new Amazon image must not replace a running machine; use `-replace` to do it
   }
 }

@@ -1,10 +1,10 @@
 variable "name" {
-  description = "Prefix of every name, so that two environments can live in one account."
+  description = "Prefix of every name, so that one account can have two environments."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,30}[a-z0-9]$", var.name))
-    error_message = "A name is 3 to 32 small letters, digits and hyphens, a letter first: it becomes part of names of many kinds."
+    error_message = "A name is 3 to 32 lower-case letters, digits and hyphens and begins with a letter, because it becomes part of names of many kinds."
   }
 }
 
@@ -19,7 +19,7 @@ variable "vpc_id" {
 }
 
 variable "subnet_id" {
-  description = "A public subnet: the runner fetches from the internet, and SSH has to reach it."
+  description = "A public subnet: the runner fetches from the internet and must be reachable by SSH."
   type        = string
 
   validation {
@@ -29,7 +29,7 @@ variable "subnet_id" {
 }
 
 variable "instance_profile" {
-  description = "Instance profile with the runner's role: the machine holds no key of its own."
+  description = "Instance profile with the runner's role. The machine has no keys."
   type        = string
 
   validation {
@@ -39,25 +39,25 @@ variable "instance_profile" {
 }
 
 variable "role_name" {
-  description = "The role of that profile, by name: sessions of Systems Manager are added to it."
+  description = "Name of the role of that profile. The rights for Systems Manager sessions are added to it."
   type        = string
 
   validation {
     condition     = can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", var.role_name))
-    error_message = "A role's name, not its ARN."
+    error_message = "Must be a role's name, not its ARN."
   }
 }
 
 variable "ssh_cidrs" {
-  description = "IPv4 blocks that may reach port 22; IPv6 is not offered. Empty: nobody, use a session of Systems Manager."
+  description = "IPv4 blocks that may reach port 22; IPv6 is not supported. Empty: none, use Systems Manager sessions."
   type        = list(string)
   default     = []
 
   validation {
     condition = alltrue([for cidr in var.ssh_cidrs : can(cidrnetmask(cidr)) && try(cidrsubnet(cidr, 0, 0) == cidr, false)])
-    # "203.0.113." and "203.0.113.*" are the ways people say "whatever begins with": the block that means it is named.
+    # People write "203.0.113." or "203.0.113.*" for all addresses that begin so: the message gives the block to write.
     error_message = join(" ", concat(
-      ["SSH is opened to CIDR blocks, not to what an address begins with."],
+      ["SSH is opened to CIDR blocks, not to address prefixes."],
       [
         for cidr in var.ssh_cidrs :
         can(cidrsubnet(cidr, 0, 0)) ? "Write \"${cidrsubnet(cidr, 0, 0)}\" instead of \"${cidr}\"." : format(
@@ -73,12 +73,12 @@ variable "ssh_cidrs" {
 
   validation {
     condition     = alltrue([for cidr in var.ssh_cidrs : try(tonumber(split("/", cidr)[1]) >= 8, true)])
-    error_message = "A block larger than /8 is the internet; name your own addresses, such as 203.0.113.0/24."
+    error_message = "A block larger than /8 is too much of the internet. Give your own addresses, such as 203.0.113.0/24."
   }
 }
 
 variable "ssh_public_key" {
-  description = "The public half of a key made by `ssh-keygen -t ed25519`. The private half never leaves the person's machine, nor enters Terraform's state. Empty: no key pair, sessions of Systems Manager only."
+  description = "The public half of a key made with `ssh-keygen -t ed25519`. The private half stays on your machine and never enters Terraform's state. Empty: no key pair, only Systems Manager sessions."
   type        = string
   default     = ""
 
@@ -89,23 +89,23 @@ variable "ssh_public_key" {
 
   validation {
     condition     = var.ssh_public_key != "" || length(var.ssh_cidrs) == 0
-    error_message = "Port 22 would be open and no key could enter: give ssh_public_key, or no ssh_cidrs."
+    error_message = "Port 22 would be open, but no key could log in: give ssh_public_key, or no ssh_cidrs."
   }
 }
 
 variable "architecture" {
-  description = "Processor: arm64 (a tenth cheaper for the same work) or x86_64 (where an image must run on people's older machines, too)."
+  description = "Processor architecture: arm64 (10 % cheaper for the same work) or x86_64 (if the image must also run on older machines)."
   type        = string
   default     = "x86_64"
 
   validation {
     condition     = contains(["x86_64", "arm64"], var.architecture)
-    error_message = "x86_64 or arm64."
+    error_message = "Must be x86_64 or arm64."
   }
 }
 
 variable "instance_type" {
-  description = "Two cores and 4 GB: a run with eight streams takes some 15 CPU seconds a GB and 100 MB of memory; the rest is for building the image."
+  description = "Instance type. Two cores and 4 GB: a run with eight streams needs about 15 CPU seconds per GB and 100 MB of memory; building the image needs the rest."
   type        = string
   default     = "t3.medium"
 
@@ -116,23 +116,23 @@ variable "instance_type" {
 
   validation {
     condition     = (var.architecture == "arm64") == can(regex("^[a-z]+[0-9]+g[a-z]*\\.", var.instance_type))
-    error_message = "This instance type is of the other architecture: t3.medium is x86_64, t4g.medium is arm64."
+    error_message = "This instance type has the other architecture: t3.medium is x86_64, t4g.medium is arm64."
   }
 }
 
 variable "disk_gb" {
-  description = "Root volume. 40: a year is some 9 GB, once in work and once as a local lake, beside images and the system."
+  description = "Root volume in GB. 40: a year is about 9 GB, needed once for scratch files and once for a local lake, beside images and the system."
   type        = number
   default     = 40
 
   validation {
     condition     = var.disk_gb >= 16 && var.disk_gb <= 1000
-    error_message = "16 to 1,000 GB: less holds no image beside a year's largest slices."
+    error_message = "Must be 16 to 1,000 GB: less has no room for an image beside a year's largest slices."
   }
 }
 
 variable "lake_url" {
-  description = "LAKE_URL of the jobs on this machine."
+  description = "The setting LAKE_URL of the jobs on this machine."
   type        = string
 
   validation {
@@ -142,23 +142,23 @@ variable "lake_url" {
 }
 
 variable "repository_url" {
-  description = "Where the machine clones this repository from, over https. Empty: a person copies it there."
+  description = "https address from which the machine clones this repository. Empty: a person copies it there."
   type        = string
   default     = ""
 
   validation {
     condition     = var.repository_url == "" || can(regex("^https://[A-Za-z0-9./_-]+$", var.repository_url))
-    error_message = "An https:// address without a user, password or token: user-data can be read by everybody on the machine."
+    error_message = "Must be an https:// address without a user, password or token: everybody on the machine can read user-data."
   }
 }
 
 variable "revision" {
-  description = "Tag or commit to check out, so that a machine made again next year runs the same code."
+  description = "Tag or commit to check out, so that a machine created next year runs the same code."
   type        = string
   default     = "main"
 
   validation {
     condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9._/-]*$", var.revision))
-    error_message = "A tag, a branch or a commit."
+    error_message = "Must be a tag, a branch or a commit."
   }
 }

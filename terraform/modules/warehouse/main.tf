@@ -1,5 +1,5 @@
-# Redshift Serverless: paid by the second while a query runs, nothing while none does. Off in every environment until
-# there is a curated zone to load.
+# Redshift Serverless: charged per second while a query runs, free otherwise. Off in every environment until there is a
+# curated zone to load.
 
 resource "aws_iam_role" "copy" {
   name = "${var.name}-warehouse"
@@ -17,7 +17,7 @@ resource "aws_iam_role_policy" "copy" {
 
 resource "aws_security_group" "this" {
   name        = "${var.name}-warehouse"
-  description = "The warehouse: the VPC's own machines, and nobody else"
+  description = "The warehouse, reachable from inside the VPC only"
   vpc_id      = var.vpc_id
 
   tags = { Name = "${var.name}-warehouse" }
@@ -33,10 +33,10 @@ resource "aws_vpc_security_group_ingress_rule" "redshift" {
 }
 
 resource "aws_redshiftserverless_namespace" "this" {
-  # checkov:skip=CKV_AWS_282:Encrypted with a key of AWS; a key of one's own costs a dollar a month and guards public data.
+  # checkov:skip=CKV_AWS_282:Encrypted with an AWS key; a customer key costs a dollar a month and would protect public data.
   namespace_name        = var.name
   db_name               = "open_payments"
-  manage_admin_password = true # in Secrets Manager, rotated there; never in Terraform's state
+  manage_admin_password = true # stored and rotated in Secrets Manager, never in Terraform's state
   iam_roles             = [aws_iam_role.copy.arn]
   default_iam_role_arn  = aws_iam_role.copy.arn
   log_exports           = ["userlog", "connectionlog", "useractivitylog"]
@@ -49,7 +49,7 @@ resource "aws_redshiftserverless_workgroup" "this" {
   subnet_ids           = var.subnet_ids
   security_group_ids   = [aws_security_group.this.id]
   publicly_accessible  = false
-  enhanced_vpc_routing = true # through the VPC's own endpoint for S3
+  enhanced_vpc_routing = true # through the VPC's S3 endpoint
 }
 
 resource "aws_redshiftserverless_usage_limit" "compute" {

@@ -1,10 +1,10 @@
 variable "name" {
-  description = "Prefix of every name, so that two environments can live in one account."
+  description = "Prefix of every name, so that one account can have two environments."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,30}[a-z0-9]$", var.name))
-    error_message = "A name is 3 to 32 small letters, digits and hyphens, a letter first: it becomes part of names of many kinds."
+    error_message = "A name is 3 to 32 lower-case letters, digits and hyphens and begins with a letter, because it becomes part of names of many kinds."
   }
 }
 
@@ -19,53 +19,53 @@ variable "vpc_id" {
 }
 
 variable "vpc_cidr" {
-  description = "Addresses that may connect: the VPC's own."
+  description = "IPv4 block of addresses that may connect: the VPC's."
   type        = string
 
   validation {
     condition     = can(cidrnetmask(var.vpc_cidr)) && var.vpc_cidr != "0.0.0.0/0"
-    error_message = "The VPC's IPv4 block."
+    error_message = "Must be the VPC's IPv4 block."
   }
 }
 
 variable "subnet_ids" {
-  description = "Private subnets. Three, over three zones: Redshift Serverless insists, except in us-west-1, where two zones do."
+  description = "Private subnets. Redshift Serverless requires three subnets in three zones, except in us-west-1, where two zones are enough."
   type        = list(string)
 
   validation {
     condition     = length(var.subnet_ids) >= 3
-    error_message = "Redshift Serverless wants three subnets."
+    error_message = "Redshift Serverless needs three subnets."
   }
 }
 
 variable "bucket_arn" {
-  description = "The lake: COPY reads its curated zone."
+  description = "ARN of the lake's bucket. COPY reads its curated zone."
   type        = string
 
   validation {
     condition     = can(regex("^arn:[a-z-]+:s3:::[a-z0-9][a-z0-9-]+$", var.bucket_arn))
-    error_message = "The ARN of a bucket."
+    error_message = "Must be the ARN of a bucket."
   }
 }
 
 variable "base_capacity" {
-  description = "Redshift Processing Units of a query. 8, the least: a year's curated rows fit in memory of that."
+  description = "Redshift Processing Units of a query. 8, the minimum: its memory holds a year's curated rows."
   type        = number
   default     = 8
 
   validation {
     condition     = var.base_capacity >= 8 && var.base_capacity <= 128 && var.base_capacity % 8 == 0
-    error_message = "8 to 128, in steps of 8."
+    error_message = "Must be 8 to 128, in steps of 8."
   }
 }
 
 variable "rpu_hours_a_month" {
-  description = "Hours times units after which queries are refused until the next month. 60: at most some 22 USD."
+  description = "RPU-hours per month after which queries are refused until the next month. 60: at most about 22 USD."
   type        = number
   default     = 60
 
   validation {
     condition     = var.rpu_hours_a_month >= 1
-    error_message = "One at least."
+    error_message = "Must be at least 1."
   }
 }

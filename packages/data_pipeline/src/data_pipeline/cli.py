@@ -7,11 +7,14 @@ parser. Only ``main`` turns an exception into a status; the table is in ``etl_co
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from data_pipeline import __version__
+from data_pipeline.fan_out.options import default_pod
+from data_pipeline.jobs import _frame as frame
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 from data_pipeline.registry import Registry
 from etl_core.errors import BUG, DONE, EXIT_STATUSES, INTERRUPTED, USAGE, PipelineError, StoppedError
@@ -19,6 +22,8 @@ from etl_core.stdio import guard_stdio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from etl_core.kube.describe import PodOptions
 
 PROGRAM = "data-pipeline"
 
@@ -96,11 +101,8 @@ def run(job: str, arguments: tuple[str, ...]) -> int:
 )
 @click.option("--year", type=int, help="Program year to check. Default: the newest in the catalogue.")
 @click.option("--lake-url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix.")
-@click.option("--image", default="etl-data-pipeline", show_default=True, help="With --cluster: of the workers.")
 @click.option("--namespace", default="", help="With --cluster. Default: that of the kubeconfig's context.")
-@click.option("--service-account", default="data-pipeline-worker", show_default=True, help="With --cluster.")
-@click.option("--env", "envs", multiple=True, metavar="KEY=VALUE", help="With --cluster: for the worker; repeatable.")
-@click.option("--env-from", multiple=True, metavar="KIND/NAME", help="With --cluster: configmap/NAME or secret/NAME.")
+@frame.options_of("pod", default_pod(), only=("image", "service_account", "env", "env_from"))
 @click.option("--dry-run", is_flag=True, help="Print the checks; run none, write nothing.")
 def doctor(
     of_source: bool,
@@ -109,11 +111,8 @@ def doctor(
     dataset: str,
     year: int | None,
     lake_url: str | None,
-    image: str,
     namespace: str,
-    service_account: str,
-    envs: tuple[str, ...],
-    env_from: tuple[str, ...],
+    pod: PodOptions,
     dry_run: bool,
 ) -> int:
     """Check that the source, lake and cluster behave as the pipeline expects."""
@@ -125,11 +124,10 @@ def doctor(
         if of_cluster:
             from data_pipeline.fan_out import cluster_checks as cluster_doctor
             from data_pipeline.fan_out import specs
-            from etl_core.kube.describe import PodOptions
 
             if not dry_run:
-                env = specs.worker_env(context.settings, context.store.url) | specs.pairs(envs)
-                pods = PodOptions(image=image, service_account=service_account, env=env, env_from=env_from)
+                env = {**specs.worker_env(context.settings, context.store.url), **pod.env}
+                pods = replace(pod, env=env)
                 cluster = context.cluster(namespace, patience_seconds=30.0)
                 fact, status = cluster_doctor.examine(cluster, pods, sleep=context.stop.sleep, say=_say)
                 context.print_fact(**fact)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from data_pipeline.settings import Settings
+    from etl_core.documents import Document
     from etl_core.progress import Progress
 
 # A run that is resumed stores a log for each time it was started; past this many the further ones are not stored.
@@ -79,16 +80,28 @@ class Context(Services):
 
     def print_fact(self, **fact: Any) -> None:  # noqa: ANN401 - JSON
         """Print the fact of the job: one JSON object in one line, the only one on stdout."""
-        self._printed = True
         whole = {"job": self.job, "run_id": self.run_id, **fact, **self.cost, "lake": self.store.url}
-        sys.stdout.write(json.dumps(whole, default=str) + "\n")
+        self._print(json.dumps(whole, default=str) + "\n")
+
+    def print_document(self, fact: Document) -> None:
+        """Print the fact of the job where it is a published document."""
+        self._print(fact.model_dump_json() + "\n")
+
+    def _print(self, line: str) -> None:
+        self._printed = True
+        sys.stdout.write(line)
         sys.stdout.flush()
 
     def print_failure(self, error: PipelineError) -> None:
         """The fact of a job that ended in an error before it printed another."""
         if not self._printed:
             with contextlib.suppress(PipelineError):
-                self.print_fact(status=_how_it_ended(error), error=type(error).__name__, message=str(error))
+                self.print_fact(
+                    status=_how_it_ended(error),
+                    error=type(error).__name__,
+                    message=str(error),
+                    retry_after_seconds=getattr(error, "retry_after", None),
+                )
 
     def store_log(self) -> None:
         """Put log and metrics into the lake, beside those of earlier starts of the same run."""

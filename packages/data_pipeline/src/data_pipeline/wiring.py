@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from data_pipeline.fan_out.shared_backoff import SharedBackoff
-    from data_pipeline.open_payments.run import Pipeline
+    from data_pipeline.open_payments.pipeline import Pipeline
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.settings import Settings
     from etl_core.budget import Budget
@@ -157,7 +157,7 @@ class Services:
     @cached_property
     def pipeline(self) -> Pipeline:
         """What runs of Open Payments are made with."""
-        from data_pipeline.open_payments.run import Pipeline
+        from data_pipeline.open_payments.pipeline import Pipeline
 
         return Pipeline(
             self.source,

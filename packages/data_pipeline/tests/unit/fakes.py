@@ -45,7 +45,7 @@ from data_pipeline.open_payments.ledger.documents import (
     SliceAudit,
     SliceResult,
 )
-from data_pipeline.open_payments.run import Pipeline
+from data_pipeline.open_payments.pipeline import Pipeline
 from data_pipeline.open_payments.schema import Columns
 from data_pipeline.open_payments.source.api import (
     CATALOGUE_PATH,
@@ -662,10 +662,11 @@ def a_plan(
     **selection: Any,
 ) -> Plan:
     rows: dict[str, int | None] = {COMPANY: 3} if companies is None else companies
+    release = release or a_release()
     return Plan(
         run_id=run_id,
-        selection=a_selection(**selection),
-        release=release or a_release(),
+        selection=a_selection(**{"dataset": release.dataset, "year": release.year} | selection),
+        release=release,
         counts_from=counts_from,
         source_rows=source_rows,
         reference_rows=reference_rows,

@@ -29,7 +29,7 @@ class _Tee:
 
     def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> str:  # noqa: ANN401 - structlog's contract
         if self._copy is not None:
-            with contextlib.suppress(OSError):  # on a full disk the copy is lost, the work goes on
+            with contextlib.suppress(OSError):  # on a full disk the copy is lost, not the work
                 self._copy.write(str(self._json(logger, name, dict(event))) + "\n")
                 self._copy.flush()
         if not self._as_json:
@@ -76,6 +76,23 @@ def configure_logging(
         tee.close()
         structlog.contextvars.clear_contextvars()
         structlog.reset_defaults()
+
+
+@contextlib.contextmanager
+def silent_unless_configured() -> Iterator[None]:
+    """Log nothing unless structlog is configured: its default prints to stdout. For library calls."""
+    if structlog.is_configured():
+        yield
+        return
+    structlog.configure(processors=[_drop])
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+def _drop(_logger: Any, _name: str, _event: MutableMapping[str, Any]) -> Any:  # noqa: ANN401 - structlog's contract
+    raise structlog.DropEvent
 
 
 def bind(**values: str) -> None:

@@ -21,7 +21,7 @@ class Stop:
 
     def __init__(self) -> None:
         self._is_requested = False
-        # Wakes sleepers, each of whom passes it on. A signal handler must not take a lock that the thread it
+        # Wakes one sleeper, which wakes the next. A signal handler must not take a lock that the thread it
         # interrupts may hold, as ``threading.Event.set`` does; ``SimpleQueue.put`` is made for that.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._signal_number = signal.SIGINT

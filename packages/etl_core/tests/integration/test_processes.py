@@ -91,7 +91,7 @@ def test_logs_and_progress_write_nothing_to_stdout():
         from etl_core import logs, progress
         with logs.configure_logging("auto", "debug"):
             structlog.get_logger().debug("one")
-            bar = progress.for_terminal()
+            bar = progress.for_terminal("files")
             bar._clock = iter([0.0, 20.0, 20.0]).__next__
             bar.start("working", units=1, rows=2)
             bar.advance(rows=1)

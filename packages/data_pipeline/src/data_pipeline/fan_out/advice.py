@@ -5,9 +5,9 @@ from __future__ import annotations
 from etl_core.errors import EXIT_STATUSES
 
 ADVICE = {
-    "disrupted": "It is retried without counting as an attempt; if it goes on, check spot capacity.",
-    "evicted": "It is retried without counting as an attempt; if it goes on, check node pressure.",
-    "deadline": "Raise --try-hours.",
+    "disrupted": "It is retried without counting as an attempt; if it continues, check spot capacity.",
+    "evicted": "It is retried without counting as an attempt; if it continues, check node pressure.",
+    "deadline": "Raise --timeout-hours.",
     "out_of_memory": "Raise --memory.",
     "image_pull": "Correct --image, or give the nodes access to the registry.",
     "configuration": "Create the ConfigMap, Secret or service account that the message names.",

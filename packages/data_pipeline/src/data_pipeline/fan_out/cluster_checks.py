@@ -202,7 +202,7 @@ class ClusterDoctor:
                 name=self._name,
                 identity={"doctor": self._name},
                 args=("doctor",),
-                pod=replace(self._options, env=env, retries=0, attempt_seconds=600),
+                pod=replace(self._options, env=env, retries=0, timeout_hours=1 / 6),
                 user_id=specs.USER_ID,
                 annotation_prefix=specs.PREFIX,
                 labels={**LABELS, specs.UNIT: "doctor"},

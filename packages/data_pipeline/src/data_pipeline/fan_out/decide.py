@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,15 +24,19 @@ FEWEST_OUTCOMES = 5
 class Limits:
     """The limits of a submitter; times in seconds."""
 
-    max_in_flight: int
-    max_failure_ratio: float = 0.2
+    max_in_flight: int = 1
+    max_failure_ratio: Annotated[
+        float, (0, 1), "Create no further Jobs once more than this share of the last 20 units failed."
+    ] = 0.2
     failures_of_last: int = 20
-    poll_interval: float = 5.0
+    poll_interval: Annotated[float, (0.1, None), "Seconds between two polls of the cluster."] = 5.0
     # A Job whose pods are pending for longer is explained; one that cannot start is given up.
-    pending_check_after: float = 60.0
+    pending_check_after: Annotated[float, (0, None), "Seconds until a pending pod is checked."] = 60.0
     # A Job that no node has room for is given up after this, counted from the last pod of ours that ran: nodes may
     # take minutes to come, and other Jobs may have to end first.
-    pending_timeout: float = 1800.0
+    pending_timeout: Annotated[float, (0, None), "Seconds until a pod that no node has room for counts as failed."] = (
+        1800.0
+    )
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from etl_core.errors import UsageError
 from etl_core.kube.describe import LONGEST_NAME, JobSpec, PodOptions, digest_annotation, job_body, job_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from data_pipeline.fan_out.documents import FanOutPlan, Shape
     from data_pipeline.open_payments.ledger.documents import Release
@@ -24,8 +22,6 @@ UNIT = f"{PREFIX}/unit"
 ATTEMPT = f"{PREFIX}/attempt"
 RUN = f"{PREFIX}/run-id"
 MIN_GRACE_SECONDS = 60
-# Names of variables that every supported Kubernetes accepts.
-_PAIR = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*=")
 
 # Settings of the submitter that its workers need, too. None of them is a secret.
 WORKER_SETTINGS = (
@@ -43,14 +39,6 @@ def worker_env(settings: Settings, lake_url: str) -> dict[str, str]:
     """The environment of a worker, from the submitter's settings; ``lake_url`` is absolute."""
     found = {name.upper(): str(getattr(settings, name)) for name in WORKER_SETTINGS if getattr(settings, name) != ""}
     return found | {"LAKE_URL": lake_url}
-
-
-def pairs(texts: Collection[str]) -> dict[str, str]:
-    """``KEY=VALUE`` of a command line; raises ``UsageError`` for anything else."""
-    for text in texts:
-        if not _PAIR.match(text):
-            raise UsageError(f"{text!r} is not KEY=VALUE.")
-    return dict(text.partition("=")[::2] for text in texts)
 
 
 def labels_of_year(dataset: str, year: int) -> dict[str, str]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 # Options that are settings: the context is opened with them, the job reads them there.
 SETTINGS = ("run_id", "lake_url", "source_max_streams")
+# What every supported Kubernetes accepts as the name of a variable.
+_PAIR = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*=")
 
 
 def entrypoint_of(command: click.Command, job: str) -> Callable[[list[str]], int]:
@@ -76,6 +79,66 @@ def as_one(name: str, build: Callable[..., Any], *options: Callable[[Any], Any])
         return together(*options)(built)
 
     return decorate
+
+
+def options_of(name: str, defaults: Any, *, only: Collection[str] = ()) -> Callable[[Any], Any]:  # noqa: ANN401
+    """A click option per annotated field of a dataclass; the job gets them as one value ``name``, like ``defaults``.
+
+    A field is annotated with its help text and, if it is a number, its bounds: ``Annotated[int, (1, None), "…"]``.
+    Fields that are dataclasses are taken apart. ``only`` leaves out the other fields.
+    """
+
+    def decorate(function: Any) -> Any:  # noqa: ANN401 - a click decorator
+        @functools.wraps(function)
+        def built(**given: Any) -> Any:  # noqa: ANN401 - click's
+            value = _with_values(defaults, given)
+            return function(**given, **{name: value})
+
+        return together(*_options_of(defaults, only))(built)
+
+    return decorate
+
+
+def _options_of(defaults: Any, only: Collection[str]) -> Iterator[Callable[[Any], Any]]:  # noqa: ANN401
+    hints = get_type_hints(type(defaults), include_extras=True)
+    for one in fields(defaults):
+        value, hint = getattr(defaults, one.name), hints[one.name]
+        if is_dataclass(value):
+            yield from _options_of(value, only)
+        elif get_origin(hint) is Annotated and (not only or one.name in only):
+            yield _option_of("--" + one.name.replace("_", "-"), value, *get_args(hint))
+
+
+def _option_of(flag: str, default: Any, hint: Any, *notes: Any) -> Callable[[Any], Any]:  # noqa: ANN401
+    (text,) = (note for note in notes if isinstance(note, str))
+    kind = get_args(hint)[0] if isinstance(hint, UnionType) else hint  # of ``int | None``
+    if get_origin(kind) is Mapping:
+        return click.option(flag, multiple=True, callback=_pairs, metavar="KEY=VALUE", help=text)
+    if get_origin(kind) is tuple:
+        return click.option(flag, multiple=True, metavar="KIND/NAME", help=text)
+    bounds = next((note for note in notes if isinstance(note, tuple)), (None, None))
+    types = {int: click.IntRange(*bounds), float: FiniteFloat(*bounds), str: click.STRING}
+    as_type = types.get(kind) or click.Choice([one for one in get_args(kind) if one])
+    return click.option(flag, type=as_type, default=default or None, show_default=bool(default), help=text)
+
+
+def _with_values(defaults: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401 - the same dataclass
+    values = {}
+    for one in fields(defaults):
+        value = getattr(defaults, one.name)
+        if is_dataclass(value):
+            values[one.name] = _with_values(value, given)
+        elif given.get(one.name) is not None:
+            values[one.name] = given[one.name]
+        given.pop(one.name, None)
+    return replace(defaults, **values)
+
+
+def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    for text in texts:
+        if not _PAIR.match(text):
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE.")
+    return dict(text.partition("=")[::2] for text in texts)
 
 
 class FiniteFloat(click.FloatRange):

@@ -10,8 +10,13 @@ from data_pipeline.jobs import _frame as frame
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 
 if TYPE_CHECKING:
+    from data_pipeline.job import Context
+    from data_pipeline.open_payments.facts import RunFact
     from data_pipeline.open_payments.ledger.documents import Selection
     from data_pipeline.open_payments.source.totals import Route, TotalsChoice
+
+# The program year that CMS published last, for the Kubernetes examples.
+NEWEST_YEAR = "2025"
 
 
 def _company_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -54,6 +59,15 @@ def _totals_choice(totals_from: Route | None, rescrape_totals: bool, add_year: b
     from data_pipeline.open_payments.source.totals import TotalsChoice
 
     return TotalsChoice(rescrape=rescrape_totals, add_year=add_year, route=totals_from)
+
+
+def show(context: Context, fact: RunFact) -> int:
+    """Print the fact of a run, with its text on stderr; the exit code of the job."""
+    from data_pipeline.open_payments.summary import text_of
+
+    click.echo(text_of(fact), err=True)
+    context.print_document(fact)
+    return fact.exit_code
 
 
 dataset = click.option(

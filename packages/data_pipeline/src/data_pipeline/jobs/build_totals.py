@@ -48,3 +48,4 @@ JOB = (
     frame.entrypoint_of(command, "build_totals"),
     "Count the rows of every company in a program year (cached 10 days)",
 )
+KUBERNETES = {"args": ["--year", options.NEWEST_YEAR]}

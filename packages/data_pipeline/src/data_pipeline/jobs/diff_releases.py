@@ -1,7 +1,7 @@
 """Compare two proved releases of a year: records added, removed and changed per company, by record id.
 
 A record is changed if anything but its Change_Type and Payment_Publication_Date is; CMS's own
-Change_Type is held against that. Slices of equal content hash are not read again.
+Change_Type is compared with that. Slices of equal content hash are not read again.
 
 Reads the manifests, audits and parts of both releases in the lake, and asks the source nothing.
 Writes metadata/diffs/dataset=…/year=…/FROM_to_TO.csv, create-only. Differences are a result:
@@ -61,3 +61,4 @@ JOB = (
     frame.entrypoint_of(command, "diff_releases"),
     "Compare two proved releases of a year, record by record",
 )
+KUBERNETES = {"args": ["--year", options.NEWEST_YEAR]}

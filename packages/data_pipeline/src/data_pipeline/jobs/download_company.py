@@ -21,11 +21,23 @@ if TYPE_CHECKING:
     options.strategy,
     options.running,
 )
-def command(context: Context, selection: Selection, **how: Any) -> int:  # noqa: ANN401 - options
-    from data_pipeline.jobs import _running
-    from data_pipeline.open_payments.source.totals import TotalsChoice
+def command(context: Context, selection: Selection, **how: Any) -> int:  # noqa: ANN401 - strategy, trust_count, dry_run
+    from data_pipeline.open_payments.run import run
 
-    return _running.run_selection(context, selection, TotalsChoice(), with_manifest=False, **how)
+    fact = run(
+        context,
+        selection,
+        run_id=context.run_id,
+        with_manifest=False,
+        job=context.job,
+        on_start=context.begin,
+        **how,
+    )
+    return options.show(context, fact)
 
 
 JOB = (frame.entrypoint_of(command, "download_company"), "Fetch and prove the slice of one company")
+KUBERNETES = {
+    "args": ["--year", options.NEWEST_YEAR, "--company-id", "100000000053"],
+    "service_account": "data-pipeline-worker",
+}

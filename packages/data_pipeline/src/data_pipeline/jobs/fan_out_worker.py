@@ -1,8 +1,8 @@
 """One pod's part of a fanned-out run: prove the windows of its bin, then, if packed, help with what is left.
 
-Started by the Jobs that fan_out creates, never by hand: --plan names the run, --digest the very
-plan, --index the bin (an Indexed Job's pods have it from Kubernetes). Started twice, or again, it
-finds what is proved and ends at once.
+Started by the Jobs that fan_out creates, not by hand: --plan names the run, --digest the plan,
+--index the bin (Kubernetes sets it for the pods of an Indexed Job). It is idempotent: started
+again, it finds what is proved and ends.
 
 Reads the plan from the lake, and the source. Writes raw parts, their audits and slice.jsonl, and
 under the run its claims and failed attempts.
@@ -18,14 +18,14 @@ from data_pipeline.jobs import _frame as frame
 @frame.job_command(help=__doc__)
 @click.option("--plan", "run_id", required=True, metavar="RUN", help="The run whose fan-out plan to work on.")
 @click.option("--shape", type=click.Choice(("per-company", "packed")), required=True, help="Which of its plans.")
-@click.option("--digest", required=True, help="SHA-256 of that plan: another one is refused.")
+@click.option("--digest", required=True, help="SHA-256 of that plan; a worker refuses another one.")
 @click.option("--index", type=click.IntRange(min=0), help="Number of the bin. Default: JOB_COMPLETION_INDEX.")
 @frame.lake
 def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: str | None) -> int:
     from data_pipeline.fan_out.worker import Worker, read_plan
     from data_pipeline.job import job_context
-    from data_pipeline.jobs import _running
     from data_pipeline.lake_layout.ids import checked_run_id
+    from data_pipeline.open_payments.facts import exit_code_of_outcomes
     from data_pipeline.open_payments.ledger import plans, schemas
     from data_pipeline.open_payments.ledger.audits import Audits
     from etl_core import logs
@@ -35,7 +35,7 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
     with job_context("fan_out_worker", is_one_of_many=True, lake_url=lake_url) as context:
         number = context.settings.job_completion_index if index is None else index
         if number < 0:
-            raise UsageError("say which --index; only the pods of an Indexed Job have JOB_COMPLETION_INDEX.")
+            raise UsageError("name an --index; only the pods of an Indexed Job have JOB_COMPLETION_INDEX.")
         context.run_id = run_id
         logs.bind(run_id=run_id, index=str(number))
         fan_out = read_plan(context.store, run_id, shape, digest, number)
@@ -50,7 +50,7 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
             companies=plan.companies,
         )
         outcomes = worker.run()
-        status = _running.status_of_outcomes(outcomes)
+        status = exit_code_of_outcomes(outcomes)
         proved = [outcome.audit for outcome in outcomes if outcome.audit is not None]
         failed = sum(outcome.error is not None for outcome in outcomes)
         context.print_fact(
@@ -66,3 +66,5 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
 
 
 JOB = (frame.entrypoint_of(command, "fan_out_worker"), "One pod's part of a fanned-out run")
+# Its Jobs are created by fan_out, from a plan in the lake.
+KUBERNETES = None

@@ -1,10 +1,10 @@
-"""List, and with --delete remove, what nothing in the lake names: parts without a proof, superfluous proofs.
+"""List orphaned files of the lake; with --delete, delete them.
 
-Parts that a killed run published and never proved, and audits of another cut of a slice that is
-closed (their parts go with the next gc). Never what an audit, a slice.jsonl or a manifest names,
-nor anything in the slices of an unfinished plan: commit such a run with write_manifest first.
+Orphans are parts that a killed run published and never proved, and audits of other windows of a
+slice that is closed (their parts are orphans afterwards). Whatever an audit, a slice.jsonl or a
+manifest names is kept, and so is every slice of an unfinished run: commit it with write_manifest.
 
-Reads the lake. Writes nothing; removes only with --delete.
+Reads the lake. Writes nothing; deletes only with --delete.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @frame.job(
-    click.option("--delete", is_flag=True, help="Remove what is listed."),
+    click.option("--delete", is_flag=True, help="Delete what is listed."),
     click.option(
         "--older-than-hours", type=frame.FiniteFloat(0, 1_000_000), default=24, show_default=True,
-        help="Only what was written longer ago: a run at work publishes a part shortly before its proof.",
+        help="Only files written longer ago: a running run publishes a part shortly before its proof.",
     ),
     frame.lake,
 )  # fmt: skip
@@ -38,7 +38,7 @@ def command(context: Context, delete: bool, older_than_hours: float) -> int:
         context.stop.check()
         if delete and remove(context.store, entry):
             removed.append(entry)
-        word = "unnamed" if not delete else "removed" if entry in removed[-1:] else "kept, it is proved now"
+        word = "orphan" if not delete else "removed" if entry in removed[-1:] else "kept, it is proved now"
         click.echo(f"{word}  {entry.key}  {entry.size:,} bytes  {entry.modified:%Y-%m-%d %H:%M}", err=True)
     chosen = removed if delete else found
     context.print_fact(
@@ -49,4 +49,4 @@ def command(context: Context, delete: bool, older_than_hours: float) -> int:
     return 0
 
 
-JOB = (frame.entrypoint_of(command, "gc"), "List, or remove, what nothing in the lake names")
+JOB = (frame.entrypoint_of(command, "gc"), "List or delete orphaned files")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @frame.job(
     options.dataset,
     click.option("--year", "years", type=int, multiple=True, help="Only this year; repeatable. Default: all."),
-    click.option("--refresh", is_flag=True, help="Ask the source even where the cache is fresh."),
+    click.option("--refresh", is_flag=True, help="Ask the source even if the cache is fresh."),
     frame.run_id,
     frame.lake,
 )

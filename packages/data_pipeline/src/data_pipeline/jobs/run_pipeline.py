@@ -7,6 +7,7 @@ again finishes what is open and fetches nothing twice.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,13 +28,30 @@ if TYPE_CHECKING:
     click.option("--upload-to", metavar="URL", help="Copy the committed run to this lake, its manifest last."),
     options.running,
 )
-def command(context: Context, selection: Selection, totals: TotalsChoice, **how: Any) -> int:  # noqa: ANN401 - options
-    from data_pipeline.jobs import _running
+def command(
+    context: Context,
+    selection: Selection,
+    totals: TotalsChoice,
+    upload_to: str | None,
+    **how: Any,  # noqa: ANN401 - strategy, trust_count, dry_run
+) -> int:
+    from data_pipeline.open_payments.run import run
 
-    return _running.run_selection(context, selection, totals, with_manifest=True, **how)
+    with contextlib.ExitStack() as opened:
+        other = None
+        if upload_to is not None:
+            other = opened.enter_context(contextlib.closing(context.open_store(upload_to, named="--upload-to")))
+        fact = run(
+            context, selection, run_id=context.run_id, totals=totals, upload_to=other, on_start=context.begin, **how
+        )
+    return options.show(context, fact)
 
 
 JOB = (
     frame.entrypoint_of(command, "run_pipeline"),
     "Fetch, prove and commit a program year, or a part of it",
 )
+KUBERNETES = {
+    "args": ["--year", options.NEWEST_YEAR, "--max-files", "20"],
+    "service_account": "data-pipeline-runner",
+}

@@ -29,4 +29,4 @@ def command(context: Context, as_json: bool) -> int:
     return 0
 
 
-JOB = (frame.entrypoint_of(command, "status"), "Show how far a run is, from the lake alone")
+JOB = (frame.entrypoint_of(command, "status"), "Show the progress of a run, from the lake alone")

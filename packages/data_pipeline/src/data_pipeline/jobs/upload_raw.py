@@ -1,11 +1,12 @@
 """Copy a committed run to another lake: parts and audits first, its manifest last.
 
-Reads the lake of the run and lists the other. Writes there what is missing, create-only; what
-is there with the same content is left, other content under the same key is a conflict.
+Reads the lake of the run and lists the other. Writes what is missing there, create-only: an object
+with the same content stays, one with other content under the same key is a conflict.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -24,13 +25,20 @@ if TYPE_CHECKING:
     frame.lake,
 )
 def command(context: Context, target: str, overwrite: bool, dry_run: bool) -> int:
-    from data_pipeline.jobs import _running
+    from data_pipeline.open_payments.run import upload
 
-    context.print_fact(**_running.upload(context, context.run_id, target, overwrite=overwrite, dry_run=dry_run))
+    with contextlib.closing(context.open_store(target, named="--to")) as other:
+        fact = upload(
+            context.store,
+            other,
+            context.run_id,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            on_file=lambda line: click.echo(line, err=True),
+        )
+    context.print_fact(**fact.model_dump())
     return 0
 
 
-JOB = (
-    frame.entrypoint_of(command, "upload_raw"),
-    "Copy a committed run to another lake, create-only, its manifest last",
-)
+JOB = (frame.entrypoint_of(command, "upload_raw"), "Copy a committed run to another lake")
+KUBERNETES = {"args": ["--run-id", "2026-11-21T03-50-27", "--to", "s3://another-lake/prefix"]}

@@ -1,9 +1,9 @@
-"""Read a committed run again and prove every byte and count of it anew; name what does not fit.
+"""Read a committed run again, check every byte and count of it, and name what does not match.
 
 From the lake alone: a flipped bit, a missing or extra file, slices swapped with their audits, an
 audit edited alone or with its file. Only with --against-source, by the source's counts: audits
-edited with their file and every sum above them, an older manifest put back with all beside it. An
-edit of all of these that keeps every count takes a signed digest to find.
+edited with their file and every sum above them, an older manifest restored with its files. An
+edit of all of these that keeps every count can only be found by a signed digest.
 
 Reads the run's plan, manifest, audits and parts; with --against-source the source's counts: one of
 the year, one by company. Writes nothing. Ends with 3 if there is a finding.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @frame.job(
     click.option("--run-id", required=True, help="The committed run to verify."),
-    click.option("--against-source", is_flag=True, help="Hold its counts against the source's, too."),
+    click.option("--against-source", is_flag=True, help="Compare its counts with the source's, too."),
     frame.as_json,
     frame.lake,
 )
@@ -47,4 +47,5 @@ def command(context: Context, against_source: bool, as_json: bool) -> int:
     return PERMANENT.code if verified.findings else DONE.code
 
 
-JOB = (frame.entrypoint_of(command, "verify"), "Read a committed run again and prove every byte and count anew")
+JOB = (frame.entrypoint_of(command, "verify"), "Read a committed run again and check every byte and count")
+KUBERNETES = {"args": ["--run-id", "2026-11-21T03-50-27"]}

@@ -1,7 +1,7 @@
 """Commit a run: write its manifest from its plan, its audits and the source's counts now.
 
 Reads the lake, and asks the source twice. Writes manifest.json (once), file_audits.jsonl and
-download_report_YEAR.csv. A run that is committed already is left as it is.
+download_report_YEAR.csv. A committed run stays as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -18,21 +19,13 @@ if TYPE_CHECKING:
 
 @frame.job(click.option("--run-id", required=True, help="The run to commit."), frame.lake)
 def command(context: Context) -> int:
-    from data_pipeline.jobs import _running
-    from data_pipeline.open_payments.ledger import commit, plans
+    from data_pipeline.open_payments.run import commit
 
-    plan = plans.require_plan(context.store, context.run_id)
-    manifest = plans.read_manifest(context.store, context.run_id)
-    if manifest is not None:
-        commit.repair_run(context.store, manifest)
-    else:
-        context.begin(context.run_id)
-        manifest = context.pipeline.commit(plan, [])
-    context.print_fact(**_running.show_manifest(context, manifest), release=manifest.release.name)
-    return _running.status_of_attempts(context, manifest)
+    return options.show(context, commit(context, context.run_id, on_start=context.begin))
 
 
 JOB = (
     frame.entrypoint_of(command, "write_manifest"),
     "Commit a run: write its manifest, audits file and report",
 )
+KUBERNETES = {"args": ["--run-id", "2026-11-21T03-50-27"]}

@@ -1,279 +1,177 @@
-"""The main work, from a selection to a committed run: what jobs, fan-out and schedulers call."""
+"""The library calls of Open Payments: ``run``, ``rerun``, ``commit`` and ``upload``.
+
+They print nothing, install no signal handler and never end the process. They return the fact of the run; slices that
+failed are part of it, every other failure is raised.
+"""
 
 from __future__ import annotations
 
-import operator
-import random
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import structlog
-
-from data_pipeline.open_payments.datasets import dataset_named
-from data_pipeline.open_payments.fetch.crew import Crew, Outcome
-from data_pipeline.open_payments.fetch.slices import Slices
-from data_pipeline.open_payments.fetch.window import Strategy, WindowFetcher
-from data_pipeline.open_payments.ledger import commit, open_work, plans, schemas
-from data_pipeline.open_payments.ledger.audits import Audits
-from data_pipeline.open_payments.ledger.documents import Plan, PlannedCompany
-from data_pipeline.open_payments.ledger.selection import Forecast, describe, forecast, select
-from data_pipeline.open_payments.source.catalogue import Catalogue
-from data_pipeline.open_payments.source.query import conditions_of
-from data_pipeline.open_payments.source.reference_count import count_of_run, fetch_reference_count, require_full_import
-from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoice
-from data_pipeline.runs.plans import default_run_id, write_plan
-from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
+from data_pipeline.open_payments import facts
+from data_pipeline.open_payments.facts import Costs, RunFact
+from data_pipeline.open_payments.ledger import open_work, plans
+from data_pipeline.open_payments.ledger.commit import read_slices, repair_run
+from data_pipeline.open_payments.ledger.committed import open_run
+from data_pipeline.open_payments.ledger.documents import Selection
+from data_pipeline.open_payments.ledger.manifest import results_from_lake
+from data_pipeline.open_payments.operations.upload import upload_run
+from data_pipeline.open_payments.source.totals import TotalsChoice
+from etl_core import logs
+from etl_core.errors import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
-    from data_pipeline.open_payments.ledger.documents import CountsFrom, Manifest, Selection
-    from data_pipeline.open_payments.schema import Columns
-    from data_pipeline.open_payments.source.api import Source
-    from data_pipeline.open_payments.source.catalogue import ResolvedRelease
+    from data_pipeline.open_payments.fetch.crew import Outcome
+    from data_pipeline.open_payments.fetch.window import Strategy
+    from data_pipeline.open_payments.pipeline import Pipeline
     from etl_core.lake import ObjectStore
-    from etl_core.progress import Progress
-    from etl_core.retry import Retry
+    from etl_core.telemetry import Telemetry
 
-_log = structlog.get_logger()
+__all__ = ["RunFact", "Selection", "Services", "TotalsChoice", "commit", "ignore", "rerun", "run", "upload"]
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A run about to begin."""
-
-    plan: Plan
-    resolved: ResolvedRelease
-    proved: set[str] = field(default_factory=set)
-    manifest: Manifest | None = None
-    counted_now: tuple[PlannedCompany, ...] | None = None
-    joined: bool = False
-    """Whether its plan was there already: another process may be at work on it."""
+class Services(Protocol):
+    """What a run needs; ``wiring.Services`` has it."""
 
     @property
-    def todo(self) -> list[PlannedCompany]:
-        """Planned slices that nobody has proved yet, or not at the source's count of now."""
-        companies = self.plan.companies if self.counted_now is None else self.counted_now
-        return [company for company in companies if company.company_id not in self.proved]
+    def pipeline(self) -> Pipeline:
+        """Source and lake."""
+        ...
+
+    @property
+    def store(self) -> ObjectStore:
+        """The lake."""
+        ...
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """The counters of the source's client."""
+        ...
 
 
-class Pipeline:
-    """Everything alive comes through the constructor."""
+def ignore(_text: str) -> None:
+    """The default of callbacks."""
 
-    def __init__(
-        self,
-        source: Source,
-        store: ObjectStore,
-        *,
-        retry: Retry,
-        now: Callable[[], datetime],
-        progress: Progress,
-        streams: int,
-    ) -> None:
-        self._source = source
-        self._store = store
-        self._retry = retry
-        self._now = now
-        self._progress = progress
-        self._streams = streams
-        self.catalogue = Catalogue(source, store, now)
-        self.totals = TotalsBuilder(source, store, now, workers=streams)
 
-    def prepare(
-        self,
-        selection: Selection,
-        run_id: str,
-        totals: TotalsChoice,
-        *,
-        trust_count: bool = False,
-        dry_run: bool = False,
-    ) -> Prepared:
-        """The plan of the run: the newest open one of this selection, of this name if one is given, or a new one.
+@logs.silent_unless_configured()
+def run(
+    services: Services,
+    selection: Selection,
+    *,
+    run_id: str = "",
+    totals: TotalsChoice | None = None,
+    strategy: Strategy = "auto",
+    trust_count: bool = False,
+    dry_run: bool = False,
+    with_manifest: bool = True,
+    upload_to: ObjectStore | None = None,
+    job: str = "run_pipeline",
+    on_start: Callable[[str], None] = ignore,
+) -> RunFact:
+    """Fetch, prove and commit what is selected; what is proved already is not fetched again.
 
-        A completed run whose table has not changed since is the run, too.
-        ``trust_count`` plans a new one even where the table lacks rows of the reference count; it is never completed.
+    Without ``with_manifest`` the run is not committed, as in ``download_company``. ``upload_to`` is another lake that
+    gets a copy of the committed run. ``on_start`` is called with the run's id before anything is fetched.
 
-        Raises:
-            UsageError: no such year or company selection. NotFoundError: the year is not published.
-            ConflictError: the run id belongs to another selection. DataError: the table
-            lacks a column that the proof needs. HalfImportedError: it is still being imported.
+    Raises:
+        UsageError: no such year or company selection. NotFoundError: the year is not published.
+        ConflictError: the run id belongs to another selection. DataError: the table cannot be proved.
+        TemporaryError: the source or the lake does not answer. StoppedError: asked to stop.
 
-        """
-        _log.info("finding the release", dataset=selection.dataset, year=selection.year)
-        resolved = self.catalogue.resolve(dataset_named(selection.dataset), selection.year)
-        schemas.must_be_provable(resolved.release, resolved.table.columns)
-        found = self._existing(selection, run_id, resolved)
-        if found is not None:
-            plan, manifest = found
-            if manifest is not None:
-                return Prepared(plan, resolved, set(Audits(self._store, plan.release).closed()), manifest)
-            counted_now = self._counted_now(plan, resolved)
-            as_of_now = plan.model_copy(update={"companies": counted_now or plan.companies})
-            proved = open_work.proved_companies(self._store, as_of_now)
-            return Prepared(plan, resolved, proved, counted_now=counted_now, joined=True)
-        plan = ours = self._plan(selection, run_id, resolved, totals, trust_count=trust_count)
-        if not dry_run:
-            schemas.write_schema(self._store, resolved.release, resolved.table.columns)
-            plan = write_plan(self._store, ours)
-        joined = plan.created_at != ours.created_at
-        return Prepared(plan, resolved, open_work.proved_companies(self._store, plan), joined=joined)
-
-    def forecast(self, prepared: Prepared) -> Forecast:
-        """What is left to do, and what it will cost."""
-        dataset = dataset_named(prepared.plan.release.dataset)
-        return forecast(dataset, prepared.plan.companies, prepared.proved, streams=self._streams)
-
-    def work(self, prepared: Prepared, strategy: Strategy = "auto") -> list[Outcome]:
-        """Prove what is not proved yet; failed slices are outcomes, not exceptions.
-
-        Raises:
-            StoppedError: asked to stop.
-
-        """
-        plan, todo = prepared.plan, prepared.todo
-        slices = self.slices(plan, prepared.resolved.table.columns, strategy)
-        self._progress.start(describe(plan.selection), units=len(todo), rows=sum(one.rows or 0 for one in todo))
-        try:
-            return Crew(slices, streams=self._streams, rank=_anywhere if prepared.joined else operator.neg).run(todo)
-        finally:
-            self._progress.stop()
-
-    def slices(self, plan: Plan, columns: Columns, strategy: Strategy = "auto") -> Slices:
-        """The slices of a planned run: what a crew works on, in this process or in a pod."""
-        audits = Audits(self._store, plan.release)
-        fetcher = WindowFetcher(
-            self._source,
-            self._store,
-            audits,
-            retry=self._retry,
-            progress=self._progress,
-            now=self._now,
-            strategy=strategy,
-            streams=self._streams,
-        )
-        return Slices(
-            self._source,
-            audits,
-            fetcher,
-            run_id=plan.run_id,
-            release=plan.release,
-            columns=columns,
-            trusted_counts=plan.counts_from != "entities",
-            now=self._now,
-            progress=self._progress,
-        )
-
-    def commit(self, plan: Plan, outcomes: list[Outcome]) -> Manifest:
-        """Look at the source once more, then write the manifest.
-
-        A run of the whole year is held against the source's count of every payer, as is one under
-        which the table's count moved. A source that cannot be asked at the end leaves the plan's own
-        view of it: what is proved stays proved, and the next run of the selection asks again.
-        """
-        release, source_rows = plan.release, plan.source_rows
-        by_payer: dict[str, int] | None = None
-        try:
-            resolved = self.catalogue.resolve(dataset_named(plan.release.dataset), plan.release.year)
-            release, source_rows = resolved.release, resolved.table.rows
-            same = release.distribution_id == plan.release.distribution_id
-            if same and (plan.selection.is_whole_year or source_rows != plan.source_rows):
-                by_payer = self._by_payer(resolved)
-                source_rows = source_rows if by_payer is None else sum(by_payer.values())
-        except (TemporaryError, NotFoundError, DataError, UsageError) as error:
-            _log.warning("the source could not be asked again at the end", error=str(error))
-        return commit.commit_run(
-            self._store,
-            plan,
-            known={outcome.company.company_id: outcome.result for outcome in outcomes},
-            source_rows=source_rows,
-            release_at_end=release,
-            now=self._now(),
-            by_payer=by_payer,
-        )
-
-    def _by_payer(self, resolved: ResolvedRelease) -> dict[str, int] | None:
-        try:
-            return self.totals.by_payer(resolved)
-        except (TemporaryError, DataError) as error:
-            _log.warning("the slices could not be compared with a count by payer at the end", error=str(error))
-            return None
-
-    def _reference_rows(self, resolved: ResolvedRelease, *, trust_count: bool) -> int | None:
-        """The reference count, with which the table's is compared before anything is planned; None if there is none."""
-        release, table = resolved.release, resolved.table
-        dataset = table.columns.dataset
-        _log.info("comparing the row count with the reference count", release=release.name, rows=table.rows)
-        reference = fetch_reference_count(self._source, dataset, release.year) or count_of_run(
-            plans.last_of_another_release(self._store, release)
-        )
-        if not trust_count:
-            require_full_import(dataset, release.year, table.rows, reference)
-        return reference.rows if reference else None
-
-    def _existing(
-        self, selection: Selection, run_id: str, resolved: ResolvedRelease
-    ) -> tuple[Plan, Manifest | None] | None:
-        found = plans.find_run(self._store, selection, resolved.release, run_id)
-        if found is not None and found[1] is not None and self._moved_since(found[1], resolved):
-            return None  # the table went on changing after that run was completed: a new one looks what moved
-        return found
-
-    def _moved_since(self, manifest: Manifest, resolved: ResolvedRelease) -> bool:
-        """Whether the table has another count than when the run ended; asked twice before it is believed."""
-        then = manifest.closure.source_rows
-        return resolved.table.rows != then and self._source.count(resolved.release.distribution_id) != then
-
-    def _counted_now(self, plan: Plan, resolved: ResolvedRelease) -> tuple[PlannedCompany, ...] | None:
-        """The one company of an open run, if the table moved since its plan: nobody compares it at the end."""
-        company_id = plan.selection.company_id
-        if company_id is None or resolved.table.rows == plan.source_rows:
-            return None
-        return self._counted(company_id, resolved)
-
-    def _counted(self, company_id: str, resolved: ResolvedRelease) -> tuple[PlannedCompany]:
-        """One company by the source's count of now."""
-        conditions = conditions_of(resolved.table.columns, company_id)
-        rows = self._source.count(resolved.release.distribution_id, conditions)
-        return (PlannedCompany(company_id=company_id, rows=rows),)
-
-    def _plan(
-        self, selection: Selection, run_id: str, resolved: ResolvedRelease, choice: TotalsChoice, *, trust_count: bool
-    ) -> Plan:
-        if selection.rerun_of is not None:
-            before, companies = open_work.open_companies(
-                self._store, selection.rerun_of, selection.rerun_what or "missing"
-            )
-            plans.must_be_current(before, resolved.release)
-            counts_from, reference_rows = before.counts_from, before.reference_rows
+    """
+    costs = Costs(services.telemetry)
+    pipeline = services.pipeline
+    prepared = pipeline.prepare(selection, run_id, totals or TotalsChoice(), trust_count=trust_count, dry_run=dry_run)
+    plan, manifest = prepared.plan, prepared.manifest
+    outcomes: list[Outcome] = []
+    is_done = manifest is not None or (not with_manifest and not prepared.todo)
+    if not is_done and not dry_run:
+        on_start(plan.run_id)
+        outcomes = pipeline.work(prepared, strategy)
+        manifest = pipeline.commit(plan, outcomes) if with_manifest else None
+    if dry_run:
+        fact = facts.planned_fact(pipeline.forecast(prepared), plan, prepared.todo)
+    elif is_done:
+        if manifest is not None:
+            results = manifest.slices
         else:
-            reference_rows = self._reference_rows(resolved, trust_count=trust_count)
-            companies, counts_from = self._chosen(selection, resolved, choice)
-        return Plan(
-            run_id=run_id or default_run_id(self._now()),
-            selection=selection,
-            release=resolved.release,
-            counts_from=counts_from,
-            source_rows=resolved.table.rows,
-            reference_rows=reference_rows,
-            companies=companies,
-            created_at=self._now(),
-        )
-
-    def _chosen(
-        self, selection: Selection, resolved: ResolvedRelease, choice: TotalsChoice
-    ) -> tuple[tuple[PlannedCompany, ...], CountsFrom]:
-        if selection.company_id is not None:
-            return self._counted(selection.company_id, resolved), "count"
-        _log.info("counting rows per company", year=selection.year)
-        # Every N-th of all companies needs all; the first N do not.
-        at_most = selection.max_files if selection.slice_of is None else None
-        found = self.totals.ensure(resolved, choice, at_most=at_most)
-        # Totals may be older than the end of a run that counted payers otherwise.
-        by_company = found.rows | plans.counts_at_end(self._store, resolved.release, since=found.built_at)
-        return select({one: count for one, count in by_company.items() if count != 0}, selection), found.route
+            results = results_from_lake(plan, read_slices(services.store, plan), [], {})
+        fact = {"status": "already done", "exit_code": DONE.code, **facts.counts_of(results)}
+    else:
+        fact = facts.ended_fact(manifest, outcomes)
+    if manifest is not None:
+        fact |= {"closed": manifest.closure.closed, "note": manifest.closure.note}
+        if upload_to is not None:
+            fact["upload"] = upload(services.store, upload_to, manifest.run_id)
+    return facts.fact_of(RunFact, services.store, plan, costs, job=job, **fact)
 
 
-def _anywhere(_rows: int) -> float:
-    """Processes that all begin with the heaviest fetch the same windows at the same time."""
-    return random.random()
+@logs.silent_unless_configured()
+def rerun(
+    services: Services,
+    run_id: str,
+    what: Literal["failed", "missing"],
+    *,
+    strategy: Strategy = "auto",
+    dry_run: bool = False,
+    on_start: Callable[[str], None] = ignore,
+) -> RunFact:
+    """Retry the ``failed`` or all ``missing`` companies of a run, as a run of their own; raises as ``run`` does."""
+    costs = Costs(services.telemetry)
+    before, companies = open_work.open_companies(services.store, run_id, what)
+    selection = Selection(
+        dataset=before.selection.dataset, year=before.selection.year, rerun_of=run_id, rerun_what=what
+    )
+    if not companies and plans.find_run(services.store, selection, before.release) is None:
+        done = {"status": "already done", "exit_code": DONE.code, "note": f"no company of run {run_id} is {what}"}
+        return facts.fact_of(RunFact, services.store, before, costs, job="rerun", **done)
+    return run(services, selection, strategy=strategy, dry_run=dry_run, job="rerun", on_start=on_start)
+
+
+@logs.silent_unless_configured()
+def commit(services: Services, run_id: str, *, on_start: Callable[[str], None] = ignore) -> RunFact:
+    """Write the manifest of a planned run; of one that is committed, repair the files beside it.
+
+    Raises:
+        NotFoundError: there is no such run.
+
+    """
+    costs = Costs(services.telemetry)
+    plan = plans.require_plan(services.store, run_id)
+    manifest = plans.read_manifest(services.store, run_id)
+    if manifest is None:
+        on_start(run_id)
+        manifest = services.pipeline.commit(plan, [])
+    else:
+        repair_run(services.store, manifest)
+    fact = facts.committed_fact(services.store, manifest)
+    return facts.fact_of(RunFact, services.store, plan, costs, job="write_manifest", **fact)
+
+
+def upload(
+    store: ObjectStore,
+    other: ObjectStore,
+    run_id: str,
+    *,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    on_file: Callable[[str], None] = ignore,
+) -> facts.UploadFact:
+    """Copy a committed run to another lake, its manifest last; ``on_file`` gets a line per file.
+
+    Raises:
+        NotFoundError: there is no such run. DataError: it is not committed. ConflictError: the other lake has other
+        content under one of its keys.
+
+    """
+    copied = upload_run(store, other, open_run(store, run_id), overwrite=overwrite, dry_run=dry_run, on_file=on_file)
+    return facts.UploadFact(
+        status="planned" if dry_run else "uploaded" if copied.copied else "already uploaded",
+        to=other.url,
+        planned=copied.files,
+        copied=copied.copied,
+        same=copied.same,
+        bytes=copied.bytes,
+    )

@@ -1,64 +1,54 @@
-"""What a person reads at the end of a run: pure text."""
+"""What a person reads at the end of a run: the text of its fact."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
-    from data_pipeline.open_payments.ledger.documents import Manifest, Plan
-    from data_pipeline.open_payments.ledger.selection import Forecast
-
-MOST_FAILURES_SHOWN = 10
+    from data_pipeline.open_payments.facts import Expected, RunFact
 
 
-def of_manifest(
-    manifest: Manifest,
-    *,
-    seconds: float,
-    received: int,
-    requests: int,
-    retries: int,
-    lake: str,
-    said: Mapping[str, str],
-) -> str:
-    """The report of a finished run: a dozen lines.
-
-    ``received`` are the bytes that this process had from the source, ``said`` has a sentence per reason of failure.
-    """
-    proved = manifest.totals.get("proved", 0)
-    empty = manifest.totals.get("empty", 0)
-    speed = f"{received / 1e6 / seconds:.1f} MB/s" if seconds else ""
-    lines = [
-        f"run        {manifest.run_id}  {manifest.status}",
-        f"release    {manifest.release.name} of {manifest.dataset} {manifest.year}",
-        f"slices     {proved} proved, {empty} empty, {manifest.files_failed} failed, of {manifest.files_planned}",
-        f"rows       {manifest.rows:,}",
-        f"bytes      {manifest.bytes:,}",
-        f"time       {seconds:.1f} s  {speed}".rstrip(),
-        f"requests   {requests:,}, {retries:,} of them retries",
-        f"year       {'closed' if manifest.closure.closed else 'not closed'}: {manifest.closure.note}",
-        f"lake       {lake}",
-    ]
-    failed = [result for result in manifest.slices if result.verdict in ("failed", "missing")]
-    lines += [f"failed     {result.company_id}  {result.reason}" for result in failed[:MOST_FAILURES_SHOWN]]
-    if len(failed) > MOST_FAILURES_SHOWN:
-        lines.append(f"           and {len(failed) - MOST_FAILURES_SHOWN} more, all in the report CSV")
-    lines += [f"because    {reason}: {sentence}" for reason, sentence in said.items()]
-    return "\n".join(lines)
+def text_of(fact: RunFact) -> str:
+    """What a person reads at the end of a run: a dozen lines."""
+    return "\n".join(_plan_lines(fact, fact.expected) if fact.expected else _run_lines(fact))
 
 
-def of_plan(plan: Plan, forecast: Forecast, *, lake: str) -> str:
-    """What a run would do."""
-    return "\n".join(
-        [
-            f"release    {plan.release.name} of {plan.release.dataset} {plan.release.year}",
-            f"companies  {forecast.companies:,}, {forecast.already_proved:,} of them proved already",
-            f"rows       {forecast.rows:,} of the year's {plan.source_rows:,}",
-            f"bytes      about {forecast.bytes:,}",
-            f"requests   about {forecast.requests:,} for {forecast.windows:,} windows",
-            f"time       about {forecast.seconds:,.0f} s at the source's usual speed",
-            f"lake       {lake}",
-        ]
-    )
+def _run_lines(fact: RunFact) -> Iterator[str]:
+    speed = f"{fact.bytes_received / 1e6 / fact.seconds:.1f} MB/s" if fact.seconds else ""
+    nothing = "; nothing was fetched" if fact.status == "already done" else ""
+    yield f"run        {fact.run_id}  {fact.status}{nothing}"
+    yield f"release    {fact.release} of {fact.dataset} {fact.year}"
+    yield f"slices     {fact.proved} proved, {fact.empty} empty, {fact.failed} failed, of {fact.planned}"
+    yield f"rows       {fact.rows:,}"
+    yield f"bytes      {fact.bytes:,}"
+    yield f"time       {fact.seconds:.1f} s  {speed}".rstrip()
+    yield f"requests   {fact.requests:,}, {fact.retries:,} of them retries"
+    if fact.closed is not None:
+        yield f"year       {'closed' if fact.closed else 'not closed'}: {fact.note}"
+    elif fact.note:
+        yield f"note       {fact.note}"
+    yield f"lake       {fact.lake}"
+    for one in fact.failures:
+        yield f"failed     {one.company_id}  {one.reason}"
+    if fact.failed > len(fact.failures):
+        yield f"           and {fact.failed - len(fact.failures)} more, all in the report CSV"
+    for reason, detail in {one.reason: one.detail for one in fact.failures if one.detail}.items():
+        yield f"because    {reason}: {detail}"
+    if fact.retry_after_seconds is not None:
+        yield f"again      in {fact.retry_after_seconds:,.0f} s, as the source asks"
+
+
+def _plan_lines(fact: RunFact, expected: Expected) -> Iterator[str]:
+    yield f"release    {fact.release} of {fact.dataset} {fact.year}"
+    yield f"companies  {fact.planned:,}, {fact.proved:,} of them proved already"
+    yield f"rows       {expected.rows:,} of the year's {expected.rows_of_year:,}"
+    yield f"bytes      about {expected.bytes:,}"
+    yield f"requests   about {expected.requests:,} for {expected.windows:,} windows"
+    yield f"time       about {expected.seconds:,.0f} s at the source's usual speed"
+    yield f"lake       {fact.lake}"
+    for company in expected.first_companies:
+        yield f"  {company.company_id}  {'?' if company.rows is None else f'{company.rows:,}'} rows"
+    if expected.companies > len(expected.first_companies):
+        yield f"  and {expected.companies - len(expected.first_companies):,} more"

@@ -1,7 +1,7 @@
 """Committed runs, read. Everything downstream of a run reads it here and nowhere else.
 
-The manifest vouches for ``file_audits.jsonl`` by its digest, each line of which vouches for a part.
-Both are checked when they are read, so what comes out of here is what was proved.
+The manifest holds the digest of ``file_audits.jsonl``, and each of its lines the digest of a part. Both
+digests are checked on reading, so everything returned here was proved.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def open_run(
         raise NotFoundError(f"{store.url} has no run {run_id}.", advice="Name one that metadata/runs/ holds.")
     if found is None:
         raise DataError(
-            f"run {run_id} is not committed, so nothing vouches for it.",
+            f"run {run_id} is not committed, so nothing proves it.",
             advice=f"Commit it first: data-pipeline run write_manifest -- --run-id {run_id}",
         )
     return CommittedRun(store, found, audit, decode)

@@ -7,9 +7,8 @@ import kubernetes_validate  # type: ignore[import-untyped]
 
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.documents import FanOutPlan
-from data_pipeline.fan_out.specs import body_of, labels_of, pairs, selector_of, units_in, worker_env
+from data_pipeline.fan_out.specs import body_of, labels_of, selector_of, units_in, worker_env
 from data_pipeline.settings import Settings
-from etl_core.errors import UsageError
 from etl_core.kube.describe import LONGEST_NAME, digest_annotation
 from packages.data_pipeline.tests.unit.fakes import a_release
 from packages.data_pipeline.tests.unit.fan_out.fakes import OPTIONS, A, B, C, a_fan_out, a_unit
@@ -69,7 +68,7 @@ class Bodies(unittest.TestCase):
 
     def test_pod_options_reach_the_body(self):
         made = body(
-            cpu="2", memory="1Gi", attempt_seconds=1800, retries=1, service_account="other", image="i",
+            cpu="2", memory="1Gi", timeout_hours=0.5, retries=1, service_account="other", image="i",
             image_pull_policy="Never", env_from=("configmap/a",),
         )  # fmt: skip
         pod = made["spec"]["template"]["spec"]
@@ -177,17 +176,3 @@ class WorkerEnv(unittest.TestCase):
             Settings.from_mapping(worker_env(settings, "s3://lake")),
             settings.model_copy(update={"lake_url": "s3://lake"}),
         )
-
-
-class Pairs(unittest.TestCase):
-    def test_pairs_are_split_at_the_first_equals_sign(self):
-        self.assertEqual(pairs(("A=1", "B=x=y", "C=")), {"A": "1", "B": "x=y", "C": ""})
-        self.assertEqual(pairs(()), {})
-
-    def test_anything_but_key_equals_value_is_refused(self):
-        for text in ("A", "=1", "", "=", "A B=1", "1A=2", "Ü=1", "A\n=1"):
-            with (
-                self.subTest(text=text),
-                self.assertRaisesRegex(UsageError, f"{re.escape(repr(text))} is not KEY=VALUE"),
-            ):
-                pairs(("OK=1", text))

@@ -59,13 +59,12 @@ def test_every_job_keeps_the_contract(name: str, tmp_path: Path) -> None:
     for words in ((name, "--", "--help"), (name, "--help"), (name, "-h")):
         status, out, err = ran(*words)
         assert (status, err) == (0, ""), words
-        assert "Reads" in out, "its help says what it reads"
-        assert "Writes" in out, "and what it writes"
+        assert "Reads" in out, f"write in the docstring of jobs/{name}.py what it Reads"
+        assert "Writes" in out, f"write in the docstring of jobs/{name}.py what it Writes"
 
     status, out, err = ran(name, "--", "--no-such-option")
     assert (status, out) == (2, "")
-    assert f"data-pipeline run {name} --" in err, "a message that can be pasted back"
-    assert "--no-such-option" in err
+    assert f"data-pipeline run {name} --" in err, "its errors show the command line that can be corrected"
 
     ended = subprocess.run(
         [sys.executable, "-c", LOOK, name],
@@ -79,6 +78,13 @@ def test_every_job_keeps_the_contract(name: str, tmp_path: Path) -> None:
     seen = json.loads(ended.stdout)
     assert seen["after"] == seen["before"], "importing it has no effect on the world"
     assert seen["heavy"] == [], "what is heavy is imported where it is used"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_job_has_a_test_file(name: str) -> None:
+    path = Path(__file__).with_name(f"test_{name}.py")
+    assert path.exists(), f"write {path}: what the job does, with injected collaborators"
+    assert name in path.read_text(encoding="utf-8"), f"{path} does not name the job"
 
 
 def test_the_jobs_of_the_card_are_there() -> None:

@@ -1,6 +1,8 @@
 import tempfile
 import unittest
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 import click
 
@@ -60,3 +62,49 @@ class AnEntrypoint(unittest.TestCase):
 
         assert caught.exception.ctx is not None
         self.assertEqual(caught.exception.ctx.command_path, "data-pipeline run a_job --")
+
+
+@dataclass(frozen=True)
+class Part:
+    name: Annotated[str, "A name."] = "n"
+    env: Annotated[Mapping[str, str], "Pairs."] = field(default_factory=dict)
+    hidden: int = 3
+
+
+@dataclass(frozen=True)
+class Whole:
+    count: Annotated[int | None, (1, None), "A number."] = None
+    share: Annotated[float, (0, 1), "A share."] = 0.5
+    kind: Annotated[Literal["", "a", "b"], "A kind."] = ""
+    texts: Annotated[tuple[str, ...], "Texts."] = ()
+    part: Part = field(default_factory=Part)
+
+
+class OptionsOfADataclass(unittest.TestCase):
+    def parsed(self, *words: str, **how: Any) -> Any:
+        command = frame.job_command()(frame.options_of("whole", Whole(), **how)(lambda whole: whole))
+        return command.main(list(words), standalone_mode=False)
+
+    def test_have_its_defaults(self):
+        self.assertEqual(self.parsed(), Whole())
+
+    def test_are_taken_apart_and_put_together_again(self):
+        words = "--count 2 --share 1 --kind b --texts x --texts y --name m --env A=1 --env B=x=y"
+
+        self.assertEqual(
+            self.parsed(*words.split()),
+            Whole(count=2, share=1.0, kind="b", texts=("x", "y"), part=Part(name="m", env={"A": "1", "B": "x=y"})),
+        )
+
+    def test_are_checked(self):
+        for words in ("--count 0", "--share 1.1", "--share nan", "--kind c", "--env =", "--env A", "--hidden 1"):
+            with self.subTest(words=words), self.assertRaises(click.UsageError):
+                self.parsed(*words.split())
+        for text in ("A", "=1", "", "A B=1", "1A=2", "Ü=1", "A\n=1"):
+            with self.subTest(text=text), self.assertRaisesRegex(click.UsageError, "is not KEY=VALUE"):
+                self.parsed("--env", "OK=1", "--env", text)
+
+    def test_may_be_only_some(self):
+        self.assertEqual(self.parsed("--name", "m", only=("name",)), Whole(part=Part(name="m")))
+        with self.assertRaises(click.UsageError):
+            self.parsed("--count", "2", only=("name",))

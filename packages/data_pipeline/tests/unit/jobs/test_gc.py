@@ -21,7 +21,7 @@ class Gc(CommandCase):
         status, fact, err = self.run_job("gc")
 
         self.assertEqual((status, fact["status"], fact["objects"], fact["bytes"]), (0, "listed", 1, 10))
-        self.assertIn(f"unnamed  {self.key}  10 bytes", err)
+        self.assertIn(f"orphan  {self.key}  10 bytes", err)
         self.assertTrue((self.lake / self.key).exists())
 
     def test_removes_when_told_to(self):

@@ -19,18 +19,18 @@ class Rerun(CommandCase):
             with self.subTest(what=what):
                 status, fact, err = self.run_job("rerun", "--run-id", "r1", what)
                 self.assertEqual((status, fact["status"], fact["planned"]), (0, "already done", 0))
-                self.assertIn("nothing of run r1 is left", err)
+                self.assertIn(f"no company of run r1 is {what.removeprefix('--')}", err)
         self.assertEqual(self.files(), before)
 
     def test_of_what_failed_leaves_out_what_was_never_tried(self):
         self.assertEqual(self.run_job("rerun", "--run-id", "r1", "--failed")[0], 0)
 
-    def test_must_be_told_what_to_work_on(self):
+    def test_must_be_told_which_companies_to_retry(self):
         for words in ([], ["--failed", "--missing"]):
             with self.subTest(words=words):
                 status, _, err = self.run_job("rerun", "--run-id", "r1", *words)
                 self.assertEqual(status, 2)
-                self.assertIn("say either --failed or --missing", err)
+                self.assertIn("name either --failed or --missing", err)
 
     def test_is_of_a_run_that_is_there(self):
         self.assertEqual(self.run_job("rerun", "--run-id", "r9", "--failed")[0], 3)

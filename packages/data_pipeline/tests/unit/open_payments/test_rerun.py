@@ -4,7 +4,7 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import open_work
 from data_pipeline.open_payments.ledger.documents import Manifest
 from data_pipeline.open_payments.ledger.selection import describe
-from data_pipeline.open_payments.run import Prepared
+from data_pipeline.open_payments.pipeline import PreparedRun
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import NotFoundError, TemporaryError
@@ -32,19 +32,19 @@ class RerunCase(WorldCase):
         self.site.publish(2024, rows)
         self.site.summarise(y2024=9)
         before = self.prepare(run_id="r1")
-        only = Prepared(before.plan, before.resolved, {OTHER, THIRD})
+        only = PreparedRun(before.plan, before.resolved, {OTHER, THIRD})
         self.world.pipeline.work(only)
         write_attempt(self.store, an_attempt(OTHER, release=before.plan.release))
         write_attempt(self.store, an_attempt(THIRD, release=before.plan.release, final=False))
         self.plan = before.plan
 
-    def prepare(self, run_id: str = "", **selection: Any) -> Prepared:
+    def prepare(self, run_id: str = "", **selection: Any) -> PreparedRun:
         return self.world.pipeline.prepare(a_selection(**selection), run_id, TotalsChoice())
 
-    def rerun(self, what: str = "failed", run_id: str = "") -> Prepared:
+    def rerun(self, what: str = "failed", run_id: str = "") -> PreparedRun:
         return self.prepare(run_id, rerun_of="r1", rerun_what=what)
 
-    def finish(self, prepared: Prepared) -> Manifest:
+    def finish(self, prepared: PreparedRun) -> Manifest:
         pipeline = self.world.pipeline
         return pipeline.commit(prepared.plan, pipeline.work(prepared))
 

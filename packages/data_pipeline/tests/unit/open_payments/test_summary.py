@@ -1,33 +1,44 @@
 import unittest
-from collections.abc import Mapping
+from typing import Any
 
-from data_pipeline.open_payments import summary as report
-from data_pipeline.open_payments.ledger.documents import Manifest
-from data_pipeline.open_payments.ledger.selection import Forecast
-from packages.data_pipeline.tests.unit.fakes import OTHER, a_manifest, a_plan, a_result
+from data_pipeline.open_payments.facts import Expected, FailedCompany, RunFact
+from data_pipeline.open_payments.ledger.documents import PlannedCompany
+from data_pipeline.open_payments.summary import text_of
+from packages.data_pipeline.tests.unit.fakes import OTHER
+
+FACT: dict[str, Any] = {
+    "job": "run_pipeline",
+    "run_id": "r1",
+    "dataset": "general-payments",
+    "year": 2024,
+    "release": "2026-06-30-9323b84e",
+    "status": "completed",
+    "exit_code": 0,
+    "closed": True,
+    "note": "it adds up",
+    "planned": 3,
+    "proved": 1,
+    "empty": 1,
+    "failed": 1,
+    "rows": 3000,
+    "bytes": 5_000_000,
+    "failures": (FailedCompany(company_id=OTHER, reason="blocked"),),
+    "seconds": 2.0,
+    "requests": 1234,
+    "retries": 56,
+    "bytes_received": 9_000_000,
+    "lake": "memory://",
+}
 
 
-def lines_of(manifest: Manifest, seconds: float = 2.0, said: Mapping[str, str] | None = None) -> list[str]:
-    text = report.of_manifest(
-        manifest,
-        seconds=seconds,
-        received=9_000_000,
-        requests=1234,
-        retries=56,
-        lake="memory://",
-        said=said or {},
-    )
-    return text.splitlines()
+def lines_of(**changes: Any) -> list[str]:
+    return text_of(RunFact(**FACT | changes)).splitlines()
 
 
-class OfManifest(unittest.TestCase):
+class TextOfARun(unittest.TestCase):
     def test_is_a_dozen_lines(self):
-        manifest = a_manifest(
-            a_result(rows=3000, bytes=5_000_000), a_result("7", "empty"), a_result(OTHER, "failed", reason="blocked")
-        )
-
         self.assertEqual(
-            lines_of(manifest),
+            lines_of(),
             [
                 "run        r1  completed",
                 "release    2026-06-30-9323b84e of general-payments 2024",
@@ -42,53 +53,42 @@ class OfManifest(unittest.TestCase):
             ],
         )
 
-    def test_says_not_closed(self):
-        opened = a_manifest().closure.model_copy(update={"closed": False, "note": "1 slice is open"})
+    def test_says_what_is_special_about_it(self):
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"closed": False, "note": "1 slice is open"}, "year       not closed: 1 slice is open"),
+            ({"status": "already done"}, "run        r1  already done; nothing was fetched"),
+            ({"closed": None, "note": "no company failed"}, "note       no company failed"),
+            ({"seconds": 0.0}, "time       0.0 s"),
+            ({"failed": 11}, "           and 10 more, all in the report CSV"),
+            ({"retry_after_seconds": 7200.0}, "again      in 7,200 s, as the source asks"),
+            (
+                {"failures": (FailedCompany(company_id="7", reason="blocked", detail="403. Wait an hour."),)},
+                "because    blocked: 403. Wait an hour.",
+            ),
+        ]
+        for changes, line in cases:
+            with self.subTest(line=line):
+                self.assertIn(line, lines_of(**changes))
 
-        self.assertIn("year       not closed: 1 slice is open", lines_of(a_manifest(closure=opened)))
-
-    def test_counts_what_no_slice_ended_in_as_zero(self):
-        lines = lines_of(a_manifest(a_result("7", "missing", reason="not_tried")))
-
-        self.assertIn("slices     0 proved, 0 empty, 1 failed, of 1", lines)
-        self.assertIn("failed     7  not_tried", lines)
-
-    def test_names_no_speed_where_no_time_passed(self):
-        self.assertIn("time       0.0 s", lines_of(a_manifest(), seconds=0.0))
-
-    def test_shows_ten_failures_and_says_how_many_more(self):
-        for failures, shown, last in [
-            (10, 10, "failed     9  width"), (11, 10, "           and 1 more, all in the report CSV"),
-        ]:  # fmt: skip
-            with self.subTest(failures=failures):
-                results = [a_result(str(number), "failed", reason="width") for number in range(failures)]
-                lines = lines_of(a_manifest(*results))
-                self.assertEqual(sum(line.startswith("failed ") for line in lines), shown)
-                self.assertEqual(lines[-1], last)
-
-    def test_ends_in_a_sentence_for_each_reason(self):
-        said = {"blocked": "403. Wait an hour.", "width": "90 fields"}
-
-        self.assertEqual(
-            lines_of(a_manifest(), said=said)[-2:],
-            ["because    blocked: 403. Wait an hour.", "because    width: 90 fields"],
-        )
+    def test_says_nothing_of_the_year_where_no_manifest_was_written(self):
+        self.assertFalse([line for line in lines_of(closed=None) if line.startswith("year")])
 
 
-class OfPlan(unittest.TestCase):
+class TextOfADryRun(unittest.TestCase):
     def test_says_what_a_run_would_do(self):
-        forecast = Forecast(
-            companies=1729,
-            already_proved=20,
+        expected = Expected(
+            companies=1709,
             rows=1_000_000,
+            rows_of_year=15_498_687,
             windows=1800,
             requests=4000,
             bytes=572_000_000,
             seconds=4321.5,
+            first_companies=(PlannedCompany(company_id="7", rows=1000), PlannedCompany(company_id="8", rows=None)),
         )
 
         self.assertEqual(
-            report.of_plan(a_plan(source_rows=15_498_687), forecast, lake="s3://bucket").splitlines(),
+            lines_of(status="planned", planned=1729, proved=20, expected=expected),
             [
                 "release    2026-06-30-9323b84e of general-payments 2024",
                 "companies  1,729, 20 of them proved already",
@@ -96,6 +96,9 @@ class OfPlan(unittest.TestCase):
                 "bytes      about 572,000,000",
                 "requests   about 4,000 for 1,800 windows",
                 "time       about 4,322 s at the source's usual speed",
-                "lake       s3://bucket",
+                "lake       memory://",
+                "  7  1,000 rows",
+                "  8  ? rows",
+                "  and 1,707 more",
             ],
         )

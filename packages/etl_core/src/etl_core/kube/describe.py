@@ -9,13 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
 from etl_core.errors import EXIT_STATUSES, DataError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # The Job's name becomes a label of its pods, and label values end at 63 (kubernetes/kubernetes#50850).
 LONGEST_NAME = 63
@@ -29,17 +27,17 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 class PodOptions:
     """What the pods of several Jobs have in common, and how often and how long they are tried."""
 
-    image: str
-    service_account: str
-    image_pull_policy: str = ""  # empty: the default of Kubernetes
-    env: Mapping[str, str] = field(default_factory=dict)
-    env_from: tuple[str, ...] = ()  # configmap/NAME or secret/NAME
-    cpu: str = "500m"
-    memory: str = "512Mi"
+    image: Annotated[str, "Image of the pods; by digest is best."]
+    service_account: Annotated[str, "Service account of the pods."]
+    image_pull_policy: Annotated[Literal["", "Always", "IfNotPresent", "Never"], "Default: that of Kubernetes."] = ""
+    env: Annotated[Mapping[str, str], "Environment of the pods, KEY=VALUE; repeatable."] = field(default_factory=dict)
+    env_from: Annotated[tuple[str, ...], "configmap/NAME or secret/NAME, for the pods; repeatable."] = ()
+    cpu: Annotated[str, "Requested by each pod."] = "500m"
+    memory: Annotated[str, "Requested by each pod, and its limit."] = "512Mi"
     scratch: str = "2Gi"
-    queue: str = ""  # of Kueue
+    queue: Annotated[str, "Kueue's LocalQueue in which the Jobs wait."] = ""
     retries: int = 3  # after the first attempt; disruptions do not count
-    attempt_seconds: int = 6 * 3600
+    timeout_hours: Annotated[float, (0.01, None), "A pod that runs longer is ended; it may be retried."] = 6.0
     grace_seconds: int = 60
 
 
@@ -129,6 +127,7 @@ def job_body(spec: JobSpec) -> dict[str, Any]:
 def _spec_of(spec: JobSpec) -> dict[str, Any]:
     indexed = spec.indexes is not None
     pod = spec.pod
+    seconds = round(pod.timeout_hours * 3600)
     limits: dict[str, Any] = {"backoffLimit": pod.retries}
     if indexed:
         limits = {
@@ -141,7 +140,7 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
     return {
         **limits,
         # Disruptions do not count as attempts; this ends a Job whose pods are disrupted for ever.
-        "activeDeadlineSeconds": (pod.retries + 1) * pod.attempt_seconds,
+        "activeDeadlineSeconds": (pod.retries + 1) * seconds,
         **({"suspend": True} if pod.queue else {}),  # Kueue starts it when there is room
         "podFailurePolicy": pod_failure_policy(indexed=indexed),
         "podReplacementPolicy": "Failed",
@@ -153,7 +152,7 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
                 "serviceAccountName": pod.service_account,
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
-                "activeDeadlineSeconds": pod.attempt_seconds,
+                "activeDeadlineSeconds": seconds,
                 "terminationGracePeriodSeconds": pod.grace_seconds,
                 "securityContext": {
                     "runAsNonRoot": True,

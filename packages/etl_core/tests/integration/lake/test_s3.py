@@ -321,7 +321,7 @@ def test_a_lost_answer_is_retried_and_succeeds(server, new_client, opened):
 @pytest.mark.parametrize(
     ("behaviour", "error", "told", "advice"),
     [
-        (failure(404, "NoSuchBucket", "No such bucket."), ConfigError, "NoSuchBucket No such bucket.", "LAKE_URL"),
+        (failure(404, "NoSuchBucket", "No such bucket."), ConfigError, "NoSuchBucket No such bucket.", "its name"),
         (failure(403, "AccessDenied", "Denied"), AccessError, "AccessDenied Denied.", "Check the role or the AWS_*"),
         (failure(403, "InvalidAccessKeyId"), AccessError, "InvalidAccessKeyId", "AWS_*"),
         (failure(403, "SignatureDoesNotMatch"), AccessError, "SignatureDoesNotMatch", "AWS_*"),
@@ -395,7 +395,7 @@ def test_a_missing_object_and_a_missing_bucket_are_different(new_client, opened)
     ):
         with pytest.raises(ConfigError, match="NoSuchBucket") as caught:
             action()
-        assert caught.value.advice == "Create the bucket or correct LAKE_URL."
+        assert caught.value.advice == "Create the bucket or correct its name."
     assert opened().get("a") is None
 
 

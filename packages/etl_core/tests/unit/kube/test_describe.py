@@ -124,7 +124,7 @@ class SpecDigest(unittest.TestCase):
             {"memory": "1Gi"},
             {"scratch": "3Gi"},
             {"retries": 1},
-            {"attempt_seconds": 60},
+            {"timeout_hours": 1},
             {"grace_seconds": 61},
             {"ttl_seconds": 60},
             {"queue": "main"},
@@ -226,7 +226,7 @@ class JobBody(unittest.TestCase):
         self.assertEqual(container_of(body)["volumeMounts"], [{"name": "scratch", "mountPath": "/tmp"}])
 
     def test_a_job_has_limits_on_retries_time_and_retention(self):
-        body = job_body(changed(A_SPEC, retries=2, attempt_seconds=60, grace_seconds=70, ttl_seconds=80))
+        body = job_body(changed(A_SPEC, retries=2, timeout_hours=1 / 60, grace_seconds=70, ttl_seconds=80))
 
         self.assertEqual(body["spec"]["backoffLimit"], 2)
         self.assertEqual(body["spec"]["ttlSecondsAfterFinished"], 80)

@@ -126,8 +126,12 @@ class Crew:
         threads = [threading.Thread(target=self._work_loop, name=f"stream-{number}") for number in range(self._streams)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException as error:  # Ctrl-C where nobody has installed a handler, as in a notebook
+            self._end(error)
+            raise
         if self._fatal is not None:
             raise self._fatal
         return self._outcomes
@@ -144,13 +148,17 @@ class Crew:
             try:
                 task()
             except BaseException as error:  # noqa: BLE001 - a thread must not die silently
-                with self._changed:
-                    if self._fatal is None:
-                        self._fatal = error
+                self._end(error)
             finally:
                 with self._changed:
                     self._active -= 1
                     self._changed.notify_all()
+
+    def _end(self, error: BaseException) -> None:
+        """Let the threads end after the windows they work on."""
+        with self._changed:
+            self._fatal = self._fatal or error
+            self._changed.notify_all()
 
     def _push(self, rows: int, task: Callable[[], None]) -> None:
         with self._changed:

@@ -33,7 +33,7 @@ def newest_run(store: ObjectStore, selection: Selection, *, closed: bool = True)
 
 @dataclass(frozen=True)
 class ProvedSlice:
-    """The parts of one company that a committed run vouches for, and that run to read them with."""
+    """The parts of one company that a committed run proved, with the run to read them."""
 
     run: Run
     parts: tuple[Audit, ...]

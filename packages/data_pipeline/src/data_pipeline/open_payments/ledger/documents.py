@@ -204,7 +204,7 @@ class SliceResult(Value):
 
 
 class PayerCount(Value):
-    """A payer of whom the source counts other rows, at the end of a run, than the run has of it."""
+    """A company whose row count at the source differs from the run's at the end of the run."""
 
     company_id: str
     rows: int
@@ -243,7 +243,7 @@ class Manifest(runs.RunManifest):
 
     @property
     def proved(self) -> tuple[SliceResult, ...]:
-        """The slices that the run vouches for."""
+        """The slices that the run proved."""
         return tuple(one for one in self.slices if one.verdict in ("proved", "empty"))
 
     @property

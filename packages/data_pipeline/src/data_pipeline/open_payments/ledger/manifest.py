@@ -37,7 +37,7 @@ def results_from_lake(
     for company in plan.companies:
         company_id, audit = company.company_id, audits.get(company.company_id)
         if company_id in known:
-            # Whoever worked on it may have known of a newer count; what was planned is the plan's to say.
+            # The process that proved it may have used a newer count; the expected rows are the plan's.
             lines.append(known[company_id].model_copy(update={"rows_expected": company.rows}))
         elif audit is not None:
             cost = {
@@ -94,7 +94,7 @@ def closure_of(
 ) -> Closure:
     """Whether the year is closed: its slices sum to the source's count without a condition.
 
-    ``compared`` says that each was held against the source's count by payer, too.
+    ``compared``: each slice was also compared with the source's count of that company.
     """
     proved = [result for result in results if result.verdict in ("proved", "empty")]
     rows = sum(result.rows for result in proved)

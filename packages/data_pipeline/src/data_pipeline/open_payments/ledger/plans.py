@@ -99,10 +99,10 @@ def counts_at_end(store: ObjectStore, release: Release, since: datetime | None =
 
 
 def must_be_current(plan: Plan, release: Release) -> None:
-    """Raise ``TemporaryError`` if the source has published anew since ``plan``: its rows are there no more."""
+    """Raise ``TemporaryError`` if the source has republished since ``plan``: its rows no longer exist there."""
     if plan.release.distribution_id != release.distribution_id:
         raise TemporaryError(
             f"run {plan.run_id} is of release {plan.release.name}, the source has published {release.name} since.",
-            advice="Run the pipeline anew: data-pipeline run run_pipeline -- "
+            advice="Run the pipeline again: data-pipeline run run_pipeline -- "
             f"--dataset {release.dataset} --year {release.year}",
         )

@@ -63,7 +63,7 @@ def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
         for entry in loose
         if entry.key not in named
         and _slice_of(entry.key) not in left_alone
-        # The proofs of a slice that is open are what its next run goes on from.
+        # The next run of an open slice continues from its proofs.
         and (entry.key.startswith(lake_layout.open_payments.RAW) or _slice_of(entry.key) in closed)
     ]
 

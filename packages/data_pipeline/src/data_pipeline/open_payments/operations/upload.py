@@ -95,7 +95,7 @@ def upload_run(
 
     Raises:
         ConflictError: other content lies under a key of the run, and ``overwrite`` was not asked for.
-        DataError: the list of the run's parts is not the one its manifest vouches for.
+        DataError: the list of the run's parts is not the one its manifest names.
 
     """
     manifest, plan = run.manifest, require_plan(here, run.manifest.run_id)
@@ -105,7 +105,7 @@ def upload_run(
     last = lake_layout.runs.manifest(manifest.run_id)
     todo = wanted
     if last in present and not overwrite:
-        # It was copied last, so it vouches for the rest there; without it what is there is compared.
+        # The manifest is copied last, so it proves that the rest was copied; without it everything is compared.
         _must_be_the_same(here, there, last)
         todo = missing(wanted, present)
     if dry_run:
@@ -120,7 +120,7 @@ def upload_run(
 
     sizes: list[int] = []
     with ThreadPoolExecutor(WORKERS) as pool:
-        # Audits after the parts they vouch for: a run cut short there has no audit without its part.
+        # Audits after the parts they prove: an interrupted copy has no audit without its part.
         for _, together in groupby(todo, key=lambda one: (one.key.startswith("raw/"), one.key == last)):
             sizes += pool.map(copy, together)
     copied = [size for size in sizes if size >= 0]

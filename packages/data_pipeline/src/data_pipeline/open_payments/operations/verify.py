@@ -1,9 +1,9 @@
-"""A committed run read again: what the lake, and the source if it is asked, still prove of it.
+"""A committed run read again: what the lake, and on request the source, still proves of it.
 
-What is found is a result, not an exception. The lake says everything in several places, which are
-held against each other: the bytes, the part's audit, ``slice.jsonl``, ``file_audits.jsonl`` with its
-digest in the manifest, the manifest's line, the plan, the report. Whoever edits all of them alike
-is met by the source's counts only, and by nothing here if the counts stay (docs/promises.md).
+Findings are results, not exceptions. The lake records every fact in several places, which are compared:
+the bytes, the part's audit, ``slice.jsonl``, ``file_audits.jsonl`` with its digest in the manifest, the
+manifest's line, the plan, the report. If all of them are edited consistently, only the source's counts show
+it; if the counts are kept, nothing does (docs/promises.md).
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def verify_run(
     if manifest is None:
         plans.require_plan(store, run_id)
         raise DataError(
-            f"run {run_id} is not committed, so nothing vouches for it.",
+            f"run {run_id} is not committed, so nothing proves it.",
             advice=f"Commit it first: data-pipeline run write_manifest -- --run-id {run_id}",
         )
     found = [] if source is None else against_source(source, run_id, manifest)
@@ -119,7 +119,7 @@ def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Faul
     key, release = lake_layout.runs.manifest(run_id), manifest.release
     table = source.table(dataset_named(release.dataset), release.dataset_id)
     if table.distribution_id != release.distribution_id:
-        detail = f"the source has published {table.distribution_id} since; it cannot vouch for {release.name} any more"
+        detail = f"the source has published {table.distribution_id} since; it can no longer confirm {release.name}"
         return [Fault("release_moved", key, detail)]
     columns = table.columns
     counts = source.grouped_counts(table.distribution_id, columns.payer, columns.record_id)
@@ -164,27 +164,27 @@ class _Reading:
         return self._manifest.release
 
     def verified(self) -> Verified:
-        manifest, vouched = self._manifest, self._manifest.proved
+        manifest, proved = self._manifest, self._manifest.proved
         try:
             self._columns = schemas.read_schema(self._store, self._release)
         except DataError as error:
             key = lake_layout.open_payments.schema(self._release.dataset, self._release.year, self._release.name)
             self._note("unreadable", key, f"{error} So no part could be read.")
         lines = self._read_lines()
-        self._progress.start(f"verify {self._run_id}", units=len(vouched), rows=manifest.rows)
+        self._progress.start(f"verify {self._run_id}", units=len(proved), rows=manifest.rows)
         try:
             with ThreadPoolExecutor(READERS) as pool:
-                list(pool.map(self._slice, sorted(vouched, key=lambda one: -one.rows)))
+                list(pool.map(self._slice, sorted(proved, key=lambda one: -one.rows)))
             self._find_repeated()
         finally:
             self._progress.stop()
-        self._find_extra({one.company_id for one in vouched})
+        self._find_extra({one.company_id for one in proved})
         self._hold_against_plan(lines)
         report = lake_layout.open_payments.download_report(self._run_id, manifest.year)
-        whole = len(self._audits) == len(vouched)
+        whole = len(self._audits) == len(proved)
         if whole and self._store.get(report) != manifests.report_of(manifest.slices, self._audits):
             self._note("report_differs", report, "it is not what the manifest and the audits give")
-        self._verified.slices = len(vouched)
+        self._verified.slices = len(proved)
         self._verified.findings.sort(key=lambda one: (one.key, one.finding))
         return self._verified
 

@@ -48,7 +48,7 @@ class Table:
     columns: Columns
 
 
-# So often counts that contradict each other are asked for anew before the source is disbelieved.
+# Counts that contradict each other are requested this many times before the run gives up.
 COUNTS_TRIED = 3
 
 

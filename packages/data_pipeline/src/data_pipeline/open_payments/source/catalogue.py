@@ -141,11 +141,11 @@ class Catalogue:
             try:
                 table = self._source.table(dataset, cached.dataset_id)
             except NotFoundError:
-                _log.warning("the cached dataset id is gone, resolving anew", dataset=dataset.name, year=year)
+                _log.warning("the cached dataset id no longer exists, resolving again", dataset=dataset.name, year=year)
             else:
                 if table.distribution_id == cached.distribution_id:
                     return ResolvedRelease(cached, table)
-                _log.info("published anew since the ids were cached", dataset=dataset.name, year=year)
+                _log.info("republished since the ids were cached", dataset=dataset.name, year=year)
         resolved = self._resolve(dataset, year, self.years(dataset))
         self._remember(dataset, {year: resolved.release})
         return resolved
@@ -220,7 +220,7 @@ class Catalogue:
         try:
             return _Cache() if raw is None else _Cache.model_validate_json(raw)
         except ValidationError:
-            # A cache is never worth failing for; the next resolution writes it anew.
+            # A broken cache is no reason to fail; the next resolution rewrites it.
             _log.warning(
                 "the cache of dataset ids cannot be read and is ignored",
                 key=lake_layout.open_payments.DATASET_IDS_CACHE,

@@ -139,7 +139,7 @@ class TotalsBuilder:
         """Totals of the release's year: from the cache where its three rules allow, else from the source.
 
         The newest file is reused if it is at most ten days old and holds the year *of this very
-        release* and of its count; if it is fresh without the year, the year is added; else totals are built anew.
+        release* and has its count; if it is fresh without the year, the year is added; else totals are rebuilt.
         With ``at_most`` companies asked for and nothing cached, only those are counted and
         nothing is kept.
 
@@ -161,7 +161,7 @@ class TotalsBuilder:
         if cached is not None and have is None and not choice.add_year:
             raise UsageError(
                 f"{key} is fresh and lacks {release.year}.",
-                advice="Allow --add-year-if-missing, or build anew with --rescrape-totals.",
+                advice="Allow --add-year-if-missing, or rebuild with --rescrape-totals.",
             )
         source, rows, errors = self._count(resolved, choice.route, at_most)
         totals = (cached or Totals()).with_year(release.year, source, rows, errors)
@@ -193,7 +193,7 @@ class TotalsBuilder:
         return source, rows, errors
 
     def by_payer(self, resolved: ResolvedRelease, at_most: int | None = None) -> dict[str, int]:
-        """Rows of every payer of the table, by one grouped count, held against the table's own.
+        """Rows of every payer of the table, by one grouped count, whose sum must equal the table's own count.
 
         Raises:
             UnavailableError, DataError: the source answers none. TemporaryError: it contradicts itself.
@@ -212,7 +212,7 @@ class TotalsBuilder:
             in_all = sum(rows.values())
             if at_most is not None or in_all == counted:
                 return rows
-            # Either answer may have been a bad one, or the table grows: both are asked for anew.
+            # One of the two answers may be bad, or the table grows: both are requested again.
             counted = self._source.count(table.distribution_id)
             if in_all == counted:
                 return rows

@@ -482,7 +482,7 @@ class Drift(DownloadCase):
 
 class AReleaseThatIsGone(DownloadCase):
     def test_a_withdrawn_release_is_temporary_and_not_retried(self):
-        """404 in the middle of a run: CMS has published anew."""
+        """404 in the middle of a run: CMS has republished."""
         for kind in ("count", "download"):
             with self.subTest(kind=kind):
                 self.setUp()

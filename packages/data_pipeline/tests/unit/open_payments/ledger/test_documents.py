@@ -132,7 +132,7 @@ class ThePlan(unittest.TestCase):
         for change in ({"dataset": "research-payments"}, {"year": 2023}):
             with self.subTest(change=change):
                 with self.assertRaisesRegex(DataError, "run r1 is refused: it asks for general-payments 2024"):
-                    a_plan(release=a_release(**change))
+                    a_plan(release=a_release(**change), dataset="general-payments", year=2024)
                 raw = json.dumps(stored | {"release": stored["release"] | change}).encode()
                 with self.assertRaisesRegex(DataError, "its release is of"):
                     Plan.parse(raw, "k")

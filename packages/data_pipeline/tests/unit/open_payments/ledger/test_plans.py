@@ -98,6 +98,12 @@ class FindRun(RunsCase):
                     self.assertEqual(known[0], plan)
                     self.assertEqual(known[1].status if known[1] else None, status)
 
+    def test_a_run_id_of_another_selection_is_a_conflict(self):
+        self.planned("r1", max_files=5)
+
+        with self.assertRaisesRegex(ConflictError, "run r1 is planned already"):
+            plans.find_run(self.store, a_selection(), a_release(), "r1")
+
     def test_takes_only_runs_of_the_same_selection_and_release(self):
         self.planned("r1", max_files=5)
 
