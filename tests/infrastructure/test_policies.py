@@ -267,13 +267,20 @@ def shown(statement):
     return f"{statement['Action']} {what.partition('/')[2] if what.startswith('arn') else what}"
 
 
+# Needed only after a fault that the story does not have.
+AFTER_A_FAULT = {
+    ("plan", "s3:ListBucket metadata/schemas/*"),  # the source has no reference count: that of the last release is used
+    ("plan", "s3:GetObject metadata/selections/*"),  # the answer to the first write of a pointer was lost
+}
+
+
 def test_no_policy_allows_what_no_job_of_its_roles_needs(story):
     used: dict[tuple[str, str], bool] = {}
     for name, _, statement in grants():
         is_used = any(applies(statement, request) for request in story.asked(name))
         used[name, shown(statement)] = used.get((name, shown(statement)), False) or is_used
     assert len(used) > 50
-    assert [grant for grant, is_used in used.items() if not is_used] == []
+    assert {grant for grant, is_used in used.items() if not is_used} == AFTER_A_FAULT
 
 
 def before_and_after(story, bucket, role, *words, **environment):
