@@ -52,7 +52,7 @@ def test_a_rerun_of_a_release_that_was_replaced_is_temporary_and_says_what_to_do
     world.source.republish(2024, added=20)
     ended = world.run("rerun", "--", *RUN, "--missing")
     assert ended.status == 4
-    assert "run_pipeline -- --year 2024" in ended.stderr
+    assert "run_pipeline -- --dataset general-payments --year 2024" in ended.stderr
     assert [one["run_id"] for one in world.manifests()] == ["r1"]
 
 
