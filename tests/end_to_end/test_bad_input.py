@@ -13,14 +13,14 @@ import pytest
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["run_pipeline", "--", "--year", "1999"], 2, "no program year 1999; it has 2024"),
+        (["run_pipeline", "--", "--year", "1999"], 2, "no program year 1999 of general-payments; it has 2024"),
         (["run_pipeline", "--", "--year", "abc"], 2, "'abc' is not a valid integer"),
         (["run_pipeline"], 2, "Missing option '--year'"),
         (["run_pipeline", "--", "--year", "2024", "--slice", "5/4"], 2, "K/N"),
         (["run_pipeline", "--", "--year", "2024", "--max-files", "0"], 2, "--max-files"),
         (["run_pipeline", "--", "--year", "2024", "--run-id", "../x"], 2, "no run id"),
         (["download_company", "--", "--year", "2024", "--company-id", "../../etc"], 2, "no company id"),
-        (["run_pipeline", "--", "--year", "2024", "--lake", "ftp://x/y"], 3, "'ftp'"),
+        (["run_pipeline", "--", "--year", "2024", "--lake", "ftp://x/y"], 3, "unknown scheme"),
         (["run_pipeline", "--", "--year", "2024", "--lake", "s3://"], 3, "names no bucket"),
         (["write_manifest", "--", "--run-id", "never"], 3, "no run never"),
         (["upload_raw", "--", "--run-id", "never", "--to", "elsewhere"], 3, "no run never"),

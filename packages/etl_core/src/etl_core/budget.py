@@ -136,8 +136,12 @@ class Budget:
                 continue
             for number in range(min(self.ceiling, int(state.allowed))):
                 held = self._lock_now(f"slot-{number:02}")
-                if held is not None:
+                if held is None:
+                    continue
+                if _pauses(self._read()) == _pauses(state):
                     return held
+                os.close(held)  # a block or a pause came between the read and the lock
+                break
             with self._released:
                 self._released.wait(POLL_SECONDS)
 
@@ -175,6 +179,10 @@ class Budget:
             os.close(descriptor)
             return None
         return descriptor
+
+
+def _pauses(state: _State) -> tuple[float, float]:
+    return state.blocked_at, state.not_before
 
 
 def _cut(state: _State, now: float, taken: float, retry_after: float | None) -> _State:

@@ -335,6 +335,20 @@ class Blocking(BudgetCase):
             thread.join(WAIT)
         self.assertEqual(told, ["blocked"])
 
+    def test_a_block_between_the_look_at_the_state_and_the_lock_of_a_slot_sends_no_request(self):
+        other = self.budget(2)
+        reads = itertools.count(1)
+
+        def block_after_the_read() -> float:
+            if next(reads) == 2:  # the first call is the constructor's
+                other.block("blocked by the edge")
+            return self.clock()
+
+        budget = Budget(2, self.folder, clock=block_after_the_read, sleep=self.clock.sleep)
+
+        with self.assertRaises(BlockedError), budget.slot():
+            self.fail("a slot was given after the block")
+
     def test_a_request_under_way_survives_a_block(self):
         budget = self.budget(2)
         with budget.slot():
