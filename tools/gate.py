@@ -81,14 +81,14 @@ TEST = (
     pytest("packaging", "tests/packaging*", "--timeout=300"),
     pytest("integration", "packages/*/tests/integration", *BY_FILE, "--timeout=300"),
     pytest("infrastructure", "tests/infrastructure*", *BY_FILE, "--timeout=300"),
-    pytest("end-to-end", "tests/end_to_end*", "tests/kubernetes*", *BY_FILE, "--timeout=300", limit_seconds=900),
+    pytest("end-to-end", "tests/end_to_end*", "tests/kubernetes*", *BY_FILE, "--timeout=300", limit_seconds=2400),
 )
 LONG = (
     # One process: all tests of the image share one build.
     pytest("containers", "tests/containers*", "-m", "long", "--timeout=900", limit_seconds=1800),
     pytest(
         "long", "packages/*/tests", "tests*", "--ignore=tests/containers",
-        "-m", "long", *FREE, "--timeout=1800", limit_seconds=2400,
+        "-m", "long", *FREE, "--timeout=1800", limit_seconds=3600,
     ),
 )  # fmt: skip
 GATES = {"check": CHECK, "test": TEST, "test-long": LONG}

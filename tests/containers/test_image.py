@@ -136,7 +136,7 @@ def test_without_a_mounted_lake_nothing_is_fetched_into_the_container(engine, im
     answer = engine.run(image, *ONE_COMPANY, options=options, network=f"container:{source}")
 
     assert answer.returncode == 3, answer.stderr
-    assert "-v ./data:/app/data" in answer.stderr
+    assert "mount a folder (-v FOLDER:PATH)" in answer.stderr
 
 
 @pytest.mark.parametrize("source", [["--fault", "stall:match=/download,seconds=600"]], indirect=True)

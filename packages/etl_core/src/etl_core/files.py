@@ -23,8 +23,8 @@ READ_BYTES = 1024 * 1024
 # A lock file may be removed between opening and locking it when other processes end, but never this often.
 MAX_LOCK_ATTEMPTS = 1000
 PERMISSION_ADVICE = (
-    "Check who owns it, and whether it is mounted read-only. In a container, run as the owner of the mounted "
-    'folder: --user "$(id -u):$(id -g)", in Kubernetes fsGroup.'
+    "Check who owns it, and whether it is mounted read-only. In a container, mount a folder (-v FOLDER:PATH) and run "
+    'as its owner: --user "$(id -u):$(id -g)", in Kubernetes fsGroup.'
 )
 
 
