@@ -2,6 +2,7 @@ from datetime import timedelta
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of, read_attempts
+from data_pipeline.open_payments.windows import Window
 from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import ConflictError, DataError
 from packages.data_pipeline.tests.unit.fakes import (
@@ -58,6 +59,13 @@ class Parts(AuditsCase):
                     self.audits.part_audit(COMPANY, 1, 1)
                 with self.assertRaises(DataError):
                     self.audits.publish_part(an_audit())
+
+    def test_a_stored_proof_of_other_bounds_does_not_prove_the_window(self):
+        stored, asked = Window(1, 2, "", "07/02"), Window(1, 2, "", "04/02")
+        self.audits.publish_part(an_audit(window=stored, of=2))
+
+        self.assertEqual([one.window for one in self.audits.window_proofs(COMPANY, stored).audits], [stored])
+        self.assertEqual(self.audits.window_proofs(COMPANY, asked), ([], 2))
 
 
 class Slices(AuditsCase):
