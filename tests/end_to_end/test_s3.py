@@ -63,6 +63,12 @@ def keys_in(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def without_times(keys):
+    """Pointers' names hold the time of a run, to the microsecond: only their folders can be compared."""
+    pointers = ("metadata/selections/", "metadata/commits/")
+    return sorted(key.rpartition("/")[0] if key.startswith(pointers) else key for key in keys)
+
+
 def at_home(world, bucket):
     """The world with a copy of the bucket in its folder."""
     shutil.rmtree(world.lake, ignore_errors=True)
@@ -76,7 +82,7 @@ def test_a_run_has_the_same_keys_and_content_on_s3_as_in_a_folder(world, on_s3, 
     assert there.fact["lake"] == f"s3://{bucket.name}"
     here = world.pipeline(*RUN)
     assert here.status == 0, here.stderr
-    assert set(bucket.listed()) == keys_in(world.lake)
+    assert without_times(bucket.listed()) == without_times(keys_in(world.lake))
     on_directory = contents(world.lake)
     home = at_home(on_s3, bucket)
     assert contents(home.lake) == on_directory
