@@ -3,42 +3,19 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import plans
-from data_pipeline.open_payments.ledger.audits import Audits
-from data_pipeline.open_payments.ledger.documents import Manifest, Plan, Release
-from data_pipeline.runs import pointers
+from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.runs.plans import MOST_RUNS_OF_A_NAME, default_run_id, write_plan
 from etl_core.errors import ConflictError, DataError, NotFoundError
 from packages.data_pipeline.tests.unit.fakes import (
-    COMPANY,
     START,
-    WorldCase,
     a_manifest,
     a_plan,
     a_release,
     a_selection,
-    a_slice,
 )
+from packages.data_pipeline.tests.unit.open_payments.ledger.runs_case import RunsCase
 
 LATER = a_release(distribution_id="99999999-cda3-5f6b-a501-b76926c7c035", modified="2027-01-23")
-
-
-class RunsCase(WorldCase):
-    def planned(self, run_id: str, *, minutes: float = 0, status: str | None = None, **selection: Any) -> Plan:
-        """A run in the lake; with a status it is committed."""
-        release: Release | None = selection.pop("release", None)
-        plan = a_plan(run_id=run_id, created_at=START + timedelta(minutes=minutes), release=release, **selection)
-        write_plan(self.store, plan)
-        if status is not None:
-            self.committed(a_manifest(run_id=run_id, status=status))
-        return plan
-
-    def committed(self, manifest: Manifest) -> None:
-        pointers.write(self.store, pointers.of_manifest(manifest))
-        self.store.put_new(lake_layout.runs.manifest(manifest.run_id), manifest.to_bytes())
-
-    def close(self, company_id: str = COMPANY, records: int = 3) -> None:
-        part = a_slice(company_id, records=records).parts
-        Audits(self.store, a_release()).close_slice(company_id, part, records, START)
 
 
 class Names(RunsCase):
