@@ -18,7 +18,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import botocore.config
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.client import S3Client
 
+T = TypeVar("T")
+
 READ_BYTES = 1024 * 1024
 # 412 or 409 on a conditional write; the latter while another write of the key is under way.
 PRECONDITION_FAILED, CONFLICT = 412, 409
@@ -48,7 +50,9 @@ DENIED_CODES = frozenset(
         "AllAccessDisabled",
     }
 )
-RACE_POLICY = RetryPolicy(attempts=8, total_seconds=60, first_wait_seconds=0.1, longest_wait_seconds=5)
+# The SDK stops retrying once a hundred retries in a row met no success, and 412 is no success to it. So every
+# request has tries of its own as well.
+POLICY = RetryPolicy(attempts=8, total_seconds=60, first_wait_seconds=0.1, longest_wait_seconds=5)
 
 
 def make_client(pool_size: int = 16) -> S3Client:
@@ -77,7 +81,7 @@ class S3Store:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._scratch = Scratch(Path(tempfile.gettempdir()) / f"etl-core-{os.getuid()}")
-        self._race = Retry(RACE_POLICY, sleep=sleep)
+        self._retry = Retry(POLICY, sleep=sleep)
 
     @property
     def url(self) -> str:
@@ -89,14 +93,14 @@ class S3Store:
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)
         try:
-            return self._race.call(lambda _attempt: self._create(key, body, digest))
+            return self._retry.call(lambda _attempt: self._create(key, body, digest))
         finally:
             if isinstance(body, Path):
                 body.unlink(missing_ok=True)
 
     def put(self, key: str, body: bytes) -> None:
-        with _translate_errors(f"write {self.url}/{key}"):
-            self._client.put_object(Body=body, **self._write(key, content_of(body)))
+        request = self._write(key, content_of(body))
+        self._send(f"write {self.url}/{key}", lambda: self._client.put_object(Body=body, **request))
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -105,8 +109,8 @@ class S3Store:
             return None
 
     def read(self, key: str) -> Iterator[bytes]:
-        with _translate_errors(f"read {self.url}/{key}"):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + checked_key(key))
+        request = self._named(key)
+        answer = self._send(f"read {self.url}/{key}", lambda: self._client.get_object(**request))
         stream = answer["Body"]
         with contextlib.closing(stream):
             while True:
@@ -121,17 +125,18 @@ class S3Store:
         return None if answer is None else ObjectInfo(key, answer["ContentLength"], answer["LastModified"])
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        with _translate_errors(f"list {self.url}/{prefix}"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix
-            )
-            for page in pages:
-                for entry in page.get("Contents", ()):
-                    yield ObjectInfo(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])
+        request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        while True:
+            page = self._send(f"list {self.url}/{prefix}", lambda: self._client.list_objects_v2(**request))
+            for entry in page.get("Contents", ()):
+                yield ObjectInfo(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, key: str) -> None:
-        with _translate_errors(f"delete {self.url}/{key}"):
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + checked_key(key))
+        request = self._named(key)
+        self._send(f"delete {self.url}/{key}", lambda: self._client.delete_object(**request))
 
     def scratch_file(self) -> Path:
         try:
@@ -143,10 +148,18 @@ class S3Store:
         self._scratch.close()
         self._client.close()
 
+    def _send(self, doing: str, request: Callable[[], T]) -> T:
+        def attempt(_number: int) -> T:
+            with _translate_errors(doing):
+                return request()
+
+        return self._retry.call(attempt)
+
+    def _named(self, key: str) -> dict[str, Any]:
+        return {"Bucket": self._bucket, "Key": self._prefix + checked_key(key)}
+
     def _write(self, key: str, digest: str) -> dict[str, Any]:
-        return {
-            "Bucket": self._bucket,
-            "Key": self._prefix + checked_key(key),
+        return self._named(key) | {
             "ChecksumSHA256": base64.b64encode(bytes.fromhex(digest)).decode(),
             "Metadata": {"sha256": digest},
         }
@@ -181,15 +194,12 @@ class S3Store:
         return PutResult(created=False, sha256=digest)
 
     def _head(self, key: str) -> Any | None:  # noqa: ANN401 - the SDK's own dictionary
-        with _translate_errors(f"read {self.url}/{key}", passing=(404,)):
-            try:
-                return self._client.head_object(
-                    Bucket=self._bucket, Key=self._prefix + checked_key(key), ChecksumMode="ENABLED"
-                )
-            except botocore.exceptions.ClientError as error:
-                if _status(error) == 404:
-                    return None
-                raise
+        try:
+            return self._send(
+                f"read {self.url}/{key}", lambda: self._client.head_object(**self._named(key), ChecksumMode="ENABLED")
+            )
+        except NotFoundError:
+            return None
 
 
 def _status(error: botocore.exceptions.ClientError) -> int:

@@ -22,7 +22,7 @@ from etl_core.errors import (
 )
 from etl_core.lake import open_store
 from etl_core.lake.port import PutResult
-from etl_core.lake.s3 import RACE_POLICY, S3Store, make_client
+from etl_core.lake.s3 import POLICY, S3Store, make_client
 from etl_core.testing import ManualClock
 from packages.etl_core.tests.integration.lake.conftest import sha256
 from packages.etl_core.tests.support.lossy_proxy import LossyProxy
@@ -233,7 +233,7 @@ def test_a_409_is_retried(server, planned, clock):
     assert planned.put_new("a", ONE).created
     assert [asked.method for asked in server.asked] == ["PUT"] * 3
     assert len(clock.slept) == 2
-    assert all(0 < wait <= RACE_POLICY.longest_wait_seconds for wait in clock.slept)
+    assert all(0 < wait <= POLICY.longest_wait_seconds for wait in clock.slept)
 
 
 def test_a_409_followed_by_412_gives_the_hash_of_the_other(server, planned):
@@ -246,8 +246,8 @@ def test_endless_409_answers_end_as_unavailable(server, planned, clock):
     with pytest.raises(UnavailableError) as caught:
         planned.put_new("a/b", ONE)
     assert str(caught.value) == f"another write of {planned.url}/a/b is under way"
-    assert len(server.asked) == RACE_POLICY.attempts
-    assert len(clock.slept) == RACE_POLICY.attempts - 1
+    assert len(server.asked) == POLICY.attempts
+    assert len(clock.slept) == POLICY.attempts - 1
 
 
 # ------------------------------------------------------------------------------------------- lost answers
@@ -315,6 +315,19 @@ def test_a_lost_answer_is_retried_and_succeeds(server, new_client, opened):
     assert [asked.method for asked in server.asked] == ["PUT", "PUT", "HEAD"]
 
 
+def test_an_object_is_replaced_after_more_lost_responses_than_the_sdk_retries(server, planned, clock):
+    server.plan(*[reset()] * 7, CREATED)
+    planned.put("a", ONE)
+    assert {asked.body for asked in server.asked} == {ONE}
+    assert len(clock.slept) == 7
+
+
+@pytest.mark.parametrize("request_of", [S3Store.get, S3Store.head], ids=["get", "head"])
+def test_a_read_is_repeated_after_more_errors_than_the_sdk_retries(server, planned, request_of):
+    server.plan(*[failure(503, "SlowDown")] * 7, head_of(ONE))
+    assert request_of(planned, "a")
+
+
 # ----------------------------------------------------------------------------------------------- errors
 
 
@@ -362,14 +375,14 @@ def test_each_error_is_of_its_kind_and_names_the_key(server, planned, clock, beh
         assert message.isprintable()
         assert advice in caught.value.advice
         assert bool(caught.value.advice) == bool(advice)
-        assert len(clock.slept) == (7 if error is UnavailableError and "create" in doing else 0)
+        assert len(clock.slept) == (POLICY.attempts - 1 if error is UnavailableError else 0)
 
 
 @pytest.mark.parametrize(
     ("status", "error"), [(403, AccessError), (400, PermanentError), (500, UnavailableError), (503, UnavailableError)]
 )
 def test_errors_of_head_are_translated_too(server, planned, status, error):
-    server.plan(*[answer(status)] * 3)
+    server.plan(*[answer(status)] * 20)
     with pytest.raises(error, match=f"cannot read {planned.url}/a: {status} ") as caught:
         planned.head("a")
     assert type(caught.value) is error
