@@ -125,7 +125,7 @@ def confirmed(dataset: str, year: int, release: str) -> str:
 
 def reference_counts(dataset: str, year: int, release: str) -> str:
     """Prefix of the reference counts that plans of a release were made with."""
-    return f"metadata/commits/{_release(dataset, year, release)}/reference_counts/"
+    return f"metadata/selections/reference_counts/{_release(dataset, year, release)}/"
 
 
 def reference_count(dataset: str, year: int, release: str, rows: int) -> str:
@@ -135,7 +135,7 @@ def reference_count(dataset: str, year: int, release: str, rows: int) -> str:
 
 def rows_of_reference_count(key: str) -> int | None:
     """The rows of a reference count under ``key``; None for any other key."""
-    match = re.search(r"/reference_counts/([1-9][0-9]{0,17})$", key)
+    match = re.search(r"/reference_counts/dataset=[^/]+/year=[^/]+/release=[^/]+/([1-9][0-9]{0,17})$", key)
     return int(match[1]) if match else None
 
 

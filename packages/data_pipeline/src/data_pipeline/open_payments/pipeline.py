@@ -115,7 +115,6 @@ class Pipeline:
         plan = ours = self._plan(selection, run_id, resolved, totals, trust_count=trust_count)
         if not dry_run:
             schemas.write_schema(self._store, resolved.release, resolved.table.columns)
-            plans.write_reference_rows(self._store, ours)
             plan = write_plan(self._store, ours)
         joined = plan.created_at != ours.created_at
         return PreparedRun(plan, resolved, open_work.proved_companies(self._store, plan), joined=joined)

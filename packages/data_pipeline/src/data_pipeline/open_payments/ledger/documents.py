@@ -177,6 +177,12 @@ class Plan(runs.RunPlan):
         """The publication: the same whatever date the catalogue gives it later."""
         return self.release.distribution_id
 
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """The reference count, where later plans of the release find it."""
+        where, rows = (self.release.dataset, self.release.year, self.release.name), self.reference_rows
+        return () if rows is None else (lake_layout.open_payments.reference_count(*where, rows),)
+
 
 class SliceResult(Value):
     """One line of a manifest."""

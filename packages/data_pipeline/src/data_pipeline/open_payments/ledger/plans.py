@@ -90,14 +90,6 @@ def _manifests(store: ObjectStore, folder: str, release: str) -> Iterator[Manife
     return (one for one in manifests if one is not None and one.release.name == release)
 
 
-def write_reference_rows(store: ObjectStore, plan: Plan) -> None:
-    """Keep the reference count of a plan where plans of the same release find it."""
-    release = plan.release
-    if plan.reference_rows is not None:
-        where = release.dataset, release.year, release.name
-        store.put_new(lake_layout.open_payments.reference_count(*where, plan.reference_rows), b"")
-
-
 def largest_reference_rows(store: ObjectStore, release: Release) -> int | None:
     """The largest reference count that a plan of this release was made with, or None."""
     prefix = lake_layout.open_payments.reference_counts(release.dataset, release.year, release.name)

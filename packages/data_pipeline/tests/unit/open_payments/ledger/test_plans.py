@@ -163,9 +163,7 @@ class LargestReferenceRows(RunsCase):
     def test_is_the_largest_that_a_plan_of_this_very_release_was_made_with(self):
         self.assertIsNone(plans.largest_reference_rows(self.store, a_release()))
         for number, (rows, release) in enumerate([(90, None), (1000, None), (None, None), (5000, LATER)]):
-            plan = a_plan(run_id=f"r{number}", reference_rows=rows, release=release)
-            plans.write_reference_rows(self.store, plan)
-            plans.write_reference_rows(self.store, plan)
+            write_plan(self.store, a_plan(run_id=f"r{number}", reference_rows=rows, release=release))
 
         self.assertEqual(plans.largest_reference_rows(self.store, a_release()), 1000)
         self.assertEqual(plans.largest_reference_rows(self.store, LATER), 5000)

@@ -3,7 +3,6 @@ import unittest
 from typing import Any
 
 from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP, Dataset
-from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.source.reference_count import (
     SUMMARY_TITLE,
     Confirmation,
@@ -15,6 +14,7 @@ from data_pipeline.open_payments.source.reference_count import (
     fetch_reference_count,
     require_full_import,
 )
+from data_pipeline.runs.plans import write_plan
 from etl_core.errors import BlockedError, StoppedError, TemporaryError, UnavailableError
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
@@ -106,7 +106,7 @@ class Confirm(WorldCase):
 
     def had_before(self, rows: int) -> None:
         """An earlier plan of the release."""
-        plans.write_reference_rows(self.store, a_plan(release=a_release(self.table), reference_rows=rows))
+        write_plan(self.store, a_plan(run_id=f"r{rows}", release=a_release(self.table), reference_rows=rows))
 
     def test_keeps_the_count_of_the_summary(self):
         self.had_before(9)
