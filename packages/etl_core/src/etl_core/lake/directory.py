@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
-from etl_core.files import Scratch, sha256_of, sync_directory, translate_os_errors, write_synced
+from etl_core.files import Scratch, sha256_of, translate_os_errors
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 READ_BYTES = 1024 * 1024
 SCRATCH_NAME = ".scratch"
@@ -30,8 +31,9 @@ class DirectoryStore:
     system, so that publishing moves a name and no bytes.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, fsync: Callable[[int], None] = os.fsync) -> None:
         self._root = root.absolute()
+        self._fsync = fsync
         self._scratch = Scratch(self._root / SCRATCH_NAME)
 
     @property
@@ -56,18 +58,17 @@ class DirectoryStore:
                 return self._existing(path)
             if isinstance(body, Path):
                 temporary = body
-                with temporary.open("rb+") as stream:
-                    os.fsync(stream.fileno())
             else:
                 temporary = self._scratch.new()
                 stack.callback(temporary.unlink, missing_ok=True)
-                write_synced(temporary, body)
+                temporary.write_bytes(body)
+            self._sync(temporary)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._link_new(temporary, path)
             except FileExistsError:
                 return self._existing(path)
-            sync_directory(path.parent)
+            self._sync(path.parent)
         return PutResult(created=True, sha256=digest)
 
     def put(self, key: str, body: bytes) -> None:
@@ -75,10 +76,11 @@ class DirectoryStore:
         with translate_os_errors(f"write {path}"), contextlib.ExitStack() as stack:
             temporary = self._scratch.new()
             stack.callback(temporary.unlink, missing_ok=True)
-            write_synced(temporary, body)
+            temporary.write_bytes(body)
+            self._sync(temporary)
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(path)
-            sync_directory(path.parent)
+            self._sync(path.parent)
 
     def get(self, key: str) -> bytes | None:
         path = self._path(key)
@@ -133,6 +135,14 @@ class DirectoryStore:
     def _existing(self, path: Path) -> PutResult:
         return PutResult(created=False, sha256=sha256_of(path))
 
+    def _sync(self, path: Path) -> None:
+        """Make the bytes of a file, or the names in a folder, survive a power cut."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            self._fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def _link_new(self, source: Path, target: Path) -> None:
         """Give ``source`` the name ``target`` if it is free, else raise ``FileExistsError``."""
         try:
@@ -142,7 +152,8 @@ class DirectoryStore:
                 # The source is on another file system: its bytes first, under a name that ``list`` leaves out.
                 beside = target.with_name(f"{SCRATCH_NAME}-{uuid.uuid4().hex}")
                 try:
-                    _copy(source, beside)
+                    shutil.copyfile(source, beside)
+                    self._sync(beside)
                     self._link_new(beside, target)
                 finally:
                     beside.unlink(missing_ok=True)
@@ -179,11 +190,3 @@ def _files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
         elif entry.is_file():
             with contextlib.suppress(FileNotFoundError):
                 yield Path(entry.path), entry.stat()
-
-
-def _copy(source: Path, target: Path) -> None:
-    import shutil
-
-    shutil.copyfile(source, target)
-    with target.open("rb+") as stream:
-        os.fsync(stream.fileno())

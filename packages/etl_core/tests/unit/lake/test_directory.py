@@ -1,5 +1,6 @@
 import hashlib
 import os
+import stat
 import tempfile
 import unittest
 from pathlib import Path
@@ -66,6 +67,37 @@ class DirectoryStoreCase(unittest.TestCase):
                 self.assertFalse(path.exists())
         self.assertEqual(self.store.get("a/b"), body)
         self.assertEqual(self.files(), ["a/b", "c"])
+
+    def test_bytes_reach_the_disk_before_their_name_and_the_name_before_the_end(self):
+        """A power cut leaves the whole object or none, and never loses one that was reported as written."""
+        synced: list[tuple[int, int | None, bool]] = []
+
+        def note(descriptor: int) -> None:
+            found = os.fstat(descriptor)
+            size = found.st_size if stat.S_ISREG(found.st_mode) else None
+            synced.append((found.st_ino, size, (self.root / "raw/a").exists()))
+
+        def from_elsewhere(folder: Path) -> Path:
+            path = folder / "body"
+            path.write_bytes(b"x" * 9)
+            return path
+
+        self.root.mkdir()
+        with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as elsewhere:
+            for name, write in {
+                "bytes": lambda store: store.put_new("raw/a", b"x" * 9),
+                "a file": lambda store: store.put_new("raw/a", from_elsewhere(store.scratch_file().parent)),
+                "a file of another disk": lambda store: store.put_new("raw/a", from_elsewhere(Path(elsewhere))),
+                "a replacement": lambda store: store.put("raw/a", b"x" * 9),
+            }.items():
+                with self.subTest(name):
+                    synced.clear()
+                    store = DirectoryStore(self.root, fsync=note)
+                    write(store)
+                    store.close()
+                    written, folder = (self.root / "raw/a").stat().st_ino, (self.root / "raw").stat().st_ino
+                    self.assertEqual(synced[-2:], [(written, 9, False), (folder, None, True)])
+                    (self.root / "raw/a").unlink()
 
     def test_a_folder_of_keys_cannot_be_a_key(self):
         self.store.put_new("a/b", b"x")
