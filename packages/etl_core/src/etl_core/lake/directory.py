@@ -110,12 +110,11 @@ class DirectoryStore:
                 return None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        folder = self._root / prefix.rpartition("/")[0]
-        with translate_os_errors(f"list {folder}"):
-            found = sorted((path.relative_to(self._root).as_posix(), status) for path, status in _files_below(folder))
-        for key, status in found:
-            if key.startswith(prefix):
-                yield _info(key, status)
+        folder, slash, name = prefix.rpartition("/")
+        with translate_os_errors(f"list {self._root / folder}"):
+            for path in _files_below(self._root / folder, name):
+                with contextlib.suppress(*NO_OBJECT):
+                    yield _info(folder + slash + path, (self._root / folder / path).stat())
 
     def delete(self, key: str) -> None:
         path = self._path(key)
@@ -175,18 +174,21 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Files and their status. Files removed meanwhile are left out; an unreadable folder is an error."""
+def _files_below(folder: Path, start: str = "") -> Iterator[str]:
+    """Files in the order of keys, read folder by folder as they are asked for; the first name begins with ``start``.
+
+    A folder that is removed meanwhile has none; one that cannot be read is an error.
+    """
     try:
         with os.scandir(folder) as found:
-            entries = list(found)
+            # As in keys: "a-b" comes before "a/b".
+            names = sorted(entry.name + "/" * entry.is_dir() for entry in found if entry.name.startswith(start))
     except (FileNotFoundError, NotADirectoryError):
         return
-    for entry in entries:
-        if entry.name.startswith(SCRATCH_NAME):
+    for name in names:
+        if name.startswith(SCRATCH_NAME):
             continue
-        if entry.is_dir():
-            yield from _files_below(Path(entry.path))
-        elif entry.is_file():
-            with contextlib.suppress(FileNotFoundError):
-                yield Path(entry.path), entry.stat()
+        if name.endswith("/"):
+            yield from (name + below for below in _files_below(folder / name))
+        else:
+            yield name

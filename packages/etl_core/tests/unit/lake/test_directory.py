@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 import unittest
@@ -125,6 +126,24 @@ class DirectoryStoreCase(unittest.TestCase):
         (self.root / "empty").mkdir()
         self.assertEqual([info.key for info in self.store.list("")], ["a/b"])
         self.assertEqual([info.key for info in self.store.list("a/")], ["a/b"])
+
+    def test_objects_are_listed_in_the_order_of_their_keys_not_of_their_folders(self):
+        keys = sorted(["a/b", "a-b", "a.csv", "a/b-c/d", "a/b.csv", "ab/c", "a0", "b"])
+        for key in reversed(keys):
+            self.store.put_new(key, b"x")
+        for prefix in ("", "a", "a/", "a/b", "a/b/", "c", "a-b/"):
+            with self.subTest(prefix=prefix):
+                listed = [info.key for info in self.store.list(prefix)]
+                self.assertEqual(listed, [key for key in keys if key.startswith(prefix)])
+
+    def test_a_listing_reads_no_folder_before_it_comes_to_it(self):
+        for key in ("a", "b/c", "d/e"):
+            self.store.put_new(key, b"x")
+        listed = self.store.list("")
+
+        self.assertEqual(next(listed).key, "a")
+        shutil.rmtree(self.root / "b")
+        self.assertEqual([info.key for info in listed], ["d/e"])
 
     def test_a_root_below_a_folder_named_like_scratch_works(self):
         self.root = self.root.with_name(".scratch-lake")
