@@ -358,7 +358,7 @@ class MortalStore(MemoryStore):
         self.die()
         return done
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         super().put(key, body)
         self.die()
 

@@ -11,7 +11,7 @@ from data_pipeline.open_payments.ledger.documents import Manifest
 from data_pipeline.open_payments.operations.upload import ToCopy, Uploaded, missing, objects_of, upload_run
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from data_pipeline.runs import pointers
-from etl_core.errors import ConflictError, DataError
+from etl_core.errors import ConflictError, DataError, UsageError
 from etl_core.lake import Body, ObjectInfo, PutResult
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
@@ -279,32 +279,63 @@ class Conflicts(UploadCase):
 
 
 class Overwrite(UploadCase):
-    def test_replaces_and_says_so(self):
+    def test_replaces_what_differs_and_says_so(self):
         self.upload()
-        self.there.put(self.part, b"other content")
+        differing = [self.part, lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")]
+        for key in differing:
+            self.there.put(key, b"other content")
         self.there.calls.clear()
 
         with capture_logs() as logs:
             uploaded = self.upload(overwrite=True)
 
-        self.assertEqual((uploaded.copied, uploaded.same), (14, 0))
+        self.assertEqual((uploaded.copied, uploaded.same), (3, 11))
         self.assertEqual(self.all_there(), self.of_run())
+        self.assertEqual([one["key"] for one in logs], differing, "the manifest last")
         self.assertEqual(
-            {(one["log_level"], one["event"], one["lake"]) for one in logs},
-            {("warning", "overwriting", "memory://there")},
+            {(one["log_level"], one["event"], one["lake"], one["sha256"]) for one in logs},
+            {("warning", "overwriting", "memory://there", hashlib.sha256(b"other content").hexdigest())},
         )
-        self.assertEqual(len(logs), 14)
-        writes = [call for call in self.there.calls if call.startswith(("put_new", "delete"))]
-        self.assertEqual(
-            writes[-2:], [f"delete {lake_layout.runs.manifest('r1')}", f"put_new {lake_layout.runs.manifest('r1')}"]
-        )
+
+    def test_removes_nothing(self):
+        self.upload()
+        self.there.put(self.part, b"other content")
+        self.there.calls.clear()
+
+        self.upload(overwrite=True)
+
+        self.assertEqual([call for call in self.there.calls if call.startswith("delete")], [])
 
     def test_is_plain_copying_where_nothing_is_there(self):
         with capture_logs() as logs:
             self.upload(overwrite=True)
 
         self.assertEqual(logs, [])
-        self.assertEqual([call for call in self.there.calls if call.startswith("delete")], [])
+        self.assertEqual(self.all_there(), self.of_run())
+
+    def test_of_a_part_that_its_audit_does_not_prove_leaves_the_other_lakes(self):
+        self.upload()
+        self.there.put(self.part, b"other content")
+        self.store.put(self.part, b"damaged since")
+
+        with self.assertRaisesRegex(ConflictError, "not copied"):
+            self.upload(overwrite=True)
+
+        self.assertEqual(MemoryStore.get(self.there, self.part), b"other content")
+        self.assertEqual(list(self.there.scratch_file().parent.iterdir()), [])
+
+
+class SameLake(UploadCase):
+    def test_is_refused_and_keeps_everything(self):
+        before = self.of_run()
+        choices: list[dict[str, Any]] = [{}, {"overwrite": True}, {"dry_run": True}]
+        for choice in choices:
+            with (
+                self.subTest(choice),
+                self.assertRaisesRegex(UsageError, "memory:// and memory:// are the same lake"),
+            ):
+                upload_run(self.store, self.store, open_run(self.store, "r1"), **choice)
+        self.assertEqual(self.of_run(), before)
 
 
 class DryRun(UploadCase):
