@@ -1,4 +1,4 @@
-"""Durable files, scratch folders, and errors of the file system."""
+"""Hashes of files, scratch folders, and errors of the file system."""
 
 from __future__ import annotations
 
@@ -32,23 +32,6 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file as lower-case hex, read in 1 MiB pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def sync_directory(path: Path) -> None:
-    """Make a new name in ``path`` survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_synced(path: Path, body: bytes) -> None:
-    """Write ``body`` to ``path`` and force it to disk; the name itself is not yet durable."""
-    with path.open("wb") as stream:
-        stream.write(body)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 class Scratch:

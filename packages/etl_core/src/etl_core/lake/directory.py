@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
-from etl_core.files import Scratch, translate_os_errors, write_synced
+from etl_core.files import Scratch, translate_os_errors
 from etl_core.lake.places import Place, open_folder
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from io import BufferedReader
 
 READ_BYTES = 1024 * 1024
@@ -35,8 +35,9 @@ class DirectoryStore:
     ``list`` names it as an object, ``delete`` removes it, and what reads or writes it raises ``DataError``.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, fsync: Callable[[int], None] = os.fsync) -> None:
         self._root = root.absolute()
+        self._fsync = fsync
         self._scratch = Scratch(self._root / SCRATCH_NAME)
 
     @property
@@ -66,7 +67,7 @@ class DirectoryStore:
                     except FileExistsError:
                         existing = _sha256_at(place)
                     else:
-                        os.fsync(place.folder)
+                        self._fsync(place.folder)
                         return PutResult(created=True, sha256=digest)
         return PutResult(created=False, sha256=existing)
 
@@ -81,9 +82,9 @@ class DirectoryStore:
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                with _copied_beside(source, place) as beside:
+                with self._copied_beside(source, place) as beside:
                     os.replace(beside, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
-            os.fsync(place.folder)
+            self._fsync(place.folder)
 
     def get(self, key: str) -> bytes | None:
         with translate_os_errors(f"read {self._path(key)}"):
@@ -114,16 +115,14 @@ class DirectoryStore:
         return None if status is None else _info(key, status)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        folder = prefix.rpartition("/")[0]
+        folder, slash, start = prefix.rpartition("/")
         names = checked_key(folder).split("/") if folder else []
-        found: list[ObjectInfo] = []
         with (
             translate_os_errors(f"list {self._root / folder}"),
             contextlib.suppress(*NO_OBJECT),
             open_folder(self._root, names) as descriptor,
         ):
-            found = sorted(_below(descriptor, folder and folder + "/"), key=lambda one: one.key)
-        yield from (one for one in found if one.key.startswith(prefix))
+            yield from _below(descriptor, folder + slash, start)
 
     def delete(self, key: str) -> None:
         with (
@@ -161,13 +160,14 @@ class DirectoryStore:
     def _synced(self, body: Body, stack: contextlib.ExitStack) -> Path:
         """The body as a file whose bytes are on disk."""
         if isinstance(body, Path):
-            with body.open("rb+") as stream:
-                os.fsync(stream.fileno())
-            return body
-        temporary = self._scratch.new()
-        stack.callback(temporary.unlink, missing_ok=True)
-        write_synced(temporary, body)
-        return temporary
+            path = body
+        else:
+            path = self._scratch.new()
+            stack.callback(path.unlink, missing_ok=True)
+            path.write_bytes(body)
+        with path.open("rb") as stream:
+            self._fsync(stream.fileno())
+        return path
 
     def _link_new(self, source: Path | str, target: Place, *, source_folder: int | None = None) -> None:
         """Give ``source`` the name of ``target`` if it is free, else raise ``FileExistsError``."""
@@ -176,7 +176,7 @@ class DirectoryStore:
         except OSError as error:
             if error.errno == errno.EXDEV and isinstance(source, Path):
                 # The source is on another file system: its bytes first.
-                with _copied_beside(source, target) as beside:
+                with self._copied_beside(source, target) as beside:
                     self._link_new(beside, target, source_folder=target.folder)
             elif error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 # Some network and desktop file systems have no hard links.
@@ -191,6 +191,21 @@ class DirectoryStore:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target.path))
             os.replace(source, target.name, src_dir_fd=source_folder, dst_dir_fd=target.folder)
 
+    @contextlib.contextmanager
+    def _copied_beside(self, source: Path, target: Place) -> Iterator[str]:
+        """The name of a copy of ``source`` in the folder of ``target``, a name that ``list`` leaves out."""
+        name = f"{SCRATCH_NAME}-{uuid.uuid4().hex}"
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=target.folder)
+        try:
+            with os.fdopen(descriptor, "wb") as stream, source.open("rb") as content:
+                shutil.copyfileobj(content, stream, READ_BYTES)
+                stream.flush()
+                self._fsync(stream.fileno())
+            yield name
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=target.folder)
+
 
 def _sha256_at(place: Place) -> str | None:
     stream = place.open()
@@ -204,34 +219,25 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _below(folder: int, prefix: str) -> Iterator[ObjectInfo]:
-    """What lies in a folder and below. What is removed meanwhile is left out; an unreadable folder is an error."""
+def _below(folder: int, prefix: str, start: str = "") -> Iterator[ObjectInfo]:
+    """What lies below a folder, in the order of keys, read as it is asked for; the first name begins with ``start``.
+
+    What is removed meanwhile is left out; a folder that cannot be read is an error.
+    """
     with os.scandir(folder) as found:
-        entries = [entry for entry in found if not entry.name.startswith(SCRATCH_NAME)]
-    for entry in entries:
-        key = prefix + entry.name
+        # As in keys: "a-b" comes before "a/b".
+        names = sorted(
+            entry.name + "/" * entry.is_dir(follow_symlinks=False)
+            for entry in found
+            if entry.name.startswith(start) and not entry.name.startswith(SCRATCH_NAME)
+        )
+    for name in names:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            if entry.is_dir(follow_symlinks=False):
-                inner = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            if name.endswith("/"):
+                inner = os.open(name[:-1], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
                 try:
-                    yield from _below(inner, key + "/")
+                    yield from _below(inner, prefix + name)
                 finally:
                     os.close(inner)
             else:
-                yield _info(key, os.stat(entry.name, dir_fd=folder, follow_symlinks=False))
-
-
-@contextlib.contextmanager
-def _copied_beside(source: Path, target: Place) -> Iterator[str]:
-    """The name of a copy of ``source`` in the folder of ``target``, a name that ``list`` leaves out."""
-    name = f"{SCRATCH_NAME}-{uuid.uuid4().hex}"
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=target.folder)
-    try:
-        with os.fdopen(descriptor, "wb") as stream, source.open("rb") as content:
-            shutil.copyfileobj(content, stream, READ_BYTES)
-            stream.flush()
-            os.fsync(stream.fileno())
-        yield name
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=target.folder)
+                yield _info(prefix + name, os.stat(name, dir_fd=folder, follow_symlinks=False))
