@@ -103,7 +103,7 @@ class Pipeline:
         _log.info("finding the release", dataset=selection.dataset, year=selection.year)
         resolved = self.catalogue.resolve(dataset_named(selection.dataset), selection.year)
         schemas.must_be_provable(resolved.release, resolved.table.columns)
-        found = self._existing(selection, run_id, resolved)
+        found = self._existing(selection, run_id, resolved, dry_run=dry_run)
         if found is not None:
             plan, manifest = found
             if manifest is not None:
@@ -200,12 +200,17 @@ class Pipeline:
             return None
 
     def _existing(
-        self, selection: Selection, run_id: str, resolved: ResolvedRelease
+        self, selection: Selection, run_id: str, resolved: ResolvedRelease, *, dry_run: bool
     ) -> tuple[Plan, Manifest | None] | None:
-        found = plans.find_run(self._store, selection, resolved.release, run_id)
-        if found is not None and found[1] is not None and self._moved_since(found[1], resolved):
-            return None  # the table changed after that run was completed: a new run proves what changed
-        return found
+        found = plans.newest_run(self._store, selection, resolved.release, run_id)
+        if found is None:
+            return None
+        plan, manifest = found
+        if manifest is not None and not dry_run:
+            commit.complete_run(self._store, manifest)
+        # If the table changed after that run was completed, a new run proves what changed.
+        moved = manifest is not None and not plans.is_over(plan, manifest) and self._moved_since(manifest, resolved)
+        return None if moved or plans.is_over(plan, manifest) else found
 
     def _moved_since(self, manifest: Manifest, resolved: ResolvedRelease) -> bool:
         """Whether the table has another count than when the run ended; asked twice before it is believed."""

@@ -110,9 +110,9 @@ class ARun(PipelineCase):
                 *[f"{one}/{file}" for one in (COMPANY, OTHER, THIRD)
                   for file in ("part-1-of-1.csv", "part-1-of-1.json", "slice.jsonl")],
                 *[POINTER] * 2,
+                "manifest.json",
                 "file_audits.jsonl",
                 "download_report_2024.csv",
-                "manifest.json",
             ],
         )  # fmt: skip
         self.assertEqual((manifest.run_id, manifest.status, manifest.rows), ("2026-07-14T12-00-00", "completed", 6))
