@@ -538,7 +538,13 @@ class World:
     @property
     def pipeline(self) -> Pipeline:
         return Pipeline(
-            self.source, self.store, retry=self.retry, now=self.now, progress=self.progress, streams=self.streams
+            self.source,
+            self.store,
+            retry=self.retry,
+            now=self.now,
+            progress=self.progress,
+            stop=self.stop,
+            streams=self.streams,
         )
 
     def resolved(self, table: Published) -> ResolvedRelease:
