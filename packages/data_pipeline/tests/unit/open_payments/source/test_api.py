@@ -42,6 +42,7 @@ class SourceCase(WorldCase):
 
 class TheCatalogue(SourceCase):
     def test_the_catalogue_is_the_list_of_the_metastore(self):
+        self.site.lose_summary()
         self.assertEqual([item["title"] for item in self.source.catalogue()], ["2024 General Payment Data"])
 
     def test_the_catalogue_in_another_form_is_unavailable(self):
