@@ -138,10 +138,9 @@ class Crew:
         threads = [
             threading.Thread(target=self._run_thread, name=f"stream-{number}") for number in range(self._streams)
         ]
-        self._running = len(threads)
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             self._wait_for(threads)
         except BaseException as error:  # Ctrl-C where nobody has installed a handler, as in a notebook
             self._end(error)
@@ -158,9 +157,12 @@ class Crew:
             while self._running:
                 self._changed.wait()
         for thread in threads:
-            thread.join()
+            if thread.ident is not None:  # else Ctrl-C came before its start
+                thread.join()
 
     def _run_thread(self) -> None:
+        with self._changed:
+            self._running += 1
         try:
             self._work_loop()
         finally:

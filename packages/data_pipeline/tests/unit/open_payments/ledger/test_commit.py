@@ -33,7 +33,7 @@ POINTER = lake_layout.runs.pointer(
 
 
 class ReadSlices(RunsCase):
-    def test_read_slices_read_slices_reads_those_of_the_plan_that_are_proved(self):
+    def test_read_slices_reads_those_of_the_plan_that_are_proved(self):
         self.close(COMPANY)
         self.close("777")
 
