@@ -63,7 +63,17 @@ class Scratch:
             return self._folder
 
     def exclusive(self) -> contextlib.AbstractContextManager[None]:
-        """Hold the lock of all scratch folders below ``parent``, against other threads and processes."""
+        """Hold the lock of all scratch folders below ``parent``, against other threads and processes.
+
+        Raises:
+            AccessError: ``parent`` is a link: folders of somebody else would be swept behind it.
+
+        """
+        if self._parent.is_symlink():
+            raise AccessError(
+                f"{self._parent} is a link, and unfinished files are kept in no folder behind one.",
+                advice="Remove the link.",
+            )
         return _exclusive_lock(self._parent / "lock")
 
     def new(self) -> Path:
@@ -75,7 +85,7 @@ class Scratch:
 
         A process that only read does so too: the next one may not write either.
         """
-        if not self._parent.is_dir():
+        if self._parent.is_symlink() or not self._parent.is_dir():
             return
         with contextlib.suppress(OSError), self.exclusive():
             if self._folder is not None:
@@ -90,16 +100,18 @@ class Scratch:
 
     def _sweep(self) -> None:
         for entry in self._parent.iterdir():
-            if not entry.is_dir():
+            if entry.is_symlink() or not entry.is_dir():
                 continue
             lock = entry / "lock"
             try:
-                with lock.open("rb") as stream:
+                with _open_lock(lock, os.O_RDONLY) as stream:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue  # its owner is alive
-            except FileNotFoundError:
-                pass  # killed between mkdir and lock
+            except OSError as error:
+                # Killed between mkdir and lock, or no lock of ours but a link.
+                if error.errno not in (errno.ENOENT, errno.ELOOP):
+                    raise
             shutil.rmtree(entry, ignore_errors=True)
 
 
@@ -120,13 +132,19 @@ def translate_os_errors(doing: str) -> Iterator[None]:
         raise PermanentError(message) from error
 
 
+def _open_lock(path: Path, flags: int) -> BinaryIO:
+    """A lock file; no link is followed, and a pipe blocks nobody."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    return os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "ab")
+
+
 @contextlib.contextmanager
 def _exclusive_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``path``, which a former holder may have removed."""
     for attempts_left in reversed(range(MAX_LOCK_ATTEMPTS)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            stream = path.open("ab")
+            stream = _open_lock(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         except FileNotFoundError:
             if not attempts_left:
                 raise  # a place where no folder can be made, such as /proc

@@ -1,5 +1,8 @@
+import tempfile
+import unittest
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from data_pipeline import lake_layout
@@ -10,6 +13,7 @@ from data_pipeline.open_payments.operations.gc import remove, unnamed
 from data_pipeline.runs.plans import write_plan
 from etl_core.errors import DataError
 from etl_core.lake import ObjectInfo
+from etl_core.lake.directory import DirectoryStore
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, START, WorldCase, a_plan, a_release, a_slice
 
@@ -136,19 +140,28 @@ class Garbage(LakeCase):
 
         self.is_kept()
 
+    def test_is_not_what_a_proof_names_behind_a_stray_folder(self):
+        """The folder's name sorts between those of the part and of its audit."""
+        self.put(f"{self.mine.part(1, 2)}.d/notes.txt", f"{self.mine.part(1, 2)}d/notes.txt")
+
+        self.is_kept()
+
+    def test_is_looked_for_without_reading_runs_or_proofs_where_all_is_named(self):
+        for entry in self.store.list("metadata/"):
+            self.store.put(entry.key, b"not to be read")
+
+        self.is_kept()
+
 
 class WhatCannotBeRead(LakeCase):
     def test_may_name_anything_so_nothing_is_garbage(self):
-        tampers = {
-            self.mine.slice_audit(): b"{",
-            lake_layout.runs.file_audits("r1"): b"",
-            lake_layout.runs.manifest("r1"): b"{",
-        }
-        for key, body in tampers.items():
+        for key in (self.mine.slice_audit(), lake_layout.runs.file_audits("r1"), lake_layout.runs.manifest("r1")):
             with self.subTest(key=key):
                 self.setUp()
                 self.put(self.mine.part(1, 1))
-                self.store.put(key, body)
+                if key == lake_layout.runs.file_audits("r1"):  # read only where the slice's own proof is lost
+                    self.store.delete(self.mine.slice_audit())
+                self.store.put(key, b"{")
                 with self.assertRaises(DataError):
                     self.found()
         self.setUp()
@@ -157,12 +170,6 @@ class WhatCannotBeRead(LakeCase):
         self.store.put(lake_layout.runs.plan("r1"), b"{")
         with self.assertRaises(DataError):
             self.found()
-
-    def test_hinders_nobody_where_there_is_no_garbage(self):
-        for key in (self.mine.slice_audit(), lake_layout.runs.manifest("r1")):
-            self.store.put(key, b"{")
-
-        self.is_kept()
 
 
 class ProvingStore(MemoryStore):
@@ -201,3 +208,25 @@ class Races(LakeCase):
 
         self.assertTrue(remove(self.store, entry))
         self.assertIsNone(self.store.get(self.theirs.part(1, 1)))
+
+
+class Files(unittest.TestCase):
+    """In a folder, as a lake of somebody else may come."""
+
+    def test_behind_a_link_are_not_found_and_not_removed(self):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        store = DirectoryStore(folder / "lake")
+        self.addCleanup(store.close)
+        part = folder / "lake" / keys_of(a_release(), COMPANY).part(1, 1)
+        outside = folder / "outside" / part.name
+        for path in (part.parent.parent, outside.parent):
+            path.mkdir(parents=True)
+        outside.write_bytes(b"somebody's")
+        part.parent.symlink_to(outside.parent)
+        linked = ObjectInfo(keys_of(a_release(), COMPANY).part(1, 1), 10, START)
+
+        self.assertEqual(unnamed(store, datetime.now(UTC) + timedelta(hours=1)), [])
+        with self.assertRaisesRegex(DataError, "is a link"):
+            remove(store, linked)
+
+        self.assertEqual(outside.read_bytes(), b"somebody's")
