@@ -164,7 +164,8 @@ def explain_job(
     found.sort(key=lambda one: one.reason in ("disrupted", "evicted"))
     if found:
         return _repeated(found[0], newest)
-    created = next((one for one in reversed(events) if one.get("reason") in ("FailedCreate", "SuccessfulCreate")), {})
+    creations = [one for one in events if one.get("reason") in ("FailedCreate", "SuccessfulCreate")]
+    created: Mapping[str, Any] = creations[-1] if creations else {}
     if created.get("reason") == "FailedCreate" and not newest:
         return explain_refusal(str(created.get("message", "")))
     for one in job.get("status", {}).get("conditions", []):
