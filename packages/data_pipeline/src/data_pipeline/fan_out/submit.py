@@ -231,7 +231,7 @@ class Submitter:
         for pod in pods:
             if outlives_job(pod) and exit_code(pod) and "deletionTimestamp" not in pod["metadata"]:
                 _log.warning(
-                    "deleting a pod that goes on although its job has ended",
+                    "deleting a pod that continues although its job has ended",
                     pod=pod["metadata"]["name"], exit_code=exit_code(pod),
                 )  # fmt: skip
                 self._cluster.delete_pod(pod["metadata"]["name"])

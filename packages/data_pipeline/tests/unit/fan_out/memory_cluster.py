@@ -47,7 +47,7 @@ def refused(status: int, reason: str, message: str) -> Answer:
 class MemoryCluster:
     """``requests`` lists the calls; ``stuck`` holds, by unit, the status in which pods stay that do not start.
 
-    ``proxy`` puts a container before ours into each pod, which goes on until the pod is deleted; ``endings`` holds, by
+    ``proxy`` puts a container before ours into each pod, which continues until the pod is deleted; ``endings`` holds, by
     unit, what the kubelet says of a container that ends.
     """
 
@@ -173,7 +173,7 @@ class MemoryCluster:
     def _run(self, job: Json, pod: Json, index: int) -> None:
         (container,) = job["spec"]["template"]["spec"]["containers"]
         if pod["status"].get("containerStatuses"):
-            return  # our container has ended, the proxy goes on
+            return  # our container has ended, the proxy continues
         code = self.program(container["args"], index)
         if code is not None:
             state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}}

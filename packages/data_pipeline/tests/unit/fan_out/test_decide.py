@@ -149,7 +149,7 @@ class PendingJobs(unittest.TestCase):
         self.assertEqual(state.last_ran, 7.0)
 
 
-class JobsThatGoOn(unittest.TestCase):
+class JobsThatContinue(unittest.TestCase):
     def test_a_proved_unit_s_open_job_is_looked_at_every_third_poll(self):
         job, state, looked_at = a_job(), LATER, []
         for _ in range(2 * POLLS_FOR_AN_AUDIT):

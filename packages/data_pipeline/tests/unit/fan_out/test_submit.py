@@ -512,7 +512,7 @@ class PendingPods(FleetCase):
 
 
 class PodsThatOutliveTheirJob(FleetCase):
-    """With a mesh's proxy beside it, a pod goes on when our container has ended."""
+    """With a mesh's proxy beside it, a pod continues when our container has ended."""
 
     def with_a_proxy(self, plan: FanOutPlan | None = None) -> Fleet:
         fleet = self.fleet(plan)

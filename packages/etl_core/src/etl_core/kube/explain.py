@@ -199,7 +199,7 @@ def _repeated(why: Diagnosis, pods: Iterable[Mapping[str, Any]]) -> Diagnosis:
 def _explain_present(pods: Sequence[Mapping[str, Any]]) -> Diagnosis:
     """Pods exist, and none of them has a problem that is known."""
     if any(map(outlives_job, pods)) or any(exit_code(pod) == 0 for pod in pods if is_over(pod)):
-        return Diagnosis("ended", "its container has ended with status 0, and the Job goes on.", started=True)
+        return Diagnosis("ended", "its container has ended with status 0, and the Job continues.", started=True)
     if all(map(is_over, pods)):
         return Diagnosis("lost", "its pods ended without a status.", started=True)
     state = container_state(pods[0])

@@ -43,5 +43,5 @@ def is_over(pod: Mapping[str, Any]) -> bool:
 
 
 def outlives_job(pod: Mapping[str, Any]) -> bool:
-    """Whether our container has ended and the pod goes on, as with a service mesh's proxy beside it."""
+    """Whether our container has ended and the pod continues, as with a service mesh's proxy beside it."""
     return exit_code(pod) is not None and not is_over(pod)
