@@ -59,6 +59,7 @@ from data_pipeline.open_payments.source.catalogue import ResolvedRelease
 from data_pipeline.open_payments.windows import Window, tiles
 from etl_core.budget import Budget
 from etl_core.http import HttpClient, HttpSettings, make_session
+from etl_core.private_folder import PrivateFolder
 from etl_core.progress import Progress
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.stop import Stop
@@ -512,7 +513,7 @@ class World:
                 session=session,
                 budget=Budget(
                     64,
-                    Path(self._folder.name),
+                    PrivateFolder(Path(self._folder.name), "budget"),
                     clock=self.clock,
                     sleep=self.clock.sleep,
                     check_stop=self.stop.check,

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
-from etl_core.files import Scratch, sha256_of, sync_directory, translate_os_errors, write_synced
+from etl_core.files import sha256_of, sync_directory, translate_os_errors, write_synced
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
