@@ -6,25 +6,29 @@ from pathlib import Path
 
 import pytest
 
+from data_pipeline.lakehouse.contract import Contract
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL, Dataset
 from sandbox.open_payments.columns import columns
 from sandbox.open_payments.datasets import DATASETS as IN_SANDBOX
 
 ROOT = Path(__file__).resolve().parents[2]
-HEADERS = Path("packages/data_pipeline/src/data_pipeline/open_payments/headers")
+CONTRACTS = Path("packages/data_pipeline/src/data_pipeline/open_payments/contract")
 TABLES = Path("terraform/modules/catalogue/columns")
 SANDBOX = Path("packages/sandbox/src/sandbox/open_payments/datasets.py")
 
 
 def missing_steps(dataset: Dataset) -> list[str]:
     """What is still to be written for a dataset, a sentence each."""
-    header = ROOT / HEADERS / f"{dataset.name}.txt"
-    if not header.is_file():
-        return [f"write the columns of {dataset.name}, a title a line, into {HEADERS / header.name}"]
+    file = CONTRACTS / f"{dataset.name}.toml"
+    if not (ROOT / file).is_file():
+        return [f"write the contract of {dataset.name}, its columns and their rules, into {file}"]
     steps = []
+    contract = Contract.from_toml(dataset.contract)
+    if contract.name != dataset.table or contract.key != dataset.record_id_column:
+        steps.append(f"{file} is of a table {contract.name!r} with the key {contract.key!r}")
     lacking = sorted(dataset.required_columns.difference(dataset.header))
     if lacking:
-        steps.append(f"{HEADERS / header.name} lacks {', '.join(lacking)}, which {dataset.name} names")
+        steps.append(f"{file} lacks {', '.join(lacking)}, which {dataset.name} names")
     table = ROOT / TABLES / f"{dataset.name}.json"
     wanted = [title.lower() for title in dataset.header]
     if not table.is_file() or json.loads(table.read_text(encoding="utf-8")) != wanted:
@@ -43,7 +47,7 @@ def test_every_dataset_has_what_the_guide_asks_for(dataset):
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [
-        (replace(GENERAL, name="travel-payments"), ["headers/travel-payments.txt"]),
+        (replace(GENERAL, name="travel-payments"), ["contract/travel-payments.toml"]),
         (replace(GENERAL, payer_column="Payer"), ["lacks Payer"]),
         (replace(GENERAL, title="Travel Payment Data"), ["sandbox rows titled 'Travel Payment Data'"]),
     ],
@@ -55,4 +59,4 @@ def test_a_missing_step_is_named_with_what_to_write(dataset, words):
 
 def test_the_guide_names_every_place():
     guide = (ROOT / "docs" / "adding_a_dataset.md").read_text(encoding="utf-8")
-    assert all(str(place) in guide for place in (HEADERS, TABLES, SANDBOX))
+    assert all(str(place) in guide for place in (CONTRACTS, TABLES, SANDBOX))

@@ -285,6 +285,19 @@ def test_doctor_says_why_no_pod_can_be_made_and_waits_for_none(fleet):
     assert "no pod of it ended within" not in said
 
 
+@pytest.mark.parametrize(
+    ("fleet", "status"),
+    [({"quota_jobs": 2000, "quota_pods": 110}, "passed"), ({"quota_jobs": 2000, "quota_pods": 0}, "failed")],
+    indirect=["fleet"],
+    ids=["room", "no room"],
+)
+def test_doctor_reads_a_quota_as_a_real_server_writes_it(fleet, status):
+    failed, said, _ = examined(fleet)
+    assert "count/jobs.batch: 0 of 2k used" in said or status == "failed"
+    assert ("quota" in failed) is (status == "failed"), said
+    assert "Traceback" not in said
+
+
 HALF_IMPORTED = {"first_companies": 4, "scale": 0.02}
 
 

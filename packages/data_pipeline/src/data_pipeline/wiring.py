@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from data_pipeline import lake_layout
+from data_pipeline import __version__, lake_layout
 from data_pipeline.settings.environment import load_settings
 from etl_core.errors import ConfigError
 from etl_core.progress import Progress
@@ -153,7 +153,12 @@ class Services:
 
         # Bounded by time, not by attempts: a server under load says "retry after 1 s" each time.
         policy = RetryPolicy(attempts=1000, total_seconds=patience_seconds, longest_wait_seconds=15.0)
-        return connect(namespace, default_namespace="data-pipeline", retry=Retry(policy, sleep=self.stop.sleep))
+        return connect(
+            namespace,
+            default_namespace="data-pipeline",
+            retry=Retry(policy, sleep=self.stop.sleep),
+            user_agent=f"openpayments-data-pipeline/{__version__}",
+        )
 
     @cached_property
     def pipeline(self) -> Pipeline:

@@ -22,6 +22,7 @@ from data_pipeline.doctor.checks import (
     summary_of,
 )
 from data_pipeline.fan_out import specs
+from data_pipeline.fan_out.room import needs_of, room
 from etl_core.errors import PermanentError
 from etl_core.kube.describe import JobSpec, job_body
 from etl_core.kube.explain import explain_job
@@ -116,17 +117,11 @@ class ClusterDoctor:
             found = self._cluster.request("GET", f"/api/v1/namespaces/{self._cluster.namespace}/resourcequotas")
         except PermanentError as error:
             raise CheckSkippedError(f"no right to read quotas: {error}") from error
-        full: list[str] = []
-        room: list[str] = []
-        for quota in found.get("items", []):
-            status = quota.get("status", {})
-            for what in ("count/jobs.batch", "pods"):
-                hard = status.get("hard", {}).get(what)
-                if hard is not None:
-                    left = int(hard) - int(status.get("used", {}).get(what, 0))
-                    (room if left > 0 else full).append(f"{left} more {what}")
+        enough, full = room(found.get("items", []), needs_of(self._options))
         return require(
-            not full, found=f"{', '.join(room) or 'no quota on Jobs or pods'}.", otherwise=f"{', '.join(full)}."
+            not full,
+            found=f"{'; '.join(enough) or 'no quota on Jobs, pods, CPU or memory'}.",
+            otherwise=f"no room: {'; '.join(full)}.",
         )
 
     def dry_run(self) -> str:

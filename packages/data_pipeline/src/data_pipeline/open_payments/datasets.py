@@ -6,6 +6,7 @@ Sizes, counts and titles are CMS's own as of January and June 2026. How to add o
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -47,11 +48,20 @@ class Dataset:
     volatile_columns: frozenset[str] = frozenset({CHANGE_TYPE, PUBLICATION_DATE})
     """They change on every row at every publication, so they say nothing about a record."""
 
+    @property
+    def table(self) -> str:
+        """Its name as a table."""
+        return self.name.replace("-", "_")
+
+    @property
+    def contract(self) -> str:
+        """The text of its contract: the columns of the files as published since mid 2021, and the rules of each."""
+        return resources.files(__package__).joinpath("contract", f"{self.name}.toml").read_text(encoding="utf-8")
+
     @cached_property
     def header(self) -> tuple[str, ...]:
         """The columns of the files as published since mid 2021, for program years 2016 on."""
-        text = resources.files(__package__).joinpath("headers", f"{self.name}.txt").read_text(encoding="utf-8")
-        return tuple(text.split())
+        return tuple(tomllib.loads(self.contract)["columns"])
 
     @cached_property
     def required_columns(self) -> frozenset[str]:

@@ -9,10 +9,11 @@ falls in November): they tile the slice by construction.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import ClassVar
 
 from pydantic import ConfigDict
@@ -26,9 +27,15 @@ ROWS_PER_WINDOW = 60_000
 STREAMS = 8
 ROWS_FOR_ALL_STREAMS = 4 * ROWS_PER_WINDOW
 ROWS_PER_ROUND = 12 * ROWS_PER_WINDOW
-# 2000 was a leap year: a window may begin on February 29.
-_CALENDAR = date(2000, 1, 1)
-DAYS = 366
+# Over 25 million rows, more than any company has. At 288 windows each is still longer than the busiest day.
+MOST_WINDOWS = 36 * STREAMS
+# General Payments of program year 2025, January to December: windows of equal rows end together, those of equal
+# days differ by a third.
+_ROWS_PER_MONTH = (
+    1_177_779, 1_294_752, 1_402_344, 1_488_614, 1_440_029, 1_322_084,
+    1_327_688, 1_346_794, 1_437_050, 1_604_988, 1_244_090, 1_045_644,
+)  # fmt: skip
+_YEAR = 2000  # a leap year: a window may begin on February 29
 
 
 @dataclass(frozen=True)
@@ -56,18 +63,18 @@ def cut(rows: int) -> tuple[Window, ...]:
     """The windows of a slice of ``rows`` rows.
 
     Up to 240,000 rows one window per 60,000; up to 720,000 rows 8; above that 8 more for each
-    further 720,000; never more than days.
+    further 720,000; at most 288.
     """
     if rows <= ROWS_FOR_ALL_STREAMS:
         return tiles(max(1, math.ceil(rows / ROWS_PER_WINDOW)))
-    return tiles(min(STREAMS * math.ceil(rows / ROWS_PER_ROUND), DAYS))
+    return tiles(min(STREAMS * math.ceil(rows / ROWS_PER_ROUND), MOST_WINDOWS))
 
 
 def tiles(of: int) -> tuple[Window, ...]:
-    """``of`` windows of equal numbers of days."""
-    edges = [_month_and_day(round(number * DAYS / of)) for number in range(of)]
-    lows = ["", *edges[1:]]
-    highs = [*edges[1:], ""]
+    """``of`` windows of about equal numbers of rows, as payments are spread over a year."""
+    share = sum(_ROWS_PER_MONTH) / of
+    edges = [_day_after(number * share) for number in range(1, of)]
+    lows, highs = ["", *edges], [*edges, ""]
     return tuple(Window(number + 1, of, low, high) for number, (low, high) in enumerate(zip(lows, highs, strict=True)))
 
 
@@ -86,5 +93,10 @@ def rows_of(windows: tuple[Window, ...], rows_by_date: dict[str, int]) -> dict[i
     return expected
 
 
-def _month_and_day(day: int) -> str:
-    return (_CALENDAR + timedelta(days=day)).strftime("%m/%d")
+def _day_after(rows: float) -> str:
+    """The day, as ``MM/DD``, before which a year has about so many rows."""
+    until_month = list(accumulate(_ROWS_PER_MONTH, initial=0))
+    month = bisect_right(until_month, rows)
+    days = monthrange(_YEAR, month)[1]
+    day = round((rows - until_month[month - 1]) / _ROWS_PER_MONTH[month - 1] * days)
+    return f"{month:02}/{day + 1:02}" if day < days else f"{month + 1:02}/01"

@@ -64,7 +64,9 @@ class MemoryCluster:
 
     def cluster(self, sleep: Callable[[float], None]) -> Cluster:
         retry = Retry(RetryPolicy(attempts=3), sleep=sleep, clock=lambda: 0.0)
-        return Cluster("http://api.test", "team", pool=cast("urllib3.PoolManager", self), retry=retry)
+        return Cluster(
+            "http://api.test", "team", pool=cast("urllib3.PoolManager", self), retry=retry, user_agent="etl/1.0"
+        )
 
     def request(self, method: str, url: str, *, body: str | None = None, **_more: object) -> Answer:
         self.on_call()

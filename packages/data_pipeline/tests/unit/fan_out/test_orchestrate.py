@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
+import structlog
 
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.decide import Limits
@@ -110,6 +111,7 @@ class Orchestrate(FanOutCase):
                 self.assertEqual((len(self.world.parts()), self.api.jobs), (2, {}))
 
     def test_prints_nothing(self):
+        structlog.reset_defaults()
         with redirect_stdout(io.StringIO()) as out, redirect_stderr(out):
             self.fan_out()
 

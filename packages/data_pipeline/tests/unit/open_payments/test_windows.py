@@ -1,13 +1,23 @@
 import math
 import unittest
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, Window, cut, rows_of, tile_the_slice, tiles
+from data_pipeline.open_payments.windows import (
+    MOST_WINDOWS,
+    ROWS_PER_WINDOW,
+    Window,
+    cut,
+    rows_of,
+    tile_the_slice,
+    tiles,
+)
 from sandbox.open_payments import Settings
+from sandbox.open_payments.columns import load_json
 from sandbox.open_payments.companies import directory
 
 YEAR = [(date(2024, 1, 1) + timedelta(days=day)).strftime("%m/%d/%Y") for day in range(366)]
@@ -25,7 +35,7 @@ class Cut(unittest.TestCase):
     def test_a_slice_has_a_window_per_sixty_thousand_rows_then_one_per_stream_and_round(self):
         for rows, windows in [
             (0, 1), (1, 1), (60_000, 1), (60_001, 2), (120_000, 2), (120_001, 3), (240_000, 4),
-            (240_001, 8), (720_000, 8), (720_001, 16), (1_720_871, 24), (32_400_000, 360), (40_000_000, 366),
+            (240_001, 8), (720_000, 8), (720_001, 16), (1_720_871, 24), (25_920_000, 288), (40_000_000, 288),
         ]:  # fmt: skip
             with self.subTest(rows=rows):
                 self.assertEqual(len(cut(rows)), windows)
@@ -41,25 +51,28 @@ class Cut(unittest.TestCase):
         self.assertEqual(
             cut(200_000),
             (
-                Window(1, 4, "", "04/02"),
-                Window(2, 4, "04/02", "07/02"),
-                Window(3, 4, "07/02", "10/01"),
-                Window(4, 4, "10/01", ""),
+                Window(1, 4, "", "04/04"),
+                Window(2, 4, "04/04", "06/30"),
+                Window(3, 4, "06/30", "09/28"),
+                Window(4, 4, "09/28", ""),
             ),
         )
 
-    def test_a_slice_has_at_most_one_window_per_day_of_a_leap_year(self):
+    def test_every_window_of_the_largest_cut_has_a_day_of_its_own(self):
         windows = cut(40_000_000)
 
-        self.assertEqual([holders(windows, day) for day in YEAR], [[number] for number in range(1, 367)])
-        self.assertEqual(windows[59].low, "02/29")
+        days = Counter(holders(windows, day)[0] for day in YEAR)
+        self.assertEqual(sorted(days), list(range(1, MOST_WINDOWS + 1)))
+        self.assertLessEqual(max(days.values()), 2)
 
-    def test_windows_have_equal_numbers_of_days(self):
-        for rows in (60_001, 200_000, 1_772_764, 9_000_000):
-            with self.subTest(rows=rows):
-                windows = cut(rows)
-                days = [sum(window.holds(day) for day in YEAR) for window in windows]
-                self.assertLessEqual(max(days) - min(days), 1)
+    def test_windows_hold_about_equal_rows_of_a_company_that_meets_people_on_working_days(self):
+        months = load_json("pools.json")["months"]
+        days = [date(2024, 1, 1) + timedelta(days=number) for number in range(366)]
+        by_date = {f"{day:%m/%d/%Y}": months[day.month - 1] * (1 if day.weekday() >= 5 else 10) for day in days}
+        for of in (2, 8, 24):
+            with self.subTest(of=of):
+                rows = rows_of(tiles(of), by_date).values()
+                self.assertLess(max(rows), 1.15 * sum(rows) / of)
 
     @settings(deadline=None)  # a loaded machine is no failure
     @given(rows=counts, day=dates)

@@ -72,6 +72,7 @@ class Cluster:
         *,
         pool: urllib3.PoolManager,
         retry: Retry,
+        user_agent: str,
         authorization: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.url = url.rstrip("/")
@@ -79,6 +80,7 @@ class Cluster:
         self.calls: Counter[str] = Counter()
         self._pool = pool
         self._retry = retry
+        self._user_agent = user_agent
         self._authorization = authorization
 
     def create_job(self, body: Mapping[str, Any], *, dry_run: bool = False) -> bool:
@@ -201,7 +203,7 @@ class Cluster:
         kind = next((word for word in ("jobs", "pods", "events") if f"/{word}" in path), "other")
         self.calls[f"{method} {kind}"] += 1
         url = self.url + path + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": self._user_agent}
         token = self._authorization()
         if token:
             headers["Authorization"] = token
@@ -254,10 +256,11 @@ def _error_of(request: str, status: int, answer: Mapping[str, Any], retry_after:
     return DataError(text)
 
 
-def connect(namespace: str, *, default_namespace: str, retry: Retry) -> Cluster:
+def connect(namespace: str, *, default_namespace: str, retry: Retry, user_agent: str) -> Cluster:
     """The cluster of the pod's service account, else that of the kubeconfig's current context.
 
-    ``namespace`` may be empty: that of the context, else ``default_namespace``.
+    ``namespace`` may be empty: that of the context, else ``default_namespace``. ``user_agent``, as product/version,
+    names the caller in the server's audit log.
 
     Raises:
         ConfigError: neither exists, or the ``kubernetes`` package is missing.
@@ -296,5 +299,6 @@ def connect(namespace: str, *, default_namespace: str, retry: Retry) -> Cluster:
         chosen or default_namespace,
         pool=RESTClientObject(settings).pool_manager,
         retry=retry,
+        user_agent=user_agent,
         authorization=authorization,
     )

@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
+<<<<<<< HEAD
 from etl_core.files import sha256_of, sync_directory, translate_os_errors, write_synced
+=======
+from etl_core.files import Scratch, sha256_of, translate_os_errors
+>>>>>>> main
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 READ_BYTES = 1024 * 1024
 SCRATCH_NAME = ".scratch"
@@ -31,8 +36,9 @@ class DirectoryStore:
     system, so that publishing moves a name and no bytes.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, fsync: Callable[[int], None] = os.fsync) -> None:
         self._root = root.absolute()
+        self._fsync = fsync
         self._scratch = Scratch(self._root / SCRATCH_NAME)
 
     @property
@@ -57,18 +63,17 @@ class DirectoryStore:
                 return self._existing(path)
             if isinstance(body, Path):
                 temporary = body
-                with temporary.open("rb+") as stream:
-                    os.fsync(stream.fileno())
             else:
                 temporary = self._scratch.new()
                 stack.callback(temporary.unlink, missing_ok=True)
-                write_synced(temporary, body)
+                temporary.write_bytes(body)
+            self._sync(temporary)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._link_new(temporary, path)
             except FileExistsError:
                 return self._existing(path)
-            sync_directory(path.parent)
+            self._sync(path.parent)
         return PutResult(created=True, sha256=digest)
 
     def put(self, key: str, body: bytes) -> None:
@@ -76,10 +81,11 @@ class DirectoryStore:
         with translate_os_errors(f"write {path}"), contextlib.ExitStack() as stack:
             temporary = self._scratch.new()
             stack.callback(temporary.unlink, missing_ok=True)
-            write_synced(temporary, body)
+            temporary.write_bytes(body)
+            self._sync(temporary)
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(path)
-            sync_directory(path.parent)
+            self._sync(path.parent)
 
     def get(self, key: str) -> bytes | None:
         path = self._path(key)
@@ -109,12 +115,11 @@ class DirectoryStore:
                 return None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        folder = self._root / prefix.rpartition("/")[0]
-        with translate_os_errors(f"list {folder}"):
-            found = sorted((path.relative_to(self._root).as_posix(), status) for path, status in _files_below(folder))
-        for key, status in found:
-            if key.startswith(prefix):
-                yield _info(key, status)
+        folder, slash, name = prefix.rpartition("/")
+        with translate_os_errors(f"list {self._root / folder}"):
+            for path in _files_below(self._root / folder, name):
+                with contextlib.suppress(*NO_OBJECT):
+                    yield _info(folder + slash + path, (self._root / folder / path).stat())
 
     def delete(self, key: str) -> None:
         path = self._path(key)
@@ -134,6 +139,14 @@ class DirectoryStore:
     def _existing(self, path: Path) -> PutResult:
         return PutResult(created=False, sha256=sha256_of(path))
 
+    def _sync(self, path: Path) -> None:
+        """Make the bytes of a file, or the names in a folder, survive a power cut."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            self._fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def _link_new(self, source: Path, target: Path) -> None:
         """Give ``source`` the name ``target`` if it is free, else raise ``FileExistsError``."""
         try:
@@ -143,7 +156,8 @@ class DirectoryStore:
                 # The source is on another file system: its bytes first, under a name that ``list`` leaves out.
                 beside = target.with_name(f"{SCRATCH_NAME}-{uuid.uuid4().hex}")
                 try:
-                    _copy(source, beside)
+                    shutil.copyfile(source, beside)
+                    self._sync(beside)
                     self._link_new(beside, target)
                 finally:
                     beside.unlink(missing_ok=True)
@@ -165,26 +179,21 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Files and their status. Files removed meanwhile are left out; an unreadable folder is an error."""
+def _files_below(folder: Path, start: str = "") -> Iterator[str]:
+    """Files in the order of keys, read folder by folder as they are asked for; the first name begins with ``start``.
+
+    A folder that is removed meanwhile has none; one that cannot be read is an error.
+    """
     try:
         with os.scandir(folder) as found:
-            entries = list(found)
+            # As in keys: "a-b" comes before "a/b".
+            names = sorted(entry.name + "/" * entry.is_dir() for entry in found if entry.name.startswith(start))
     except (FileNotFoundError, NotADirectoryError):
         return
-    for entry in entries:
-        if entry.name.startswith(SCRATCH_NAME):
+    for name in names:
+        if name.startswith(SCRATCH_NAME):
             continue
-        if entry.is_dir():
-            yield from _files_below(Path(entry.path))
-        elif entry.is_file():
-            with contextlib.suppress(FileNotFoundError):
-                yield Path(entry.path), entry.stat()
-
-
-def _copy(source: Path, target: Path) -> None:
-    import shutil
-
-    shutil.copyfile(source, target)
-    with target.open("rb+") as stream:
-        os.fsync(stream.fileno())
+        if name.endswith("/"):
+            yield from (name + below for below in _files_below(folder / name))
+        else:
+            yield name

@@ -145,7 +145,7 @@ class ClientCase(unittest.TestCase):
             clock=self.clock,
             chance=lambda: 1.0,
         )
-        return Cluster(url, "team", pool=pool, retry=retry, authorization=authorization)
+        return Cluster(url, "team", pool=pool, retry=retry, user_agent="etl/1.0", authorization=authorization)
 
     def answer(self, *replies: Reply) -> None:
         """What comes next."""
@@ -402,6 +402,14 @@ class EveryCall(ClientCase):
             [one.headers.get("Authorization") for one in self.server.asked], ["Bearer one", "Bearer two", None]
         )
 
+    def test_names_the_caller_with_its_version(self):
+        self.answer(Reply(body=BODY), Reply(body={"items": []}))
+
+        self.cluster.job("op-1")
+        self.cluster.events("op-1")
+
+        self.assertEqual([one.headers["User-Agent"] for one in self.server.asked], ["etl/1.0", "etl/1.0"])
+
     def test_is_counted_tries_and_all(self):
         self.answer(
             Reply(201), refuses(503), page("a", more="x"), page("b"), page(), Reply(body={"items": []}), Reply()
@@ -449,7 +457,7 @@ from etl_core.errors import ConfigError
 from etl_core.kube.client import connect
 from etl_core.retry import Retry
 try:
-    cluster = connect(sys.argv[1], default_namespace="ours", retry=Retry())
+    cluster = connect(sys.argv[1], default_namespace="ours", retry=Retry(), user_agent="etl/1.0")
     print(json.dumps([cluster.url, cluster.namespace, cluster._authorization()]))
 except ConfigError as error:
     print(json.dumps(str(error)))

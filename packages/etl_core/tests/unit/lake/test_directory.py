@@ -1,5 +1,7 @@
 import hashlib
 import os
+import shutil
+import stat
 import tempfile
 import unittest
 from pathlib import Path
@@ -67,6 +69,37 @@ class DirectoryStoreCase(unittest.TestCase):
         self.assertEqual(self.store.get("a/b"), body)
         self.assertEqual(self.files(), ["a/b", "c"])
 
+    def test_bytes_reach_the_disk_before_their_name_and_the_name_before_the_end(self):
+        """A power cut leaves the whole object or none, and never loses one that was reported as written."""
+        synced: list[tuple[int, int | None, bool]] = []
+
+        def note(descriptor: int) -> None:
+            found = os.fstat(descriptor)
+            size = found.st_size if stat.S_ISREG(found.st_mode) else None
+            synced.append((found.st_ino, size, (self.root / "raw/a").exists()))
+
+        def from_elsewhere(folder: Path) -> Path:
+            path = folder / "body"
+            path.write_bytes(b"x" * 9)
+            return path
+
+        self.root.mkdir()
+        with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as elsewhere:
+            for name, write in {
+                "bytes": lambda store: store.put_new("raw/a", b"x" * 9),
+                "a file": lambda store: store.put_new("raw/a", from_elsewhere(store.scratch_file().parent)),
+                "a file of another disk": lambda store: store.put_new("raw/a", from_elsewhere(Path(elsewhere))),
+                "a replacement": lambda store: store.put("raw/a", b"x" * 9),
+            }.items():
+                with self.subTest(name):
+                    synced.clear()
+                    store = DirectoryStore(self.root, fsync=note)
+                    write(store)
+                    store.close()
+                    written, folder = (self.root / "raw/a").stat().st_ino, (self.root / "raw").stat().st_ino
+                    self.assertEqual(synced[-2:], [(written, 9, False), (folder, None, True)])
+                    (self.root / "raw/a").unlink()
+
     def test_a_folder_of_keys_cannot_be_a_key(self):
         self.store.put_new("a/b", b"x")
         with self.assertRaisesRegex(PermanentError, f"cannot write {self.root}/a: Is a directory"):
@@ -93,6 +126,24 @@ class DirectoryStoreCase(unittest.TestCase):
         (self.root / "empty").mkdir()
         self.assertEqual([info.key for info in self.store.list("")], ["a/b"])
         self.assertEqual([info.key for info in self.store.list("a/")], ["a/b"])
+
+    def test_objects_are_listed_in_the_order_of_their_keys_not_of_their_folders(self):
+        keys = sorted(["a/b", "a-b", "a.csv", "a/b-c/d", "a/b.csv", "ab/c", "a0", "b"])
+        for key in reversed(keys):
+            self.store.put_new(key, b"x")
+        for prefix in ("", "a", "a/", "a/b", "a/b/", "c", "a-b/"):
+            with self.subTest(prefix=prefix):
+                listed = [info.key for info in self.store.list(prefix)]
+                self.assertEqual(listed, [key for key in keys if key.startswith(prefix)])
+
+    def test_a_listing_reads_no_folder_before_it_comes_to_it(self):
+        for key in ("a", "b/c", "d/e"):
+            self.store.put_new(key, b"x")
+        listed = self.store.list("")
+
+        self.assertEqual(next(listed).key, "a")
+        shutil.rmtree(self.root / "b")
+        self.assertEqual([info.key for info in listed], ["d/e"])
 
     def test_a_root_below_a_folder_named_like_scratch_works(self):
         self.root = self.root.with_name(".scratch-lake")

@@ -19,7 +19,7 @@ from etl_core.files import translate_os_errors
 from etl_core.lake import content_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Audit, Manifest, Plan
@@ -49,16 +49,17 @@ class Uploaded:
     bytes: int
 
 
-def objects_of(plan: Plan, manifest: Manifest, audits: Sequence[Audit]) -> list[ToCopy]:
+def objects_of(plan: Plan, manifest: Manifest, audits: Iterable[Audit]) -> list[ToCopy]:
     """Every object of a run: parts before their audits, audits before what names them, the manifest last.
 
     The pointers go with it, so that the same command finds the run in the other lake and does nothing there.
     """
-    parts = [ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits]
+    parts: list[ToCopy] = []
     proofs: dict[str, None] = {}
     slices: dict[str, None] = {}
     generations = {one.company_id: one.generation for one in manifest.slices}
     for audit in audits:
+        parts.append(ToCopy(audit.key, audit.sha256, audit.bytes))
         keys = keys_of(audit.release, audit.company_id)
         proofs[keys.part_audit(audit.window.number, audit.window.of, audit.generation)] = None
         slices[keys.slice_audit(generations.get(audit.company_id, 1))] = None

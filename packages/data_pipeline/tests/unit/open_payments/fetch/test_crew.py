@@ -279,10 +279,9 @@ class GivingUp(CrewCase):
     def test_a_success_resets_the_count_of_consecutive_failures(self):
         work = Work(errors={f"prove {A} 1": DOWN, f"prove {C} 1": DOWN})
 
-        outcomes = self.run_crew(work, companies(A=9, B=5, C=1))
+        outcomes = self.run_crew(work, [*companies(A=9, B=5, C=3), PlannedCompany(company_id="7", rows=1)])
 
-        self.assertIsNone(outcomes[B].error)
-        self.assertIs(outcomes[C].error, DOWN)
+        self.assertEqual([outcomes[one].error for one in (A, B, C, "7")], [DOWN, None, DOWN, None])
 
     def test_wrong_answers_do_not_count_towards_giving_up(self):
         wrong: list[PipelineError] = [NotProvedError("width", "no"), DataError("400"), TemporaryError("moved")]

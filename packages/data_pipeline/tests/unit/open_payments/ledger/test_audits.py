@@ -67,6 +67,16 @@ class Parts(AuditsCase):
         self.assertEqual([one.window for one in self.audits.window_proofs(COMPANY, stored).audits], [stored])
         self.assertEqual(self.audits.window_proofs(COMPANY, asked), ([], 2))
 
+    def test_the_newest_proof_of_a_unit_counts(self):
+        """Another pod proved the window again, after the source's count had moved."""
+        for generation, records in ((1, 3), (2, 5)):
+            self.audits.publish_part(an_audit(generation=generation, records=records))
+
+        proof = self.audits.proof_of_unit(COMPANY, 1, 1)
+
+        self.assertEqual(proof and (proof.generation, proof.records), (2, 5))
+        self.assertIsNone(self.audits.proof_of_unit(OTHER, 1, 1))
+
 
 class Slices(AuditsCase):
     def test_are_closed_by_one_document(self):

@@ -129,6 +129,16 @@ class Commit(RunsCase):
 
         self.assertEqual(manifest.slices[0].requests, 77)
 
+    def test_names_the_newest_proof_in_the_lake_and_not_an_older_one_of_this_process(self):
+        """Another process proved the slice again, at the count that the source has by now."""
+        self.close(records=3)
+        self.close(records=5)
+
+        manifest = self.commit(known={COMPANY: a_result(rows=3, generation=1, requests=77)}, source_rows=5)
+
+        (one,) = manifest.slices
+        self.assertEqual((one.generation, one.rows), (2, 5))
+
     def test_replaces_what_a_run_that_died_before_its_manifest_left(self):
         for key in (lake_layout.runs.file_audits("r1"), lake_layout.open_payments.download_report("r1", 2024)):
             self.store.put(key, b"half")

@@ -3,6 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.ledger.committed import proved_releases, proved_slices
 from data_pipeline.runs import commit, pointers
 from etl_core.testing import MemoryStore
@@ -71,6 +72,18 @@ class ProvedSlices(LakeCase):
         self.store.put(lake_layout.runs.manifest("a"), b"not to be read")
 
         self.assertEqual(self.rows(), {OTHER: 2})
+
+    def test_are_not_looked_for_behind_the_proof_of_the_last_closed_slice(self):
+        """A release that is never closed may have thousands of runs."""
+        for one in (COMPANY, OTHER):
+            part = an_audit(one)
+            Audits(self.store, a_release()).close_slice(one, (part,), part.records, START)
+        self.commit("a", a_result(rows=1), status="partial")
+        self.commit("b", a_result(OTHER, rows=2), minute=1, status="partial")
+        self.commit("c", a_result(rows=3), minute=2, status="partial")
+        self.store.put(lake_layout.runs.manifest("a"), b"not to be read")
+
+        self.assertEqual(self.rows(), {COMPANY: 3, OTHER: 2})
 
     def test_are_not_looked_for_in_runs_of_other_releases(self):
         self.commit("a", a_result(rows=3), modified=DAYS[0], distribution_id="b" * 8)

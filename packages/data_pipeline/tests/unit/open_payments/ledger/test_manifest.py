@@ -173,13 +173,16 @@ class ClosureOf(unittest.TestCase):
             a_result(rows=3, bytes=300, requests=2),
             a_result(OTHER, rows=3, generation=2),
             a_result("7", "empty"),
+            a_result("8", "empty"),
+            a_result("9", "failed", reason="width"),
         ]
-        moved = moved_of(results, {COMPANY: 4, OTHER: 2})
+        moved = moved_of(results, {COMPANY: 4, OTHER: 2, "8": 1, "9": 5})
 
         found = without_moved(results, moved)
 
         self.assertEqual([(one.verdict, one.reason, one.requests) for one in found],
-                         [("failed", "grew", 2), ("failed", "shrank", 0), ("empty", "", 0)])  # fmt: skip
+                         [("failed", "grew", 2), ("failed", "shrank", 0), ("empty", "", 0), ("failed", "grew", 0),
+                          ("failed", "width", 0)])  # fmt: skip
         self.assertEqual({(one.rows, one.bytes) for one in found}, {(0, 0)})
         closed = closure_of(a_plan(), found, 6, moved=moved)
         self.assertEqual(run_status(a_plan(), found[:2], closed, a_release()), "partial", "both are in the lake")

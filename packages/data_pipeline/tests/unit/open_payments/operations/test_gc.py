@@ -136,19 +136,28 @@ class Garbage(LakeCase):
 
         self.is_kept()
 
+    def test_is_not_what_a_proof_names_behind_a_stray_folder(self):
+        """The folder's name sorts between those of the part and of its audit."""
+        self.put(f"{self.mine.part(1, 2)}.d/notes.txt", f"{self.mine.part(1, 2)}d/notes.txt")
+
+        self.is_kept()
+
+    def test_is_looked_for_without_reading_runs_or_proofs_where_all_is_named(self):
+        for entry in self.store.list("metadata/"):
+            self.store.put(entry.key, b"not to be read")
+
+        self.is_kept()
+
 
 class WhatCannotBeRead(LakeCase):
     def test_may_name_anything_so_nothing_is_garbage(self):
-        tampers = {
-            self.mine.slice_audit(): b"{",
-            lake_layout.runs.file_audits("r1"): b"",
-            lake_layout.runs.manifest("r1"): b"{",
-        }
-        for key, body in tampers.items():
+        for key in (self.mine.slice_audit(), lake_layout.runs.file_audits("r1"), lake_layout.runs.manifest("r1")):
             with self.subTest(key=key):
                 self.setUp()
                 self.put(self.mine.part(1, 1))
-                self.store.put(key, body)
+                if key == lake_layout.runs.file_audits("r1"):  # read only where the slice's own proof is lost
+                    self.store.delete(self.mine.slice_audit())
+                self.store.put(key, b"{")
                 with self.assertRaises(DataError):
                     self.found()
         self.setUp()
@@ -157,12 +166,6 @@ class WhatCannotBeRead(LakeCase):
         self.store.put(lake_layout.runs.plan("r1"), b"{")
         with self.assertRaises(DataError):
             self.found()
-
-    def test_hinders_nobody_where_there_is_no_garbage(self):
-        for key in (self.mine.slice_audit(), lake_layout.runs.manifest("r1")):
-            self.store.put(key, b"{")
-
-        self.is_kept()
 
 
 class ProvingStore(MemoryStore):

@@ -1,0 +1,72 @@
+"""DuckDB in memory, in a folder of its own for what does not fit, on one thread.
+
+Several databases work side by side instead of one on several threads: each then writes the same bytes for the same
+records, and numbers records in their order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etl_core.errors import AccessError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What all databases of a job may use together."""
+
+    memory_mb: int
+    workers: int
+
+    @property
+    def memory_mb_each(self) -> int:
+        """What one database may use."""
+        return max(self.memory_mb // self.workers, 1)
+
+
+@contextlib.contextmanager
+def open_database(limits: Limits, folder: Path) -> Iterator[DuckDBPyConnection]:
+    """An empty database.
+
+    Raises:
+        ConfigError: DuckDB is not installed. AccessError: out of memory, or the disk of ``folder`` is full.
+
+    """
+    try:
+        import duckdb
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "DuckDB is not installed.", advice="Install the extra: pip install 'openpayments-data-pipeline[lakehouse]'"
+        ) from error
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "threads": 1,
+        "memory_limit": f"{limits.memory_mb_each}MB",
+        "temp_directory": str(folder),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    try:
+        with duckdb.connect(config=settings) as database:
+            yield database
+    except duckdb.OutOfMemoryException as error:
+        raise AccessError(
+            f"DuckDB needs more than its {limits.memory_mb_each} MB of memory, or than {folder} can hold.",
+            advice="Raise LAKEHOUSE_MEMORY_MB, lower LAKEHOUSE_WORKERS, or free some space.",
+        ) from error
+    except duckdb.IOException as error:
+        raise AccessError(f"DuckDB cannot work in {folder}: {error}.", advice="Free some space.") from error
+
+
+def duckdb_version() -> str:
+    """The version that is installed."""
+    import duckdb
+
+    return duckdb.__version__

@@ -1,0 +1,171 @@
+"""From a contract to SQL of DuckDB. Pure.
+
+One statement reads a part as text, checks the text, and only then casts: a typed read alone takes ``12.345`` for 12.35
+and ``11/30/0002`` for a date like any other. ``(…) IS NOT TRUE`` keeps a record whose checks gave NULL; ``(…) IS TRUE``
+takes out the others, so each record is on exactly one side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from data_pipeline.lakehouse.contract import Action, Column, Contract, Rule
+
+FLAGS, PART, FILE = "_flags", "_part", "_file"
+REASONS, PART_SHA256, RECORD = "_reasons", "_part_sha256", "_record"
+# A column that a transcoded part has besides its own: filled where bytes of the record are no UTF-8.
+NOT_UTF8 = "_not_utf8"
+TYPES = {"date": "DATE", "decimal": "DECIMAL(18,2)", "integer": "BIGINT", "boolean": "BOOLEAN"}
+# Wide text decides about memory: a row group of the 91 columns is some 60 MB.
+ROW_GROUP = 122_880
+# A quoted field may be long; our own reader gives up past a megabyte, too.
+LONGEST_LINE = 4 << 20
+
+
+def name(text: str) -> str:
+    """An identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def read_csv(parts: Mapping[str, str], header: Sequence[str]) -> str:
+    """The records of CSV files in RFC 4180, every field as text, an empty one as NULL, and the part each is of.
+
+    ``parts`` are the parts' names by path; ``header`` names the columns of all of them in their order.
+    """
+    columns = ", ".join(f"{literal(one)}: 'VARCHAR'" for one in header)
+    options = (
+        f"columns={{{columns}}}, auto_detect=false, header=true, delim=',', quote='\"', escape='\"', nullstr='',"
+        f" new_line='\\n', strict_mode=true, max_line_size={LONGEST_LINE}, buffer_size={2 * LONGEST_LINE},"
+        f" parallel=false, filename='{FILE}'"
+    )
+    named = f"map({_texts(parts)}, {_texts(parts.values())})[{FILE}]"
+    return f"(SELECT * EXCLUDE {FILE}, {named} AS {PART} FROM read_csv({_paths(parts)}, {options}))"
+
+
+def read_parquet(paths: Iterable[str]) -> str:
+    """The records of Parquet files."""
+    return f"read_parquet({_paths(paths)})"
+
+
+def typed(column: Column) -> str:
+    """The value of a column; NULL where the text cannot be cast."""
+    text = name(column.name)
+    if column.kind == "date":
+        return f"CAST(try_strptime({text}, {literal(column.format)}) AS DATE)"
+    if column.kind == "boolean":
+        return f"({text} = {literal(column.values[0])})"
+    return f"TRY_CAST({text} AS {TYPES[column.kind]})" if column.kind in TYPES else text
+
+
+def violation(column: Column, rule: Rule) -> str:
+    """Whether a value violates a rule; NULL for an empty one, unless the rule is ``required``."""
+    text = name(column.name)
+    if rule == "required":
+        return f"{text} IS NULL"
+    if rule == "pattern":
+        return f"NOT regexp_full_match({text}, {literal(column.pattern)})"
+    if rule == "type":
+        return f"({text} IS NOT NULL AND {typed(column)} IS NULL)"
+    if rule == "length":
+        return f"length({text}) > {column.length}"
+    if rule == "range":
+        kind = TYPES[column.kind]
+        bounds = (("<", column.low), (">", column.high))
+        return " OR ".join(f"{typed(column)} {sign} {kind} {literal(at)}" for sign, at in bounds if at)
+    return f"{text} NOT IN ({', '.join(map(literal, column.values))})"
+
+
+def suspicion(column: Column, rule: Rule) -> str:
+    """Whether a value may violate a rule: cheaper, and true wherever the rule is violated."""
+    # A text has no more characters than bytes, and the number of its bytes is at hand.
+    return f"strlen({name(column.name)}) > {column.length}" if rule == "length" else violation(column, rule)
+
+
+def rules(contract: Contract, action: Action) -> Iterator[tuple[Column, Rule]]:
+    """The rules with an action."""
+    for column in contract.columns:
+        for rule in column.rules:
+            if column.action(rule) == action:
+                yield column, rule
+
+
+def reasons(found: Iterable[tuple[Column, Rule]], *, more: str = "") -> str:
+    """The violated rules of a record as text: ``date_of_payment.range,recipient_state.pattern``."""
+    cases = [
+        f"CASE WHEN {violation(column, rule)} THEN {literal(f'{column.title}.{rule}')} END" for column, rule in found
+    ]
+    return f"concat_ws(',', {', '.join([*cases, *filter(None, [more])]) or 'NULL'})"
+
+
+def quarantined(contract: Contract, *, transcoded: bool) -> str:
+    """Whether a record is taken out."""
+    checks = [f"({violation(column, rule)})" for column, rule in rules(contract, "quarantine")]
+    return " OR ".join([*checks, *([f"{NOT_UTF8} IS NOT NULL"] if transcoded else [])]) or "false"
+
+
+def stage(contract: Contract, parts: Mapping[str, str], header: Sequence[str]) -> str:
+    """The good records of parts, cast and flagged, in their order."""
+    flags = list(rules(contract, "flag"))
+    suspect = " OR ".join(f"({suspicion(column, rule)})" for column, rule in flags) or "false"
+    columns = [f"{typed(column)} AS {name(column.title)}" for column in contract.columns]
+    columns.append(f"CASE WHEN {suspect} THEN nullif({reasons(flags)}, '') END AS {FLAGS}")
+    where = quarantined(contract, transcoded=NOT_UTF8 in header)
+    return f"SELECT {', '.join(columns)}, {PART} FROM {read_csv(parts, header)} WHERE ({where}) IS NOT TRUE"
+
+
+def quarantine(contract: Contract, path: str, header: Sequence[str], part: str, sha256: str) -> str:
+    """The other records of one part: their text, why, and where they stand in it, counted from 1."""
+    transcoded = NOT_UTF8 in header
+    more = f"CASE WHEN {NOT_UTF8} IS NOT NULL THEN 'record.encoding' END" if transcoded else ""
+    columns = [f"{name(column)} AS {name(column.lower())}" for column in header if column != NOT_UTF8]
+    columns.append(f"{reasons(rules(contract, 'quarantine'), more=more)} AS {REASONS}")
+    columns.append(f"{literal(sha256)} AS {PART_SHA256}")
+    numbered = f"SELECT *, row_number() OVER () AS {RECORD} FROM {read_csv({path: part}, header)}"
+    where = quarantined(contract, transcoded=transcoded)
+    return f"SELECT {', '.join(columns)}, {PART}, {RECORD} FROM ({numbered}) WHERE ({where}) IS TRUE"
+
+
+def copy(select: str, path: str, *, by: str = "") -> str:
+    """Write a query as Parquet, its rows in order; with ``by`` a file per value of that column, below ``path``."""
+    more = f", PARTITION_BY ({name(by)}), WRITE_PARTITION_COLUMNS true" if by else ""
+    return f"COPY ({select}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}{more})"
+
+
+def counts(text: str, source: str) -> str:
+    """By part, how often each of the comma-joined names in a column occurs."""
+    return (
+        f"SELECT {PART}, one, count(*) FROM (SELECT {PART}, unnest(string_split({text}, ',')) AS one FROM {source}"
+        f" WHERE {text} IS NOT NULL) GROUP BY ALL ORDER BY ALL"
+    )
+
+
+def measured(contract: Contract, source: str) -> str:
+    """By part, about typed records: their number, the sum of each amount, the least and greatest value of the first
+    column of the order, and of each code with known values how many are new, with the least and the greatest of them.
+    """
+    sums = [f"sum({name(one.title)})" for one in contract.amounts]
+    first = name(contract.order[0].lower())
+    new = [
+        f"count(*) FILTER ({it}), min({name(one.title)}) FILTER ({it}), max({name(one.title)}) FILTER ({it})"
+        for one in contract.listed
+        for it in [f"{name(one.title)} NOT IN ({', '.join(map(literal, one.values))})"]
+    ]
+    columns = [PART, "count(*)", f"min({first})", f"max({first})", *sums, *new]
+    return f"SELECT {', '.join(columns)} FROM {source} GROUP BY {PART}"
+
+
+def _texts(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(literal, texts))}]"
+
+
+def _paths(paths: Iterable[str]) -> str:
+    """Paths for a function that takes them for patterns."""
+    return _texts(re.sub(r"[*?\[]", r"[\g<0>]", path) for path in paths)
