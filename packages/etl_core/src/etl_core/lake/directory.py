@@ -12,11 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
-<<<<<<< HEAD
-from etl_core.files import sha256_of, sync_directory, translate_os_errors, write_synced
-=======
-from etl_core.files import Scratch, sha256_of, translate_os_errors
->>>>>>> main
+from etl_core.files import sha256_of, translate_os_errors
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 from etl_core.scratch import Scratch
 
