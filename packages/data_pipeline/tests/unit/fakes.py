@@ -373,6 +373,9 @@ class _Body(io.BytesIO):
             raise ConnectionResetError(104, "connection reset by peer")
         return found
 
+    def read1(self, size: int | None = -1) -> bytes:
+        return self.read(size)
+
 
 def dataset_id_of(year: int, dataset: Dataset = GENERAL) -> str:
     return f"{year:08d}-2534-4207-a4a1-{len(dataset.header):04d}a14911ff"
