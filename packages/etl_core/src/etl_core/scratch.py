@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -12,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from etl_core.errors import PermanentError
+from etl_core.errors import AccessError, PermanentError
 from etl_core.private_folder import require_private
 
 if TYPE_CHECKING:
@@ -53,7 +54,18 @@ class Scratch:
             return self._folder
 
     def exclusive(self) -> contextlib.AbstractContextManager[None]:
-        """Hold the lock of all scratch folders below ``parent``, against other threads and processes."""
+        """Hold the lock of all scratch folders below ``parent``, against other threads and processes.
+
+        Raises:
+            AccessError: ``parent`` is a link: folders of somebody else would be swept behind it. Or it is to be
+                private, and another user owns it or may enter it.
+
+        """
+        if self._parent.is_symlink():
+            raise AccessError(
+                f"{self._parent} is a link, and unfinished files are kept in no folder behind one.",
+                advice="Remove the link.",
+            )
         if self._is_private:
             require_private(self._parent)
         return _exclusive_lock(self._parent / "lock", mode=0o700 if self._is_private else 0o777)
@@ -67,7 +79,7 @@ class Scratch:
 
         A process that only read does so too: the next one may not write either.
         """
-        if not self._parent.is_dir():
+        if self._parent.is_symlink() or not self._parent.is_dir():
             return
         with contextlib.suppress(OSError, PermanentError), self.exclusive():
             if self._folder is not None:
@@ -90,8 +102,10 @@ class Scratch:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue  # its owner is alive
-            except FileNotFoundError:
-                pass  # killed between mkdir and lock
+            except OSError as error:
+                # Killed between mkdir and lock, or no lock of ours but a link.
+                if error.errno not in (errno.ENOENT, errno.ELOOP):
+                    raise
             shutil.rmtree(entry, ignore_errors=True)
 
 

@@ -34,7 +34,7 @@ class ClosedStore(MemoryStore):
             raise AccessError("no access")
         return super().get(key)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         if self.closed:
             raise AccessError("no access")
         super().put(key, body)

@@ -98,9 +98,13 @@ class S3Store:
             if isinstance(body, Path):
                 body.unlink(missing_ok=True)
 
-    def put(self, key: str, body: bytes) -> None:
-        request = self._write(key, content_of(body))
-        self._send(f"write {self.url}/{key}", lambda: self._client.put_object(Body=body, **request))
+    def put(self, key: str, body: Body) -> None:
+        try:
+            request = self._write(key, content_of(body))
+            self._send(f"write {self.url}/{key}", lambda: self._put_object(body, **request))
+        finally:
+            if isinstance(body, Path):
+                body.unlink(missing_ok=True)
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -167,12 +171,15 @@ class S3Store:
             "Metadata": {"sha256": digest},
         }
 
+    def _put_object(self, body: Body, **request: Any) -> None:  # noqa: ANN401 - the SDK's own
+        with contextlib.ExitStack() as stack:
+            payload = stack.enter_context(body.open("rb")) if isinstance(body, Path) else body
+            self._client.put_object(Body=payload, **request)
+
     def _create(self, key: str, body: Body, digest: str) -> PutResult:
         try:
-            with contextlib.ExitStack() as stack:
-                payload = stack.enter_context(body.open("rb")) if isinstance(body, Path) else body
-                with _translate_errors(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
-                    self._client.put_object(Body=payload, IfNoneMatch="*", **self._write(key, digest))
+            with _translate_errors(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
+                self._put_object(body, IfNoneMatch="*", **self._write(key, digest))
         except botocore.exceptions.ClientError as error:
             if _status(error) == CONFLICT:
                 raise UnavailableError(f"another write of {self.url}/{key} is under way") from error

@@ -47,7 +47,7 @@ class Source:
     def switch(self, **changes: Any) -> None:
         """Change run-time settings."""
         with self._lock:
-            self.settings = self.settings.switched(changes)
+            self.settings = self.world.settings = self.settings.switched(changes)
 
     def answer(self, method: str, target: str, user_agent: str, draw: FaultDraw) -> Reply:
         """The answer to a request, up to its body's first byte; `target` is the path with its query as it came."""

@@ -66,7 +66,13 @@ class Commit(RunsCase):
         run = "metadata/runs/run_id=r1/"
         self.assertEqual(
             [key.removeprefix(run) for key in self.store.writes[writes:]],
-            [POINTER, "file_audits.jsonl", "download_report_2024.csv", "manifest.json"],
+            [
+                POINTER,
+                POINTER.replace("/all/", "/confirmed/"),
+                "file_audits.jsonl",
+                "download_report_2024.csv",
+                "manifest.json",
+            ],
         )
         self.assertEqual(plans.read_manifest(self.store, "r1"), manifest)
         lines = self.store.get(run + "file_audits.jsonl") or b""

@@ -34,7 +34,7 @@ FAILED = a_result(OTHER, "failed", reason="blocked")
 
 
 def closure(*, closed: bool) -> Closure:
-    return Closure(closed=closed, source_rows=3, proved_rows=3, companies_proved=1, note="")
+    return Closure(closed=closed, source_rows=3, proved_rows=3, companies_proved=1, confirmed=closed, note="")
 
 
 class ResultsFromLake(unittest.TestCase):
@@ -104,7 +104,7 @@ class ClosureOf(unittest.TestCase):
         self.assertEqual(
             found,
             Closure(
-                closed=True, source_rows=3, proved_rows=3, companies_proved=2,
+                closed=True, source_rows=3, proved_rows=3, companies_proved=2, confirmed=True,
                 note="the 2 slices sum to the source's 3 rows of 2024; verify proves that no record id is there twice",
             ),
         )  # fmt: skip
@@ -193,7 +193,23 @@ class ClosureOf(unittest.TestCase):
         self.assertFalse(found.closed)
         self.assertEqual((found.proved_rows, found.companies_proved), (3, 1))
 
-    def test_is_open_where_a_witness_counts_clearly_more_than_the_table(self):
+    def test_is_open_where_no_count_from_outside_confirms_the_table(self):
+        cases = [
+            (None, False, "nothing outside the table confirms that it is whole"),
+            (None, True, "nothing outside the table confirms that it is whole"),
+            (4, False, "a count from outside the table has 4 rows: it is still being imported"),
+            (4, True, "a count from outside the table has 4 rows: it is still being imported"),
+            (3, True, "planned with --trust-count while it was still being imported: run the same command again"),
+            (3, False, ""),
+        ]
+        for rows, trusted, note in cases:
+            with self.subTest(rows=rows, trusted=trusted):
+                plan = a_plan(reference_rows=rows).model_copy(update={"trusts_count": trusted})
+                found = closure_of(plan, [PROVED], 3)
+                self.assertEqual((found.closed, found.confirmed), (not note, not note))
+                self.assertTrue(found.note.endswith(note or "no record id is there twice"), found.note)
+
+    def test_is_open_where_a_reference_count_is_clearly_larger_than_the_table(self):
         short, fits = a_plan(reference_rows=4), a_plan(reference_rows=3)
 
         found = closure_of(short, [PROVED], 3)
@@ -210,12 +226,14 @@ class StatusOf(unittest.TestCase):
         renamed = a_release(modified="2026-07-01")
         whole, part = a_plan(), a_plan(max_files=1)
         half, witnessed = a_plan(max_files=1, reference_rows=4), a_plan(max_files=1, reference_rows=3)
+        trusted = witnessed.model_copy(update={"trusts_count": True})
         empty = a_result(OTHER, "empty")
         cases: list[tuple[Plan, list[SliceResult], bool, Release, RunStatus]] = [
             (whole, [PROVED, empty], True, a_release(), "completed"),
             (whole, [PROVED], True, renamed, "completed"),
             (whole, [PROVED], False, a_release(), "partial"),
             (part, [PROVED], False, a_release(), "completed"),
+            (trusted, [PROVED], False, a_release(), "partial"),
             (part, [empty], False, a_release(), "completed"),
             (half, [PROVED], False, a_release(), "partial"),
             (witnessed, [PROVED], False, a_release(), "completed"),

@@ -120,12 +120,12 @@ class FindRun(RunsCase):
         self.assertIsNone(self.found())
 
 
-class LastOfAnotherRelease(RunsCase):
+class LastConfirmedRelease(RunsCase):
     """What a lake remembers of the year, where the source has no summary to compare its count with."""
 
-    def commit(self, run_id: str, rows: int, *, minutes: float = 0, **changes: Any) -> None:
+    def commit(self, run_id: str, rows: int, *, minutes: float = 0, confirmed: bool = True, **changes: Any) -> None:
         self.planned(run_id)
-        closure = a_manifest().closure.model_copy(update={"source_rows": rows})
+        closure = a_manifest().closure.model_copy(update={"source_rows": rows, "confirmed": confirmed})
         finished = START + timedelta(minutes=minutes)
         manifest = a_manifest(run_id=run_id, closure=closure, finished_at=finished, **changes)
         where = manifest.dataset, manifest.year, manifest.release.name
@@ -133,7 +133,7 @@ class LastOfAnotherRelease(RunsCase):
         self.committed(manifest)
 
     def last(self) -> tuple[str, int] | None:
-        found = plans.last_of_another_release(self.store, LATER)
+        found = plans.last_confirmed_release(self.store, LATER)
         return (found.run_id, found.closure.source_rows) if found else None
 
     def test_is_that_of_the_newest_run_of_another_release(self):
@@ -146,14 +146,34 @@ class LastOfAnotherRelease(RunsCase):
 
         self.assertEqual(self.last(), ("r1", 100))
 
-    def test_is_not_that_of_another_year_or_dataset_or_of_a_torn_run(self):
+    def test_is_not_that_of_another_year_or_dataset_or_of_a_torn_or_unconfirmed_run(self):
         self.commit("r1", 100, year=2023, release=a_release(year=2023))
         self.commit("r2", 200, dataset="research-payments", release=a_release(dataset="research-payments"))
         self.commit("r3", 300, status="torn")
+        self.commit("r5", 500, minutes=9, confirmed=False)
         self.assertIsNone(self.last())
 
         self.commit("r4", 400, status="partial")
         self.assertEqual(self.last(), ("r4", 400))
+
+
+class LargestReferenceRows(RunsCase):
+    """A reference count that was had once is not forgotten while the source does not answer."""
+
+    def test_is_the_largest_that_a_plan_of_this_very_release_was_made_with(self):
+        self.assertIsNone(plans.largest_reference_rows(self.store, a_release()))
+        for number, (rows, release) in enumerate([(90, None), (1000, None), (None, None), (5000, LATER)]):
+            write_plan(self.store, a_plan(run_id=f"r{number}", reference_rows=rows, release=release))
+
+        self.assertEqual(plans.largest_reference_rows(self.store, a_release()), 1000)
+        self.assertEqual(plans.largest_reference_rows(self.store, LATER), 5000)
+
+    def test_is_not_read_from_a_stray_file(self):
+        prefix = lake_layout.open_payments.reference_counts("general-payments", 2024, a_release().name)
+        for name in ("x", "-5", "7 copy", "9/9", "1" * 40):
+            self.store.put(prefix + name, b"")
+
+        self.assertIsNone(plans.largest_reference_rows(self.store, a_release()))
 
 
 class Reading(RunsCase):

@@ -1,5 +1,8 @@
+import tempfile
+import unittest
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from data_pipeline import lake_layout
@@ -10,6 +13,7 @@ from data_pipeline.open_payments.operations.gc import remove, unnamed
 from data_pipeline.runs.plans import write_plan
 from etl_core.errors import DataError
 from etl_core.lake import ObjectInfo
+from etl_core.lake.directory import DirectoryStore
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, START, WorldCase, a_plan, a_release, a_slice
 
@@ -204,3 +208,25 @@ class Races(LakeCase):
 
         self.assertTrue(remove(self.store, entry))
         self.assertIsNone(self.store.get(self.theirs.part(1, 1)))
+
+
+class Files(unittest.TestCase):
+    """In a folder, as a lake of somebody else may come."""
+
+    def test_behind_a_link_are_not_found_and_not_removed(self):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        store = DirectoryStore(folder / "lake")
+        self.addCleanup(store.close)
+        part = folder / "lake" / keys_of(a_release(), COMPANY).part(1, 1)
+        outside = folder / "outside" / part.name
+        for path in (part.parent.parent, outside.parent):
+            path.mkdir(parents=True)
+        outside.write_bytes(b"somebody's")
+        part.parent.symlink_to(outside.parent)
+        linked = ObjectInfo(keys_of(a_release(), COMPANY).part(1, 1), 10, START)
+
+        self.assertEqual(unnamed(store, datetime.now(UTC) + timedelta(hours=1)), [])
+        with self.assertRaisesRegex(DataError, "is a link"):
+            remove(store, linked)
+
+        self.assertEqual(outside.read_bytes(), b"somebody's")
