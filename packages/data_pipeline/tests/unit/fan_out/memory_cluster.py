@@ -47,7 +47,7 @@ def refused(status: int, reason: str, message: str) -> Answer:
 class MemoryCluster:
     """``requests`` lists the calls; ``stuck`` holds, by unit, the status in which pods stay that do not start.
 
-    ``proxy`` puts a container before ours into each pod, which continues until the pod is deleted; ``endings`` holds, by
+    ``proxy`` puts a container before ours into each pod; it runs until the pod is deleted. ``endings`` holds, by
     unit, what the kubelet says of a container that ends.
     """
 
