@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
-from etl_core.files import Scratch, translate_os_errors
+from etl_core.files import translate_os_errors
 from etl_core.lake.places import Place, open_folder
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -25,9 +25,9 @@ import botocore.config
 import botocore.exceptions
 
 from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, UnavailableError
-from etl_core.files import Scratch
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 from etl_core.retry import Retry, RetryPolicy
+from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ class S3Store:
         self._client = client
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._scratch = Scratch(Path(tempfile.gettempdir()) / f"etl-core-{os.getuid()}")
+        self._scratch = Scratch(Path(tempfile.gettempdir()) / f"etl-core-{os.getuid()}", is_private=True)
         self._retry = Retry(POLICY, sleep=sleep)
 
     @property
@@ -145,8 +145,11 @@ class S3Store:
     def scratch_file(self) -> Path:
         try:
             return self._scratch.new()
-        except OSError as error:
-            raise AccessError(f"cannot create a temporary file: {error}.", advice="Set TMPDIR.") from error
+        except (OSError, PermanentError) as error:
+            reason = str(error).rstrip(".")
+            raise AccessError(
+                f"cannot create a temporary file: {reason}.", advice="Set TMPDIR to a folder of your own."
+            ) from error
 
     def close(self) -> None:
         self._scratch.close()

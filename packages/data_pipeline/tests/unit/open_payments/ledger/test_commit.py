@@ -40,7 +40,7 @@ FILES = [lake_layout.runs.file_audits("r1"), lake_layout.open_payments.download_
 
 
 class ReadSlices(RunsCase):
-    def test_reads_those_of_the_plan_that_are_proved(self):
+    def test_read_slices_reads_those_of_the_plan_that_are_proved(self):
         self.close(COMPANY)
         self.close("777")
 
@@ -65,7 +65,7 @@ class CommitCase(RunsCase):
 
 
 class Commit(CommitCase):
-    def test_writes_the_manifest_and_then_the_files_that_follow_from_it(self):
+    def test_a_commit_writes_the_manifest_and_then_the_files_that_follow_from_it(self):
         """S2.4."""
         self.close()
         writes = len(self.store.writes)
@@ -91,7 +91,7 @@ class Commit(CommitCase):
         (line,) = read_csv(self.store.get(run + "download_report_2024.csv") or b"")
         self.assertEqual((line["company_id"], line["verdict"], line["sha256"]), (COMPANY, "proved", f"{1:064x}"))
 
-    def test_happens_once(self):
+    def test_a_commit_happens_once(self):
         first = self.commit()
         self.close()
         writes = list(self.store.writes)
@@ -100,7 +100,7 @@ class Commit(CommitCase):
         self.assertEqual(self.store.writes, writes)
         self.assertEqual(first.status, "failed")
 
-    def test_compares_with_the_source_at_the_end(self):
+    def test_a_commit_compares_with_the_source_at_the_end(self):
         self.close()
 
         manifest = self.commit(source_rows=4)
@@ -109,14 +109,14 @@ class Commit(CommitCase):
             (manifest.status, manifest.closure.closed, manifest.closure.source_rows), ("partial", False, 4)
         )
 
-    def test_says_torn_where_the_release_changed_under_the_run(self):
+    def test_a_commit_says_torn_where_the_release_changed_under_the_run(self):
         self.close()
 
         manifest = self.commit(release_at_end=LATER)
 
         self.assertEqual((manifest.status, manifest.release, manifest.release_at_end), ("torn", a_release(), LATER))
 
-    def test_takes_from_the_lake_what_no_process_here_knows(self):
+    def test_a_commit_takes_from_the_lake_what_no_process_here_knows(self):
         self.close()
         write_attempt(self.store, an_attempt(OTHER, reason="conflict"))
 
@@ -128,7 +128,7 @@ class Commit(CommitCase):
         )
         self.assertEqual(manifest.status, "partial")
 
-    def test_believes_a_proof_before_a_failure_of_its_own(self):
+    def test_a_commit_believes_a_proof_before_a_failure_of_its_own(self):
         """Another process of the run proved meanwhile what failed here."""
         self.close()
         failed = {one: a_result(one, "failed", reason="blocked") for one in (COMPANY, OTHER)}
@@ -137,14 +137,14 @@ class Commit(CommitCase):
 
         self.assertEqual([one.verdict for one in manifest.slices], ["proved", "failed"])
 
-    def test_keeps_what_this_process_knows_of_its_own_proofs(self):
+    def test_a_commit_keeps_what_this_process_knows_of_its_own_proofs(self):
         self.close()
 
         manifest = self.commit(known={COMPANY: a_result(rows=3, requests=77)})
 
         self.assertEqual(manifest.slices[0].requests, 77)
 
-    def test_names_the_newest_proof_in_the_lake_and_not_an_older_one_of_this_process(self):
+    def test_a_commit_names_the_newest_proof_in_the_lake_and_not_an_older_one_of_this_process(self):
         """Another process proved the slice again, at the count that the source has by now."""
         self.close(records=3)
         self.close(records=5)
@@ -154,7 +154,7 @@ class Commit(CommitCase):
         (one,) = manifest.slices
         self.assertEqual((one.generation, one.rows), (2, 5))
 
-    def test_replaces_what_a_run_that_died_before_its_manifest_left(self):
+    def test_a_commit_replaces_what_a_run_that_died_before_its_manifest_left(self):
         for key in (lake_layout.runs.file_audits("r1"), lake_layout.open_payments.download_report("r1", 2024)):
             self.store.put(key, b"half")
         self.close()
@@ -164,7 +164,7 @@ class Commit(CommitCase):
         lines = self.store.get(lake_layout.runs.file_audits("r1")) or b""
         self.assertEqual(manifest.file_audits_sha256, hashlib.sha256(lines).hexdigest())
 
-    def test_that_finds_files_missing_beside_a_manifest_writes_them(self):
+    def test_a_commit_writes_files_that_are_missing_beside_a_manifest(self):
         """Its process died right after the manifest."""
         self.close()
         first = self.commit()
@@ -181,7 +181,7 @@ class Commit(CommitCase):
 
 
 class Repair(CommitCase):
-    def test_replaces_files_that_do_not_follow_from_the_manifest(self):
+    def test_a_repair_replaces_files_that_do_not_follow_from_the_manifest(self):
         """As a process that lost a race once left them: its own, beside the manifest of another."""
         self.close()
         manifest = self.commit()
@@ -194,7 +194,7 @@ class Repair(CommitCase):
 
                 self.assertEqual({key: self.store.get(key) for key in FILES}, files)
 
-    def test_writes_nothing_where_all_is_as_it_must_be(self):
+    def test_a_repair_writes_nothing_where_all_is_as_it_must_be(self):
         self.close()
         manifest = self.commit()
         writes = list(self.store.writes)
@@ -203,7 +203,7 @@ class Repair(CommitCase):
 
         self.assertEqual(self.store.writes, writes)
 
-    def test_keeps_the_files_where_the_proofs_are_not_those_of_the_manifest(self):
+    def test_a_repair_keeps_the_files_where_the_proofs_are_not_those_of_the_manifest(self):
         self.close()
         manifest = self.commit()
         files = {key: self.store.get(key) for key in FILES}
@@ -218,7 +218,7 @@ class Repair(CommitCase):
 class Race(unittest.TestCase):
     """Two processes commit one run; each knows other costs, and one may see a slice that the other does not."""
 
-    def test_ends_with_the_files_of_the_manifest_that_stands_wherever_the_loser_is_stopped(self):
+    def test_two_commits_leave_the_files_of_the_manifest_that_stands_wherever_one_is_stopped(self):
         for entered in range(6):
             for killed in range(6):
                 for sees_more in (False, True):
