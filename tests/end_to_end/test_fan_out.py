@@ -374,6 +374,7 @@ def test_a_service_account_that_is_not_there_is_no_reason_to_wait(fleet):
 def test_two_lakes_in_one_namespace_share_no_job_and_two_addresses_of_one_lake_do(fleet):
     world = fleet.world
     link = world.lake.parent / "the-same-lake"
+    world.lake.mkdir(exist_ok=True)
     link.symlink_to(world.lake)
     shape = ("--shape", "per-company")
     addresses = [str(world.lake), str(link), str(world.lake.parent / "another-lake")]
