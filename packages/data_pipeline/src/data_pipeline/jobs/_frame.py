@@ -13,6 +13,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import click
 
+from etl_core.printable import has_password, without_password
+
 # Options that are settings: the context is opened with them, the job reads them there.
 SETTINGS = ("run_id", "lake_url", "source_max_streams")
 # What every supported Kubernetes accepts as the name of a variable.
@@ -137,7 +139,11 @@ def _with_values(defaults: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401 -
 def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         if not _PAIR.match(text):
-            raise click.BadParameter(f"{text!r} is not KEY=VALUE.")
+            raise click.BadParameter(f"{without_password(text)!r} is not KEY=VALUE.")
+        if has_password(text.partition("=")[2]):
+            raise click.BadParameter(
+                f"{without_password(text)} holds a password, which everybody who may read Jobs could see: use a Secret."
+            )
     return dict(text.partition("=")[::2] for text in texts)
 
 
