@@ -171,6 +171,7 @@ class Services:
             retry=self.retry,
             now=self.now,
             progress=self.progress,
+            stop=self.stop,
             streams=self.settings.source_max_streams,
         )
 

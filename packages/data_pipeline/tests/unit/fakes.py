@@ -239,7 +239,7 @@ class Site(HTTPAdapter):
         titles: tuple[str, ...] = (),
         dataset: Dataset = GENERAL,
     ) -> Published:
-        """Publish a program year, or publish it anew: same dataset id, new distribution id."""
+        """Publish a program year, or publish it again: same dataset id, new distribution id."""
         self._serial += 1
         dataset_id = dataset_id_of(year, dataset)
         distribution_id = f"{self._serial:08x}-cda3-5f6b-a501-b76926c7c035"
@@ -561,7 +561,13 @@ class World:
     @property
     def pipeline(self) -> Pipeline:
         return Pipeline(
-            self.source, self.store, retry=self.retry, now=self.now, progress=self.progress, streams=self.streams
+            self.source,
+            self.store,
+            retry=self.retry,
+            now=self.now,
+            progress=self.progress,
+            stop=self.stop,
+            streams=self.streams,
         )
 
     def resolved(self, table: Published) -> ResolvedRelease:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
     from etl_core.retry import Retry
+    from etl_core.stop import Stop
 
 _log = structlog.get_logger()
 
@@ -69,6 +70,7 @@ class Pipeline:
         retry: Retry,
         now: Callable[[], datetime],
         progress: Progress,
+        stop: Stop,
         streams: int,
     ) -> None:
         self._source = source
@@ -76,6 +78,7 @@ class Pipeline:
         self._retry = retry
         self._now = now
         self._progress = progress
+        self._stop = stop
         self._streams = streams
         self.catalogue = Catalogue(source, store, now)
         self.totals = TotalsBuilder(source, store, now, workers=streams)
@@ -135,7 +138,8 @@ class Pipeline:
         slices = self.slices(plan, prepared.resolved.table.columns, strategy)
         self._progress.start(describe(plan.selection), units=len(todo), rows=sum(one.rows or 0 for one in todo))
         try:
-            return Crew(slices, streams=self._streams, rank=_anywhere if prepared.joined else operator.neg).run(todo)
+            rank = _anywhere if prepared.joined else operator.neg
+            return Crew(slices, streams=self._streams, rank=rank, interrupting=self._stop.requested).run(todo)
         finally:
             self._progress.stop()
 

@@ -56,36 +56,36 @@ class LakeCase(WorldCase):
 
 
 class Garbage(LakeCase):
-    def test_is_nothing_that_a_finished_run_left(self):
+    def test_an_orphan_is_nothing_that_a_finished_run_left(self):
         self.is_kept()
 
-    def test_is_a_part_that_nobody_ever_proved(self):
+    def test_an_orphan_is_a_part_that_nobody_ever_proved(self):
         loose = self.put(self.theirs.part(1, 1), self.mine.part(1, 1))
 
         self.assertEqual(self.found(), loose)
         (one, _) = unnamed(self.store, self.world.now() + timedelta(hours=1))
         self.assertEqual(one.size, 10)
 
-    def test_is_of_any_release_and_of_payers_in_no_plan(self):
+    def test_an_orphan_is_of_any_release_and_of_payers_in_no_plan(self):
         old = a_release(distribution_id="11111111-cda3-5f6b-a501-b76926c7c035", modified="2025-01-01")
 
         loose = self.put(keys_of(old, "7").part(1, 1))
 
         self.assertEqual(self.found(), loose)
 
-    def test_is_not_what_was_written_a_moment_ago(self):
+    def test_an_orphan_is_not_what_was_written_a_moment_ago(self):
         """A run at work has published it; its proof is about to be written."""
         self.put(self.theirs.part(1, 1))
 
         self.is_kept(later=23.9)
         self.assertEqual(self.found(later=24.1), [self.theirs.part(1, 1)])
 
-    def test_is_not_what_an_audit_proves(self):
+    def test_an_orphan_is_not_what_an_audit_proves(self):
         self.prove(*a_slice(OTHER, parts=2).parts[:1])
 
         self.is_kept()
 
-    def test_is_not_what_a_slice_or_a_manifest_names_though_its_audit_is_lost(self):
+    def test_an_orphan_is_not_what_a_slice_or_a_manifest_names_though_its_audit_is_lost(self):
         lost = self.mine.part_audit(1, 2)
         self.store.delete(lost)
         self.is_kept()
@@ -95,13 +95,13 @@ class Garbage(LakeCase):
             self.store.delete(key)
         self.assertEqual(self.found(), [self.mine.part(1, 2)])
 
-    def test_is_not_what_a_slice_alone_names(self):
+    def test_an_orphan_is_not_what_a_slice_alone_names(self):
         for key in (self.mine.part_audit(1, 2), lake_layout.runs.manifest("r1"), lake_layout.runs.plan("r1")):
             self.store.delete(key)
 
         self.is_kept()
 
-    def test_is_nothing_in_the_slices_of_an_unfinished_plan(self):
+    def test_an_orphan_is_not_in_the_slices_of_an_unfinished_plan(self):
         self.put(self.theirs.part(1, 1))
         plan = self.plan("r2", OTHER)
 
@@ -109,7 +109,7 @@ class Garbage(LakeCase):
         self.commit(plan)
         self.assertEqual(self.found(), [self.theirs.part(1, 1)])
 
-    def test_is_a_proof_of_another_cut_than_the_closed_slice_has_and_then_its_part(self):
+    def test_an_orphan_is_a_proof_of_another_cut_than_the_closed_slice_has_and_then_its_part(self):
         (stray,) = a_slice(COMPANY).parts
         self.prove(stray)
 
@@ -117,7 +117,7 @@ class Garbage(LakeCase):
         self.store.delete(self.mine.part_audit(1, 1))
         self.assertEqual(self.found(), [self.mine.part(1, 1)])
 
-    def test_is_not_what_an_older_or_newer_proof_of_a_slice_names(self):
+    def test_an_orphan_is_not_what_an_older_or_newer_proof_of_a_slice_names(self):
         (grown,) = a_slice(COMPANY, records=9, content_hash="9" * 64).parts
         self.prove(grown, close=True)
         self.is_kept()
@@ -129,24 +129,24 @@ class Garbage(LakeCase):
         self.prove(superseded)
         self.assertEqual(self.found(), [self.mine.part_audit(1, 1, 2)], "its count moved before the slice was closed")
 
-    def test_is_no_proof_of_a_slice_that_is_still_open(self):
+    def test_an_orphan_is_no_proof_of_a_slice_that_is_still_open(self):
         self.prove(*a_slice(OTHER, parts=2).parts[:1], *a_slice(OTHER, parts=3).parts[:1])
 
         self.is_kept()
 
-    def test_is_nothing_whose_key_is_none_of_ours(self):
+    def test_an_orphan_is_nothing_whose_key_is_none_of_ours(self):
         folder = self.theirs.part(1, 1).rpartition("/")[0]
         self.put("raw/notes.txt", f"{folder}/part-1.csv", f"{folder}/part-1-of-1.csv.bak", "metadata/audits/x.json")
 
         self.is_kept()
 
-    def test_is_not_what_a_proof_names_behind_a_stray_folder(self):
+    def test_an_orphan_is_not_what_a_proof_names_behind_a_stray_folder(self):
         """The folder's name sorts between those of the part and of its audit."""
         self.put(f"{self.mine.part(1, 2)}.d/notes.txt", f"{self.mine.part(1, 2)}d/notes.txt")
 
         self.is_kept()
 
-    def test_is_looked_for_without_reading_runs_or_proofs_where_all_is_named(self):
+    def test_orphans_are_looked_for_without_reading_runs_or_proofs_where_all_is_named(self):
         for entry in self.store.list("metadata/"):
             self.store.put(entry.key, b"not to be read")
 
@@ -154,7 +154,7 @@ class Garbage(LakeCase):
 
 
 class WhatCannotBeRead(LakeCase):
-    def test_may_name_anything_so_nothing_is_garbage(self):
+    def test_what_cannot_be_read_may_name_anything_so_nothing_is_an_orphan(self):
         for key in (self.mine.slice_audit(), lake_layout.runs.file_audits("r1"), lake_layout.runs.manifest("r1")):
             with self.subTest(key=key):
                 self.setUp()
@@ -202,7 +202,7 @@ class Races(LakeCase):
         self.assertFalse(remove(self.store, entry))
         self.assertIsNotNone(self.store.get(part.key))
 
-    def test_else_it_is(self):
+    def test_an_orphan_is_removed(self):
         self.put(self.theirs.part(1, 1))
         (entry,) = unnamed(self.store, self.world.now() + timedelta(hours=1))
 
