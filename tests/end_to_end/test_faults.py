@@ -1,5 +1,8 @@
 """Every fault of the source ends in a proved slice equal to the truth, or in an attempt that names its reason."""
 
+import json
+import re
+
 import pytest
 
 # Fault, parameters, and the reason its attempts must name ("" where the client cures it within one attempt).
@@ -14,6 +17,7 @@ CURED = [
     ("cut_body", {}, "unavailable"),
     ("reset", {}, "unavailable"),
     ("stall", {"seconds": 20}, "unavailable"),
+    ("drip", {"bytes_per_second": 20}, "unavailable"),
     ("short_body", {}, "truncated"),
     ("short_rows", {}, "rows_missing"),
     ("error_row", {}, "error_row"),
@@ -74,6 +78,26 @@ def test_a_block_by_the_firewall_stops_all_requests_and_is_temporary(world, faul
     assert world.pipeline().status == 0
     assert len(world.slices()) == 12
     world.assert_equals_truth()
+
+
+@pytest.mark.parametrize("fault", ["http_503", "http_429"])
+def test_a_wait_above_ten_minutes_ends_the_run_and_the_next_one_until_it_is_over(world, fault):
+    """With exit code 4 and the time of the next request, which no process sends earlier."""
+    world.source.fault(fault, after=8, params={"retry_after": 7200, "form": "seconds"})
+    ended = world.pipeline()
+    assert ended.status == 4, ended.stderr
+    assert 7100 < ended.fact["retry_after_seconds"] <= 7200
+    assert "the source asked for no request before" in ended.stderr + json.dumps(ended.fact)
+    # Eight streams may be under way when the first of them learns of it; nobody asks after that.
+    assert world.source.summary()["by_fault"][fault] <= 8
+    asked = len(world.source.ledger())
+
+    again = world.pipeline()
+
+    assert again.status == 4, again.stderr
+    assert 7000 < again.fact["retry_after_seconds"] <= 7200
+    assert re.search(r"no request before \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, in \d+ min", again.stderr)
+    assert len(world.source.ledger()) == asked, "the source was asked before the time it named"
 
 
 @pytest.mark.parametrize("fault", ["short_rows", "error_row", "repeated_row", "header_drift"])

@@ -177,6 +177,7 @@ CALLS = {
     "log": ("a",),
     "delete_job": ("a",),
     "delete_jobs": ("a=b",),
+    "delete_pod": ("a",),
     "delete_pods": ("a=b",),
 }
 
@@ -230,7 +231,7 @@ def labels_of_workers():
         modified="2026-06-30",
         route="catalogue",
     )
-    return labels_of(release, "packed")
+    return labels_of("0123456789ab", release, "packed")
 
 
 def selects(policy, labels):

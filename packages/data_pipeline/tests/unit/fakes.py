@@ -59,6 +59,7 @@ from data_pipeline.open_payments.source.catalogue import ResolvedRelease
 from data_pipeline.open_payments.windows import Window, tiles
 from etl_core.budget import Budget
 from etl_core.http import HttpClient, HttpSettings, make_session
+from etl_core.private_folder import PrivateFolder
 from etl_core.progress import Progress
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.stop import Stop
@@ -245,7 +246,7 @@ class Site(HTTPAdapter):
         titles: tuple[str, ...] = (),
         dataset: Dataset = GENERAL,
     ) -> Published:
-        """Publish a program year, or publish it anew: same dataset id, new distribution id."""
+        """Publish a program year, or publish it again: same dataset id, new distribution id."""
         self._serial += 1
         dataset_id = dataset_id_of(year, dataset)
         distribution_id = f"{self._serial:08x}-cda3-5f6b-a501-b76926c7c035"
@@ -398,6 +399,9 @@ class _Body(io.BytesIO):
             raise ConnectionResetError(104, "connection reset by peer")
         return found
 
+    def read1(self, size: int | None = -1) -> bytes:
+        return self.read(size)
+
 
 def dataset_id_of(year: int, dataset: Dataset = GENERAL) -> str:
     return f"{year:08d}-2534-4207-a4a1-{len(dataset.header):04d}a14911ff"
@@ -538,7 +542,7 @@ class World:
                 session=session,
                 budget=Budget(
                     64,
-                    Path(self._folder.name),
+                    PrivateFolder(Path(self._folder.name), "budget"),
                     clock=self.clock,
                     sleep=self.clock.sleep,
                     check_stop=self.stop.check,
@@ -564,7 +568,13 @@ class World:
     @property
     def pipeline(self) -> Pipeline:
         return Pipeline(
-            self.source, self.store, retry=self.retry, now=self.now, progress=self.progress, streams=self.streams
+            self.source,
+            self.store,
+            retry=self.retry,
+            now=self.now,
+            progress=self.progress,
+            stop=self.stop,
+            streams=self.streams,
         )
 
     def resolved(self, table: Published) -> ResolvedRelease:

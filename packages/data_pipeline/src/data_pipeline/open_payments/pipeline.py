@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
     from etl_core.retry import Retry
+    from etl_core.stop import Stop
 
 _log = structlog.get_logger()
 
@@ -70,6 +71,7 @@ class Pipeline:
         retry: Retry,
         now: Callable[[], datetime],
         progress: Progress,
+        stop: Stop,
         streams: int,
     ) -> None:
         self._source = source
@@ -77,6 +79,7 @@ class Pipeline:
         self._retry = retry
         self._now = now
         self._progress = progress
+        self._stop = stop
         self._streams = streams
         self.catalogue = Catalogue(source, store, now)
         self.totals = TotalsBuilder(source, store, now, workers=streams)
@@ -104,7 +107,7 @@ class Pipeline:
         _log.info("finding the release", dataset=selection.dataset, year=selection.year)
         resolved = self.catalogue.resolve(dataset_named(selection.dataset), selection.year)
         schemas.must_be_provable(resolved.release, resolved.table.columns)
-        found = self._existing(selection, run_id, resolved)
+        found = self._existing(selection, run_id, resolved, dry_run=dry_run)
         if found is not None:
             plan, manifest = found
             if manifest is not None:
@@ -137,7 +140,8 @@ class Pipeline:
         slices = self.slices(plan, prepared.resolved.table.columns, strategy)
         self._progress.start(describe(plan.selection), units=len(todo), rows=sum(one.rows or 0 for one in todo))
         try:
-            return Crew(slices, streams=self._streams, rank=_anywhere if prepared.joined else operator.neg).run(todo)
+            rank = _anywhere if prepared.joined else operator.neg
+            return Crew(slices, streams=self._streams, rank=rank, interrupting=self._stop.requested).run(todo)
         finally:
             self._progress.stop()
 
@@ -213,12 +217,17 @@ class Pipeline:
             )
 
     def _existing(
-        self, selection: Selection, run_id: str, resolved: ResolvedRelease
+        self, selection: Selection, run_id: str, resolved: ResolvedRelease, *, dry_run: bool
     ) -> tuple[Plan, Manifest | None] | None:
-        found = plans.find_run(self._store, selection, resolved.release, run_id)
-        if found is not None and found[1] is not None and self._moved_since(found[1], resolved):
-            return None  # the table changed after that run was completed: a new run proves what changed
-        return found
+        found = plans.newest_run(self._store, selection, resolved.release, run_id)
+        if found is None:
+            return None
+        plan, manifest = found
+        if manifest is not None and not dry_run:
+            commit.complete_run(self._store, manifest)
+        # If the table changed after that run was completed, a new run proves what changed.
+        moved = manifest is not None and not plans.is_over(plan, manifest) and self._moved_since(manifest, resolved)
+        return None if moved or plans.is_over(plan, manifest) else found
 
     def _moved_since(self, manifest: Manifest, resolved: ResolvedRelease) -> bool:
         """Whether the table has another count than when the run ended; asked twice before it is believed."""

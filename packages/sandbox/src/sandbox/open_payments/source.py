@@ -26,7 +26,8 @@ _FAULTS = {
     "conditions": "conditions_ignored",
     "count": "wrong_count",
     "header": "header_drift text_line",
-    "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad stall reset json_garbage",
+    "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad json_garbage reset "
+    "stall drip",
 }
 STAGES = {name: stage for stage, names in _FAULTS.items() for name in names.split()}
 
