@@ -69,7 +69,7 @@ class Life:
         scratch.mkdir()
         # The source is waited for: on a busy machine, what is late is not to be taken for what a kill did.
         given = {"SOURCE_MAX_STREAMS": str(STREAMS), "SOURCE_TIMEOUT_SECONDS": "60", "OPEN_PAYMENTS_USER_AGENT": name}
-        given |= {"LAKE_URL": self.url, "TMPDIR": str(scratch)}
+        given |= {"LAKE_URL": self.url, "TMPDIR": str(scratch), "XDG_CACHE_HOME": str(scratch)}
         process = subprocess.Popen(
             [sys.executable, *command],
             env={**self.world.environment, **given, **environment},
@@ -86,7 +86,7 @@ class Life:
             process.communicate()
             if process.returncode in self.orderly:
                 # The folder where the processes of a machine meet stays.
-                left = [path.name for path in scratch.iterdir() if not path.name.startswith("data-pipeline-budget-")]
+                left = [path.name for path in scratch.iterdir() if path.name != "data-pipeline"]
                 assert not left, "a process that ended in order left something in TMPDIR"
             shutil.rmtree(scratch)
         asked = self.asked(name)
@@ -270,6 +270,26 @@ def started(life, everybody):
     """One more process of the command, and what ends it."""
     leg = everybody.enter_context(contextlib.ExitStack())
     return leg, leg.enter_context(life.pipeline())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("life", PLACES, indirect=True)
+@pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
+def test_of_two_at_once_one_is_killed_at_any_write_and_what_the_other_commits_verifies(life):
+    ends = []
+    for at in range(1, 26):
+        with life.driven(run_id="one", at=at, moment="after") as killed, life.driven(run_id="one") as other:
+            for process in (killed, other):
+                stderr = ended(process)
+                assert process.returncode in (0, KILLED), stderr
+        assert other.returncode == 0
+        ends.append(killed.returncode)
+        with life.leg("-m", "data_pipeline", "run", "verify", "--", "--run-id", "one") as process:
+            stderr = ended(process)
+        assert process.returncode == 0, stderr
+        life.must_be_whole(slices=3, windows=5)
+    assert ends.count(KILLED) > 10, "most of the processes to be killed had nothing to write"
 
 
 @pytest.mark.long

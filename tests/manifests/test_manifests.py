@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from data_pipeline.fan_out.cluster_checks import RIGHTS
+from data_pipeline.fan_out.cluster_checks import RIGHTS, ClusterDoctor
 from data_pipeline.fan_out.specs import labels_of
 from data_pipeline.jobs import fan_out
 from data_pipeline.open_payments.ledger.documents import Release
@@ -15,7 +15,7 @@ from data_pipeline.registry import Registry
 from data_pipeline.settings import Settings
 from etl_core.kube.client import Cluster
 from etl_core.kube.describe import JobSpec, PodOptions, job_body
-from etl_core.retry import Retry, RetryPolicy
+from etl_core.retry import Retry
 from tests.manifests import kubernetes
 from tests.manifests.kubernetes import ROOT, SUPPORTED, documents, schema_faults
 from tools import k8s_examples
@@ -167,24 +167,39 @@ def allowed_to_the_submitter():
     }
 
 
-def test_the_role_of_the_submitter_allows_every_call_it_makes():
+# Every method that sends a request, and how it is called here.
+CALLS = {
+    "create_job": (job_body(SPEC),),
+    "job": ("a",),
+    "jobs": ("a=b",),
+    "pods": ("a=b",),
+    "events": ("a",),
+    "log": ("a",),
+    "delete_job": ("a",),
+    "delete_jobs": ("a=b",),
+    "delete_pod": ("a",),
+    "delete_pods": ("a=b",),
+}
+
+
+def rights_of_the_code():
     pool = Recorder()
-    cluster = Cluster("https://cluster", "data-pipeline", pool=pool, retry=Retry(RetryPolicy(attempts=1)))  # type: ignore[arg-type]
-    cluster.create_job(job_body(SPEC))
-    cluster.job("a")
-    list(cluster.jobs("a=b"))
-    list(cluster.pods("a=b"))
-    cluster.events("a")
-    cluster.delete_job("a")
-    cluster.delete_jobs("a=b")
-    cluster.delete_pods("a=b")
-
-    assert len(pool.asked) == 8
-    assert {verb_and_resource(*one) for one in pool.asked} <= allowed_to_the_submitter()
+    cluster = Cluster("https://cluster", "data-pipeline", pool=pool, user_agent="etl/1.0", retry=Retry())  # type: ignore[arg-type]
+    for name, arguments in CALLS.items():
+        getattr(cluster, name)(*arguments)
+    ClusterDoctor(cluster, SPEC.pod, name="a", sleep=lambda _: None).quota()
+    return {verb_and_resource(*one) for one in pool.asked}
 
 
-def test_the_role_of_the_submitter_has_the_rights_that_the_doctor_checks():
-    assert set(RIGHTS) <= allowed_to_the_submitter()
+def test_the_role_of_the_submitter_allows_exactly_the_calls_of_the_code():
+    methods = {name for name in vars(Cluster) if not name.startswith("_")}
+    assert methods - {"request"} == CALLS.keys()  # other requests need no right of a role, but for the quota's
+
+    assert allowed_to_the_submitter() == rights_of_the_code()
+
+
+def test_the_doctor_checks_every_right_that_a_fan_out_cannot_do_without():
+    assert set(RIGHTS) == rights_of_the_code() - {("list", "", "resourcequotas")}
 
 
 def test_no_role_allows_everything_and_workers_have_none():
@@ -216,7 +231,7 @@ def labels_of_workers():
         modified="2026-06-30",
         route="catalogue",
     )
-    return labels_of(release, "packed")
+    return labels_of("0123456789ab", release, "packed")
 
 
 def selects(policy, labels):
@@ -274,8 +289,8 @@ def test_a_hundred_default_workers_fit_the_quota_and_each_fits_the_limits():
     assert cores(asked["cpu"]) <= cores(one["max"]["cpu"])
     scratch = body["spec"]["template"]["spec"]["volumes"][0]["emptyDir"]["sizeLimit"]
     assert mebibytes(scratch) < mebibytes(one["default"]["ephemeral-storage"])
-    # A default limit would slow every worker, which sets none.
-    assert "cpu" not in one["default"]
+    # Without a default, Kubernetes takes the maximum: the file says what workers, which set no limit, get.
+    assert one["default"]["cpu"] == one["max"]["cpu"] == "8"
 
 
 def cores(text):

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 class MemoryStore:
-    """An ``ObjectStore`` in memory. ``writes`` lists the keys in the order they were written."""
+    """An ``ObjectStore`` in memory; two of one ``name`` are one lake. ``writes`` lists keys in order of writing."""
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC), *, name: str = "") -> None:
         self._now = now
+        self._name = name
         self._objects: dict[str, bytes] = {}
         self._modified: dict[str, datetime] = {}
         self._lock = threading.Lock()
@@ -30,10 +31,10 @@ class MemoryStore:
 
     @property
     def url(self) -> str:
-        return "memory://"
+        return f"memory://{self._name}"
 
     def uri(self, key: str) -> str:
-        return self.url + checked_key(key)
+        return f"{self.url}{self._name and '/'}{checked_key(key)}"
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)
@@ -50,11 +51,14 @@ class MemoryStore:
             return PutResult(created=False, sha256=content_of(existing))
         return PutResult(created=True, sha256=digest)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
+        raw = body.read_bytes() if isinstance(body, Path) else body
         with self._lock:
-            self._objects[checked_key(key)] = body
+            self._objects[checked_key(key)] = raw
             self._modified[key] = self._now()
             self.writes.append(key)
+        if isinstance(body, Path):
+            body.unlink()
 
     def get(self, key: str) -> bytes | None:
         return self._objects.get(checked_key(key))

@@ -1,10 +1,12 @@
+import contextlib
+import io
 import os
 import unittest
 from pathlib import Path
 from typing import TextIO
 
 from etl_core.errors import AccessError
-from etl_core.stdio import BrokenPipeSafeStream
+from etl_core.stdio import BrokenPipeSafeStream, say
 
 
 def a_pipe_nobody_reads() -> TextIO:
@@ -43,3 +45,13 @@ class BrokenPipeSafeStreamCase(unittest.TestCase):
             guarded.write("a line\n")
             guarded.flush()
             self.assertEqual((end.readline(), guarded.encoding, guarded.isatty()), ("a line\n", "utf-8", False))
+
+
+class Say(unittest.TestCase):
+    def test_lines_are_shown_with_their_control_characters_escaped(self):
+        for to_stdout in (True, False):
+            out, err = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                say("a  b", "\x1b[2J\nremoved  raw/real.csv", to_stdout=to_stdout)
+            said = ("a  b\n\\x1b[2J\\nremoved  raw/real.csv\n", "")
+            self.assertEqual((out.getvalue(), err.getvalue()), said if to_stdout else said[::-1])

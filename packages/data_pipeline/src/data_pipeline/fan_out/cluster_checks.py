@@ -22,10 +22,11 @@ from data_pipeline.doctor.checks import (
     summary_of,
 )
 from data_pipeline.fan_out import specs
+from data_pipeline.fan_out.room import needs_of, room
 from etl_core.errors import PermanentError
 from etl_core.kube.describe import JobSpec, job_body
-from etl_core.kube.explain import explain_job
-from etl_core.kube.observe import phase_of_job
+from etl_core.kube.diagnose import diagnose
+from etl_core.kube.observe import exit_code, phase_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ RIGHTS = (
     ("delete", "batch", "jobs"),
     ("deletecollection", "batch", "jobs"),
     ("list", "", "pods"),
+    ("delete", "", "pods"),
     ("deletecollection", "", "pods"),
     ("get", "", "pods/log"),
     ("list", "", "events"),
@@ -116,17 +118,11 @@ class ClusterDoctor:
             found = self._cluster.request("GET", f"/api/v1/namespaces/{self._cluster.namespace}/resourcequotas")
         except PermanentError as error:
             raise CheckSkippedError(f"no right to read quotas: {error}") from error
-        full: list[str] = []
-        room: list[str] = []
-        for quota in found.get("items", []):
-            status = quota.get("status", {})
-            for what in ("count/jobs.batch", "pods"):
-                hard = status.get("hard", {}).get(what)
-                if hard is not None:
-                    left = int(hard) - int(status.get("used", {}).get(what, 0))
-                    (room if left > 0 else full).append(f"{left} more {what}")
+        enough, full = room(found.get("items", []), needs_of(self._options))
         return require(
-            not full, found=f"{', '.join(room) or 'no quota on Jobs or pods'}.", otherwise=f"{', '.join(full)}."
+            not full,
+            found=f"{'; '.join(enough) or 'no quota on Jobs, pods, CPU or memory'}.",
+            otherwise=f"no room: {'; '.join(full)}.",
         )
 
     def dry_run(self) -> str:
@@ -135,15 +131,14 @@ class ClusterDoctor:
 
     def image(self) -> str:
         self._created = self._cluster.create_job(self._body())
-        for number in range(POLLS):
+        for _ in range(POLLS):
             self._pod = next(iter(self._cluster.pods(f"batch.kubernetes.io/job-name={self._name}")), self._pod or {})
             job = self._cluster.job(self._name) or {}
-            # The pod may appear a moment later; only events explain a pod that was refused.
-            events = self._cluster.events(self._name) if number and not self._pod else []
-            why = explain_job(job, [self._pod] if self._pod else [], events)
+            why = diagnose(self._cluster, self._name, job, [self._pod] if self._pod else [])
             if not why.started and not why.temporary:
                 raise CheckFailedError(why.detail)
-            if phase_of_job(job) in ("succeeded", "failed"):
+            # A container beside ours may keep the pod, and with it the Job, open.
+            if phase_of_job(job) in ("succeeded", "failed") or exit_code(self._pod) is not None:
                 break
             self._sleep(POLL_SECONDS)
         else:

@@ -7,9 +7,9 @@ digests are checked on reading, so everything returned here was proved.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from data_pipeline import lake_layout
@@ -50,7 +50,7 @@ class AuditList(Generic[A]):
 
     def entries(self) -> Iterator[A | DataError]:
         """The audits, line by line, each with its stored bytes (``to_bytes``); an error for a line that is none."""
-        for number, line in enumerate(self.raw.splitlines(keepends=True), 1):
+        for number, line in enumerate(io.BytesIO(self.raw), 1):
             try:
                 yield self.kind.parse(line, f"{self.key} line {number}")
             except DataError as error:
@@ -66,29 +66,23 @@ class CommittedRun(Generic[M, A, R]):
         self._decode = decode
         self.manifest = manifest
 
-    @cached_property
-    def _parts(self) -> tuple[A, ...]:
+    def parts(self) -> Iterator[A]:
+        """The audits of all parts, one by one in the list's order; ``to_bytes`` of each is its line as stored.
+
+        Raises:
+            DataError: the list is missing, or not the one that the manifest names.
+
+        """
         listed = AuditList.read(self._kind, self._store, self.manifest.run_id)
         if not listed.is_of(self.manifest):
             raise DataError(
                 f"{self._store.url}/{listed.key} is not the file that the manifest beside it names.",
                 advice=f"Derive it again: data-pipeline run write_manifest -- --run-id {self.manifest.run_id}",
             )
-        parts = []
         for one in listed.entries():
             if isinstance(one, DataError):
                 raise one
-            parts.append(one)
-        return tuple(parts)
-
-    def parts(self) -> tuple[A, ...]:
-        """The audits of all parts, in the list's order; ``to_bytes`` of each is its line as stored.
-
-        Raises:
-            DataError: the list is missing, or not the one that the manifest names.
-
-        """
-        return self._parts
+            yield one
 
     def uri(self, part: A) -> str:
         """Where other tools open the part."""

@@ -25,6 +25,11 @@ class RunPlan(Document):
         """Which publication of the source the run reads, as part of a key; a source may have only one."""
         return "only"
 
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Keys of empty objects, each a fact by its name alone, written before the plan."""
+        return ()
+
 
 class Attempt(Document):
     """One attempt that proved nothing, and why."""
@@ -71,7 +76,7 @@ class CsvPartAudit(PartAudit):
 
 
 class RunManifest(Document):
-    """What a run did: its commit, written once, last. A run without one does not exist for later stages."""
+    """What a run did: its commit, written once, after all proofs. A run without one does not exist for later stages."""
 
     run_id: str
     selection: Value

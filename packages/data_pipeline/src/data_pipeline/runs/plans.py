@@ -95,7 +95,10 @@ def _same_work(one: RunPlan, other: RunPlan) -> bool:
     return (one.selection, one.edition) == (other.selection, other.edition)
 
 
-def run_ids(store: ObjectStore) -> list[str]:
-    """Every run that has a plan or a manifest, by a listing of all runs: only for what reads the whole lake."""
-    found = (lake_layout.runs.run_of(entry.key) for entry in store.list(lake_layout.runs.RUNS))
-    return list(dict.fromkeys(filter(None, found)))
+def all_runs(store: ObjectStore) -> Iterator[tuple[str, bool]]:
+    """Every run, and whether it is committed, by one listing of all runs: only for what reads the whole lake."""
+    keys = (entry.key for entry in store.list(lake_layout.runs.RUNS))
+    documents = (key for key in keys if lake_layout.runs.run_of(key))
+    for run_id, own in itertools.groupby(documents, key=lake_layout.runs.run_of):
+        if run_id is not None:
+            yield run_id, lake_layout.runs.manifest(run_id) in own

@@ -58,7 +58,6 @@ class PipelineCase(WorldCase):
     def setUp(self) -> None:
         super().setUp()
         self.table = self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2) + payments(THIRD, 1))
-        self.site.summarise(y2024=6)
 
     def prepare(
         self,
@@ -105,14 +104,15 @@ class ARun(PipelineCase):
                 "dataset_ids_cache.json",
                 TOTALS.rpartition("/")[2],
                 "schema.json",
+                "6",
                 *[POINTER] * 2,
                 "plan.json",
                 *[f"{one}/{file}" for one in (COMPANY, OTHER, THIRD)
                   for file in ("part-1-of-1.csv", "part-1-of-1.json", "slice.jsonl")],
-                POINTER,
+                *[POINTER] * 2,
+                "manifest.json",
                 "file_audits.jsonl",
                 "download_report_2024.csv",
-                "manifest.json",
             ],
         )  # fmt: skip
         self.assertEqual((manifest.run_id, manifest.status, manifest.rows), ("2026-07-14T12-00-00", "completed", 6))
@@ -120,7 +120,7 @@ class ARun(PipelineCase):
         self.assertEqual([outcome.error for outcome in outcomes], [None] * 3)
         slices = ["download", "count"] * 3
         self.assertEqual(
-            self.site.kinds(), ["catalogue", "table", "catalogue", "sum", "groups", *slices, "table", "groups"]
+            self.site.kinds(), ["catalogue", "table", "rows", "catalogue", "sum", "groups", *slices, "table", "groups"]
         )
 
     def test_shows_its_progress(self):
@@ -159,7 +159,7 @@ class ARun(PipelineCase):
         self.run_all(max_files=2, slice_of="1/2")  # every second of all companies needs all
         self.assertIn(TOTALS, self.store.writes)
 
-    def test_counts_anew_what_the_totals_know_from_company_pages_only(self):
+    def test_counts_again_what_the_totals_know_from_company_pages_only(self):
         self.site.list_companies([COMPANY])
         self.site.profiles[COMPANY] = {2024: 99}
 
@@ -180,7 +180,7 @@ class ARun(PipelineCase):
 
     def test_takes_its_totals_as_it_is_told(self):
         self.prepare(totals=TotalsChoice(route="grouped"))
-        self.site.publish(2023, payments(COMPANY, 1))
+        self.site.publish(2023, payments(COMPANY, 1, year=2023))
         with self.assertRaisesRegex(UsageError, "--add-year-if-missing"):
             self.prepare(year=2023, totals=TotalsChoice(add_year=False))
 
@@ -280,7 +280,7 @@ class ARunAgain(PipelineCase):
 
         self.assertEqual(names, ["2026-07-14T12-00-00", "2026-07-14T12-00-00-2"])
 
-    def test_after_a_new_publication_begins_anew(self):
+    def test_after_a_new_publication_begins_again(self):
         self.run_all()
         self.site.publish(2024, payments(COMPANY, 6), modified="2027-01-23")
 
@@ -358,7 +358,7 @@ class MortalStore(MemoryStore):
         self.die()
         return done
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         super().put(key, body)
         self.die()
 
@@ -399,7 +399,7 @@ class ATableThatMoves(PipelineCase):
         self.assertNotIn(OTHER.encode(), self.store.get(lake_layout.runs.file_audits(manifest.run_id)) or b"")
         self.assertEqual(self.verify(manifest.run_id), [])
 
-    def test_is_closed_by_the_same_command_which_proves_anew_who_grew_and_nobody_else(self):
+    def test_is_closed_by_the_same_command_which_proves_again_who_grew_and_nobody_else(self):
         first = self.grown_run()
         before = {key: self.store.get(key) for key in self.world.parts()}
         self.site.asked.clear()
@@ -485,7 +485,7 @@ class ATableThatMoves(PipelineCase):
         outcomes = self.world.pipeline.work(prepared)
         self.assertEqual(self.world.pipeline.commit(prepared.plan, outcomes).status, "completed")
 
-    def test_is_counted_anew_for_a_single_company_whose_run_was_never_committed(self):
+    def test_is_counted_again_for_a_single_company_whose_run_was_never_committed(self):
         """download_company commits nothing."""
         self.world.pipeline.work(self.prepare(company_id=OTHER))
         self.assertEqual(self.prepare(company_id=OTHER).todo, [])
@@ -549,7 +549,7 @@ class ATableThatMoves(PipelineCase):
                          (PlannedCompany(company_id="7", rows=2),))  # fmt: skip
         self.assertEqual(open_work.open_companies(self.store, first.run_id, "failed")[1], ())
 
-    def test_may_be_proved_anew_by_a_run_that_is_killed_after_any_write(self):
+    def test_may_be_proved_again_by_a_run_that_is_killed_after_any_write(self):
         for writes in range(1, 17):
             with self.subTest(writes=writes):
                 self.setUp()
@@ -637,7 +637,6 @@ class EveryDataset(PipelineCase):
     """The dataset selected is the dataset fetched, whatever else the year has."""
 
     def test_is_fetched_proved_and_committed_under_its_own_name(self):
-        del self.site.tables[dataset_id_of(1)]
         for number, (name, dataset) in enumerate(DATASETS.items(), 1):
             with self.subTest(dataset=name):
                 rows = payments(COMPANY, number, dataset=dataset)
@@ -658,6 +657,32 @@ class EveryDataset(PipelineCase):
         self.assertEqual((manifest.status, manifest.file_audits, found.windows), ("completed", 1, 0))
 
 
+class TheProgramYear(PipelineCase):
+    """A dataset titled as one year may hold another."""
+
+    def test_the_program_year_of_a_record_is_asked_before_anything_is_planned(self):
+        self.site.publish(2024, payments(COMPANY, 3, year=2023))
+
+        with self.assertRaisesRegex(
+            DataError, "listed as 2024 of general-payments, holds records of program year 2023"
+        ):
+            self.prepare(dry_run=True)
+        with self.assertRaises(DataError):
+            self.prepare()
+        self.assertEqual(self.world.parts(), [])
+
+    def test_the_program_year_of_every_record_is_part_of_the_proof(self):
+        self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2) + payments(OTHER, 1, first=3, year=2023))
+
+        manifest, outcomes = self.run_all()
+
+        self.assertEqual((manifest.status, manifest.closure.closed), ("partial", False))
+        (failed,) = (one for one in outcomes if one.error)
+        self.assertEqual((failed.company.company_id, failed.result.reason), (OTHER, "foreign"))
+        self.assertIn("has Program_Year 2023, asked for was 2024", failed.detail)
+        self.assertEqual([key for key in self.world.parts() if OTHER in key], [])
+
+
 class TheReferenceCount(PipelineCase):
     """A table can lie consistently while it is imported."""
 
@@ -672,7 +697,7 @@ class TheReferenceCount(PipelineCase):
     def test_the_last_run_speaks_where_there_is_no_summary(self):
         self.run_all()
         self.site.publish(2024, payments(COMPANY, 4), modified="2027-01-23")
-        del self.site.tables[dataset_id_of(1)]
+        self.site.lose_summary()
 
         with self.assertRaisesRegex(
             HalfImportedError, "holds 4 rows, run 2026-07-14T12-00-00 of the release 2026-06-30"

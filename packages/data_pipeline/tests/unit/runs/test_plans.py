@@ -73,6 +73,16 @@ class Plans(LakeCase):
 
         self.assertEqual(self.newest(), "r1")
 
+    def test_of_all_runs_are_found_in_one_listing_with_what_is_committed(self):
+        commit_pages(self.store, plans.write_plan(self.store, a_plan("a", at_most=1)), [])
+        plans.write_plan(self.store, a_plan("a-2"))
+        for name in ("a/notes.txt", "a/failures/page=1/attempt-0.json", "copy of a/plan.json"):
+            self.store.put(f"metadata/runs/run_id={name}", b"")
+        self.store.requests.clear()
+
+        self.assertEqual(dict(plans.all_runs(self.store)), {"a": True, "a-2": False})
+        self.assertEqual(self.store.requests, ["list metadata/runs/"])
+
     def test_must_be_there_where_a_run_is_named(self):
         with self.assertRaisesRegex(NotFoundError, "memory:// has no run r9"):
             plans.require_plan(PagesPlan, self.store, "r9")

@@ -25,9 +25,10 @@ import botocore.config
 import botocore.exceptions
 
 from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, UnavailableError
-from etl_core.files import Scratch
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.printable import printable, without_password
 from etl_core.retry import Retry, RetryPolicy
+from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +69,15 @@ def make_client(pool_size: int = 16) -> S3Client:
     )
     with _translate_errors("set up the S3 client"):
         # A session of its own: boto3's shared one keeps the first credentials it met.
-        return boto3.session.Session().client("s3", config=config)
+        client = boto3.session.Session().client("s3", config=config)
+    shown = without_password(client.meta.endpoint_url)
+    if shown != client.meta.endpoint_url:
+        client.close()
+        raise ConfigError(
+            f"the endpoint of S3, {shown}, holds a user name or a password.",
+            advice="It would be in logs and in Jobs: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+        )
+    return client
 
 
 class S3Store:
@@ -80,7 +89,7 @@ class S3Store:
         self._client = client
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._scratch = Scratch(Path(tempfile.gettempdir()) / f"etl-core-{os.getuid()}")
+        self._scratch = Scratch(Path(tempfile.gettempdir()) / f"etl-core-{os.getuid()}", is_private=True)
         self._retry = Retry(POLICY, sleep=sleep)
 
     @property
@@ -98,9 +107,13 @@ class S3Store:
             if isinstance(body, Path):
                 body.unlink(missing_ok=True)
 
-    def put(self, key: str, body: bytes) -> None:
-        request = self._write(key, content_of(body))
-        self._send(f"write {self.url}/{key}", lambda: self._client.put_object(Body=body, **request))
+    def put(self, key: str, body: Body) -> None:
+        try:
+            request = self._write(key, content_of(body))
+            self._send(f"write {self.url}/{key}", lambda: self._put_object(body, **request))
+        finally:
+            if isinstance(body, Path):
+                body.unlink(missing_ok=True)
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -141,8 +154,11 @@ class S3Store:
     def scratch_file(self) -> Path:
         try:
             return self._scratch.new()
-        except OSError as error:
-            raise AccessError(f"cannot create a temporary file: {error}.", advice="Set TMPDIR.") from error
+        except (OSError, PermanentError) as error:
+            reason = str(error).rstrip(".")
+            raise AccessError(
+                f"cannot create a temporary file: {reason}.", advice="Set TMPDIR to a folder of your own."
+            ) from error
 
     def close(self) -> None:
         self._scratch.close()
@@ -164,12 +180,15 @@ class S3Store:
             "Metadata": {"sha256": digest},
         }
 
+    def _put_object(self, body: Body, **request: Any) -> None:  # noqa: ANN401 - the SDK's own
+        with contextlib.ExitStack() as stack:
+            payload = stack.enter_context(body.open("rb")) if isinstance(body, Path) else body
+            self._client.put_object(Body=payload, **request)
+
     def _create(self, key: str, body: Body, digest: str) -> PutResult:
         try:
-            with contextlib.ExitStack() as stack:
-                payload = stack.enter_context(body.open("rb")) if isinstance(body, Path) else body
-                with _translate_errors(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
-                    self._client.put_object(Body=payload, IfNoneMatch="*", **self._write(key, digest))
+            with _translate_errors(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
+                self._put_object(body, IfNoneMatch="*", **self._write(key, digest))
         except botocore.exceptions.ClientError as error:
             if _status(error) == CONFLICT:
                 raise UnavailableError(f"another write of {self.url}/{key} is under way") from error
@@ -244,4 +263,4 @@ def _translate_errors(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[
 
 def _one_line(message: object) -> str:
     """One line, without the full stop that some end in."""
-    return " ".join(str(message).split()).rstrip(" .")
+    return printable(without_password(message), 1000).rstrip(" .")

@@ -17,6 +17,7 @@ from sandbox.cluster.job import Pod
 from sandbox.cluster.kubelet import ENDS, Kubelet
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import ACCOUNTS, CONFIG_MAPS, JOBS, PODS, QUOTAS, SECRETS, KubeObject, Resource, Store
+from sandbox.cluster.quantities import canonical
 from sandbox.cluster.server import STAGES, Api, Server
 from sandbox.cluster.settings import ClusterSettings
 from sandbox.faults import Faults
@@ -112,7 +113,7 @@ class Cluster(AbstractContextManager["Cluster"]):
     def _create_fixed(self, namespace: str) -> None:
         """What the settings say is in every namespace."""
         limits = {"count/jobs.batch": self.settings.quota_jobs, "pods": self.settings.quota_pods}
-        hard = {what: str(limit) for what, limit in limits.items() if limit is not None}
+        hard = {what: canonical(str(limit)) for what, limit in limits.items() if limit is not None}
         objects: list[tuple[Resource, str, dict[str, Any]]] = [
             (ACCOUNTS, name, {}) for name in self.settings.service_accounts
         ]

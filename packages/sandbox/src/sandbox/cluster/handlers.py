@@ -13,6 +13,7 @@ from sandbox.cluster.kubelet import Kubelet
 from sandbox.cluster.lists import page, selected
 from sandbox.cluster.objects import JOBS, QUOTAS, REVIEWS, KubeObject, Resource, Store
 from sandbox.cluster.problems import Problem, over_quota
+from sandbox.cluster.quantities import canonical
 from sandbox.cluster.settings import ClusterSettings
 
 
@@ -92,7 +93,7 @@ class Handlers:
         used = {"count/jobs.batch": len(self._store.find(JOBS, namespace)), "pods": pods}
         for quota in self._store.find(QUOTAS, namespace).values():
             hard = quota.body["spec"]["hard"]
-            quota.body["status"] = {"hard": hard, "used": {name: str(used[name]) for name in hard}}
+            quota.body["status"] = {"hard": hard, "used": {name: canonical(str(used[name])) for name in hard}}
 
     def _create(self, call: Call) -> Answer:
         if strange := [f'unknown field "{path}"' for path in unknown(call.body)]:

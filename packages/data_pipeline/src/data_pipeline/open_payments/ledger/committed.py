@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger.audits import READERS
+from data_pipeline.open_payments.ledger.audits import READERS, Audits
 from data_pipeline.open_payments.ledger.documents import Audit, Manifest
 from data_pipeline.open_payments.ledger.plans import committed
 from data_pipeline.runs import committed as runs
 from etl_core.csv_stream.records import fields_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from data_pipeline.open_payments.ledger.documents import Release, Selection
     from etl_core.lake import ObjectStore
 
@@ -51,33 +54,39 @@ def proved_releases(store: ObjectStore, dataset: str, year: int) -> list[Release
     """
     prefix = lake_layout.open_payments.schemas(dataset, year)
     names = filter(None, (lake_layout.open_payments.release_of_schema(entry.key) for entry in store.list(prefix)))
-    newest = (next((one for one in committed(store, dataset, year, name) if one.proved), None) for name in names)
-    found = sorted(filter(None, newest), key=lambda one: (one.release.modified, one.created_at))
-    return [one.release for one in found]
+    found: list[tuple[str, datetime, Release]] = []
+    for name in names:
+        newest = next((one for one in committed(store, dataset, year, name) if one.proved), None)
+        if newest is not None:
+            found.append((newest.release.modified, newest.created_at, newest.release))
+    return [release for _, _, release in sorted(found, key=itemgetter(0, 1))]
 
 
 def proved_slices(store: ObjectStore, release: Release) -> dict[str, ProvedSlice]:
     """The slices of a release that committed runs prove, by company; of several proofs the newest run's.
 
-    Runs are read from the newest to the first closed one, which proves every company that older runs do.
+    Runs are read from the newest on: to the first closed one, which proves every company that older runs do, or
+    until there is a proof of every company that has a closed slice, however many runs there are.
 
     Raises:
         DataError: the list of a run's audits is not the one that its manifest names.
 
     """
-    found: dict[str, Run] = {}
+    closed = Audits(store, release).closed().keys()
+    owners: dict[str, Run] = {}
     for manifest in committed(store, release.dataset, release.year, release.name):
         run = runs.CommittedRun(store, manifest, Audit, fields_of)
         for one in manifest.proved:
-            found.setdefault(one.company_id, run)
-        if manifest.is_closed:
+            owners.setdefault(one.company_id, run)
+        if manifest.is_closed or (closed and closed <= owners.keys()):
             break
+
+    def slices_of(run: Run) -> list[tuple[str, ProvedSlice]]:
+        own = (part for part in run.parts() if owners.get(part.company_id) is run)
+        by_company = itertools.groupby(own, key=attrgetter("company_id"))
+        return [(company_id, ProvedSlice(run, tuple(parts))) for company_id, parts in by_company]
+
     with ThreadPoolExecutor(READERS) as pool:
-        chosen = {id(run): run for run in found.values()}.values()
-        lists = dict(zip(map(id, chosen), pool.map(lambda run: run.parts(), chosen), strict=True))
-    slices: dict[str, ProvedSlice] = {}
-    for key, parts in lists.items():
-        for company_id, own in itertools.groupby(parts, key=lambda part: part.company_id):
-            if company_id in found and id(found[company_id]) == key:
-                slices[company_id] = ProvedSlice(found[company_id], tuple(own))
-    return slices
+        return dict(
+            itertools.chain.from_iterable(pool.map(slices_of, {id(run): run for run in owners.values()}.values()))
+        )

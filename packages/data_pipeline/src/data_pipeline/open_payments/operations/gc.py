@@ -1,27 +1,48 @@
 """What nothing in the lake names: parts without a proof, and proofs of another cut of a closed slice.
 
-A part is published, then proved, then named by its slice, then by a manifest; so they are listed in
-this order, and what is finished meanwhile is seen as named. The slices of an unfinished plan are
-left alone, for its run may take up what lies there; what is young may be of a run not seen yet.
+Parts and proofs are listed side by side, slice by slice, so memory does not grow with the lake. The slices
+of an unfinished plan are left alone, for its run may take up what lies there; what is young may be of a run
+not seen yet. Runs are read only if there is anything that no proof of its slice names.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import plans
-from data_pipeline.open_payments.ledger.audits import keys_of
+from data_pipeline.open_payments.ledger.audits import READERS, keys_of
 from data_pipeline.open_payments.ledger.committed import open_run
 from data_pipeline.open_payments.ledger.documents import SliceAudit
-from data_pipeline.runs.plans import is_committed, run_ids
+from data_pipeline.runs.plans import all_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from data_pipeline.open_payments.ledger.documents import Audit
+    from data_pipeline.open_payments.ledger.documents import Audit, Release
     from etl_core.lake import ObjectInfo, ObjectStore
+
+RAW, AUDITS = lake_layout.open_payments.RAW, lake_layout.open_payments.AUDITS
+RUNS_PER_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class _Loose:
+    """Objects of one slice that none of its proofs names, and the keys of these proofs."""
+
+    entries: list[ObjectInfo]
+    proofs: set[str]
+
+
+# By the path of a release and company.
+_LooseSlices = dict[str, dict[str, _Loose]]
 
 
 def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
@@ -31,41 +52,19 @@ def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
         DataError: something that names objects cannot be read, so nothing can be said.
 
     """
-    parts = [
-        (entry, lake_layout.open_payments.audit_of_part(entry.key))
-        for entry in store.list(lake_layout.open_payments.RAW)
-    ]
-    audits = list(store.list(lake_layout.open_payments.AUDITS))
-    there = {entry.key for entry in audits}
-    loose = [entry for entry, audit in parts if audit is not None and audit not in there]
-    # A slice has one cut; only where proofs of several lie together can there be some that it does not name.
-    cuts: dict[str, set[str]] = {}
-    for key in there:
-        cuts.setdefault(_slice_of(key), set()).add(key.partition("-of-")[2])
-    loose += [one for one in audits if "-of-" in one.key and len(cuts[_slice_of(one.key)] - {""}) > 1]
-    loose = [entry for entry in loose if entry.modified < before]
-    if not loose:
-        return []
-    closed = {_slice_of(entry.key) for entry in loose} & there
-    proofs = (
-        key for key in there if lake_layout.open_payments.company_of_slice_audit(key) and _slice_of(key) in closed
-    )
-    named = {key for slice_audit in proofs for key in _named_by_slice(store, slice_audit)}
-    left_alone: set[str] = set()
-    for run_id in run_ids(store):
-        if is_committed(store, run_id):
-            named |= _named_by(open_run(store, run_id).parts())
-        else:
-            plan = plans.require_plan(store, run_id)
-            left_alone |= {keys_of(plan.release, company.company_id).slice_audit() for company in plan.companies}
-    return [
-        entry
-        for entry in loose
-        if entry.key not in named
-        and _slice_of(entry.key) not in left_alone
-        # The next run of an open slice continues from its proofs.
-        and (entry.key.startswith(lake_layout.open_payments.RAW) or _slice_of(entry.key) in closed)
-    ]
+    loose: _LooseSlices = {}
+    for slice_path, entries in _by_slice(store):
+        found = _loose_of(store, entries, before)
+        if found.entries:
+            release, _, company_id = slice_path.rpartition("/company_id=")
+            loose.setdefault(release, {})[company_id] = found
+    kept: set[str] = set()
+    runs = all_runs(store) if loose else iter(())
+    with ThreadPoolExecutor(READERS) as pool:
+        while batch := list(itertools.islice(runs, RUNS_PER_BATCH)):
+            kept.update(*pool.map(partial(_kept_by_run, store, loose), batch))
+    slices = (one for of_release in loose.values() for one in of_release.values())
+    return [entry for one in slices for entry in one.entries if entry.key not in kept]
 
 
 def remove(store: ObjectStore, entry: ObjectInfo) -> bool:
@@ -77,15 +76,66 @@ def remove(store: ObjectStore, entry: ObjectInfo) -> bool:
     return True
 
 
-def _slice_of(key: str) -> str:
-    """The first ``slice.jsonl`` of a part or an audit."""
-    return (lake_layout.open_payments.audit_of_part(key) or key).rpartition("/")[0] + "/slice.jsonl"
+def _by_slice(store: ObjectStore) -> Iterator[tuple[str, list[ObjectInfo]]]:
+    """What lies among the raw parts and the audits, by ``dataset=…/year=…/release=…/company_id=…`` in either."""
+
+    def below(zone: str) -> Iterator[tuple[str, ObjectInfo]]:
+        return ((entry.key.removeprefix(zone), entry) for entry in store.list(zone))
+
+    in_order = heapq.merge(below(RAW), below(AUDITS), key=itemgetter(0))
+    # Not by the innermost folder: a stray one would tear its slice in two.
+    by_slice = itertools.groupby(in_order, key=lambda one: "/".join(one[0].split("/")[:4]))
+    return ((slice_path, [entry for _, entry in entries]) for slice_path, entries in by_slice)
 
 
-def _named_by_slice(store: ObjectStore, key: str) -> set[str]:
-    return _named_by(SliceAudit.parse(store.get(key) or b"", key).parts)
+def _loose_of(store: ObjectStore, entries: list[ObjectInfo], before: datetime) -> _Loose:
+    """Of the objects of one slice, parts without an audit, and audits of another cut if the slice is closed."""
+    there = {entry.key for entry in entries}
+    proofs = {key for key in there if lake_layout.open_payments.company_of_slice_audit(key)}
+    # A slice has one cut; only where audits of several lie together can there be some that it does not name.
+    cuts = {key.partition("-of-")[2] for key in there if key.startswith(AUDITS)} - {""}
+    # The next run of an open slice continues from its audits.
+    other_cuts = bool(proofs) and len(cuts) > 1
+
+    def is_loose(key: str) -> bool:
+        audit = lake_layout.open_payments.audit_of_part(key)
+        return audit not in there if audit else other_cuts and key.startswith(AUDITS) and "-of-" in key
+
+    loose = [entry for entry in entries if entry.modified < before and is_loose(entry.key)]
+    named = {key for proof in proofs if loose for key in _named_by(_parts_of(store, proof))}
+    return _Loose([entry for entry in loose if entry.key not in named], proofs)
+
+
+def _kept_by_run(store: ObjectStore, loose: Mapping[str, Mapping[str, _Loose]], run: tuple[str, bool]) -> set[str]:
+    """Keys of loose objects that a committed run names, or that lie in the slices of an unfinished one."""
+    run_id, is_committed = run
+    if not is_committed:
+        plan = plans.require_plan(store, run_id)
+        here = loose.get(_path_of(plan.release), {})
+        mine = here.keys() & {company.company_id for company in plan.companies}
+        return {entry.key for company_id in mine for entry in here[company_id].entries}
+    committed = open_run(store, run_id)
+    release = committed.manifest.release
+    here = loose.get(_path_of(release), {})
+    generations = {one.company_id: one.generation for one in committed.manifest.proved}
+    lost = {one for one in here.keys() & generations if _proof(release, one, generations) not in here[one].proofs}
+    # Proofs that are there have been read. Of one that is lost, the run's list still has the parts.
+    return _named_by(part for part in committed.parts() if part.company_id in lost) if lost else set()
+
+
+def _proof(release: Release, company_id: str, generations: Mapping[str, int]) -> str:
+    return keys_of(release, company_id).slice_audit(generations[company_id])
+
+
+def _path_of(release: Release) -> str:
+    prefix = lake_layout.open_payments.release_audits(release.dataset, release.year, release.name)
+    return prefix.removeprefix(AUDITS).rstrip("/")
+
+
+def _parts_of(store: ObjectStore, proof: str) -> tuple[Audit, ...]:
+    return SliceAudit.parse(store.get(proof) or b"", proof).parts
 
 
 def _named_by(audits: Iterable[Audit]) -> set[str]:
-    """Each part and the key of its proof."""
+    """Each part and the key of its audit."""
     return {key for audit in audits for key in (audit.key, lake_layout.open_payments.audit_of_part(audit.key)) if key}
