@@ -23,7 +23,7 @@ class Escaped(unittest.TestCase):
             ("\u202e\u2028\u200b", "\\u202e\\u2028\\u200b"),
             ("\udcff", "\\udcff"),  # a byte of a file name that is no UTF-8
         ]:
-            with self.subTest(text):
+            with self.subTest(shown):
                 self.assertEqual(escaped(text), shown)
         self.assertEqual(escaped("a\nb\x1b", keep="\n"), "a\nb\\x1b")
 
