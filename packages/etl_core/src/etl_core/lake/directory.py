@@ -56,13 +56,7 @@ class DirectoryStore:
                 stack.callback(body.unlink, missing_ok=True)
             if path.exists():
                 return self._existing(path)
-            if isinstance(body, Path):
-                temporary = body
-            else:
-                temporary = self._scratch.new()
-                stack.callback(temporary.unlink, missing_ok=True)
-                temporary.write_bytes(body)
-            self._sync(temporary)
+            temporary = self._synced(body, stack)
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._link_new(temporary, path)
@@ -71,13 +65,10 @@ class DirectoryStore:
             self._sync(path.parent)
         return PutResult(created=True, sha256=digest)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         path = self._path(key)
         with translate_os_errors(f"write {path}"), contextlib.ExitStack() as stack:
-            temporary = self._scratch.new()
-            stack.callback(temporary.unlink, missing_ok=True)
-            temporary.write_bytes(body)
-            self._sync(temporary)
+            temporary = self._synced(body, stack)
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(path)
             self._sync(path.parent)
@@ -130,6 +121,17 @@ class DirectoryStore:
 
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
+
+    def _synced(self, body: Body, stack: contextlib.ExitStack) -> Path:
+        """The body as a file that is on the disk; the caller's own, or one that goes with the stack."""
+        if isinstance(body, Path):
+            temporary = body
+        else:
+            temporary = self._scratch.new()
+            stack.callback(temporary.unlink, missing_ok=True)
+            temporary.write_bytes(body)
+        self._sync(temporary)
+        return temporary
 
     def _existing(self, path: Path) -> PutResult:
         return PutResult(created=False, sha256=sha256_of(path))
