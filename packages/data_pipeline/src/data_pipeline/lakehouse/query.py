@@ -13,18 +13,18 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
-from typing import TYPE_CHECKING, Literal, TextIO
+from itertools import chain, groupby, islice
+from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipeline.lakehouse import sql
-from data_pipeline.lakehouse.database import open_database
+from data_pipeline.lakehouse.database import Limits, open_database
 from etl_core.errors import DataError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from data_pipeline.lakehouse.database import Limits
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    from etl_core.lake.s3 import S3Access
     from etl_core.stop import Stop
 
 OutputFormat = Literal["table", "csv", "json", "parquet"]
@@ -33,18 +33,6 @@ BATCH = 1000
 WIDEST_CELL = 60
 _EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 Cells = Sequence[str | None]
-
-
-@dataclass(frozen=True)
-class S3Access:
-    """How an S3 lake is reached, for DuckDB's own client."""
-
-    bucket: str
-    endpoint: str
-    region: str
-    key_id: str
-    secret: str
-    token: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +65,13 @@ class Answer:
 
     columns: Sequence[str]
     rows: Iterator[Cells]
+    is_plan: bool = False
+
+    def lines(self, output_format: OutputFormat) -> Iterator[str]:
+        """As text: what EXPLAIN says, a table, or CSV."""
+        if self.is_plan:
+            return plan_lines(self)
+        return csv_lines(self) if output_format == "csv" else table_lines(self)
 
 
 class Tables:
@@ -97,7 +92,7 @@ class Tables:
         with self._explained():
             result = self._select(question)
             texts = result.query("answer", "SELECT COLUMNS(*)::VARCHAR FROM answer")
-            return Answer(result.columns, self._batches(texts))
+            return Answer(result.columns, self._batches(texts), is_plan=_EXPLAIN.match(question) is not None)
 
     def ask_for_json(self, question: str) -> Iterator[str]:
         """The rows of the result, each a JSON object."""
@@ -156,7 +151,7 @@ def open_tables(
         ConfigError: DuckDB is not installed. DataError: a file of a table is missing or damaged.
 
     """
-    with open_database(limits, scratch) as database:
+    with open_database(Limits(limits.memory_mb, 1), scratch) as database:
         database.execute(f"SET threads = {limits.workers}")
         database.execute("SET python_enable_replacements = false")
         if access:
@@ -214,37 +209,35 @@ def _first_line(error: Exception) -> str:
     return printable(str(error).partition("\n")[0], 300)
 
 
-def write_csv(answer: Answer, stream: TextIO) -> int:
-    """CSV in RFC 4180: NULL is nothing, a text is written as it is. The number of rows."""
-    writer = csv.writer(stream)
-    writer.writerow(answer.columns)
-    count = 0
-    for count, row in enumerate(answer.rows, 1):
-        writer.writerow(row)
-    return count
+def csv_lines(answer: Answer) -> Iterator[str]:
+    """CSV in RFC 4180: NULL is nothing, a text is as it is."""
+    writer: Any = csv.writer(_Echo())
+    yield writer.writerow(answer.columns)
+    yield from map(writer.writerow, answer.rows)
 
 
-def write_table(answer: Answer, stream: TextIO) -> int:
-    """Columns for a terminal: printable characters only, long cells cut. The number of rows."""
-    count, widths = 0, [0] * len(answer.columns)
+class _Echo:
+    """Gives back what ``csv`` writes."""
+
+    @staticmethod
+    def write(text: str) -> str:
+        return text
+
+
+def table_lines(answer: Answer) -> Iterator[str]:
+    """Columns for a terminal: printable characters only, long cells cut."""
     head = [printable(one, WIDEST_CELL) for one in answer.columns]
-    while rows := [[_cell(one) for one in row] for row in islice(answer.rows, BATCH)]:
-        if not count:
-            widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-            stream.write(_line(head, widths) + _line(["-" * width for width in widths], widths))
-        stream.writelines(_line(row, widths) for row in rows)
-        count += len(rows)
-    if not count:
-        stream.write(_line(head, widths))
-    return count
+    first = [[_cell(one) for one in row] for row in islice(answer.rows, BATCH)]
+    widths = [max(map(len, column)) for column in zip(head, *first, strict=True)]
+    rest = ([_cell(one) for one in row] for row in answer.rows)
+    for cells in chain([head, ["-" * width for width in widths]], first, rest):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() + "\n"
 
 
-def write_plan(answer: Answer, stream: TextIO) -> int:
-    """What EXPLAIN says, line by line."""
-    count = 0
-    for count, row in enumerate(answer.rows, 1):
-        stream.writelines(printable(line) + "\n" for line in (row[-1] or "").splitlines())
-    return count
+def plan_lines(answer: Answer) -> Iterator[str]:
+    """What EXPLAIN says."""
+    for row in answer.rows:
+        yield from (printable(line) + "\n" for line in (row[-1] or "").splitlines())
 
 
 def printable(text: str, length: int | None = None) -> str:
@@ -255,7 +248,3 @@ def printable(text: str, length: int | None = None) -> str:
 
 def _cell(text: str | None) -> str:
     return "NULL" if text is None else printable(text, WIDEST_CELL)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() + "\n"
