@@ -59,7 +59,7 @@ def write_bytes(stream: TextIO | BrokenPipeSafeStream, chunks: Iterable[bytes]) 
     from etl_core.files import translate_os_errors
 
     stream.flush()
-    with translate_os_errors(f"write to {stream.name}"):
+    with translate_os_errors("write to stdout"):
         try:
             for chunk in chunks:
                 stream.buffer.write(chunk)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from data_pipeline.job import Context
+    from data_pipeline.lakehouse.documents import StoredFile
     from data_pipeline.lakehouse.query import OutputFormat, PinnedTable, Tables
+    from data_pipeline.open_payments.ledger.committed import Run
 
 output_format = click.option(
     "--format", "output_format", type=click.Choice(("table", "csv", "json", "parquet")), default="table",
@@ -30,9 +32,30 @@ def opened(context: Context, tables: Sequence[PinnedTable]) -> Iterator[Tables]:
     from data_pipeline.lakehouse.query import open_tables
 
     limits = Limits(context.settings.lakehouse_memory_mb, context.settings.lakehouse_workers)
-    with tempfile.TemporaryDirectory(prefix="data-pipeline-query-") as folder:
-        with open_tables(tables, limits, Path(folder), context.stop, context.s3_access) as database:
-            yield database
+    with (
+        tempfile.TemporaryDirectory(prefix="data-pipeline-query-") as folder,
+        open_tables(tables, limits, Path(folder), context.stop, context.s3_access) as database,
+    ):
+        yield database
+
+
+def pinned_tables(context: Context) -> list[PinnedTable]:
+    """The tables of the newest build of each dataset and year."""
+    from data_pipeline.lakehouse.builds import current_builds
+    from data_pipeline.lakehouse.query import tables_of
+
+    found = (tables_of(build, lambda key: location(context, key)) for build in current_builds(context.store))
+    return [table for tables in found for table in tables]
+
+
+def table_of_run(context: Context, name: str, run: Run, files: Iterable[StoredFile | None]) -> PinnedTable:
+    """Staged or quarantined files of a run as a table."""
+    from data_pipeline.lakehouse.query import PinnedTable
+
+    manifest = run.manifest
+    of_run = manifest.dataset, manifest.year, manifest.release.name, "", manifest.run_id, manifest.is_closed
+    keys = [one.key for one in files if one is not None]
+    return PinnedTable(name, *of_run, manifest.rows, tuple(location(context, key) for key in keys))
 
 
 def location(context: Context, key: str) -> str:

@@ -141,4 +141,4 @@ def _to_folder(
 
 
 JOB = (frame.entrypoint_of(command, "export"), "Write a committed run as clean CSV or Parquet, per year or company")
-KUBERNETES = None
+KUBERNETES = {"args": ["--year", options.NEWEST_YEAR, "--to", "-"]}

@@ -21,7 +21,7 @@ from data_pipeline.jobs import _tables as tables
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
-    from data_pipeline.lakehouse.query import OutputFormat, PinnedTable
+    from data_pipeline.lakehouse.query import OutputFormat
 
 
 @frame.job(
@@ -38,6 +38,7 @@ def command(
     reason: str | None,
     output_format: OutputFormat,
 ) -> int:
+    from data_pipeline.lakehouse.query import quarantined_records
     from data_pipeline.lakehouse.stage import totals_of
 
     if records:
@@ -45,33 +46,25 @@ def command(
     run = tables.chosen_run(context, dataset, year)
     staging = tables.staging_of(context, run)
     documents = staging.done()
-    chosen = [one for one in documents.values() if one.quarantine and reason in (None, *one.reasons)]
+    chosen = [one.quarantine for one in documents.values() if one.quarantine and reason in (None, *one.reasons)]
     if records and chosen:
-        _show(context, tables.staged_table(context, run, chosen, quarantine=True), reason, output_format)
+        table = answers.table_of_run(context, "quarantined", run, chosen)
+        with answers.opened(context, [table]) as database:
+            answers.show(database, quarantined_records(table, reason), output_format)
     manifest, totals = run.manifest, totals_of(documents.values())
     context.print_fact(
         run_id=manifest.run_id,
         dataset=manifest.dataset,
         year=manifest.year,
         release=manifest.release.name,
-        status="shown" if len(documents) == len(run.parts()) else "not all staged",
+        status="shown" if len(documents) == run.manifest.file_audits else "not all staged",
         closed=manifest.is_closed,
         contract=staging.contract.hash,
-        parts=len(run.parts()),
+        parts=run.manifest.file_audits,
         staged_parts=len(documents),
         **{name: totals[name] for name in ("rows", "quarantined", "reasons")},
     )
     return 0
-
-
-def _show(context: Context, table: PinnedTable, reason: str | None, output_format: OutputFormat) -> None:
-    from data_pipeline.lakehouse import sql
-
-    first = f"{sql.REASONS}, {sql.PART}, {sql.RECORD}"
-    where = f"list_contains(string_split({sql.REASONS}, ','), {sql.literal(reason)})" if reason else "true"
-    with answers.opened(context, [table]) as database:
-        question = f"SELECT {first}, * EXCLUDE ({first}) FROM {table.name} WHERE {where} ORDER BY {sql.PART}, {sql.RECORD}"
-        answers.show(database, question, output_format)
 
 
 JOB = (frame.entrypoint_of(command, "quarantine"), "Show what was quarantined of a committed run, and why")

@@ -19,6 +19,8 @@ from data_pipeline.jobs import _answers as answers
 from data_pipeline.jobs import _frame as frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from data_pipeline.job import Context
     from data_pipeline.lakehouse.query import OutputFormat, PinnedTable
 
@@ -30,13 +32,35 @@ if TYPE_CHECKING:
     frame.lake,
 )
 def command(context: Context, question: str | None, list_tables: bool, output_format: OutputFormat) -> int:
-    from data_pipeline.lakehouse.query import COLUMNS, Answer
-    from etl_core.errors import UsageError
+    from etl_core.errors import NotFoundError, UsageError
 
     context.give_stdout_to_data()
-    if (question is None) is not list_tables:
-        raise UsageError("Give a question in SQL, or --tables.")
-    pinned = pinned_tables(context)
+    if (question is None) is not list_tables or (list_tables and output_format == "parquet"):
+        raise UsageError("Give a question in SQL, or --tables, which is no Parquet.")
+    tables = answers.pinned_tables(context)
     if question is None:
-        question = tables_as_sql(pinned)
-        ...
+        answers.say(lines_of(tables, output_format))
+    elif not tables:
+        raise NotFoundError(f"{context.store.url} has no tables.", advice="Run stage and build_curated first.")
+    else:
+        with answers.opened(context, tables) as database:
+            answers.show(database, question, output_format)
+    context.print_fact(status="answered", tables=len(tables))
+    return 0
+
+
+def lines_of(tables: list[PinnedTable], output_format: OutputFormat) -> Iterator[str]:
+    """What --tables prints."""
+    import json
+
+    from data_pipeline.lakehouse.query import COLUMNS, Answer
+
+    if output_format != "json":
+        yield from Answer(COLUMNS, iter([one.cells for one in tables])).lines(output_format)
+        return
+    for one in tables:
+        yield json.dumps(dict(zip(COLUMNS, one.cells, strict=True))) + "\n"
+
+
+JOB = (frame.entrypoint_of(command, "query"), "Ask the lake's tables a question in SQL; nothing can be written")
+KUBERNETES = {"args": ["--tables"]}

@@ -1,11 +1,12 @@
-"""Follow one record back to the request that fetched it, as in: trace 1077673952 --year 2024.
+"""Follow one record back to the request that fetched it, as in: trace 1077673952.
 
-The record as a table has it or the reasons why it is in quarantine, its staged part, its raw part with
-record number and line, the window and the request (address, times, status, tries), the run and the
-release. Before stage has run it cannot be found.
+The record as the newest builds have it, or as it is in quarantine with the reasons; then its staged
+part, its raw part with record number and line, the window and the request (address, times, status,
+tries), the run and the release. --year looks in one year, which need not be built, only staged, and
+--run-id in the staged parts of one run.
 
-Reads the run's manifest, audits and failed attempts, what stage wrote, and one raw part. Writes nothing.
-Needs the extra lakehouse.
+Reads builds, the run's manifest, audits and failed attempts, what stage wrote, and one raw part. Writes
+nothing. Needs the extra lakehouse.
 """
 
 from __future__ import annotations
@@ -16,68 +17,120 @@ import click
 
 from data_pipeline.jobs import _answers as answers
 from data_pipeline.jobs import _frame as frame
-from data_pipeline.jobs import _selection as options
 from data_pipeline.jobs import _tables as tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from data_pipeline.job import Context
-    from data_pipeline.lakehouse.stage import Staging
+    from data_pipeline.lakehouse.documents import BuildManifest
+    from data_pipeline.lakehouse.query import PinnedTable
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Audit
 
 
 @frame.job(click.argument("record_id"), tables.committed)
 def command(context: Context, record_id: str, dataset: str | None, year: int | None) -> int:
-    run = tables.chosen_run(context, dataset, year)
-    staging = tables.staging_of(context, run)
-    row = found_row(context, run, staging, record_id)
-    part = next(one for one in run.parts() if one.key == row["_part"])
-    manifest = run.manifest
-    context.print_fact(
-        run_id=manifest.run_id,
-        status="traced",
-        record_id=record_id,
-        row=row,
-        raw=_place(run, part, staging.contract.key, record_id),
-        request=request_of(context, run, part),
-        run={
-            "run_id": manifest.run_id, "status": manifest.status, "closed": manifest.is_closed,
-            "created_at": manifest.created_at, "finished_at": manifest.finished_at,
-        },
-        release=manifest.release.model_dump() | {"name": manifest.release.name},
-    )  # fmt: skip
-    return 0
-
-
-def found_row(context: Context, run: Run, staging: Staging, record_id: str) -> dict[str, Any]:
-    """The record as it is staged, or in quarantine with its reasons.
-
-    Raises:
-        NotFoundError: no staged part has it.
-
-    """
-    import json
-
-    from data_pipeline.lakehouse import sql
     from etl_core.errors import NotFoundError
 
-    documents = staging.done()
-    views = [
-        table
-        for quarantine in (False, True)
-        if (table := tables.staged_table(context, run, documents.values(), quarantine=quarantine)).files
-    ]
-    with answers.opened(context, views) as database:
-        for table in views:
-            where = f"{sql.name(staging.contract.key.lower())} = {sql.literal(record_id)}"
-            for line in database.ask_for_json(f"SELECT * FROM {table.name} WHERE {where}"):
-                row: dict[str, Any] = json.loads(line)
-                return row
-    missing = len(run.parts()) - len(documents)
+    looked_in = []
+    for run, build in places_to_look(context, dataset, year):
+        row = found_row(context, run, build, record_id)
+        if row is not None:
+            context.print_fact(**chain_of(context, run, build, record_id, row))
+            return 0
+        looked_in.append(run.manifest.run_id)
     raise NotFoundError(
-        f"no staged part of run {run.manifest.run_id} has record {record_id}; {missing} of its parts are not staged.",
-        advice=f"Stage them: data-pipeline run stage -- --run-id {run.manifest.run_id}" if missing else "",
+        f"there is no record {record_id} in what is staged or built of {', '.join(looked_in) or 'any run'}.",
+        advice="Run stage for its year, or name the run with --run-id.",
     )
+
+
+def places_to_look(
+    context: Context, dataset: str | None, year: int | None
+) -> Iterator[tuple[Run, BuildManifest | None]]:
+    """The builds that readers see, each with its run; where a run is named, or its year has no build, the run alone."""
+    from data_pipeline.lakehouse.builds import current_builds
+    from data_pipeline.open_payments.ledger.committed import open_run
+
+    asked = (dataset, year)
+    builds = [
+        build
+        for build in ([] if context.run_id else current_builds(context.store))
+        if all(one in (None, own) for one, own in zip(asked, (build.dataset, build.year), strict=True))
+    ]
+    for build in builds:
+        yield open_run(context.store, build.run_id), build
+    if not builds and (year or context.run_id):
+        yield tables.chosen_run(context, dataset, year), None
+
+
+def found_row(context: Context, run: Run, build: BuildManifest | None, record_id: str) -> dict[str, Any] | None:
+    """The record in the build, else as staged, else in quarantine; None if it is nowhere."""
+    from data_pipeline.lakehouse.query import tables_of
+
+    staging = tables.staging_of(context, run)
+    key = staging.contract.key.lower()
+    if build is not None:
+        (table,) = (
+            one for one in tables_of(build, lambda key: answers.location(context, key)) if one.name == build.table
+        )
+        row = _looked_up(context, [table], key, record_id)
+        if row is not None or not build.quarantined:
+            return row
+    documents = staging.done().values()
+    files = {"staged": [one.file for one in documents], "quarantined": [one.quarantine for one in documents]}
+    named = [answers.table_of_run(context, name, run, own) for name, own in files.items()]
+    return _looked_up(context, [table for table in named if table.files], key, record_id)
+
+
+def _looked_up(context: Context, candidates: Sequence[PinnedTable], key: str, record_id: str) -> dict[str, Any] | None:
+    import json
+
+    from data_pipeline.lakehouse.query import record_with
+
+    with answers.opened(context, candidates) as database:
+        for table in candidates:
+            for line in database.ask_for_json(record_with(table, key, record_id)):
+                return {name: value for name, value in json.loads(line, parse_float=str).items() if value is not None}
+    return None
+
+
+def chain_of(
+    context: Context, run: Run, build: BuildManifest | None, record_id: str, row: dict[str, Any]
+) -> dict[str, Any]:
+    """From the row back to the request."""
+    from data_pipeline.lake_layout.lakehouse import StagedKeys, build_manifest
+
+    contract = tables.staging_of(context, run).contract
+    manifest = run.manifest
+    part = next(one for one in run.parts() if one.key == row["_part"])
+    staged = StagedKeys.of_part(part.key, build.contract if build else contract.hash)
+    quarantined = "_reasons" in row
+    return {
+        "run_id": manifest.run_id,
+        "status": "in quarantine" if quarantined else "traced",
+        "dataset": manifest.dataset,
+        "year": manifest.year,
+        "record_id": record_id,
+        "row": row,
+        "build": None if build is None or quarantined else {
+            "build": build.build, "table": build.table, "manifest": build_manifest(build.scope, build.number),
+            "closed": build.closed, "created_at": build.created_at,
+        },
+        "staged": {
+            "file": staged.quarantine if quarantined else staged.staged,
+            "document": staged.document,
+            "contract": staged.contract,
+        },
+        "raw": _place(run, part, contract.key, record_id),
+        "request": request_of(context, run, part),
+        "run": {
+            "status": manifest.status, "closed": manifest.is_closed,
+            "created_at": manifest.created_at, "finished_at": manifest.finished_at,
+        },
+        "release": manifest.release.model_dump() | {"name": manifest.release.name},
+    }  # fmt: skip
 
 
 def _place(run: Run, part: Audit, key_column: str, record_id: str) -> dict[str, Any]:
@@ -94,14 +147,16 @@ def _place(run: Run, part: Audit, key_column: str, record_id: str) -> dict[str, 
 
 def request_of(context: Context, run: Run, part: Audit) -> dict[str, Any]:
     """The window of a part, the request that answered it, and the attempts of this run that did not."""
-    from data_pipeline.open_payments.ledger.documents import Attempt
+    from dataclasses import asdict
+
     from data_pipeline.lake_layout.open_payments import company
+    from data_pipeline.open_payments.ledger.documents import Attempt
     from data_pipeline.runs.attempts import read_attempts
 
     failed = read_attempts(Attempt, context.store, run.manifest.run_id, unit=company(part.company_id))
     return {
         "company_id": part.company_id,
-        "window": part.window.model_dump(),
+        "window": asdict(part.window),
         "generation": part.generation,
         "url": part.url,
         "status": 200,  # no other answer is ever proved
@@ -119,4 +174,4 @@ def request_of(context: Context, run: Run, part: Audit) -> dict[str, Any]:
 
 
 JOB = (frame.entrypoint_of(command, "trace"), "Follow one record back to the request that fetched it")
-KUBERNETES = {"args": ["1077673952", "--year", options.NEWEST_YEAR]}
+KUBERNETES = {"args": ["1077673952"]}

@@ -97,7 +97,7 @@ class Export:
             columns = ", ".join(map(sql.name, self.header))
             table = f"SELECT {columns} FROM {sql.read_csv({str(plain): ''}, self.header)}"
             try:
-                database.execute(sql.copy(table, str(path)))
+                database.execute(sql.copy(table, str(path), columns=len(self.header)))
             except duckdb.InvalidInputException as error:
                 reason = str(error).splitlines()[0]
                 raise DataError(f"DuckDB cannot take the records: {reason}.", advice="Use --format csv.") from error

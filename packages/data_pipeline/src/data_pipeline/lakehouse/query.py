@@ -11,7 +11,7 @@ import contextlib
 import csv
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+    from data_pipeline.lakehouse.documents import BuildManifest
     from etl_core.lake.s3 import S3Access
     from etl_core.stop import Stop
 
@@ -37,7 +39,7 @@ Cells = Sequence[str | None]
 
 @dataclass(frozen=True)
 class PinnedTable:
-    """A table of one build: its files, and the year and release that its rows are of."""
+    """A table of one build: its files, and the dataset, year and release that its rows are of."""
 
     name: str
     dataset: str
@@ -53,10 +55,19 @@ class PinnedTable:
     def cells(self) -> Cells:
         """As a row of ``COLUMNS``."""
         state = "closed" if self.closed else "partial"
-        return self.name, str(self.year), str(self.rows), self.release, self.build, state, self.run_id
+        return self.name, self.dataset, str(self.year), str(self.rows), self.release, self.build, state, self.run_id
 
 
-COLUMNS = ("table", "year", "rows", "release", "build", "state", "run_id")
+def tables_of(build: BuildManifest, location: Callable[[str], str]) -> list[PinnedTable]:
+    """The tables of a build; ``location`` says where DuckDB opens an object."""
+    pinned = build.dataset, build.year, build.release, build.build, build.run_id, build.closed
+    return [
+        PinnedTable(name, *pinned, sum(one.rows for one in files), tuple(location(one.key) for one in files))
+        for name, files in build.tables.items()
+    ]
+
+
+COLUMNS = ("table", "dataset", "year", "rows", "release", "build", "state", "run_id")
 
 
 @dataclass(frozen=True)
@@ -165,8 +176,26 @@ def open_tables(
         database.execute(f"SET allowed_paths = [{', '.join(map(sql.literal, [*files, *answers]))}]")
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
-        threading.Thread(target=lambda: (stop.wait(), database.interrupt()), daemon=True).start()
+        threading.Thread(target=_interrupt_on_stop, args=(database, stop), daemon=True).start()
         yield Tables(database, scratch, stop)
+
+
+def _interrupt_on_stop(database: DuckDBPyConnection, stop: Stop) -> None:
+    stop.wait()
+    database.interrupt()
+
+
+def record_with(table: PinnedTable, key: str, value: str) -> str:
+    """The question for the records of a table with a key."""
+    return f"SELECT * FROM {sql.name(table.name)} WHERE {sql.name(key)} = {sql.literal(value)}"
+
+
+def quarantined_records(table: PinnedTable, reason: str | None) -> str:
+    """The question for the records in quarantine, of all reasons or of one; why and where come first."""
+    first = f"{sql.REASONS}, {sql.PART}, {sql.RECORD}"
+    where = f" WHERE list_contains(string_split({sql.REASONS}, ','), {sql.literal(reason)})" if reason else ""
+    table_and_order = f"{sql.name(table.name)}{where} ORDER BY {sql.PART}, {sql.RECORD}"
+    return f"SELECT {first}, * EXCLUDE ({first}) FROM {table_and_order}"
 
 
 def _create_view(database: DuckDBPyConnection, name: str, tables: Sequence[PinnedTable]) -> None:
@@ -179,9 +208,10 @@ def _create_view(database: DuckDBPyConnection, name: str, tables: Sequence[Pinne
 
 
 def view(tables: Sequence[PinnedTable]) -> str:
-    """The rows of a table's builds, one per year, with their year and release."""
+    """The rows of a table's builds, with the dataset, year and release of each."""
     return " UNION ALL BY NAME ".join(
-        f"SELECT *, {one.year} AS year, {sql.literal(one.release)} AS release FROM {sql.read_parquet(one.files)}"
+        f"SELECT *, {sql.literal(one.dataset)} AS dataset, {one.year} AS year, {sql.literal(one.release)} AS release"
+        f" FROM {sql.read_parquet(one.files)}"
         for one in tables
     )
 

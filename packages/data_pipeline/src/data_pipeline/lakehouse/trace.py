@@ -34,7 +34,8 @@ def places_of(body: bytes, key_column: str, key: str) -> list[Place]:
 
 
 def _end_of_record(body: bytes, start: int, width: int) -> int:
-    """Where the record ends, after its line end; 0 if none starts here. Only what both dialects read alike is not parsed."""
+    """Where the record ends, after its line end; 0 if none starts here."""
+    # Both dialects read a text alike that has no quote after a backslash: it need not be parsed.
     end = end_by_quotes(body, start)
     if end and body.find(b'\\"', start, end) < 0:
         return end

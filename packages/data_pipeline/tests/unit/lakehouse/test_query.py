@@ -1,7 +1,7 @@
-import io
 import json
 import signal
 import threading
+from dataclasses import replace
 
 import duckdb
 
@@ -65,7 +65,8 @@ class QueryCase(FolderCase):
 
     def test_whatever_only_reads_is_run(self):
         for question in (
-            "FROM payments", "VALUES (1)", "WITH a AS (SELECT 1) SELECT * FROM a;", "DESCRIBE payments", "SUMMARIZE payments",
+            "FROM payments", "VALUES (1)", "WITH a AS (SELECT 1) SELECT * FROM a;", "DESCRIBE payments",
+            "SUMMARIZE payments",
             "EXPLAIN SELECT 1", "explain analyze SELECT count(*) FROM payments", "EXPLAIN (FORMAT json) SELECT 1",
             "-- a note\nSELECT 1", "SHOW TABLES",
         ):  # fmt: skip
@@ -79,10 +80,12 @@ class QueryCase(FolderCase):
         for question in (
             write, f"EXPLAIN ANALYZE {write}", f"EXPLAIN (ANALYZE) {write}", f"EXPLAIN(ANALYZE, FORMAT json) {write}",
             f"/**/ EXPLAIN ANALYZE {write}", f"explain /**/ analyze {write}", f"EXPLAIN EXPLAIN ANALYZE {write}",
-            f"SELECT 1; {write}", f"PREPARE p AS {write}", f"SELECT 1) TO '{path}' --", f"EXPORT DATABASE '{self.folder}/x'",
+            f"SELECT 1; {write}", f"PREPARE p AS {write}", f"SELECT 1) TO '{path}' --",
+            f"EXPORT DATABASE '{self.folder}/x'",
             "CREATE TABLE t (a INT)", "CREATE MACRO m() AS 1", "DROP VIEW payments", "ATTACH 'x.db'", "INSTALL httpfs",
             "LOAD httpfs", "SET threads = 1", "PRAGMA enable_external_access = true", "RESET lock_configuration",
-            "CALL pragma_version()", "PIVOT payments ON id USING sum(amount)", "SELECT 1; SELECT 2", "", ";", "nonsense",
+            "CALL pragma_version()", "PIVOT payments ON id USING sum(amount)", "SELECT 1; SELECT 2", "", ";",
+            "nonsense",
         ):  # fmt: skip
             with self.subTest(question), self.assertRaises(UsageError):
                 self.rows(question)
@@ -99,30 +102,25 @@ class QueryCase(FolderCase):
                 self.rows(f"SELECT * FROM {source}")
 
     def test_cells_in_a_terminal_are_printable(self):
-        out = io.StringIO()
         with self.open() as tables:
-            self.assertEqual(
-                query.write_table(tables.ask("SELECT note, repeat('x', 200000) AS long FROM payments"), out), 3
-            )
-        lines = out.getvalue().splitlines()
-        self.assertTrue(all(line.isprintable() for line in lines))
+            answer = tables.ask("SELECT note, repeat('x', 200000) AS long FROM payments")
+            lines = list(answer.lines("table"))
+        self.assertTrue(all(line.endswith("\n") and line[:-1].isprintable() for line in lines))
         self.assertEqual((len(lines), lines[0].split()), (5, ["note", "long"]))
         self.assertLess(max(map(len, lines)), 150)
-        self.assertIn("NULL", out.getvalue())
+        self.assertIn("NULL", "".join(lines))
 
     def test_a_table_of_more_rows_than_a_batch_is_whole(self):
-        out = io.StringIO()
         with self.open() as tables:
-            query.write_table(tables.ask("SELECT range FROM range(2500)"), out)
-        self.assertEqual(out.getvalue().split()[2:], [str(one) for one in range(2500)])
+            lines = list(tables.ask("SELECT range FROM range(2500)").lines("table"))
+        self.assertEqual([line.strip() for line in lines[2:]], [str(one) for one in range(2500)])
 
     def test_csv_and_json_hold_every_cell_as_it_is(self):
         question = "SELECT amount, note FROM payments ORDER BY id"
-        out = io.StringIO(newline="")
         with self.open() as tables:
-            query.write_csv(tables.ask(question), out)
+            text = "".join(tables.ask(question).lines("csv"))
             objects = [json.loads(one, parse_float=str) for one in tables.ask_for_json(question)]
-        self.assertEqual(out.getvalue(), f'amount,note\r\n12.30,x\r\n0.10,"{HOSTILE}"\r\n,\r\n')
+        self.assertEqual(text, f'amount,note\r\n12.30,x\r\n0.10,"{HOSTILE}"\r\n,\r\n')
         self.assertEqual([one["amount"] for one in objects], ["12.30", "0.10", None])
         self.assertEqual([one["note"] for one in objects], ["x", HOSTILE, None])
 
@@ -135,14 +133,12 @@ class QueryCase(FolderCase):
         self.assertEqual(len(found.fetchall()), 1)
 
     def test_a_plan_is_printed_line_by_line(self):
-        out = io.StringIO()
         with self.open() as tables:
-            query.write_plan(tables.ask("EXPLAIN SELECT id FROM payments"), out)
-        self.assertIn("READ_PARQUET", out.getvalue().replace(" ", ""))
+            lines = list(tables.ask("EXPLAIN SELECT id FROM payments").lines("table"))
+        self.assertGreater(len(lines), 5)
+        self.assertIn("READ_PARQUET", "".join(lines))
 
     def test_a_missing_file_is_named_when_the_tables_are_opened(self):
-        from dataclasses import replace
-
         self.pinned[0] = replace(self.pinned[0], files=(str(self.folder / "gone.parquet"),))
         with self.assertRaisesRegex(DataError, "payments cannot be opened: .*gone.parquet"), self.open():
             pass

@@ -4,12 +4,7 @@ import unittest
 
 from data_pipeline.lakehouse.trace import Place, places_of
 
-PLAIN = (
-    b"Name,Record_ID,Note\n"
-    b'one,11,"two\nlines and ""quotes"""\n'
-    b"mentions 13,12,x\n"
-    b'"a ""13"" and\n\n13,13,",13,last\n'
-)
+PLAIN = b'Name,Record_ID,Note\none,11,"two\nlines and ""quotes"""\nmentions 13,12,x\n"a ""13"" and\n\n13,13,",13,last\n'
 BACKSLASH = b'Record_ID,Note\n1,"5\\" wide\nand 3"\n2,"C:\\"\n3,"say ""3"""\n'
 
 
