@@ -41,7 +41,10 @@ class UnsyncedStore(DirectoryStore):
         self.put(key, body)
         return PutResult(created=True, sha256=content_of(body))
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
+        if isinstance(body, Path):
+            super().put(key, body)
+            return
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         if body in self._large and not path.exists():

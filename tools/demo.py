@@ -58,6 +58,7 @@ def run_pipeline(url: str, lake: Path) -> dict[str, object]:
     shown = os.path.relpath(lake, Path.cwd())
     say(f"$ OPEN_PAYMENTS_URL={url} LAKE_URL={shown} {' '.join(words)}")
     environment = os.environ | {"OPEN_PAYMENTS_URL": url, "LAKE_URL": str(lake), "LOG_LEVEL": "warning"}
+    environment["XDG_CACHE_HOME"] = str(ROOT / ".cache")
     environment.pop("RUN_ID", None)
     done = subprocess.run(
         [str(BIN / words[0]), *words[1:]], env=environment, stdout=subprocess.PIPE, text=True, check=False

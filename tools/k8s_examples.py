@@ -75,6 +75,9 @@ def body_of(name: str, component: str, account: str, args: list[str]) -> dict[st
             service_account=account,
             env={"IMAGE": IMAGE} if "$(IMAGE)" in args else {},
             env_from=(f"configmap/{SETTINGS}",),
+            # Outside a service mesh, whose proxy would keep a finished pod running. Without a mesh both do nothing.
+            pod_label={"sidecar.istio.io/inject": "false"},
+            pod_annotation={"linkerd.io/inject": "disabled"},
             # A submitter follows a whole year; a pod that replaces it continues.
             timeout_hours=24 if submits else 6,
         ),

@@ -97,6 +97,7 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         environment = os.environ | {
             "OPEN_PAYMENTS_URL": source.url,
             "LAKE_URL": str(lake),
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
             "SOURCE_TIMEOUT_SECONDS": "10",
             "SOURCE_FIRST_WAIT_SECONDS": "0.05",
             "LOG_FORMAT": "json",

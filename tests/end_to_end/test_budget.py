@@ -7,11 +7,13 @@ MANY = {"company_rows": dict.fromkeys(COMPANIES, 400), "first_companies": None, 
 
 
 def run_at_once(world, companies, **environment):
-    environment = {"TMPDIR": str(world.lake.parent), "LAKE_URL": str(world.lake), **environment}
-    processes = [
-        world.start("download_company", "--", "--year", "2024", "--company-id", company, **environment)
-        for company in companies
-    ]
+    """One process per company, each with a TMPDIR of its own, as one that `make` or a scheduler starts has."""
+    processes = []
+    for company in companies:
+        words = ("download_company", "--", "--year", "2024", "--company-id", company)
+        own = world.lake.parent / f"tmp-{company}"
+        own.mkdir()
+        processes.append(world.start(*words, TMPDIR=str(own), **environment))
     ended = [(process.communicate(timeout=120), process.returncode) for process in processes]
     return [status for _, status in ended], "\n".join(stderr for (_, stderr), _ in ended)
 

@@ -1,5 +1,8 @@
 """Every fault of the source ends in a proved slice equal to the truth, or in an attempt that names its reason."""
 
+import json
+import re
+
 import pytest
 
 # Fault, parameters, and the reason its attempts must name ("" where the client cures it within one attempt).
@@ -14,6 +17,7 @@ CURED = [
     ("cut_body", {}, "unavailable"),
     ("reset", {}, "unavailable"),
     ("stall", {"seconds": 20}, "unavailable"),
+    ("drip", {"bytes_per_second": 20}, "unavailable"),
     ("short_body", {}, "truncated"),
     ("short_rows", {}, "rows_missing"),
     ("error_row", {}, "error_row"),
@@ -62,6 +66,26 @@ def test_a_block_by_the_firewall_stops_all_requests_and_is_temporary(world, faul
     assert world.pipeline().status == 0
     assert len(world.slices()) == 12
     world.assert_equals_truth()
+
+
+@pytest.mark.parametrize("fault", ["http_503", "http_429"])
+def test_a_wait_above_ten_minutes_ends_the_run_and_the_next_one_until_it_is_over(world, fault):
+    """With exit code 4 and the time of the next request, which no process sends earlier."""
+    world.source.fault(fault, after=8, params={"retry_after": 7200, "form": "seconds"})
+    ended = world.pipeline()
+    assert ended.status == 4, ended.stderr
+    assert 7100 < ended.fact["retry_after_seconds"] <= 7200
+    assert "the source asked for no request before" in ended.stderr + json.dumps(ended.fact)
+    # Eight streams may be under way when the first of them learns of it; nobody asks after that.
+    assert world.source.summary()["by_fault"][fault] <= 8
+    asked = len(world.source.ledger())
+
+    again = world.pipeline()
+
+    assert again.status == 4, again.stderr
+    assert 7000 < again.fact["retry_after_seconds"] <= 7200
+    assert re.search(r"no request before \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, in \d+ min", again.stderr)
+    assert len(world.source.ledger()) == asked, "the source was asked before the time it named"
 
 
 @pytest.mark.parametrize("fault", ["short_rows", "error_row", "repeated_row", "header_drift"])
@@ -158,9 +182,93 @@ def test_a_run_that_trusts_half_an_import_is_partial_and_the_same_command_closes
     world.assert_equals_truth()
 
 
-def test_where_there_is_no_summary_the_last_release_in_the_lake_is_the_reference_count(world):
+# How the summary by reporting entity fails: for now, or for good.
+FOR_NOW = [("http_500", "trans_general"), ("http_503", "trans_general"), ("json_garbage", "trans_general")]
+FOR_GOOD = [{"summary": "missing"}, {"summary": "without the year"}, {"summary": "zero"}, {"summary": "not listed"}]
+FAILING = [*FOR_NOW, *FOR_GOOD]
+
+
+def let_the_summary_fail(world, how):
+    if isinstance(how, dict):
+        world.source.switch(**how)
+    else:
+        world.source.fault(how[0], match=how[1])
+
+
+@pytest.mark.parametrize("how", FAILING, ids=str)
+def test_half_an_import_is_never_closed_while_the_reference_count_is_unavailable(world, how):
+    """Whether a run has trusted it before or not, and whatever the endpoint answers next."""
+    let_the_summary_fail(world, how)
+    world.source.republish(2024, added=0.01, imported_share=0.6)
+    trusted = world.pipeline("--trust-count", SOURCE_ATTEMPTS="2")
+    assert (trusted.status, trusted.fact["status"], trusted.fact["closed"]) == (4, "partial", False), trusted.stderr
+    for words in ((), ("--trust-count",), ("--max-files", "3", "--trust-count")):
+        ended = world.pipeline(*words, SOURCE_ATTEMPTS="2")
+        assert ended.status == 4, ended.stderr
+        assert ended.fact["status"] in ("failed", "partial")
+    assert {(one["status"], one["closure"]["closed"]) for one in world.manifests()} == {("partial", False)}
+    assert all("nothing outside the table confirms" in one["closure"]["note"] for one in world.manifests())
+    world.source.clear_faults()
+    world.source.switch(summary="whole")
+    world.source.finish_import(2024)
+    again = world.pipeline()
+    assert (again.status, again.fact["closed"]) == (0, True), again.stderr
+    world.assert_equals_truth()
+
+
+@pytest.mark.parametrize("how", FOR_NOW, ids=str)
+def test_a_reference_count_that_fails_for_now_is_temporary_and_nothing_is_fetched(world, how):
+    let_the_summary_fail(world, how)
+    ended = world.pipeline(SOURCE_ATTEMPTS="2")
+    assert (ended.status, ended.fact["error"]) == (4, "UnavailableError"), ended.stderr
+    assert "nothing can confirm that the table of general-payments 2024 is whole" in ended.stderr
+    assert not world.manifests()
+    assert not list(world.lake.glob("raw/**/*.csv"))
+    world.source.clear_faults()
+    again = world.pipeline()
+    assert (again.status, again.fact["closed"]) == (0, True), again.stderr
+
+
+@pytest.mark.parametrize("how", FOR_GOOD, ids=str)
+def test_a_year_without_any_reference_count_is_proved_and_never_closed_until_there_is_one(world, how):
+    let_the_summary_fail(world, how)
+    for _ in range(2):
+        ended = world.pipeline()
+        assert (ended.status, ended.fact["status"], ended.fact["closed"]) == (4, "partial", False), ended.stderr
+        assert "nothing outside the table confirms that it is whole" in ended.fact["note"]
+    world.assert_equals_truth()
+    world.source.switch(summary="whole")
+    again = world.pipeline()
+    assert (again.status, again.fact["closed"]) == (0, True), again.stderr
+
+
+@pytest.mark.parametrize("how", FAILING, ids=str)
+def test_a_reference_count_once_had_is_remembered_for_its_release(world, how):
+    world.source.republish(2024, added=0.01, imported_share=0.6)
+    assert world.pipeline("--trust-count").status == 4  # its plan keeps the summary's count
+    let_the_summary_fail(world, how)
+    for words in ((), ("--trust-count",)):
+        ended = world.pipeline(*words, SOURCE_ATTEMPTS="2")
+        assert (ended.status, ended.fact.get("status")) == (4, "partial" if words else "failed"), ended.stderr
+    assert "an earlier run of the release" in world.pipeline(SOURCE_ATTEMPTS="2").stderr
+    world.source.finish_import(2024)
+    again = world.pipeline(SOURCE_ATTEMPTS="2")
+    assert (again.status, again.fact["closed"]) == (0, True), again.stderr
+    world.assert_equals_truth()
+
+
+@pytest.mark.parametrize("how", [FOR_NOW[0], FOR_GOOD[0]], ids=str)
+def test_the_last_release_is_the_reference_count_unless_it_was_trusted_half_imported(world, how):
     assert world.pipeline().status == 0
     world.source.republish(2024, added=0.01, imported_share=0.6)
-    world.source.fault("http_500", match="trans_general")
+    let_the_summary_fail(world, how)
     ended = world.pipeline(SOURCE_ATTEMPTS="2")
     assert (ended.status, "of the release" in ended.stderr) == (4, True), ended.stderr
+    assert world.pipeline("--trust-count", SOURCE_ATTEMPTS="2").fact["status"] == "partial"
+    # The release after the next must not be compared with the 60 % that were trusted.
+    world.source.republish(2024, imported_share=0.7)
+    ended = world.pipeline(SOURCE_ATTEMPTS="2")
+    assert (ended.status, ended.fact["error"]) == (4, "HalfImportedError"), ended.stderr
+    world.source.finish_import(2024)
+    again = world.pipeline(SOURCE_ATTEMPTS="2")
+    assert (again.status, again.fact["closed"]) == (0, True), again.stderr

@@ -69,7 +69,7 @@ class Life:
         scratch.mkdir()
         # The source is waited for: on a busy machine, what is late is not to be taken for what a kill did.
         given = {"SOURCE_MAX_STREAMS": str(STREAMS), "SOURCE_TIMEOUT_SECONDS": "60", "OPEN_PAYMENTS_USER_AGENT": name}
-        given |= {"LAKE_URL": self.url, "TMPDIR": str(scratch)}
+        given |= {"LAKE_URL": self.url, "TMPDIR": str(scratch), "XDG_CACHE_HOME": str(scratch)}
         process = subprocess.Popen(
             [sys.executable, *command],
             env={**self.world.environment, **given, **environment},
@@ -86,7 +86,7 @@ class Life:
             process.communicate()
             if process.returncode in self.orderly:
                 # The folder where the processes of a machine meet stays.
-                left = [path.name for path in scratch.iterdir() if not path.name.startswith("data-pipeline-budget-")]
+                left = [path.name for path in scratch.iterdir() if path.name != "data-pipeline"]
                 assert not left, "a process that ended in order left something in TMPDIR"
             shutil.rmtree(scratch)
         asked = self.asked(name)

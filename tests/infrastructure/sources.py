@@ -37,6 +37,6 @@ def arn_of(role: str) -> str:
 
 
 def bucket_policy(bucket: str) -> Any:
-    overwriters = json.dumps([arn_of("collect"), arn_of("overwrite")])
+    may = {"overwriters": json.dumps([arn_of("overwrite")]), "collectors": json.dumps([arn_of("collect")])}
     template = TERRAFORM / "modules" / "lake" / "policies" / "bucket.json.tftpl"
-    return filled(template, bucket_arn=f"arn:aws:s3:::{bucket}", overwriters=overwriters)
+    return filled(template, bucket_arn=f"arn:aws:s3:::{bucket}", **may)

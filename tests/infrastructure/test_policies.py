@@ -221,7 +221,14 @@ def upload(story: Story) -> None:
     copy.client.delete_object(Bucket=COPY, Key="metadata/runs/run_id=l1/manifest.json")
     # As after a copy that was cut short: everything is met again, and compared.
     story.run("upload", *words, bucket=COPY, **here)
+    damage(story)
     story.run("overwrite", *words, "--overwrite", bucket=COPY, **here)
+
+
+def damage(story: Story) -> None:
+    copy = story.buckets[COPY]
+    for prefix in ("raw/", "metadata/audits/", "metadata/runs/"):
+        copy.write(copy.listed(prefix)[0], b"other content")
 
 
 @pytest.mark.parametrize("role", sorted(sources.roles()))
@@ -315,7 +322,7 @@ OVERSTEPS = {
     ),
     "an upload that overwrites": (
         COPY, "upload", ("upload_raw", "--", "--run-id", "l1", "--to", f"s3://{COPY}", "--overwrite"),
-        {"s3:DeleteObject"}, "metadata/none",
+        {"s3:PutObject"}, "metadata/none",
     ),
     "a comparison that collects": (
         LAKE, "compare", ("gc", "--", "--older-than-hours", "0", "--delete"), {"s3:DeleteObject"}, "metadata/none",
@@ -329,6 +336,8 @@ def test_a_job_that_oversteps_ends_with_a_refusal_and_leaves_nothing_else(story,
     environment = {"LAKE_URL": str(story.world.lake)} if bucket == COPY else {}
     if role == "compare":
         story.buckets[LAKE].write(unnamed(story), b"what a killed run left")
+    if bucket == COPY:
+        damage(story)
     ended, refused, changed = before_and_after(story, bucket, role, *words, **environment)
     assert ended.status == 3, ended.stderr
     assert "AccessDenied" in ended.stderr
@@ -386,13 +395,12 @@ def allowed(role, action, key, **context):
     return is_allowed(request, sources.policies_of(role, LAKE).values(), [sources.bucket_policy(LAKE)])
 
 
-def test_nobody_removes_versions_and_two_roles_alone_remove_raw_parts():
+def test_nobody_removes_versions_one_role_removes_raw_parts_and_another_replaces_them():
     for role in sources.roles():
         assert not allowed(role, "s3:DeleteObjectVersion", "raw/a.csv")
-    removers = {role for role in sources.roles() if allowed(role, "s3:DeleteObject", "raw/a.csv")}
-    assert removers == {"collect", "overwrite"}
-    # Removed and put anew, never put over: even the role that overwrites creates.
-    assert not allowed("overwrite", "s3:PutObject", "raw/a.csv", **{"s3:ObjectCreationOperation": "true"})
+    assert {role for role in sources.roles() if allowed(role, "s3:DeleteObject", "raw/a.csv")} == {"collect"}
+    over = {"s3:ObjectCreationOperation": "true"}
+    assert {role for role in sources.roles() if allowed(role, "s3:PutObject", "raw/a.csv", **over)} == {"overwrite"}
 
 
 def test_plain_http_is_refused_to_everybody():

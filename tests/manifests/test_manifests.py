@@ -177,6 +177,7 @@ CALLS = {
     "log": ("a",),
     "delete_job": ("a",),
     "delete_jobs": ("a=b",),
+    "delete_pod": ("a",),
     "delete_pods": ("a=b",),
 }
 

@@ -17,5 +17,6 @@ module "lake" {
 
   bucket        = local.bucket
   overwriters   = module.identity.overwriters
+  collectors    = module.identity.collectors
   force_destroy = var.force_destroy
 }

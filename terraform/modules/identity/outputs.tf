@@ -14,8 +14,13 @@ output "service_accounts" {
 }
 
 output "overwriters" {
+  description = "Roles that may replace raw parts and proofs. The bucket's own policy denies it to all others."
+  value       = [aws_iam_role.stage["overwrite"].arn]
+}
+
+output "collectors" {
   description = "Roles that may delete raw parts and proofs. The bucket's own policy denies it to all others."
-  value       = [aws_iam_role.stage["collect"].arn, aws_iam_role.stage["overwrite"].arn]
+  value       = [aws_iam_role.stage["collect"].arn]
 }
 
 output "runner_instance_profile" {

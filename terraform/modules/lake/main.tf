@@ -52,6 +52,7 @@ resource "aws_s3_bucket_policy" "lake" {
     bucket_arn = aws_s3_bucket.lake.arn
     # ArnNotEquals with an empty list would deny nothing. An ARN that no principal has denies everybody.
     overwriters = jsonencode(length(var.overwriters) > 0 ? sort(var.overwriters) : ["arn:aws:iam::000000000000:role/nobody"])
+    collectors  = jsonencode(length(var.collectors) > 0 ? sort(var.collectors) : ["arn:aws:iam::000000000000:role/nobody"])
   })
 
   # S3 refuses a bucket policy while the public access block is being created.

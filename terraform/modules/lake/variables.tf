@@ -9,13 +9,24 @@ variable "bucket" {
 }
 
 variable "overwriters" {
-  description = "ARNs of the roles that may delete raw parts and proofs: to overwrite on purpose, and to collect orphans. The bucket policy denies it to all others, even if their own policy allows it."
+  description = "ARNs of the roles that may replace raw parts and proofs on purpose. The bucket policy denies it to all others, even if their own policy allows it."
   type        = list(string)
   default     = []
 
   validation {
     condition     = alltrue([for arn in var.overwriters : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*?]+$", arn))])
     error_message = "Each entry must be the ARN of one role, without wildcards, such as arn:aws:iam::123456789012:role/data-pipeline-dev-overwrite."
+  }
+}
+
+variable "collectors" {
+  description = "ARNs of the roles that may delete raw parts and proofs: to collect orphans. The bucket policy denies it to all others, even if their own policy allows it."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.collectors : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[^*?]+$", arn))])
+    error_message = "Each entry must be the ARN of one role, without wildcards, such as arn:aws:iam::123456789012:role/data-pipeline-dev-collect."
   }
 }
 

@@ -27,6 +27,7 @@ module "lake" {
 
   bucket        = local.bucket
   overwriters   = module.identity.overwriters
+  collectors    = module.identity.collectors
   force_destroy = var.force_destroy
 }
 

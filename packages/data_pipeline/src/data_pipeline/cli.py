@@ -92,6 +92,10 @@ def run(job: str, arguments: tuple[str, ...]) -> int:
     return _run(job, given[1:] if given[:1] == ["--"] else given)
 
 
+# Options of a fan-out that decide whether its pods start.
+DOCTOR_POD = ("image", "service_account", "env", "env_from", "cpu", "memory", "pod_label", "pod_annotation")
+
+
 @cli.command("doctor")
 @click.option("--source", "of_source", is_flag=True, help="Only the source: at most 25 requests and some 10 MB.")
 @click.option("--lake", "of_lake", is_flag=True, help="Only the lake: a probe is written and deleted again.")
@@ -102,7 +106,7 @@ def run(job: str, arguments: tuple[str, ...]) -> int:
 @click.option("--year", type=int, help="Program year to check. Default: the newest in the catalogue.")
 @click.option("--lake-url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix.")
 @click.option("--namespace", default="", help="With --cluster. Default: that of the kubeconfig's context.")
-@frame.options_of("pod", default_pod(), only=("image", "service_account", "env", "env_from"))
+@frame.options_of("pod", default_pod(), only=DOCTOR_POD)
 @click.option("--dry-run", is_flag=True, help="Print the checks; run none, write nothing.")
 def doctor(
     of_source: bool,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import tempfile
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from etl_core.stop import Stop
 from etl_core.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from data_pipeline.fan_out.shared_backoff import SharedBackoff
     from data_pipeline.open_payments.pipeline import Pipeline
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
     from etl_core.lake.s3 import S3Access
+    from etl_core.private_folder import PrivateFolder
     from etl_core.retry import Retry
 
 
@@ -140,7 +141,7 @@ class Services:
         """How much of the source this process may use; one of many pods also follows their shared backoff."""
         from etl_core.budget import Budget
 
-        ceiling, folder = self.settings.source_max_streams, _budget_folder(url)
+        ceiling, folder = self.settings.source_max_streams, _budget_folder(url, self.settings)
         sleep, check_stop = self.stop.sleep, self.stop.check
         if self._is_one_of_many:
             from data_pipeline.fan_out.shared_backoff import SharedBudget
@@ -180,6 +181,7 @@ class Services:
             retry=self.retry,
             now=self.now,
             progress=self.progress,
+            stop=self.stop,
             streams=self.settings.source_max_streams,
         )
 
@@ -194,7 +196,29 @@ class Services:
             self.store.close()
 
 
-def _budget_folder(url: str) -> Path:
-    """A folder that all processes of this user on this machine share if they ask the same source."""
+def _budget_folder(url: str, settings: Settings) -> PrivateFolder:
+    """The folder that all processes of this user on this machine share if they ask the same source.
+
+    The cache folder comes first: ``XDG_RUNTIME_DIR`` exists in a login session and not under cron, and two folders
+    would be two limits. TMPDIR has no say, for the same reason.
+    """
+    from etl_core.private_folder import PrivateFolder, first_usable
+
     source = re.sub(r"[^a-z0-9.]+", "-", urlsplit(url).netloc.lower())
-    return Path(tempfile.gettempdir()) / f"data-pipeline-budget-{os.getuid()}" / source
+    caches = [settings.xdg_cache_home, *(f"{home}/.cache" for home in _homes()), settings.xdg_runtime_dir]
+    folders = [
+        PrivateFolder(Path(base), "data-pipeline", "budget", source)
+        for base in dict.fromkeys(caches)
+        if Path(base).is_absolute()
+    ]
+    return first_usable(folders, advice="Set XDG_CACHE_HOME to a folder of your own.")
+
+
+def _homes() -> Iterator[str]:
+    """The home of this user: by HOME, and by the list of users, since ``sudo`` may leave another user's HOME."""
+    import pwd
+
+    with contextlib.suppress(RuntimeError):
+        yield str(Path.home())
+    with contextlib.suppress(KeyError):  # a container may run as a number that nobody has listed
+        yield pwd.getpwuid(os.getuid()).pw_dir

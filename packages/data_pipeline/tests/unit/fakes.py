@@ -29,7 +29,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from data_pipeline.open_payments.datasets import GENERAL, Dataset
+from data_pipeline.open_payments.datasets import DATASETS, GENERAL, Dataset
 from data_pipeline.open_payments.fetch.task import WindowTask
 from data_pipeline.open_payments.ledger.audits import slice_audit_of
 from data_pipeline.open_payments.ledger.documents import (
@@ -59,6 +59,7 @@ from data_pipeline.open_payments.source.catalogue import ResolvedRelease
 from data_pipeline.open_payments.windows import Window, tiles
 from etl_core.budget import Budget
 from etl_core.http import HttpClient, HttpSettings, make_session
+from etl_core.private_folder import PrivateFolder
 from etl_core.progress import Progress
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.stop import Stop
@@ -221,6 +222,8 @@ class Site(HTTPAdapter):
         self.tables: dict[str, Published] = {}
         self.unpublished: dict[int, str] = {}
         self.profiles: dict[str, dict[int, int]] = {}
+        self._summary: dict[tuple[str, str], int] = {}
+        self._summarises = True
         self.asked: list[Asked] = []
         self._faults: list[_Fault] = []
         self._lock = threading.Lock()
@@ -236,7 +239,7 @@ class Site(HTTPAdapter):
         titles: tuple[str, ...] = (),
         dataset: Dataset = GENERAL,
     ) -> Published:
-        """Publish a program year, or publish it anew: same dataset id, new distribution id."""
+        """Publish a program year, or publish it again: same dataset id, new distribution id."""
         self._serial += 1
         dataset_id = dataset_id_of(year, dataset)
         distribution_id = f"{self._serial:08x}-cda3-5f6b-a501-b76926c7c035"
@@ -244,15 +247,32 @@ class Site(HTTPAdapter):
             dataset_id, distribution_id, list(rows), titles or titles_of(dataset), year, modified, dataset
         )
         self.tables[dataset_id] = table
+        if self._summarises:
+            self._summary[dataset.reference_column, str(year)] = len(table.rows)
+            self._write_summary()
         return table
 
-    def summarise(self, column: str = "Trans_General", **rows_of_years: int) -> None:
-        """The summary by reporting entity: ``y2024=6`` makes two entities with six payments between them."""
+    def summarise(self, column: str = GENERAL.reference_column, **rows_of_years: int) -> None:
+        """Let the summary by reporting entity say so, whatever is published: ``y2024=6`` are six rows of 2024."""
+        self._summarises = False
+        self._summary = {(column, name[1:]): count for name, count in rows_of_years.items()}
+        self._write_summary()
+
+    def lose_summary(self) -> None:
+        """List no summary by reporting entity from now on."""
+        self._summarises = False
+        self.tables.pop(dataset_id_of(1), None)
+
+    def _write_summary(self) -> None:
+        """Two entities a year and column, with so many rows between them."""
+        columns = [one.reference_column for one in DATASETS.values()]
+        rows = [
+            (year, *(str(part) if one == column else "0" for one in columns))
+            for (column, year), count in self._summary.items()
+            for part in (count - count // 2, count // 2)
+        ]
         dataset_id = dataset_id_of(1)
-        rows: list[Row] = []
-        for name, count in rows_of_years.items():
-            rows += [(name[1:], str(count - 1)), (name[1:], "1")]
-        self.tables[dataset_id] = Published(dataset_id, "1" * 8, rows, ("Program_Year", column))
+        self.tables[dataset_id] = Published(dataset_id, "1" * 8, rows, ("program_year", *columns))
 
     def list_companies(self, ids: Iterable[str]) -> None:
         """The reporting entities, which have rows or not."""
@@ -371,6 +391,9 @@ class _Body(io.BytesIO):
         if not found and self._breaks:
             raise ConnectionResetError(104, "connection reset by peer")
         return found
+
+    def read1(self, size: int | None = -1) -> bytes:
+        return self.read(size)
 
 
 def dataset_id_of(year: int, dataset: Dataset = GENERAL) -> str:
@@ -512,7 +535,7 @@ class World:
                 session=session,
                 budget=Budget(
                     64,
-                    Path(self._folder.name),
+                    PrivateFolder(Path(self._folder.name), "budget"),
                     clock=self.clock,
                     sleep=self.clock.sleep,
                     check_stop=self.stop.check,
@@ -538,7 +561,13 @@ class World:
     @property
     def pipeline(self) -> Pipeline:
         return Pipeline(
-            self.source, self.store, retry=self.retry, now=self.now, progress=self.progress, streams=self.streams
+            self.source,
+            self.store,
+            retry=self.retry,
+            now=self.now,
+            progress=self.progress,
+            stop=self.stop,
+            streams=self.streams,
         )
 
     def resolved(self, table: Published) -> ResolvedRelease:
@@ -655,7 +684,7 @@ def a_plan(
     *,
     run_id: str = "r1",
     source_rows: int = 3,
-    reference_rows: int | None = None,
+    reference_rows: int | None = 1,
     counts_from: CountsFrom = "grouped",
     release: Release | None = None,
     created_at: datetime = START,
@@ -696,7 +725,9 @@ def a_manifest(*results: SliceResult, **changes: Any) -> Manifest:
         "totals": dict(Counter(one.verdict for one in results)),
         "rows": sum(one.rows for one in results),
         "bytes": sum(one.bytes for one in results),
-        "closure": Closure(closed=True, source_rows=3, proved_rows=3, companies_proved=len(done), note="it adds up"),
+        "closure": Closure(
+            closed=True, source_rows=3, proved_rows=3, companies_proved=len(done), confirmed=True, note="it adds up"
+        ),
         "slices": results,
         "file_audits": 0,
         "file_audits_sha256": "0" * 64,

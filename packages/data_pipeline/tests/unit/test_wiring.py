@@ -1,5 +1,10 @@
+import contextlib
+import os
 import signal
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from data_pipeline.fan_out.shared_backoff import Backoff, SharedBudget
@@ -14,9 +19,20 @@ from etl_core.retry import RetryPolicy
 from packages.data_pipeline.tests.unit.folder_case import FolderCase
 
 
+@contextlib.contextmanager
+def _home(path: Path) -> Iterator[None]:
+    path.mkdir(exist_ok=True)
+    before = os.environ["HOME"]
+    os.environ["HOME"] = str(path)
+    try:
+        yield
+    finally:
+        os.environ["HOME"] = before
+
+
 class TheServices(FolderCase):
     def services(self, *, is_one_of_many: bool = False, **settings: Any) -> Services:
-        values = {"lake_url": str(self.folder / "lake")} | settings
+        values = {"lake_url": str(self.folder / "lake"), "xdg_cache_home": str(self.folder / "cache")} | settings
         services = Services(Settings(**values), is_one_of_many=is_one_of_many)
         self.addCleanup(services.close)
         return services
@@ -54,7 +70,7 @@ class TheServices(FolderCase):
         self.assertEqual(client._settings, HttpSettings("http://127.0.0.1:1/x", "us", pool_size=5, read_seconds=7.5))
         self.assertEqual(client._session.headers["User-Agent"], "us")
         self.assertEqual(client._budget.ceiling, 5)
-        self.assertEqual(client._budget._folder.name, "127.0.0.1-1")
+        self.assertEqual(client._budget._folder.path, self.folder / "cache/data-pipeline/budget/127.0.0.1-1")
         self.assertIs(client._retry, services.retry)
         self.assertIs(client._telemetry, services.telemetry)
         self.assertIs(client._policy, POLICY)
@@ -69,10 +85,23 @@ class TheServices(FolderCase):
         assert isinstance(budget, SharedBudget)
         self.assertIs(budget._backoff, services.backoff)
         self.assertEqual(budget.ceiling, services.settings.source_max_streams)
-        services.backoff.publish(Backoff(10**12, "403 by the edge"))
+        services.backoff.publish(Backoff(time.time() + 600, "403 by the edge"))
         with self.assertRaises(BlockedError), budget.slot():
             pass
         self.assertTrue((self.folder / "lake" / "metadata/sources/127.0.0.1-1/not_before.json").exists())
+
+    def test_keep_the_limit_of_requests_where_the_user_keeps_caches(self):
+        (self.folder / "taken").touch()
+        cases: list[tuple[dict[str, Any], Path]] = [
+            ({"xdg_cache_home": str(self.folder / "a")}, self.folder / "a"),
+            ({"xdg_cache_home": "", "xdg_runtime_dir": str(self.folder)}, self.folder / "home" / ".cache"),
+            ({"xdg_cache_home": "relative"}, self.folder / "home" / ".cache"),
+            ({"xdg_cache_home": str(self.folder / "taken")}, self.folder / "home" / ".cache"),
+        ]
+        for settings, base in cases:
+            with self.subTest(**settings), _home(self.folder / "home"):
+                budget = self.services(open_payments_url="http://host.test:8/x", **settings).source._http._budget
+                self.assertEqual(budget._folder.path, base / "data-pipeline" / "budget" / "host.test-8")
 
     def test_of_one_process_ask_the_lake_nothing_of_the_kind(self):
         self.assertNotIsInstance(self.services().source._http._budget, SharedBudget)

@@ -13,46 +13,32 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
+from etl_core import budget_state
+from etl_core.budget_state import LARGEST_STATE_BYTES, LONGEST_REASON, State
 from etl_core.errors import BlockedError
-from etl_core.files import translate_os_errors
+from etl_core.printable import printable
+from etl_core.retry import LONGEST_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-# The pause after the second throttled answer in a row that names no time; doubles up to the longest.
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
+    from etl_core.private_folder import PrivateFolder
+
 # How often a request without a slot polls for one that another process released.
 POLL_SECONDS = 0.05
-# An older state is ignored.
-STATE_TTL_SECONDS = 3600.0
 # A longer pause is logged: a person would wonder.
 MIN_LOGGED_PAUSE_SECONDS = 2.0
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class _State:
-    """Times are seconds since the epoch: the only clock that processes share."""
-
-    allowed: float
-    not_before: float = 0.0
-    last_cut: float = 0.0
-    throttled_in_a_row: int = 0
-    blocked_at: float = 0.0
-    blocked_why: str = ""
-    updated: float = 0.0
 
 
 class Budget:
@@ -61,7 +47,7 @@ class Budget:
     def __init__(
         self,
         ceiling: int,
-        folder: Path,
+        folder: PrivateFolder,
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
@@ -72,11 +58,9 @@ class Budget:
         self._clock = clock
         self._sleep = sleep
         self._check_stop = check_stop
-        self._started = clock()
         self._logged_until = 0.0
         self._released = threading.Condition()
-        with translate_os_errors(f"make {folder}"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._block_at_start = self._read().block
 
     @property
     def allowed(self) -> int:
@@ -93,7 +77,8 @@ class Budget:
         """Wait for a slot and hold it; yields the time it was taken, for ``throttled``.
 
         Raises:
-            BlockedError: the source blocks this client, before or while waiting.
+            BlockedError: the source blocks this client, or asked for a longer pause than a run waits for; before or
+                while waiting.
 
         """
         held = self._take()
@@ -108,31 +93,32 @@ class Budget:
         """An answer was complete: raise the limit a little."""
         state = self._read()
         if state.allowed < self.ceiling or state.throttled_in_a_row:
-            self._change(self._raised)
+            self._change(lambda state, _now: budget_state.raised(state, self.ceiling))
 
     def throttled(self, taken: float, retry_after: float | None) -> None:
         """A request whose slot was taken at ``taken`` was throttled; ``retry_after`` is in seconds.
 
         Requests that were under way when the limit was last cut do not cut it again.
         """
-        self._change(lambda state, now: _cut(state, now, taken, retry_after))
+        self._change(lambda state, now: budget_state.cut(state, now, taken, retry_after))
 
     def block(self, why: str) -> None:
         """The source blocks this client: running processes send no further request."""
-        self._change(lambda state, now: replace(state, blocked_at=now, blocked_why=why))
+        named = {"block": uuid.uuid4().hex, "blocked_why": printable(why, LONGEST_REASON)}
+        self._change(lambda state, _now: state.changed(**named))
+
+    def raise_if_held_long(self, *, because: str = "") -> None:
+        """Raise ``BlockedError`` if the next request may be sent later than a run waits for; it says when."""
+        raise_if_too_long(self._read().not_before, self._clock(), because=because)
 
     def _take(self) -> int:
         while True:
             self._check_stop()
             state, now = self._read(), self._clock()
-            if state.blocked_at >= self._started:
-                raise BlockedError(state.blocked_why)
+            if state.block != self._block_at_start and state.block:
+                raise BlockedError(printable(state.blocked_why, LONGEST_REASON))
             if now < state.not_before:
-                if state.not_before > max(self._logged_until, now + MIN_LOGGED_PAUSE_SECONDS):
-                    self._logged_until = state.not_before
-                    seconds = round(state.not_before - now)
-                    _log.info(f"Rate limited: waiting {seconds} s as the source requested", seconds=seconds)
-                self._sleep(min(state.not_before - now, 10 * POLL_SECONDS))
+                self._pause(state, now)
                 continue
             for number in range(min(self.ceiling, int(state.allowed))):
                 held = self._lock_now(f"slot-{number:02}")
@@ -145,34 +131,36 @@ class Budget:
             with self._released:
                 self._released.wait(POLL_SECONDS)
 
-    def _raised(self, state: _State, _now: float) -> _State:
-        allowed = min(float(self.ceiling), state.allowed + 1.0 / state.allowed)
-        return replace(state, allowed=max(allowed, state.allowed), throttled_in_a_row=0)
+    def _pause(self, state: State, now: float) -> None:
+        raise_if_too_long(state.not_before, now)
+        left = state.not_before - now
+        if state.not_before > max(self._logged_until, now + MIN_LOGGED_PAUSE_SECONDS):
+            self._logged_until = state.not_before
+            _log.info(f"Rate limited: waiting {left:.0f} s as the source requested", seconds=round(left))
+        self._sleep(min(left, 10 * POLL_SECONDS))
 
-    def _read(self) -> _State:
+    def _read(self) -> State:
+        now = self._clock()
+        state = self._load(now)
+        if state.updated == now:  # maybe shifted from the future: stored once, or its pause would never end
+            self._change(lambda state, _now: state)
+        return state
+
+    def _load(self, now: float) -> State:
+        return budget_state.parse(self._folder.read("state.json", limit=LARGEST_STATE_BYTES), now, self.ceiling)
+
+    def _change(self, change: Callable[[State, float], State]) -> None:
+        lock = self._folder.open_file("lock")
         try:
-            state = _State(**json.loads((self._folder / "state.json").read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return _State(float(self.ceiling))
-        fresh = abs(self._clock() - state.updated) < STATE_TTL_SECONDS
-        return state if fresh else _State(float(self.ceiling))
-
-    def _change(self, change: Callable[[_State, float], _State]) -> None:
-        with translate_os_errors(f"write in {self._folder}"):
-            lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                now = self._clock()
-                state = replace(change(self._read(), now), updated=now)
-                beside = self._folder / "state.json.new"
-                beside.write_text(json.dumps(asdict(state)))
-                beside.replace(self._folder / "state.json")
-            finally:
-                os.close(lock)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            now = self._clock()
+            state = change(self._load(now), now).changed(updated=now)
+            self._folder.replace("state.json", state.model_dump_json().encode())
+        finally:
+            os.close(lock)
 
     def _lock_now(self, name: str) -> int | None:
-        with translate_os_errors(f"open {self._folder / name}"):
-            descriptor = os.open(self._folder / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        descriptor = self._folder.open_file(name)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -181,21 +169,18 @@ class Budget:
         return descriptor
 
 
-def _pauses(state: _State) -> tuple[float, float]:
-    return state.blocked_at, state.not_before
+def raise_if_too_long(not_before: float, now: float, *, because: str = "") -> None:
+    """Raise ``BlockedError``, with the time of the next request, if that is further away than a run waits for."""
+    wait = not_before - now
+    if wait > LONGEST_WAIT_SECONDS:
+        when = datetime.fromtimestamp(not_before, UTC)
+        asked = f"the source asked for no request before {when:%Y-%m-%d %H:%M:%S} UTC, in {wait / 60:.0f} min."
+        raise BlockedError(
+            f"{because}; {asked}" if because else asked,
+            advice="Run the same command again then; completed work is kept.",
+            retry_after=wait,
+        )
 
 
-def _cut(state: _State, now: float, taken: float, retry_after: float | None) -> _State:
-    allowed, in_a_row, last_cut = state.allowed, state.throttled_in_a_row, state.last_cut
-    if taken > last_cut:
-        allowed, in_a_row, last_cut = max(1.0, allowed / 2), in_a_row + 1, now
-    pause = retry_after or 0.0
-    if retry_after is None and in_a_row > 1:
-        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(in_a_row - 2, 10), LONGEST_PAUSE_SECONDS)
-    return replace(
-        state,
-        allowed=allowed,
-        throttled_in_a_row=in_a_row,
-        last_cut=last_cut,
-        not_before=max(state.not_before, now + pause),
-    )
+def _pauses(state: State) -> tuple[str, float]:
+    return state.block, state.not_before

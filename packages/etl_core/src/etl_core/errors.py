@@ -13,7 +13,7 @@
     ├── TemporaryError        4   a later run may succeed
     │   ├── UnavailableError      a service is throttling, failing, or closed the connection
     │   │   └── UnreachableError      no answer at all
-    │   └── BlockedError          the service blocks this client: stop, come back later
+    │   └── BlockedError          the service blocks this client, or asks for a long wait: come back later
     └── StoppedError      130/143 a signal ended the work; completed work is kept
 
 Only the command's entry point turns an exception into an exit status.
@@ -122,9 +122,16 @@ class UnreachableError(UnavailableError):
 
 
 class BlockedError(TemporaryError):
-    """The service blocks this client; another request would prolong it."""
+    """The service blocks this client, or asked for a longer wait than a run makes; another request would prolong it.
+
+    ``retry_after`` is the wait in seconds, if the service named one.
+    """
 
     retryable = False
+
+    def __init__(self, message: str, *, advice: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, advice=advice)
+        self.retry_after = retry_after
 
 
 class StoppedError(PipelineError):

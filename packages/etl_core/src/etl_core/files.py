@@ -1,27 +1,20 @@
-"""Hashes of files, scratch folders, and errors of the file system."""
+"""Hashes of files, and errors of the file system."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
-import shutil
-import stat
-import threading
-import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from etl_core.errors import AccessError, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 READ_BYTES = 1024 * 1024
-# A lock file may be removed between opening and locking it when other processes end, but never this often.
-MAX_LOCK_ATTEMPTS = 1000
 PERMISSION_ADVICE = (
     "Check who owns it, and whether it is mounted read-only. In a container, mount a folder (-v FOLDER:PATH) and run "
     'as its owner: --user "$(id -u):$(id -g)", in Kubernetes fsGroup.'
@@ -32,75 +25,6 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file as lower-case hex, read in 1 MiB pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-class Scratch:
-    """A process's own folder for unfinished files, below ``parent``.
-
-    Each process holds a lock on its folder; the next process to start or close removes folders that
-    nobody locks. So a killed process leaves its files behind only until then.
-    """
-
-    def __init__(self, parent: Path) -> None:
-        self._parent = parent
-        self._folder: Path | None = None
-        self._lock: BinaryIO | None = None
-        # Two threads at first use must not make two folders: one lock would be lost and its folder removed.
-        self._making = threading.Lock()
-
-    @property
-    def folder(self) -> Path:
-        """The folder; made at first use, when orphaned folders are removed."""
-        with self._making:
-            if self._folder is None:
-                with self.exclusive():
-                    self._sweep()
-                    folder = self._parent / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-                    folder.mkdir()
-                    self._lock = (folder / "lock").open("wb")
-                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._folder = folder
-            return self._folder
-
-    def exclusive(self) -> contextlib.AbstractContextManager[None]:
-        """Hold the lock of all scratch folders below ``parent``, against other threads and processes."""
-        return _exclusive_lock(self._parent / "lock")
-
-    def new(self) -> Path:
-        """An unused path in the folder; no file is created."""
-        return self.folder / uuid.uuid4().hex
-
-    def close(self) -> None:
-        """Remove the folder and orphaned ones, and the parent if it is then empty.
-
-        A process that only read does so too: the next one may not write either.
-        """
-        if not self._parent.is_dir():
-            return
-        with contextlib.suppress(OSError), self.exclusive():
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-            self._sweep()
-            if [entry.name for entry in self._parent.iterdir()] == ["lock"]:
-                (self._parent / "lock").unlink()
-                self._parent.rmdir()
-        if self._lock is not None:
-            self._lock.close()
-        self._folder = self._lock = None
-
-    def _sweep(self) -> None:
-        for entry in self._parent.iterdir():
-            if not entry.is_dir():
-                continue
-            lock = entry / "lock"
-            try:
-                with lock.open("rb") as stream:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue  # its owner is alive
-            except FileNotFoundError:
-                pass  # killed between mkdir and lock
-            shutil.rmtree(entry, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -118,31 +42,3 @@ def translate_os_errors(doing: str) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise AccessError(message, advice=PERMISSION_ADVICE) from error
         raise PermanentError(message) from error
-
-
-@contextlib.contextmanager
-def _exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on ``path``, which a former holder may have removed."""
-    for attempts_left in reversed(range(MAX_LOCK_ATTEMPTS)):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stream = path.open("ab")
-        except FileNotFoundError:
-            if not attempts_left:
-                raise  # a place where no folder can be made, such as /proc
-            continue  # the folder was removed between the two lines
-        except FileExistsError:
-            # The folder was removed within mkdir, or a file has its name.
-            with contextlib.suppress(FileNotFoundError):
-                if not stat.S_ISDIR(path.parent.lstat().st_mode):
-                    raise
-            continue
-        with stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            try:
-                same = path.stat().st_ino == os.fstat(stream.fileno()).st_ino
-            except FileNotFoundError:
-                same = False
-            if same:
-                yield
-                return

@@ -7,11 +7,12 @@ left, there is no retry. Sleeping, clock and chance are injected.
 from __future__ import annotations
 
 import random
+import re
 import time
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
-
-import urllib3
 
 from etl_core.errors import TemporaryError, UnavailableError
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+# A run waits this long for a service that names a time; for longer, it ends and says when to come back.
+LONGEST_WAIT_SECONDS = 600.0
+# Nobody means more. A broken server or proxy that says a century must not lock anybody out for one.
+LONGEST_RETRY_AFTER_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,27 @@ class Retry:
         return error.retry_after + 0.1 * jittered
 
 
-def parse_retry_after(value: str | None) -> float | None:
-    """Seconds from either form of ``Retry-After`` (RFC 9110 10.2.3); None if absent or invalid."""
+def parse_retry_after(value: str | None, sent: str | None = None) -> float | None:
+    """Seconds from either form of ``Retry-After`` (RFC 9110 10.2.3), at most a week; None if absent or invalid.
+
+    ``sent`` is the answer's ``Date``: a date is compared with it, because the clock of this machine may be wrong.
+    """
     if not value:
         return None
+    if re.fullmatch(r"\s*[0-9]+\s*", value):
+        seconds = float(value)
+    elif (until := _seconds_of(value)) is not None:
+        now = _seconds_of(sent or "")
+        seconds = until - (time.time() if now is None else now)
+    else:
+        return None
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _seconds_of(date: str) -> float | None:
+    """Seconds since the epoch of an HTTP date, which is in UTC also where it does not say so."""
     try:
-        return urllib3.Retry().parse_retry_after(value)
-    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+        parsed = parsedate_to_datetime(date)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from etl_core.errors import StoppedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 
@@ -38,6 +39,15 @@ class Stop:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._wake.get_nowait()
+
+    @contextlib.contextmanager
+    def requested(self) -> Iterator[None]:
+        """Request every thread to stop, and withdraw the request at the end: the caller may continue."""
+        self.request()
+        try:
+            yield
+        finally:
+            self.reset()
 
     def check(self) -> None:
         """Raise ``StoppedError`` if a stop was requested."""

@@ -50,11 +50,14 @@ class MemoryStore:
             return PutResult(created=False, sha256=content_of(existing))
         return PutResult(created=True, sha256=digest)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
+        raw = body.read_bytes() if isinstance(body, Path) else body
         with self._lock:
-            self._objects[checked_key(key)] = body
+            self._objects[checked_key(key)] = raw
             self._modified[key] = self._now()
             self.writes.append(key)
+        if isinstance(body, Path):
+            body.unlink()
 
     def get(self, key: str) -> bytes | None:
         return self._objects.get(checked_key(key))

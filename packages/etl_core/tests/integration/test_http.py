@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import threading
+import time
 
 import pytest
 
@@ -23,7 +24,7 @@ from etl_core.errors import (
 )
 from etl_core.http import STANDARD_STATUSES, HttpClient, HttpPolicy, HttpSettings, make_session
 from etl_core.http.client import READ_BYTES
-from etl_core.http.translate import printable
+from etl_core.private_folder import PrivateFolder
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.telemetry import Tally, Telemetry
 from etl_core.testing import ManualClock
@@ -31,6 +32,7 @@ from packages.etl_core.tests.support.source_server import (
     SourceServer,
     answer,
     chunked,
+    drip,
     gzipped,
     json_answer,
     raw,
@@ -56,14 +58,17 @@ API = HttpPolicy(statuses=STANDARD_STATUSES | {503: "temporary"}, throttled_wait
 class Bench:
     """A client with everything injected, and what was injected."""
 
-    def __init__(self, url, folder, *, attempts=4, ceiling=4, read_seconds=20.0, policy=SITE, token=""):
+    def __init__(
+        self, url, folder, *, attempts=4, ceiling=4, read_seconds=20.0, policy=SITE, token="", clock=None, **settings
+    ):
         self.clock = ManualClock(1000.0)
-        self.settings = HttpSettings(
-            url, "etl-core-tests/1.0", bearer_token=token, connect_seconds=5.0, read_seconds=read_seconds
-        )
+        settings |= {"bearer_token": token, "connect_seconds": 5.0, "read_seconds": read_seconds}
+        self.settings = HttpSettings(url, "etl-core-tests/1.0", **settings)
         self.session = make_session(self.settings)
         self.session.trust_env = False  # no proxy of this machine
-        self.budget = Budget(ceiling, folder, clock=self.clock, sleep=self.clock.sleep)
+        self.budget = Budget(
+            ceiling, PrivateFolder(folder.parent, folder.name), clock=self.clock, sleep=self.clock.sleep
+        )
         self.telemetry = Telemetry()
         self.stops_after = itertools.repeat(False)
         self.client = HttpClient(
@@ -73,7 +78,7 @@ class Bench:
             budget=self.budget,
             retry=Retry(RetryPolicy(attempts=attempts), sleep=self.clock.sleep, clock=self.clock, chance=lambda: 1.0),
             telemetry=self.telemetry,
-            clock=self.clock,
+            clock=clock or self.clock,
             check_stop=self.check_stop,
         )
 
@@ -277,12 +282,6 @@ def test_the_url_of_an_error_is_written_for_people(server, bench):
     assert str(caught.value) == f"GET {server.url}/x?conditions[0][value]=UNITED STATES answered 400: no"
 
 
-def test_printable_text_stays():
-    assert printable("é 日本 x") == "é 日本 x"
-    assert printable(" a\t b\u2028c\u202ed ") == "a b c d"
-    assert len(printable("x" * 500)) == 300
-
-
 @pytest.mark.parametrize("kind", ["text/html", "text/html; charset=utf-8", "Text/HTML", "application/xhtml+xml"])
 @pytest.mark.parametrize("expect", ["json", "csv"])
 def test_a_page_with_status_200_is_a_block(server, bench, kind, expect):
@@ -481,6 +480,45 @@ def test_an_answer_that_takes_too_long_is_aborted(server, bench):
     assert received == 3 * READ_BYTES
 
 
+def test_an_answer_at_a_hundred_bytes_a_second_times_out_within_its_first_chunk(server, new_bench):
+    bench = new_bench(read_seconds=0.3, clock=time.monotonic)
+    server.plan(drip(b"x", every=0.01))
+    with pytest.raises(UnavailableError, match=r"/data sent only \d+ bytes a second for 0 s$"):
+        bench.read()
+    assert slots_in_use(bench) == 0
+
+
+def test_an_answer_that_drips_is_cut_at_the_time_for_a_whole_answer(server, new_bench):
+    bench = new_bench(answer_seconds=0.3, clock=time.monotonic)
+    server.plan(drip(b"x" * 100, every=0.01))
+    with pytest.raises(UnavailableError, match=r"/data was still answering after 0 s and \d+ bytes$"):
+        bench.read()
+
+
+def test_only_time_in_which_the_server_is_waited_for_counts_for_the_rate(server, bench):
+    server.plan(chunked([b"x" * 10] * 30))
+    received = 0
+    with bench.client.stream("/data") as one:
+        for chunk in one.chunks:
+            received += len(chunk)
+            bench.clock.now += 60.0  # the lake is slow
+    assert received == 300
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, BlockedError), (400, DataError), (503, UnavailableError)])
+def test_an_error_whose_body_drips_is_an_error_by_its_status(server, new_bench, status, error):
+    bench = new_bench(read_seconds=0.2, clock=time.monotonic)
+    server.plan(drip(b"x", every=0.01, status=status))
+    with pytest.raises(error, match=f"/data answered {status}"):
+        bench.read()
+
+
+def test_a_redirect_is_followed_without_reading_its_body(server, bench):
+    server.plan(drip(b"x" * 1000, every=0.001, status=302, Location="/there"), json_answer({"here": True}))
+    assert bench.client.get_json("/x") == {"here": True}
+    assert [asked.path for asked in server.asked] == ["/x", "/there"]
+
+
 def test_a_stop_is_noticed_between_chunks(server, bench):
     server.plan(chunked([b"x" * READ_BYTES] * 3))
     bench.stops_after = iter([False, False, True])
@@ -553,21 +591,32 @@ def test_retry_after_in_seconds_is_obeyed(server, bench, status, value):
 
 
 def test_retry_after_as_a_date_is_obeyed(server, bench, new_bench):
-    server.plan(answer(503, Retry_After="Fri, 31 Dec 2100 23:59:59 GMT"))
+    date = {"Date": "Sat, 21 Nov 2020 12:00:00 GMT", "Retry_After": "Sat, 21 Nov 2020 12:01:30 GMT"}
+    server.plan(raw(b"HTTP/1.1 503 No\r\nDate: %(Date)s\r\nRetry-After: %(Retry_After)s\r\n\r\n" % {
+        name.encode(): value.encode() for name, value in date.items()
+    }))  # fmt: skip
     with pytest.raises(UnavailableError) as caught:
         bench.read()
-    assert caught.value.retry_after == 6 * 3600, "urllib3 takes no service to mean more"
+    assert caught.value.retry_after == 90.0, "by the clock of the server"
     server.plan(answer(500, Retry_After="Sat, 21 Nov 2020 12:00:00 GMT"), json_answer(1))
     again = new_bench()
     assert again.client.get_json("/x") == 1
     assert again.clock.slept == [0.05]
 
 
-def test_a_retry_after_beyond_the_total_time_is_not_waited_for(server, bench):
-    server.plan(answer(500, Retry_After="86400"), json_answer(1))
-    with pytest.raises(UnavailableError):
-        bench.client.get_json("/x")
-    assert (len(server.asked), bench.clock.slept) == (1, [])
+@pytest.mark.parametrize("status", [429, 503, 500, 502])
+def test_a_retry_after_above_ten_minutes_is_not_waited_for_and_obeyed_by_the_next_command(server, bench, status):
+    server.plan(answer(status, b"busy", Retry_After="7200"), json_answer(1))
+    for at, minutes in ((1000.0, 120), (4600.0 + 1.0, 60)):  # after an hour, too
+        bench.clock.now = at
+        with pytest.raises(BlockedError) as caught:
+            bench.client.get_json("/x")
+        assert "the source asked for no request before 1970-01-01 02:16:40 UTC" in str(caught.value)
+        assert f"in {minutes} min. Run the same command again then" in str(caught.value)
+        assert caught.value.retry_after == 8200.0 - at
+        assert (len(server.asked), bench.clock.slept) == (1, [])
+    bench.clock.now = 8200.0
+    assert bench.client.get_json("/x") == 1
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "\xb2", "1e9", ""])

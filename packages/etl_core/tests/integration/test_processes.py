@@ -9,7 +9,8 @@ import pytest
 
 from etl_core.budget import Budget
 from etl_core.errors import StoppedError
-from etl_core.files import Scratch
+from etl_core.private_folder import PrivateFolder
+from etl_core.scratch import Scratch
 from packages.etl_core.tests.support.children import child, line, run, start
 
 # ------------------------------------------------------------------------------------------------ signals
@@ -108,7 +109,7 @@ def test_logs_and_progress_write_nothing_to_stdout():
 HOLD_SCRATCH = """
     import sys
     from pathlib import Path
-    from etl_core.files import Scratch
+    from etl_core.scratch import Scratch
     scratch = Scratch(Path(sys.argv[1]))
     scratch.new().write_bytes(b"half of it")
     print(scratch.folder, flush=True)
@@ -137,7 +138,7 @@ def test_scratch_folders_of_many_short_processes_work(tmp_path):
     code = """
         import sys
         from pathlib import Path
-        from etl_core.files import Scratch
+        from etl_core.scratch import Scratch
         for _ in range(60):
             scratch = Scratch(Path(sys.argv[1]))
             path = scratch.new()
@@ -156,7 +157,8 @@ HOLD_SLOT = """
     import sys
     from pathlib import Path
     from etl_core.budget import Budget
-    with Budget(1, Path(sys.argv[1]), check_stop=lambda: print("looked", flush=True)).slot():
+    from etl_core.private_folder import PrivateFolder
+    with Budget(1, PrivateFolder(Path(sys.argv[1]), "budget"), check_stop=lambda: print("looked", flush=True)).slot():
         print("held", flush=True)
         sys.stdin.read()
     print("given back", flush=True)
@@ -170,7 +172,7 @@ def assert_no_slot(folder):
         if next(looks, None) is None:
             raise StoppedError("stopped", signal_number=15)
 
-    with pytest.raises(StoppedError), Budget(1, folder, check_stop=check).slot():
+    with pytest.raises(StoppedError), Budget(1, PrivateFolder(folder, "budget"), check_stop=check).slot():
         pass
 
 
@@ -180,13 +182,13 @@ def test_processes_share_slots_and_a_killed_one_frees_its_own(tmp_path):
         assert_no_slot(tmp_path)
         process.kill()
         process.wait()
-        with Budget(1, tmp_path).slot():
+        with Budget(1, PrivateFolder(tmp_path, "budget")).slot():
             assert_no_slot(tmp_path)
 
 
 def test_a_process_waits_for_the_slot_of_another(tmp_path):
     with contextlib.ExitStack() as stack:
-        stack.enter_context(Budget(1, tmp_path).slot())
+        stack.enter_context(Budget(1, PrivateFolder(tmp_path, "budget")).slot())
         with child(HOLD_SLOT, tmp_path) as process:
             assert [line(process) for _ in range(3)] == ["looked"] * 3  # it has tried twice
             stack.close()
@@ -198,7 +200,7 @@ def test_a_process_waits_for_the_slot_of_another(tmp_path):
 
 
 def test_a_budget_uses_the_clock_that_processes_share(tmp_path):
-    budget = Budget(4, tmp_path)
+    budget = Budget(4, PrivateFolder(tmp_path, "budget"))
     with budget.slot() as taken:
         assert abs(taken - time.time()) < 60
     budget.throttled(taken, 0.0)
@@ -206,6 +208,7 @@ def test_a_budget_uses_the_clock_that_processes_share(tmp_path):
         import sys
         from pathlib import Path
         from etl_core.budget import Budget
-        print(Budget(4, Path(sys.argv[1])).allowed)
+        from etl_core.private_folder import PrivateFolder
+        print(Budget(4, PrivateFolder(Path(sys.argv[1]), "budget")).allowed)
     """
     assert run(code, tmp_path) == (0, "2\n", "")

@@ -149,6 +149,24 @@ def chunked(pieces: Iterable[bytes], *, kind: str = "text/csv", end: bool = True
     return behave
 
 
+def drip(piece: bytes, *, every: float, status: int = 200, kind: str = "text/csv", **headers: str) -> Behaviour:
+    """A body without end: ``piece`` every so many seconds, until the client goes away or the test is over."""
+
+    def behave(handler: Handler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Type", kind)
+        handler.send_header("Content-Length", str(2**40))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        while not handler.server.released.wait(every):
+            handler.wfile.write(piece)
+            handler.wfile.flush()
+        handler.close_connection = True
+
+    return behave
+
+
 def short(body: bytes, *, promised: int, kind: str = "text/csv") -> Behaviour:
     """Fewer bytes than the length says, then the end of the connection."""
 

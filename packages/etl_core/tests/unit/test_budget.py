@@ -4,12 +4,16 @@ import json
 import tempfile
 import threading
 import unittest
+from datetime import UTC, datetime
 from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from etl_core.budget import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STATE_TTL_SECONDS, Budget
+from etl_core.budget import Budget
+from etl_core.budget_state import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LONGEST_REASON, STATE_TTL_SECONDS
 from etl_core.errors import BlockedError, PermanentError, StoppedError
+from etl_core.private_folder import PrivateFolder
+from etl_core.retry import LONGEST_WAIT_SECONDS
 from etl_core.testing import ManualClock
 
 WAIT = 20  # seconds after which a test that hangs fails
@@ -31,10 +35,11 @@ class BudgetCase(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name) / "budgets" / "source"
+        self.shared = PrivateFolder(Path(folder.name), "budgets", "source")
         self.clock = ManualClock(1_000_000.0)
 
     def budget(self, ceiling=8, **options) -> Budget:
-        return Budget(ceiling, self.folder, clock=self.clock, sleep=self.clock.sleep, **options)
+        return Budget(ceiling, self.shared, clock=self.clock, sleep=self.clock.sleep, **options)
 
     def cut(self, budget, times=1, retry_after: float | None = 0.0):
         for _ in range(times):
@@ -125,9 +130,9 @@ class Slots(BudgetCase):
                 pass
 
     def test_a_folder_that_cannot_be_created_is_an_error(self):
-        self.folder.parent.mkdir(parents=True)
+        self.folder.parent.mkdir(mode=0o700)
         self.folder.touch()
-        with self.assertRaisesRegex(PermanentError, f"cannot make {self.folder}"):
+        with self.assertRaisesRegex(PermanentError, f"cannot use {self.folder}"):
             self.budget()
 
 
@@ -185,7 +190,7 @@ class Throttling(BudgetCase):
         self.assertLessEqual(max(self.clock.slept), 0.5)
 
     def test_a_stop_ends_a_pause(self):
-        self.budget().throttled(self.clock.now - 1, 1000.0)
+        self.budget().throttled(self.clock.now - 1, 500.0)
         with self.assertRaises(StoppedError), self.budget(check_stop=stop_at_look(3)).slot():
             pass
         self.assertEqual(len(self.clock.slept), 2)
@@ -263,7 +268,7 @@ class Throttling(BudgetCase):
 
     def test_an_old_state_is_ignored(self):
         budget = self.budget()
-        self.cut(budget, 2, 10 * STATE_TTL_SECONDS)
+        self.cut(budget, 2)
         self.clock.now += STATE_TTL_SECONDS - 1
         self.assertEqual(budget.allowed, 2)
         self.clock.now += 1
@@ -271,9 +276,57 @@ class Throttling(BudgetCase):
         with budget.slot():
             self.assertEqual(self.clock.slept, [])
 
+    def test_a_wait_longer_than_a_run_waits_for_ends_it_and_names_the_time(self):
+        self.clock.now = datetime(2026, 11, 29, 18, 0, tzinfo=UTC).timestamp()
+        self.budget().throttled(self.clock.now - 1, 7200.0)
+
+        for minutes in (120, 45):
+            self.clock.now += (120 - minutes) * 60
+            with self.subTest(minutes), self.assertRaises(BlockedError) as caught, self.budget().slot():
+                pass
+            self.assertEqual(caught.exception.retry_after, minutes * 60)
+            said = f"the source asked for no request before 2026-11-29 20:00:00 UTC, in {minutes} min. Run the same"
+            self.assertTrue(str(caught.exception).startswith(said), str(caught.exception))
+        self.assertEqual(self.clock.slept, [])
+
+        self.clock.now += 45 * 60
+        with self.budget().slot() as taken:
+            self.assertEqual(taken, self.clock.now)
+
+    def test_a_wait_as_long_as_a_run_waits_for_is_waited_out(self):
+        named = self.clock.now + LONGEST_WAIT_SECONDS
+        self.budget().throttled(self.clock.now - 1, LONGEST_WAIT_SECONDS)
+        with self.budget().slot() as taken:
+            self.assertGreaterEqual(taken, named)
+
+    def test_a_pause_written_while_the_clock_was_wrong_is_no_longer_than_it_was(self):
+        now = self.clock.now
+        self.clock.now = now + 3000
+        self.budget().throttled(self.clock.now - 1, 5.0)
+        self.clock.now = now
+
+        with self.budget().slot() as taken:
+            self.assertLess(taken, now + 6.0)
+            self.assertGreaterEqual(taken, now + 5.0)
+
+    def test_a_block_counts_although_the_clock_was_wrong_at_the_start(self):
+        self.clock.now += 3000
+        budget = self.budget()
+        self.clock.now -= 3000
+        self.budget().block("blocked by the edge")
+        with self.assertRaises(BlockedError), budget.slot():
+            pass
+
     def test_a_damaged_state_is_ignored(self):
         budget = self.budget()
-        for text in ("", "nonsense", "[]", '{"other": 1}', "\0"):
+        whole = '{"allowed": 3.0, "updated": 1000000.0%s}'
+        for text in (
+            "", "nonsense", "[]", '{"other": 1}', "\0", "[" * 10_000, "1" * 100_000, '{"allowed": 0.5}',
+            *(whole % one for one in (
+                ', "other": 1', ', "not_before": 1e300', ', "not_before": NaN', ', "not_before": "2"',
+                ', "throttled_in_a_row": -1', ', "blocked_why": "%s"' % ("x" * 2000), ', "block": 7',
+            )),
+        ):  # fmt: skip
             with self.subTest(text):
                 (self.folder / "state.json").write_text(text)
                 self.assertEqual(budget.allowed, 8)
@@ -308,6 +361,14 @@ class Blocking(BudgetCase):
         for budget in (one, other):
             with self.assertRaisesRegex(BlockedError, "^blocked by the edge$"), budget.slot():
                 pass
+
+    def test_the_reason_of_a_block_is_printable(self):
+        budget = self.budget(2)
+        self.budget().block("403: \x1b[31mno\x1b]0;title\x07\n" + "x" * 5000)
+        with self.assertRaises(BlockedError) as caught, budget.slot():
+            pass
+        self.assertTrue(str(caught.exception).isprintable())
+        self.assertLessEqual(len(str(caught.exception)), LONGEST_REASON)
 
     def test_a_process_started_after_a_block_sends_requests(self):
         self.budget(2).block("blocked")
@@ -344,7 +405,7 @@ class Blocking(BudgetCase):
                 other.block("blocked by the edge")
             return self.clock()
 
-        budget = Budget(2, self.folder, clock=block_after_the_read, sleep=self.clock.sleep)
+        budget = Budget(2, self.shared, clock=block_after_the_read, sleep=self.clock.sleep)
 
         with self.assertRaises(BlockedError), budget.slot():
             self.fail("a slot was given after the block")

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl_core.errors import BlockedError, DataError, StoppedError, TemporaryError, UnavailableError
-from etl_core.retry import Retry, RetryPolicy, parse_retry_after
+from etl_core.retry import LONGEST_RETRY_AFTER_SECONDS, Retry, RetryPolicy, parse_retry_after
 from etl_core.testing import ManualClock
 
 
@@ -161,6 +161,18 @@ class ParseRetryAfter(unittest.TestCase):
                 else:
                     self.assertIsNotNone(found)
                     self.assertLess(abs((found or 0) - seconds), 1800)
+
+    def test_a_date_is_compared_with_the_date_of_the_answer_and_not_with_the_clock_of_this_machine(self):
+        sent, until = "Sat, 21 Nov 2020 11:00:00 GMT", "Sat, 21 Nov 2020 11:02:00 GMT"
+        self.assertEqual(parse_retry_after(until, sent), 120.0)
+        self.assertEqual(parse_retry_after(sent, until), 0.0)
+        self.assertEqual(parse_retry_after(until, "nonsense"), 0.0)
+        self.assertEqual(parse_retry_after("7", sent), 7.0)
+
+    def test_no_wait_is_longer_than_a_week(self):
+        for value in ("604801", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"):
+            with self.subTest(value):
+                self.assertEqual(parse_retry_after(value), LONGEST_RETRY_AFTER_SECONDS)
 
     @settings(max_examples=300, deadline=None, derandomize=True, database=None)
     @given(

@@ -37,6 +37,13 @@ class StopCase(unittest.TestCase):
             stop.check()
         self.assertEqual(caught.exception.signal_number, signal.SIGINT)
 
+    def test_a_request_for_a_while_is_withdrawn_at_its_end(self):
+        stop = Stop()
+        with self.assertRaisesRegex(ValueError, "out"), stop.requested():
+            self.assertRaises(StoppedError, stop.check)
+            raise ValueError("out")
+        stop.check()
+
     def test_all_sleeping_and_waiting_threads_wake(self):
         stop = Stop()
         ended: list[str] = []

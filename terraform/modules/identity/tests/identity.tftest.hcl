@@ -29,7 +29,7 @@ run "no_role_may_do_everything_anywhere" {
   }
 }
 
-run "only_two_roles_delete_raw" {
+run "only_one_role_deletes_raw" {
   command = plan
 
   assert {
@@ -38,7 +38,7 @@ run "only_two_roles_delete_raw" {
       if strcontains(policy.policy, "s3:DeleteObject") && anytrue([
         for statement in jsondecode(policy.policy).Statement : contains(flatten([statement.Action]), "s3:DeleteObject") && anytrue([for resource in flatten([statement.Resource]) : strcontains(resource, "/raw/")])
       ])
-    ]) == toset(["collect", "overwrite"])
+    ]) == toset(["collect"])
     error_message = "Another role deletes raw parts."
   }
   assert {
@@ -46,7 +46,7 @@ run "only_two_roles_delete_raw" {
       for stage in ["collect", "overwrite"] :
       jsondecode(aws_iam_role.stage[stage].assume_role_policy).Statement[0].Condition.Bool["aws:MultiFactorAuthPresent"] == "true"
     ])
-    error_message = "What deletes raw parts asks for no second factor."
+    error_message = "What deletes or replaces raw parts asks for no second factor."
   }
 }
 

@@ -10,6 +10,7 @@ mock_provider "aws" {
 variables {
   bucket      = "openpayments-dezoomcamp2026-us-west-1-test"
   overwriters = ["arn:aws:iam::123456789012:role/data-pipeline-dev-overwrite"]
+  collectors  = ["arn:aws:iam::123456789012:role/data-pipeline-dev-collect"]
 }
 
 run "closed_versioned_and_encrypted" {
@@ -68,4 +69,13 @@ run "a_wildcard_among_the_overwriters_is_refused" {
     overwriters = ["arn:aws:iam::123456789012:role/*"]
   }
   expect_failures = [var.overwriters]
+}
+
+run "a_wildcard_among_the_collectors_is_refused" {
+  command = plan
+
+  variables {
+    collectors = ["arn:aws:iam::123456789012:role/*"]
+  }
+  expect_failures = [var.collectors]
 }

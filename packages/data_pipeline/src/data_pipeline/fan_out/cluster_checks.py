@@ -25,8 +25,8 @@ from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.room import needs_of, room
 from etl_core.errors import PermanentError
 from etl_core.kube.describe import JobSpec, job_body
-from etl_core.kube.explain import explain_job
-from etl_core.kube.observe import phase_of_job
+from etl_core.kube.diagnose import diagnose
+from etl_core.kube.observe import exit_code, phase_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,7 @@ RIGHTS = (
     ("delete", "batch", "jobs"),
     ("deletecollection", "batch", "jobs"),
     ("list", "", "pods"),
+    ("delete", "", "pods"),
     ("deletecollection", "", "pods"),
     ("get", "", "pods/log"),
     ("list", "", "events"),
@@ -130,15 +131,14 @@ class ClusterDoctor:
 
     def image(self) -> str:
         self._created = self._cluster.create_job(self._body())
-        for number in range(POLLS):
+        for _ in range(POLLS):
             self._pod = next(iter(self._cluster.pods(f"batch.kubernetes.io/job-name={self._name}")), self._pod or {})
             job = self._cluster.job(self._name) or {}
-            # The pod may appear a moment later; only events explain a pod that was refused.
-            events = self._cluster.events(self._name) if number and not self._pod else []
-            why = explain_job(job, [self._pod] if self._pod else [], events)
+            why = diagnose(self._cluster, self._name, job, [self._pod] if self._pod else [])
             if not why.started and not why.temporary:
                 raise CheckFailedError(why.detail)
-            if phase_of_job(job) in ("succeeded", "failed"):
+            # A container beside ours may keep the pod, and with it the Job, open.
+            if phase_of_job(job) in ("succeeded", "failed") or exit_code(self._pod) is not None:
                 break
             self._sleep(POLL_SECONDS)
         else:

@@ -52,19 +52,24 @@ class SubmitterState:
     pending_since: Mapping[str, float] = field(default_factory=dict)  # by name of the Job
     checked_at: Mapping[str, float] = field(default_factory=dict)  # by name of the Job
     unconfirmed: Mapping[str, int] = field(default_factory=dict)  # polls without an audit, by name of the Job
+    lingering: Mapping[str, int] = field(default_factory=dict)  # polls that it outlived its proof, by name of the Job
+    failures: Mapping[str, int] = field(default_factory=dict)  # failed pods at the last check, by name of the Job
+    diagnosed: Mapping[str, Diagnosis] = field(default_factory=dict)  # by name of the Job; its pods may be gone since
     quota_full_since: float | None = None  # while no Job of ours was open
 
 
 @dataclass(frozen=True)
 class Decision:
     """``create``: unit and attempt. ``remove``: units whose Jobs are no longer needed. ``explain``: failed Jobs.
-    ``check``: Jobs pending for long. ``unconfirmed``: Jobs that succeeded without an audit in the lake.
+    ``check``: Jobs pending for long, or with a newly failed pod. ``linger``: open Jobs of proved units.
+    ``unconfirmed``: Jobs that succeeded without an audit in the lake.
     """
 
     create: tuple[tuple[str, int], ...] = ()
     remove: tuple[str, ...] = ()
     explain: tuple[ObservedJob, ...] = ()
     check: tuple[ObservedJob, ...] = ()
+    linger: tuple[ObservedJob, ...] = ()
     unconfirmed: tuple[ObservedJob, ...] = ()
     in_flight: int = 0
     finished: bool = False
@@ -83,7 +88,9 @@ def decide(
 
     pending = [jobs[unit] for unit in taking("wait_for_pod")]
     silent = [jobs[unit] for unit in taking("wait_for_audit")]
-    in_flight = len(taking("wait")) + len(pending)
+    lingering = [jobs[unit] for unit in taking("linger")]
+    waiting = [jobs[unit] for unit in taking("wait")]
+    in_flight = len(waiting) + len(pending) + len(lingering)
     todo = [(unit, jobs[unit].attempt + 1 if unit in jobs else 1) for unit in taking("create")]
     create = () if state.stopped else tuple(todo[: max(0, limits.max_in_flight - in_flight)])
     explain = tuple(jobs[unit] for unit in taking("explain"))
@@ -91,18 +98,24 @@ def decide(
         state,
         pending_since={job.name: state.pending_since.get(job.name, now) for job in pending},
         unconfirmed={job.name: state.unconfirmed.get(job.name, 0) + 1 for job in silent},
+        lingering={job.name: state.lingering.get(job.name, 0) + 1 for job in lingering},
     )
-    check = _due(pending, state, limits, now)
+    check = _due(waiting, pending, state, limits, now)
     decision = Decision(
         create=create,
         remove=tuple(taking("remove")),
         explain=explain,
         check=check,
+        linger=tuple(job for job in lingering if state.lingering[job.name] % POLLS_FOR_AN_AUDIT == 0),
         unconfirmed=tuple(job for job in silent if state.unconfirmed[job.name] >= POLLS_FOR_AN_AUDIT),
         in_flight=in_flight + len(create),
         finished=not (in_flight or explain or silent or (todo and not state.stopped)),
     )
-    return decision, replace(state, checked_at={**state.checked_at, **{job.name: now for job in check}})
+    return decision, replace(
+        state,
+        checked_at={**state.checked_at, **{job.name: now for job in check}},
+        failures={**state.failures, **{job.name: job.failures for job in check}},
+    )
 
 
 def after_failures(state: SubmitterState, failures: Mapping[str, Diagnosis], limits: Limits) -> SubmitterState:
@@ -124,19 +137,25 @@ def after_full_quota(
 
 
 def must_give_up(job: ObservedJob, why: Diagnosis, state: SubmitterState, limits: Limits, now: float) -> bool:
-    """Whether a pending Job will not start: its cause is permanent, or nothing of ours ran for too long."""
-    waited = now - max(state.pending_since[job.name], state.last_ran)
-    return waited >= limits.pending_timeout or not (why.temporary or why.started)
+    """Whether a Job will not do its work: its cause is permanent, or nothing of ours ran for too long.
+
+    A permanent failure of one pod of a packed Job is left to Kubernetes: the pods of other indexes may succeed.
+    """
+    others_may_succeed = job.completions > 1 and (why.started or job.ready > 0)
+    if not why.temporary and not others_may_succeed:
+        return True
+    since = state.pending_since.get(job.name)
+    return since is not None and now - max(since, state.last_ran) >= limits.pending_timeout
 
 
-_Step = Literal["create", "wait", "wait_for_pod", "wait_for_audit", "remove", "explain", "none"]
+_Step = Literal["create", "wait", "wait_for_pod", "wait_for_audit", "linger", "remove", "explain", "none"]
 
 
 def _step_of(unit: str, state: SubmitterState, seen: Observation) -> _Step:
     """What to do for one unit."""
     job, proved = seen.jobs.get(unit), unit in seen.proved
     if job is not None and job.is_open:
-        return "wait" if proved or job.started or job.suspended else "wait_for_pod"
+        return "linger" if proved else "wait" if job.started or job.suspended else "wait_for_pod"
     if proved:
         return "none" if job is None else "remove"
     if unit in state.failed:
@@ -173,12 +192,19 @@ def _checked(state: SubmitterState, limits: Limits) -> SubmitterState:
     return replace(state, outcomes=outcomes, stopped=stopped)
 
 
-def _due(pending: Sequence[ObservedJob], state: SubmitterState, limits: Limits, now: float) -> tuple[ObservedJob, ...]:
-    """At most 5 Jobs per poll, each once per ``pending_check_after``: pending pods usually share one cause."""
+def _due(
+    waiting: Sequence[ObservedJob], pending: Sequence[ObservedJob], state: SubmitterState, limits: Limits, now: float
+) -> tuple[ObservedJob, ...]:
+    """At most 5 Jobs per poll: those with a newly failed pod, and pending ones, each once per ``pending_check_after``.
+
+    Pending pods usually share one cause.
+    """
+    failing = [job for job in (*waiting, *pending) if job.failures > state.failures.get(job.name, 0)]
     due = [
         job
         for job in pending
         if now - state.pending_since[job.name] >= limits.pending_check_after
         and now - state.checked_at.get(job.name, NEVER) >= limits.pending_check_after
+        and job not in failing
     ]
-    return tuple(due[:CHECKS_PER_POLL])
+    return tuple([*failing, *due][:CHECKS_PER_POLL])

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ObservedJob:
-    """The part of a Job that decisions need. ``started``: one of its pods ran at some time."""
+    """The part of a Job that decisions need.
+
+    ``started``: a pod of it runs, or ran and has no successor yet. ``failures`` counts its failed pods.
+    """
 
     name: str
     unit: str
@@ -22,6 +25,9 @@ class ObservedJob:
     phase: Phase
     started: bool
     suspended: bool = False
+    ready: int = 0
+    failures: int = 0
+    completions: int = 1
     status: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -41,17 +47,26 @@ class Observation:
 
 def observe_job(job: Mapping[str, Any]) -> ObservedJob:
     """A Job of the API server; one without our labels has the unit ''."""
-    meta, status = job["metadata"], job.get("status", {})
+    meta, spec, status = job["metadata"], job.get("spec", {}), job.get("status", {})
     labels = meta.get("labels", {})
     return ObservedJob(
         name=str(meta["name"]),
         unit=str(labels.get(UNIT, "")),
         attempt=int(labels[ATTEMPT]) if str(labels.get(ATTEMPT, "")).isdigit() else 1,
         phase=phase_of_job(job),
-        started=any(status.get(name) for name in ("ready", "succeeded", "failed", "terminating")),
-        suspended=bool(job.get("spec", {}).get("suspend")),
+        started=_has_started(status),
+        suspended=bool(spec.get("suspend")),
+        ready=status.get("ready") or 0,
+        failures=status.get("failed") or 0,
+        completions=spec.get("completions") or 1,
         status=status,
     )
+
+
+def _has_started(status: Mapping[str, Any]) -> bool:
+    uncounted = any((status.get("uncountedTerminatedPods") or {}).values())
+    ended = status.get("succeeded") or status.get("failed")
+    return bool(status.get("ready") or status.get("terminating") or uncounted or (ended and not status.get("active")))
 
 
 def newest(jobs: Iterable[ObservedJob]) -> dict[str, ObservedJob]:

@@ -8,7 +8,6 @@ a hint, not a proof: a pod that knows of a later moment overwrites it.
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -17,14 +16,17 @@ from typing import TYPE_CHECKING
 import structlog
 
 from data_pipeline import lake_layout
-from etl_core.budget import POLL_SECONDS, Budget
+from etl_core.budget import POLL_SECONDS, Budget, raise_if_too_long
+from etl_core.budget_state import LONGEST_REASON
 from etl_core.errors import BlockedError, PipelineError
+from etl_core.printable import printable
+from etl_core.retry import LONGEST_RETRY_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from etl_core.lake import ObjectStore
+    from etl_core.private_folder import PrivateFolder
 
 READ_EVERY_SECONDS = 2.0
 # As long as the advice of a block says to wait.
@@ -52,6 +54,7 @@ class SharedBackoff:
         self._clock = clock
         self._lock = threading.Lock()
         self._known = Backoff()
+        self._body: bytes | None = None
         self._read_at = float("-inf")
 
     def current(self) -> Backoff:
@@ -70,7 +73,7 @@ class SharedBackoff:
             if backoff.not_before < known.not_before + MIN_DIFFERENCE_SECONDS and not backoff.blocked:
                 return
             try:
-                self._store.put(self._key, json.dumps(asdict(backoff)).encode())
+                self._store.put(self._key, json.dumps({**asdict(backoff), "written": self._clock()}).encode())
                 self._known = backoff
             except PipelineError as error:
                 _log.warning("the shared backoff could not be written", because=str(error))
@@ -81,24 +84,28 @@ class SharedBackoff:
         left = backoff.not_before - self._clock()
         if backoff.blocked and left > 0:
             advice = f"Wait another {left / 60:.0f} minutes, or delete {self._store.url}/{self._key} to try at once."
-            raise BlockedError(backoff.blocked, advice=advice)
+            raise BlockedError(printable(backoff.blocked, LONGEST_REASON), advice=advice)
 
     def _read(self) -> Backoff:
         try:
-            return _parsed(self._store.get(self._key))
-        except (PipelineError, ValueError, TypeError, KeyError) as error:
+            body = self._store.get(self._key)
+            if body != self._body:
+                self._known, self._body = _parsed(body, self._clock()), body
+        except (PipelineError, ValueError, TypeError, KeyError, RecursionError) as error:
             _log.warning("the shared backoff cannot be read", because=str(error))
-            return self._known
+        return self._known
 
 
-def _parsed(body: bytes | None) -> Backoff:
+def _parsed(body: bytes | None, now: float) -> Backoff:
+    """The stored backoff, no longer than when it was written: the clock of the pod that wrote it may be ahead."""
     if body is None:
         return Backoff()
     found = json.loads(body)
-    not_before = float(found["not_before"])
-    if not math.isfinite(not_before):
-        raise ValueError(f"{not_before} is not a time")
-    return Backoff(not_before, str(found["blocked"]))
+    not_before, written, blocked = float(found["not_before"]), float(found["written"]), str(found["blocked"])
+    longest = BLOCKED_SECONDS if blocked else LONGEST_RETRY_AFTER_SECONDS
+    if not not_before - written <= longest + MIN_DIFFERENCE_SECONDS:  # also where one of them is no number
+        raise ValueError(f"no source asked to wait from {written} until {not_before}")
+    return Backoff(not_before - max(0.0, written - now), blocked)
 
 
 class SharedBudget(Budget):
@@ -107,7 +114,7 @@ class SharedBudget(Budget):
     def __init__(
         self,
         ceiling: int,
-        folder: Path,
+        folder: PrivateFolder,
         backoff: SharedBackoff,
         *,
         clock: Callable[[], float] = time.time,
@@ -134,5 +141,6 @@ class SharedBudget(Budget):
             if now >= backoff.not_before:
                 return super()._take()
             if backoff.blocked:
-                raise BlockedError(backoff.blocked)
+                raise BlockedError(printable(backoff.blocked, LONGEST_REASON))
+            raise_if_too_long(backoff.not_before, now)
             self._sleep(min(backoff.not_before - now, 10 * POLL_SECONDS))

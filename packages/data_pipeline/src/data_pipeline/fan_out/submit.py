@@ -33,7 +33,9 @@ from data_pipeline.open_payments.ledger.documents import Attempt
 from data_pipeline.runs.attempts import write_attempt
 from etl_core.errors import BlockedError
 from etl_core.kube.client import JobRemovedError, QuotaError
-from etl_core.kube.explain import Diagnosis, explain_job, over_quota
+from etl_core.kube.diagnose import diagnose
+from etl_core.kube.explain import Diagnosis, over_quota
+from etl_core.kube.observe import container_state, exit_code, outlives_job
 from etl_core.lake import content_of
 
 if TYPE_CHECKING:
@@ -129,7 +131,7 @@ class Submitter:
         self._keep(state)
         self._fail(self._failures_of(decision))
         self._create(decision)
-        self._remove(decision.remove)
+        self._remove((*decision.remove, *self._idle(decision.linger)))
         return decision
 
     def _count(self, **more: int) -> None:
@@ -192,26 +194,47 @@ class Submitter:
             some = ",".join(units[start : start + NAMES_IN_SELECTOR])
             self._cluster.delete_jobs(f"{self._selector},{specs.UNIT} in ({some})")
 
+    def _idle(self, jobs: Iterable[ObservedJob]) -> tuple[str, ...]:
+        """Proved units of whose Jobs no worker runs: a container beside it keeps the pod, or a pod never started."""
+        pods = self._pods_of(jobs)
+        return tuple(job.unit for job in jobs if not any("running" in container_state(pod) for pod in pods[job.name]))
+
     def _failures_of(self, decision: Decision) -> dict[str, Diagnosis]:
-        """Why units have failed: unconfirmed and failed Jobs, and pending ones that will not start."""
+        """Why units have failed: unconfirmed and failed Jobs, and open ones that will not do their work."""
         failures = {job.unit: _NO_AUDIT for job in decision.unconfirmed}
         pods = self._pods_of([*decision.explain, *decision.check])
         for job in decision.explain:
-            failures[job.unit] = self._as_the_worker_reported(job.unit, self._explain(job, pods[job.name]))
+            why = self._explain(job, pods[job.name])
+            failures[job.unit] = self._as_the_worker_reported(
+                job.unit, self._state.diagnosed.get(job.name, why) if why.reason == "job_failed" else why
+            )
         for job in decision.check:
             why, now = self._explain(job, pods[job.name]), self._clock()
-            waited = now - self._state.pending_since[job.name]
-            _log.warning(
-                "a Job has not started", name=job.name, waited=round(waited), because=_with_advice(str(why), why.reason)
-            )
+            waited = now - self._state.pending_since.get(job.name, now)
+            _log.warning("a Job waits", name=job.name, waited=round(waited), because=_with_advice(str(why), why.reason))
             if must_give_up(job, why, self._state, self._limits, now):
                 self._cluster.delete_job(job.name)
-                failures[job.unit] = why
+                failures[job.unit] = self._as_the_worker_reported(job.unit, why)
+            else:
+                self._keep(replace(self._state, diagnosed={**self._state.diagnosed, job.name: why}))
+                self._end_failed(pods[job.name])
         return failures
 
     def _explain(self, job: ObservedJob, pods: list[dict[str, Any]]) -> Diagnosis:
-        events = () if pods else self._cluster.events(job.name)
-        return explain_job({"status": job.status}, pods, events)
+        done = sum(outlives_job(pod) and exit_code(pod) == 0 for pod in pods)
+        if done >= job.completions:  # something beside our containers keeps the Job open
+            return _NO_AUDIT
+        return diagnose(self._cluster, job.name, {"status": job.status}, pods)
+
+    def _end_failed(self, pods: Iterable[dict[str, Any]]) -> None:
+        """Delete pods that outlive a failed worker, so that Kubernetes counts the try and starts the next one."""
+        for pod in pods:
+            if outlives_job(pod) and exit_code(pod) and "deletionTimestamp" not in pod["metadata"]:
+                _log.warning(
+                    "deleting a pod that continues although its job has ended",
+                    pod=pod["metadata"]["name"], exit_code=exit_code(pod),
+                )  # fmt: skip
+                self._cluster.delete_pod(pod["metadata"]["name"])
 
     def _pods_of(self, jobs: Iterable[ObservedJob]) -> dict[str, list[dict[str, Any]]]:
         found: dict[str, list[dict[str, Any]]] = {job.name: [] for job in jobs}

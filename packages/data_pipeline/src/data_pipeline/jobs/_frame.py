@@ -16,7 +16,7 @@ import click
 # Options that are settings: the context is opened with them, the job reads them there.
 SETTINGS = ("run_id", "lake_url", "source_max_streams")
 # What every supported Kubernetes accepts as the name of a variable.
-_PAIR = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*=")
+_VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
 
 
 def entrypoint_of(command: click.Command, job: str) -> Callable[[list[str]], int]:
@@ -84,7 +84,8 @@ def as_one(name: str, build: Callable[..., Any], *options: Callable[[Any], Any])
 def options_of(name: str, defaults: Any, *, only: Collection[str] = ()) -> Callable[[Any], Any]:  # noqa: ANN401
     """A click option per annotated field of a dataclass; the job gets them as one value ``name``, like ``defaults``.
 
-    A field is annotated with its help text and, if it is a number, its bounds: ``Annotated[int, (1, None), "…"]``.
+    A field is annotated with its help text and, if it is a number, its bounds: ``Annotated[int, (1, None), "…"]``; a
+    mapping with the pattern of its keys, unless they are variables.
     Fields that are dataclasses are taken apart. ``only`` leaves out the other fields.
     """
 
@@ -113,7 +114,10 @@ def _option_of(flag: str, default: Any, hint: Any, *notes: Any) -> Callable[[Any
     (text,) = (note for note in notes if isinstance(note, str))
     kind = get_args(hint)[0] if isinstance(hint, UnionType) else hint  # of ``int | None``
     if get_origin(kind) is Mapping:
-        return click.option(flag, multiple=True, callback=_pairs, metavar="KEY=VALUE", help=text)
+        key = next((note for note in notes if isinstance(note, re.Pattern)), _VARIABLE)
+        return click.option(
+            flag, multiple=True, callback=functools.partial(_pairs, key), metavar="KEY=VALUE", help=text
+        )
     if get_origin(kind) is tuple:
         return click.option(flag, multiple=True, metavar="KIND/NAME", help=text)
     bounds = next((note for note in notes if isinstance(note, tuple)), (None, None))
@@ -134,9 +138,11 @@ def _with_values(defaults: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401 -
     return replace(defaults, **values)
 
 
-def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+def _pairs(
+    key: re.Pattern[str], _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
     for text in texts:
-        if not _PAIR.match(text):
+        if "=" not in text or not key.fullmatch(text.partition("=")[0]):
             raise click.BadParameter(f"{text!r} is not KEY=VALUE.")
     return dict(text.partition("=")[::2] for text in texts)
 

@@ -164,8 +164,18 @@ def _show_ways(fact: FanOutFact) -> None:
 
 
 JOB = (frame.entrypoint_of(command, "fan_out"), "Spread a program year over Kubernetes Jobs")
+# A mesh's proxy beside a worker would outlive it; both do nothing where there is no mesh.
+OUTSIDE_A_MESH = ("--pod-label", "sidecar.istio.io/inject=false", "--pod-annotation", "linkerd.io/inject=disabled")
 # Kubernetes replaces $(IMAGE) by the container's own image.
 KUBERNETES = {
-    "args": ["--year", options.NEWEST_YEAR, "--image", "$(IMAGE)", "--env-from", "configmap/data-pipeline-settings"],
+    "args": [
+        "--year",
+        options.NEWEST_YEAR,
+        "--image",
+        "$(IMAGE)",
+        "--env-from",
+        "configmap/data-pipeline-settings",
+        *OUTSIDE_A_MESH,
+    ],
     "service_account": "data-pipeline-fan-out",
 }

@@ -118,6 +118,27 @@ def recounts(dataset: str, year: int, release: str) -> str:
     return f"metadata/commits/{scope(dataset, year, release)}/recounts/"
 
 
+def confirmed(dataset: str, year: int, release: str) -> str:
+    """Folder of the pointers to the committed runs of a release whose table a reference count confirmed."""
+    return f"metadata/commits/{_release(dataset, year, release)}/confirmed/"
+
+
+def reference_counts(dataset: str, year: int, release: str) -> str:
+    """Prefix of the reference counts that plans of a release were made with."""
+    return f"metadata/selections/reference_counts/{_release(dataset, year, release)}/"
+
+
+def reference_count(dataset: str, year: int, release: str, rows: int) -> str:
+    """A reference count that a plan was made with: an empty object, the number is its name."""
+    return f"{reference_counts(dataset, year, release)}{rows}"
+
+
+def rows_of_reference_count(key: str) -> int | None:
+    """The rows of a reference count under ``key``; None for any other key."""
+    match = re.search(r"/reference_counts/dataset=[^/]+/year=[^/]+/release=[^/]+/([1-9][0-9]{0,17})$", key)
+    return int(match[1]) if match else None
+
+
 def schemas(dataset: str, year: int) -> str:
     """Prefix of the schemas of all releases of a year."""
     return f"metadata/schemas/dataset={dataset}/year={year}/"

@@ -12,7 +12,7 @@ from data_pipeline.open_payments.ledger.audits import read_attempts
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
 from data_pipeline.runs.status import exit_code_of
 from etl_core.documents import Document, Value
-from etl_core.errors import DONE, PERMANENT, TEMPORARY, TemporaryError, UnavailableError
+from etl_core.errors import DONE, PERMANENT, TEMPORARY, BlockedError, TemporaryError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -172,7 +172,7 @@ def ended_fact(manifest: Manifest | None, outcomes: Sequence[Outcome]) -> dict[s
     waits = [
         outcome.error.retry_after
         for outcome in outcomes
-        if isinstance(outcome.error, UnavailableError) and outcome.error.retry_after is not None
+        if isinstance(outcome.error, BlockedError | UnavailableError) and outcome.error.retry_after is not None
     ]
     return {
         "status": manifest.status if manifest is not None else "failed" if failed else "proved",

@@ -19,7 +19,7 @@ from data_pipeline.open_payments.ledger.documents import Plan, PlannedCompany
 from data_pipeline.open_payments.ledger.selection import Forecast, describe, forecast, select
 from data_pipeline.open_payments.source.catalogue import Catalogue
 from data_pipeline.open_payments.source.query import conditions_of
-from data_pipeline.open_payments.source.reference_count import count_of_run, fetch_reference_count, require_full_import
+from data_pipeline.open_payments.source.reference_count import Confirmation, confirm
 from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoice
 from data_pipeline.runs.plans import default_run_id, write_plan
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
     from etl_core.retry import Retry
+    from etl_core.stop import Stop
 
 _log = structlog.get_logger()
 
@@ -69,6 +70,7 @@ class Pipeline:
         retry: Retry,
         now: Callable[[], datetime],
         progress: Progress,
+        stop: Stop,
         streams: int,
     ) -> None:
         self._source = source
@@ -76,6 +78,7 @@ class Pipeline:
         self._retry = retry
         self._now = now
         self._progress = progress
+        self._stop = stop
         self._streams = streams
         self.catalogue = Catalogue(source, store, now)
         self.totals = TotalsBuilder(source, store, now, workers=streams)
@@ -135,7 +138,8 @@ class Pipeline:
         slices = self.slices(plan, prepared.resolved.table.columns, strategy)
         self._progress.start(describe(plan.selection), units=len(todo), rows=sum(one.rows or 0 for one in todo))
         try:
-            return Crew(slices, streams=self._streams, rank=_anywhere if prepared.joined else operator.neg).run(todo)
+            rank = _anywhere if prepared.joined else operator.neg
+            return Crew(slices, streams=self._streams, rank=rank, interrupting=self._stop.requested).run(todo)
         finally:
             self._progress.stop()
 
@@ -199,18 +203,6 @@ class Pipeline:
             _log.warning("the slices could not be compared with a count by payer at the end", error=str(error))
             return None
 
-    def _reference_rows(self, resolved: ResolvedRelease, *, trust_count: bool) -> int | None:
-        """The reference count, with which the table's is compared before anything is planned; None if there is none."""
-        release, table = resolved.release, resolved.table
-        dataset = table.columns.dataset
-        _log.info("comparing the row count with the reference count", release=release.name, rows=table.rows)
-        reference = fetch_reference_count(self._source, dataset, release.year) or count_of_run(
-            plans.last_of_another_release(self._store, release)
-        )
-        if not trust_count:
-            require_full_import(dataset, release.year, table.rows, reference)
-        return reference.rows if reference else None
-
     def _existing(
         self, selection: Selection, run_id: str, resolved: ResolvedRelease
     ) -> tuple[Plan, Manifest | None] | None:
@@ -245,9 +237,10 @@ class Pipeline:
                 self._store, selection.rerun_of, selection.rerun_what or "missing"
             )
             plans.must_be_current(before, resolved.release)
-            counts_from, reference_rows = before.counts_from, before.reference_rows
+            counts_from = before.counts_from
+            confirmation = Confirmation(before.reference_rows, trusts_count=before.trusts_count)
         else:
-            reference_rows = self._reference_rows(resolved, trust_count=trust_count)
+            confirmation = confirm(self._source, self._store, resolved, trust_count=trust_count)
             companies, counts_from = self._chosen(selection, resolved, choice)
         return Plan(
             run_id=run_id or default_run_id(self._now()),
@@ -255,7 +248,8 @@ class Pipeline:
             release=resolved.release,
             counts_from=counts_from,
             source_rows=resolved.table.rows,
-            reference_rows=reference_rows,
+            reference_rows=confirmation.reference_rows,
+            trusts_count=confirmation.trusts_count,
             companies=companies,
             created_at=self._now(),
         )

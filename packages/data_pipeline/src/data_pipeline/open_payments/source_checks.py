@@ -25,14 +25,11 @@ from data_pipeline.doctor.lake import LAKE_CHECKS, LakeDoctor
 from data_pipeline.open_payments.assumptions import SOURCE_CHECKS
 from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.catalogue import ListedYear, listed_in_catalogue, listed_in_script
-from data_pipeline.open_payments.source.reference_count import SUMMARY_TITLE, ReferenceCount, require_full_import
+from data_pipeline.open_payments.source.reference_count import ReferenceCount, require_full_import, summary_in
 from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, rows_of
 from etl_core.csv_stream.layout import Layout
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
-from etl_core.errors import (
-    PipelineError,
-    UsageError,
-)
+from etl_core.errors import DataError, PipelineError, UsageError
 from etl_core.lake import put_or_agree
 
 if TYPE_CHECKING:
@@ -156,9 +153,10 @@ class SourceDoctor:
     def summary_agrees(self) -> str:
         items: list[dict[str, Any]] = self._needed("catalogue")
         table, year = self._table, self._year or 0
-        dataset_id = next((str(item.get("identifier")) for item in items if item.get("title") == SUMMARY_TITLE), None)
-        if dataset_id is None:
-            raise CheckSkippedError("the catalogue lists no summary by reporting entity.")
+        try:
+            dataset_id = summary_in(items)
+        except DataError as error:
+            raise CheckSkippedError(str(error)) from error
         rows = self._source.summary_rows(dataset_id, self._dataset.reference_column, year)
         reference = ReferenceCount(rows, "the summary by reporting entity")
         require_full_import(self._dataset, year, table.rows, reference)

@@ -25,6 +25,11 @@ class RunPlan(Document):
         """Which publication of the source the run reads, as part of a key; a source may have only one."""
         return "only"
 
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Keys of empty objects, each a fact by its name alone, written before the plan."""
+        return ()
+
 
 class Attempt(Document):
     """One attempt that proved nothing, and why."""

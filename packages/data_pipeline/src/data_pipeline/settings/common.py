@@ -30,3 +30,7 @@ class CommonSettings(BaseModel):
     grace_seconds: float = Field(
         25.0, ge=0, description="seconds that windows in progress get to finish after SIGTERM or Ctrl-C"
     )
+    xdg_cache_home: str = Field(
+        "", description="cache folder of the user, where the limit of requests is kept. Default: ~/.cache"
+    )
+    xdg_runtime_dir: str = Field("", description="runtime folder of the user, used where the cache folder cannot be")

@@ -36,7 +36,9 @@ class OpenPaymentsSettings(BaseModel):
     # Users report 15 to 39 MB/s with 8 streams and no more with 16.
     source_max_streams: int = Field(8, ge=1, description="concurrent requests to the source, for the whole run")
     # Unindexed queries take up to 65 s before their first byte; ours are indexed and take 1 to 3.
-    source_timeout_seconds: float = Field(60.0, ge=0.1, description="seconds without a byte until a request times out")
+    source_timeout_seconds: float = Field(
+        60.0, ge=0.1, description="seconds without a byte, or at less than 1 kB a second, until a request times out"
+    )
     source_attempts: int = Field(6, ge=1, description="attempts of a request or a window before it counts as failed")
     source_first_wait_seconds: float = Field(
         0.5, ge=0, description="wait before the second attempt; doubles with each further one, up to 60"

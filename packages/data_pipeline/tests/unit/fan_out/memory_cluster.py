@@ -45,7 +45,11 @@ def refused(status: int, reason: str, message: str) -> Answer:
 
 
 class MemoryCluster:
-    """``requests`` lists the calls; ``stuck`` holds, by unit, the status in which pods stay that do not start."""
+    """``requests`` lists the calls; ``stuck`` holds, by unit, the status in which pods stay that do not start.
+
+    ``proxy`` puts a container before ours into each pod; it runs until the pod is deleted. ``endings`` holds, by
+    unit, what the kubelet says of a container that ends.
+    """
 
     def __init__(self, program: Program, on_call: Callable[[], None] = lambda: None) -> None:
         self.program = program
@@ -59,6 +63,8 @@ class MemoryCluster:
         self.quota_jobs: int | None = None
         self.quota_pods: int | None = None
         self.stuck: dict[str, Json] = {}
+        self.proxy = False
+        self.endings: dict[str, Json] = {}
         self.before_create: list[Callable[[Json], None]] = []
         self._numbers = itertools.count(1)
 
@@ -81,7 +87,8 @@ class MemoryCluster:
             return self._create(json.loads(body or ""))
         if kind == "events":
             about = query["fieldSelector"].removeprefix("involvedObject.name=")
-            return Answer(200, {"items": [event for of, event in self.events if of == about]})
+            known = [event | {"involvedObject": {"name": of}} for of, event in self.events if of == about]
+            return Answer(200, {"items": known})
         objects = getattr(self, kind)
         found = [objects[name]] if name in objects else []
         if name is None:
@@ -113,9 +120,19 @@ class MemoryCluster:
 
     def _delete(self, objects: dict[str, Json], found: list[Json]) -> None:
         """Delete these, and the pods of Jobs."""
-        for name in [one["metadata"]["name"] for one in found]:
+        for one in found:
+            name = one["metadata"]["name"]
             del objects[name]
+            if objects is self.pods:
+                self._count_deleted(one)
             self.pods = {key: pod for key, pod in self.pods.items() if pod["metadata"]["labels"][JOB_OF_POD] != name}
+
+    def _count_deleted(self, pod: Json) -> None:
+        """The Job of a pod that is deleted counts it by the exit code of our container."""
+        job = self.jobs.get(pod["metadata"]["labels"][JOB_OF_POD])
+        if job is not None:
+            job.setdefault("gone", []).append(pod["status"] | {"phase": "Failed"})
+            self._summarise(job, self._pods_of(job["metadata"]["name"]))
 
     def step(self) -> None:
         """Every Job advances by one stage: pods are created, started, run to their end."""
@@ -155,23 +172,31 @@ class MemoryCluster:
 
     def _run(self, job: Json, pod: Json, index: int) -> None:
         (container,) = job["spec"]["template"]["spec"]["containers"]
+        if pod["status"].get("containerStatuses"):
+            return  # our container has ended, the proxy continues
         code = self.program(container["args"], index)
         if code is not None:
             state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}}
-            statuses = [{"name": container["name"], "state": state}]
-            pod["status"] = {"phase": "Failed" if code else "Succeeded", "containerStatuses": statuses}
+            state["terminated"] |= self.endings.get(job["metadata"]["labels"]["openpayments.io/unit"], {})
+            beside = [{"name": "a-proxy", "state": {"running": {}}}] if self.proxy else []
+            statuses = [*beside, {"name": container["name"], "state": state}]
+            phase = "Running" if self.proxy else "Failed" if code else "Succeeded"
+            pod["status"] = {"phase": phase, "containerStatuses": statuses}
 
     def _summarise(self, job: Json, pods: list[Json]) -> None:
-        spec, phases = job["spec"], Counter(pod["status"]["phase"] for pod in pods)
+        spec = job["spec"]
+        statuses = [pod["status"] for pod in pods] + job.get("gone", [])
+        phases = Counter(status["phase"] for status in statuses)
+        ready = sum(one["phase"] == "Running" and not one.get("containerStatuses") for one in statuses)
         job["status"] = {
             "active": phases["Pending"] + phases["Running"],
-            "ready": phases["Running"],
+            "ready": ready,
             "succeeded": phases["Succeeded"],
             "failed": phases["Failed"],
         }
         final = set(spec["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"])
-        codes = [pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"]
-                 for pod in pods if pod["status"]["phase"] == "Failed"]  # fmt: skip
+        ours = [one["containerStatuses"][-1]["state"] for one in statuses if one["phase"] == "Failed"]
+        codes = [state["terminated"]["exitCode"] for state in ours]
         if final & set(codes) or len(codes) > spec.get("backoffLimit", spec.get("backoffLimitPerIndex")):
             job["status"]["conditions"] = [{"type": "Failed", "status": "True", "reason": "PodFailurePolicy"}]
         elif phases["Succeeded"] == spec.get("completions", 1):

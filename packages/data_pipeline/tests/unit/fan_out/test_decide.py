@@ -132,7 +132,7 @@ class PendingJobs(unittest.TestCase):
         waits = replace(permanent, temporary=True)
         for why, now, last_ran, gives_up in [
             (permanent, 60.0, 0.0, True),
-            (replace(permanent, started=True), 60.0, 0.0, False),
+            (replace(permanent, started=True), 60.0, 0.0, True),
             (waits, 1799.0, 0.0, False),
             (waits, 1800.0, 0.0, True),
             (waits, 1800.0, 1.0, False),
@@ -147,6 +147,37 @@ class PendingJobs(unittest.TestCase):
 
         _, state = poll(PENDING, a_job(B, "succeeded"), state=state, now=9.0)
         self.assertEqual(state.last_ran, 7.0)
+
+
+class JobsThatContinue(unittest.TestCase):
+    def test_a_proved_unit_s_open_job_is_looked_at_every_third_poll(self):
+        job, state, looked_at = a_job(), LATER, []
+        for _ in range(2 * POLLS_FOR_AN_AUDIT):
+            decision, state = poll_one(job, state, proved=[A])
+            self.assertEqual((decision.in_flight, decision.finished), (1, False))
+            looked_at.append(decision.linger)
+
+        self.assertEqual(looked_at, [(), (), (job,)] * 2)
+
+    def test_a_job_with_a_newly_failed_pod_is_checked_at_once_and_once(self):
+        failing, state, checked = a_job(failures=1), LATER, []
+        for job in (failing, failing, a_job(failures=2), a_job(A, "waiting", failures=3)):
+            decision, state = poll_one(job, state)
+            checked.append([one.failures for one in decision.check])
+
+        self.assertEqual(checked, [[1], [], [2], [3]])
+
+    def test_a_failed_pod_of_a_packed_job_is_left_to_kubernetes(self):
+        packed = a_job(failures=1, completions=3)
+        unable = replace(WHY, started=False)
+        for job, why, gives_up in [
+            (packed, WHY, False),
+            (packed, unable, True),
+            (replace(packed, ready=2), unable, False),
+            (replace(packed, completions=1), WHY, True),
+        ]:
+            with self.subTest(job=job, why=why):
+                self.assertEqual(must_give_up(job, why, LATER, LIMITS, 0.0), gives_up)
 
 
 class JobsThatEndedBeforeTheFirstPoll(unittest.TestCase):

@@ -29,7 +29,10 @@ class ObserveJob(unittest.TestCase):
             ({"active": 1}, False),
             ({"active": 1, "ready": 0}, False),
             ({"active": 1, "ready": 1}, True),
-            ({"active": 1, "failed": 1}, True),
+            ({"active": 1, "failed": 1}, False),
+            ({"failed": 1, "ready": 0}, True),
+            ({"ready": 0, "uncountedTerminatedPods": {"failed": ["uid"]}}, True),
+            ({"ready": 0, "terminating": 0, "uncountedTerminatedPods": {}}, False),
             ({"succeeded": 1}, True),
             ({"active": 1, "terminating": 1}, True),
         ]

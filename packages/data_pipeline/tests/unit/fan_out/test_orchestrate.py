@@ -159,7 +159,7 @@ class Orchestrate(FanOutCase):
                 self.assertEqual(fact.retry_after_seconds and fact.retry_after_seconds > 10**5, seconds)
 
     def test_without_an_image_fails_every_slice_with_that_reason(self):
-        waiting = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
+        waiting = {"containerStatuses": [{"name": "job", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
         self.api.stuck = {COMPANY: waiting, OTHER: waiting}
 
         fact = self.fan_out(replace(PER_COMPANY, limits=Limits(pending_check_after=0)))

@@ -15,6 +15,7 @@ from data_pipeline.fan_out.shared_backoff import (
 )
 from etl_core.errors import AccessError, BlockedError, StoppedError
 from etl_core.lake.port import Body, PutResult
+from etl_core.private_folder import PrivateFolder
 from etl_core.testing import ManualClock, MemoryStore
 
 KEY = "metadata/sources/site.test-8080/not_before.json"
@@ -33,7 +34,7 @@ class ClosedStore(MemoryStore):
             raise AccessError("no access")
         return super().get(key)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         if self.closed:
             raise AccessError("no access")
         super().put(key, body)
@@ -67,7 +68,7 @@ class SharedBackoffTest(BackoffCase):
         one.publish(Backoff(NOW + 30))
 
         self.assertEqual((one.current(), other.current()), (Backoff(NOW + 30), Backoff(NOW + 30)))
-        self.assertEqual(self.stored(), {"not_before": NOW + 30, "blocked": ""})
+        self.assertEqual(self.stored(), {"not_before": NOW + 30, "blocked": "", "written": NOW})
 
     def test_the_lake_is_read_once_every_few_seconds(self):
         one, other = self.backoff(), self.backoff()
@@ -96,6 +97,7 @@ class SharedBackoffTest(BackoffCase):
 
     def test_a_block_is_written_even_over_a_later_moment(self):
         self.backoff().publish(Backoff(NOW + 2 * BLOCKED_SECONDS))
+        self.clock.now += 1
 
         self.backoff().publish(Backoff(NOW + BLOCKED_SECONDS, "403 by the edge"))
 
@@ -126,8 +128,9 @@ class SharedBackoffTest(BackoffCase):
     def test_an_unreadable_backoff_is_ignored_with_a_warning(self):
         for text in (
             b"", b"nonsense", b"[]", b"[1]", b"{}", b"null", b"7", b'{"not_before": "soon", "blocked": ""}', b"\xff",
-            b'{"not_before": null, "blocked": ""}', b'{"not_before": Infinity, "blocked": ""}',
-            b'{"not_before": NaN, "blocked": ""}', b'{"blocked": "x"}', b'{"not_before": {}, "blocked": ""}',
+            b'{"blocked": "x"}', b"[" * 100_000, b'{"not_before": 1e6, "blocked": "", "written": NaN}',
+            *(b'{"not_before": %s, "blocked": "", "written": 1e6}' % one
+              for one in (b"null", b"Infinity", b"NaN", b"{}", b"1e12")),
         ):  # fmt: skip
             with self.subTest(text=text), capture_logs() as logs:
                 self.store.put(KEY, text)
@@ -168,7 +171,8 @@ class SharedBudgetTest(BackoffCase):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
     def pod(self, name: str, **options) -> SharedBudget:
-        return SharedBudget(8, self.folder / name, self.backoff(), clock=self.clock, sleep=self.clock.sleep, **options)
+        folder = PrivateFolder(self.folder, name)
+        return SharedBudget(8, folder, self.backoff(), clock=self.clock, sleep=self.clock.sleep, **options)
 
     def take(self, budget: SharedBudget) -> float:
         with budget.slot() as taken:
@@ -229,12 +233,36 @@ class SharedBudgetTest(BackoffCase):
         self.clock.now += BLOCKED_SECONDS
         self.take(self.pod("an hour later"))
 
+    def test_a_wait_longer_than_a_run_waits_for_ends_every_pod(self):
+        self.pod("one").throttled(NOW - 1, 7200.0)
+
+        with self.assertRaisesRegex(BlockedError, "no request before .* in 120 min") as caught:
+            self.take(self.pod("other"))
+        self.assertEqual(caught.exception.retry_after, 7200.0)
+        self.assertEqual(self.clock.slept, [])
+
+    def test_a_pod_whose_clock_is_ahead_holds_the_others_no_longer_than_it_was_asked_to(self):
+        self.clock.now = NOW + 3000
+        self.pod("one").throttled(self.clock.now - 1, 5.0)
+        self.clock.now = NOW
+
+        self.assertLess(self.take(self.pod("other")), NOW + 6)
+
+    def test_the_reason_of_a_block_is_printable(self):
+        self.pod("one").block("403 \x1b[2J by the edge")
+        stored = self.stored() | {"blocked": "403 \x1b[2J by the edge"}
+        self.store.put(KEY, json.dumps(stored).encode())
+        for read in (lambda: self.take(self.pod("other")), self.backoff().raise_if_blocked):
+            with self.assertRaises(BlockedError) as caught:
+                read()
+            self.assertTrue(str(caught.exception).isprintable())
+
     def test_a_waiting_pod_can_be_stopped(self):
         def stop() -> None:
             if self.clock.slept:
                 raise StoppedError("stopped", signal_number=15)
 
-        self.backoff().publish(Backoff(NOW + 1000))
+        self.backoff().publish(Backoff(NOW + 500))
 
         with self.assertRaises(StoppedError):
             self.take(self.pod("one", check_stop=stop))

@@ -27,7 +27,11 @@ DIGEST = "d" * 64
 KEY = "metadata/runs/run_id=r1/fan_out_per-company.json"
 LIMITS = Limits(max_in_flight=2, poll_interval=5.0)
 ON_NO_NODE = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available."}]}
-NO_IMAGE = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}
+NO_IMAGE = {
+    "containerStatuses": [
+        {"name": "job", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    ]
+}
 
 
 class KilledError(Exception):
@@ -440,9 +444,9 @@ class PendingPods(FleetCase):
 
         self.assertIn("failed", ended.stopped)
         self.assertEqual((ended.created, len(ended.failed)), (20, 20))
-        # One list of pods for several Jobs, no list of events for Jobs that have pods.
+        # One list of pods for several Jobs, and the events of each one's pending pod.
         self.assertEqual(fleet.api.requests.count("GET pods"), 20 // CHECKS_PER_POLL)
-        self.assertNotIn("GET events", fleet.api.requests)
+        self.assertEqual(fleet.api.requests.count("GET events"), 20)
 
     def test_a_pod_that_no_node_takes_is_given_up_after_the_timeout(self):
         fleet = self.fleet(a_fan_out((a_unit(A),)))
@@ -505,6 +509,95 @@ class PendingPods(FleetCase):
 
         self.assertEqual((fleet.run(pending_timeout=600.0).failed, fleet.proved()), ({}, {A}))
         self.assertNotIn("GET pods", fleet.api.requests)
+
+
+class PodsThatOutliveTheirJob(FleetCase):
+    """With a mesh's proxy beside it, a pod continues when our container has ended."""
+
+    def with_a_proxy(self, plan: FanOutPlan | None = None) -> Fleet:
+        fleet = self.fleet(plan)
+        fleet.api.proxy = True
+        return fleet
+
+    def test_jobs_of_proved_units_are_removed_and_the_fan_out_ends(self):
+        for plan in (None, PackedRun.PLAN):
+            with self.subTest(plan=plan):
+                fleet = self.with_a_proxy(plan)
+                ended = fleet.run()
+                self.assertEqual((ended.failed, fleet.proved(), fleet.api.jobs), ({}, {A, B, C}, {}))
+                self.assertLess(fleet.clock.now, 120.0)
+
+    def test_a_permanent_exit_code_is_reported_at_the_next_check(self):
+        fleet = self.with_a_proxy(a_fan_out((a_unit(A),)))
+        fleet.programs[A] = lambda: 3
+
+        fleet.run()
+
+        self.assertEqual((fleet.reasons(), fleet.ran[A], fleet.api.jobs), ({A: "exit_3"}, 1, {}))
+        self.assertLess(fleet.clock.now, 120.0)
+
+    def test_a_temporary_exit_code_is_retried_by_kubernetes(self):
+        fleet = self.with_a_proxy(a_fan_out((a_unit(A),)))
+        codes = iter([4, 1])
+
+        def program() -> int:
+            code = next(codes, 0)
+            if code == 0:
+                fleet.prove(A)
+            return code
+
+        fleet.programs[A] = program
+
+        self.assertEqual((fleet.run().failed, fleet.proved(), fleet.ran[A]), ({}, {A}, 3))
+
+    def test_the_exit_code_is_the_reason_though_the_pods_are_gone(self):
+        fleet = self.with_a_proxy(a_fan_out((a_unit(A),)))
+        fleet.programs[A] = lambda: 4
+
+        fleet.run()
+
+        self.assertEqual((fleet.reasons(), fleet.ran[A]), ({A: "exit_4"}, 4))
+        self.assertTrue(fleet.attempts()[0].temporary)
+
+    def test_a_success_without_an_audit_is_a_failure(self):
+        fleet = self.with_a_proxy(a_fan_out((a_unit(A),)))
+        fleet.programs[A] = lambda: 0
+
+        fleet.run()
+
+        self.assertEqual((fleet.reasons(), fleet.api.jobs), ({A: "no_audit"}, {}))
+
+
+class FailuresThatRepeat(FleetCase):
+    def test_a_program_that_cannot_start_is_given_up_after_the_first_pod(self):
+        fleet = self.fleet(a_fan_out((a_unit(A),)))
+        fleet.programs[A] = lambda: 128
+        fleet.api.endings[A] = {"reason": "StartError", "message": "no such program"}
+
+        fleet.run()
+
+        self.assertEqual((fleet.reasons(), fleet.ran[A], fleet.api.jobs), ({A: "configuration"}, 1, {}))
+        self.assertFalse(fleet.attempts()[0].temporary)
+
+    def test_a_container_out_of_memory_is_given_up_after_the_second_pod(self):
+        fleet = self.fleet(a_fan_out((a_unit(A),)))
+        fleet.programs[A] = lambda: 137
+        fleet.api.endings[A] = {"reason": "OOMKilled"}
+
+        fleet.run()
+
+        self.assertEqual((fleet.reasons(), fleet.ran[A]), ({A: "out_of_memory"}, 2))
+        self.assertFalse(fleet.attempts()[0].temporary)
+        self.assertIn("--memory", fleet.attempts()[0].detail)
+
+    def test_a_killed_container_is_retried(self):
+        fleet = self.fleet(a_fan_out((a_unit(A),)))
+        fleet.programs[A] = lambda: 137
+
+        fleet.run()
+
+        self.assertEqual((fleet.reasons(), fleet.ran[A]), ({A: "exit_137"}, 4))
+        self.assertTrue(fleet.attempts()[0].temporary)
 
 
 class FullNamespace(FleetCase):

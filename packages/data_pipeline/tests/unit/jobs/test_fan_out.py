@@ -117,6 +117,9 @@ class TheCommandLine(CommandCase):
             (("--years", "2018-2020-2022"), "neither"),
             (("--years", "2023,2024", "--run-id", "r1"), "--run-id names one run"),
             (("--year", "2024", "--env", "A"), "'A' is not KEY=VALUE."),
+            (("--year", "2024", "--env", "a/b=1"), "'a/b=1' is not KEY=VALUE."),
+            (("--year", "2024", "--pod-label", "a b=1"), "'a b=1' is not KEY=VALUE."),
+            (("--year", "2024", "--pod-annotation", "=1"), "'=1' is not KEY=VALUE."),
             (("--year", "2024", "--shape", "round"), "--shape"),
             (("--year", "2024", "--image-pull-policy", ""), "--image-pull-policy"),
             (("--year", "2024", "--max-failure-ratio", "2"), "--max-failure-ratio"),
@@ -132,6 +135,13 @@ class TheCommandLine(CommandCase):
                 self.assertEqual((status, fact), (2, {}))
                 self.assertIn(said, err)
         self.assertEqual(self.files(), {})
+
+    def test_takes_labels_and_annotations_of_pods_with_a_prefix(self):
+        words = ["--year", "2024", "--pod-label", "sidecar.istio.io/inject=false", "--pod-annotation", "a=b=c"]
+
+        pod = fan_out.command.make_context("x", words).params
+        self.assertEqual(pod["pod_label"], {"sidecar.istio.io/inject": "false"})
+        self.assertEqual(pod["pod_annotation"], {"a": "b=c"})
 
     def test_takes_years_in_ranges_and_lists_each_once(self):
         given = fan_out.command.make_context("x", ["--years", "2021,2018-2020,2019"])

@@ -58,7 +58,6 @@ class PipelineCase(WorldCase):
     def setUp(self) -> None:
         super().setUp()
         self.table = self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2) + payments(THIRD, 1))
-        self.site.summarise(y2024=6)
 
     def prepare(
         self,
@@ -105,11 +104,12 @@ class ARun(PipelineCase):
                 "dataset_ids_cache.json",
                 TOTALS.rpartition("/")[2],
                 "schema.json",
+                "6",
                 *[POINTER] * 2,
                 "plan.json",
                 *[f"{one}/{file}" for one in (COMPANY, OTHER, THIRD)
                   for file in ("part-1-of-1.csv", "part-1-of-1.json", "slice.jsonl")],
-                POINTER,
+                *[POINTER] * 2,
                 "file_audits.jsonl",
                 "download_report_2024.csv",
                 "manifest.json",
@@ -159,7 +159,7 @@ class ARun(PipelineCase):
         self.run_all(max_files=2, slice_of="1/2")  # every second of all companies needs all
         self.assertIn(TOTALS, self.store.writes)
 
-    def test_counts_anew_what_the_totals_know_from_company_pages_only(self):
+    def test_counts_again_what_the_totals_know_from_company_pages_only(self):
         self.site.list_companies([COMPANY])
         self.site.profiles[COMPANY] = {2024: 99}
 
@@ -280,7 +280,7 @@ class ARunAgain(PipelineCase):
 
         self.assertEqual(names, ["2026-07-14T12-00-00", "2026-07-14T12-00-00-2"])
 
-    def test_after_a_new_publication_begins_anew(self):
+    def test_after_a_new_publication_begins_again(self):
         self.run_all()
         self.site.publish(2024, payments(COMPANY, 6), modified="2027-01-23")
 
@@ -358,7 +358,7 @@ class MortalStore(MemoryStore):
         self.die()
         return done
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         super().put(key, body)
         self.die()
 
@@ -399,7 +399,7 @@ class ATableThatMoves(PipelineCase):
         self.assertNotIn(OTHER.encode(), self.store.get(lake_layout.runs.file_audits(manifest.run_id)) or b"")
         self.assertEqual(self.verify(manifest.run_id), [])
 
-    def test_is_closed_by_the_same_command_which_proves_anew_who_grew_and_nobody_else(self):
+    def test_is_closed_by_the_same_command_which_proves_again_who_grew_and_nobody_else(self):
         first = self.grown_run()
         before = {key: self.store.get(key) for key in self.world.parts()}
         self.site.asked.clear()
@@ -485,7 +485,7 @@ class ATableThatMoves(PipelineCase):
         outcomes = self.world.pipeline.work(prepared)
         self.assertEqual(self.world.pipeline.commit(prepared.plan, outcomes).status, "completed")
 
-    def test_is_counted_anew_for_a_single_company_whose_run_was_never_committed(self):
+    def test_is_counted_again_for_a_single_company_whose_run_was_never_committed(self):
         """download_company commits nothing."""
         self.world.pipeline.work(self.prepare(company_id=OTHER))
         self.assertEqual(self.prepare(company_id=OTHER).todo, [])
@@ -549,7 +549,7 @@ class ATableThatMoves(PipelineCase):
                          (PlannedCompany(company_id="7", rows=2),))  # fmt: skip
         self.assertEqual(open_work.open_companies(self.store, first.run_id, "failed")[1], ())
 
-    def test_may_be_proved_anew_by_a_run_that_is_killed_after_any_write(self):
+    def test_may_be_proved_again_by_a_run_that_is_killed_after_any_write(self):
         for writes in range(1, 17):
             with self.subTest(writes=writes):
                 self.setUp()
@@ -637,7 +637,6 @@ class EveryDataset(PipelineCase):
     """The dataset selected is the dataset fetched, whatever else the year has."""
 
     def test_is_fetched_proved_and_committed_under_its_own_name(self):
-        del self.site.tables[dataset_id_of(1)]
         for number, (name, dataset) in enumerate(DATASETS.items(), 1):
             with self.subTest(dataset=name):
                 rows = payments(COMPANY, number, dataset=dataset)
@@ -672,7 +671,7 @@ class TheReferenceCount(PipelineCase):
     def test_the_last_run_speaks_where_there_is_no_summary(self):
         self.run_all()
         self.site.publish(2024, payments(COMPANY, 4), modified="2027-01-23")
-        del self.site.tables[dataset_id_of(1)]
+        self.site.lose_summary()
 
         with self.assertRaisesRegex(
             HalfImportedError, "holds 4 rows, run 2026-07-14T12-00-00 of the release 2026-06-30"

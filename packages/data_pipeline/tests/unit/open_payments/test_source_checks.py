@@ -131,7 +131,7 @@ class SourceWithoutDates(SourceCase):
 
     def test_checks_of_what_the_dataset_lacks_are_skipped(self):
         self.site.publish(2024, [row[:2] + row[3:] for row in ROWS], dataset=OWNERSHIP)
-        self.site.summarise("Trans_Invested", y2024=len(ROWS))
+        self.site.summarise("trans_invested", y2024=len(ROWS))
 
         fact, status = self.examine()
 

@@ -30,6 +30,8 @@ class FromMapping(unittest.TestCase):
                 "log_level": "info",
                 "no_color": "",
                 "grace_seconds": 25.0,
+                "xdg_cache_home": "",
+                "xdg_runtime_dir": "",
             },
         )
 
@@ -47,6 +49,8 @@ class FromMapping(unittest.TestCase):
             ("LOG_LEVEL", "debug", "debug"),
             ("NO_COLOR", "1", "1"),
             ("GRACE_SECONDS", "0.5", 0.5),
+            ("XDG_CACHE_HOME", "/c", "/c"),
+            ("XDG_RUNTIME_DIR", "/r", "/r"),
         ]:
             with self.subTest(name=name):
                 found = getattr(Settings.from_mapping({name: text}), name.lower())

@@ -24,8 +24,9 @@ from etl_core.errors import (
     TemporaryError,
     UnavailableError,
 )
+from etl_core.http.body import Body
 from etl_core.http.translate import message_of, readable, translate_http_errors
-from etl_core.retry import Retry, parse_retry_after
+from etl_core.retry import LONGEST_WAIT_SECONDS, Retry, parse_retry_after
 from etl_core.telemetry import Tally, Telemetry
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ class HttpClient:
 
         Raises:
             NotFoundError, AccessError, DataError: the policy calls the answer not found, denied, permanent.
-            UnavailableError: throttled, temporary, no connection, or invalid JSON, after all retries.
-            BlockedError: the policy calls the answer blocked.
+            UnavailableError: throttled, temporary, no connection, too slow, or invalid JSON, after all retries.
+            BlockedError: the policy calls the answer blocked, or it asks for a longer wait than a run makes.
 
         """
 
@@ -150,8 +151,9 @@ class HttpClient:
                 self._count(
                     "requests_total", help_text="Requests answered, by status", status=str(response.status_code)
                 )
-                self._check(response, taken, expect)
-                yield Answer(response.url, response.headers, self._chunks(response, tally))
+                body = Body(response, self._settings, clock=self._clock, check_stop=self._check_stop)
+                self._check(response, body, taken, expect)
+                yield Answer(response.url, response.headers, self._chunks(body, tally))
                 whole = response.raw.isclosed() or response.raw.closed
             finally:
                 # A body that was not read to its end leaves a connection nobody can use again.
@@ -182,49 +184,39 @@ class HttpClient:
 
         return self._retry.call(once, on_retry=note)
 
-    def _chunks(self, response: requests.Response, tally: Tally) -> Iterator[bytes]:
-        deadline = self._clock() + self._settings.answer_seconds
-        received = 0
-        while True:
-            self._check_stop()
-            with translate_http_errors(response.url):
-                chunk = response.raw.read(READ_BYTES, decode_content=True)
-            if not chunk:
-                return
-            received += len(chunk)
+    def _chunks(self, body: Body, tally: Tally) -> Iterator[bytes]:
+        while chunk := body.read(READ_BYTES):
             tally.bytes += len(chunk)
             self._count("bytes_total", len(chunk), help_text="Bytes of answers received")
             yield chunk
-            if self._clock() > deadline:
-                raise UnavailableError(
-                    f"GET {readable(response.url)} was still answering after {self._settings.answer_seconds:.0f} s"
-                    f" and {received} bytes"
-                )
 
     def _count(self, name: str, amount: float = 1, *, help_text: str, **labels: str) -> None:
         self._telemetry.count(f"{self._policy.metric_prefix}_{name}", amount, help_text=help_text, **labels)
 
-    def _check(self, response: requests.Response, taken: float, expect: str) -> None:
+    def _check(self, response: requests.Response, of_answer: Body, taken: float, expect: str) -> None:
         status = response.status_code
         content_type = response.headers.get("Content-Type", "").lower()
         is_page = bool(expect) and "html" in content_type and expect not in content_type
         if status == 200 and not is_page:
             return
-        with translate_http_errors(response.url):
-            body = response.raw.read(ERROR_BODY_BYTES, decode_content=True).decode("utf-8", "replace")
+        text = ""
+        with contextlib.suppress(UnavailableError):  # the status says enough
+            text = of_answer.read(ERROR_BODY_BYTES).decode("utf-8", "replace")
         policy = self._policy
-        meaning = policy.html_page if status == 200 else policy.meaning_of(status, body)
+        meaning = policy.html_page if status == 200 else policy.meaning_of(status, text)
         what = " with an HTML page" if status == 200 else ""
-        message = f"GET {readable(response.url)} answered {status}{what}: {message_of(body)}"
+        message = f"GET {readable(response.url)} answered {status}{what}: {message_of(text)}"
         advice = policy.advice.get(meaning, "")
         if meaning == "blocked":
             self._budget.block(message)
             raise BlockedError(message, advice=advice)
         if meaning in ("throttled", "temporary"):
-            retry_after = parse_retry_after(response.headers.get("Retry-After"))
-            factor = 1.0
-            if meaning == "throttled":
+            retry_after = parse_retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+            is_long = retry_after is not None and retry_after > LONGEST_WAIT_SECONDS
+            if meaning == "throttled" or is_long:
                 self._budget.throttled(taken, retry_after)
-                factor = policy.throttled_wait_factor
+            if is_long:
+                self._budget.raise_if_held_long(because=message)
+            factor = policy.throttled_wait_factor if meaning == "throttled" else 1.0
             raise UnavailableError(message, advice=advice, retry_after=retry_after, wait_factor=factor)
         raise PERMANENT_ERRORS.get(meaning, DataError)(message, advice=advice)

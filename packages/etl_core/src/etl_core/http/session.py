@@ -19,13 +19,21 @@ class HttpSettings:
     bearer_token: str = field(default="", repr=False)
     pool_size: int = 8
     connect_seconds: float = 10.0
+    # Without a byte; and how long an answer may be slower than the least rate.
     read_seconds: float = 60.0
-    # One answer; a stream that trickles is cut here. At 2 MB/s it is 3.6 GB.
+    least_bytes_per_second: float = 1000.0
+    # One answer, whatever its rate. At 2 MB/s it is 3.6 GB.
     answer_seconds: float = 1800.0
 
 
 class _Session(requests.Session):
     """A session that follows a redirect to another host without its token, and reads no ``.netrc``."""
+
+    def get_redirect_target(self, response: requests.Response) -> str | None:
+        target = super().get_redirect_target(response)
+        if target is not None:
+            response.raw.close()  # requests would read its body to the end, however long that takes
+        return target
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         before, after = urlsplit(str(response.request.url)), urlsplit(str(prepared_request.url))

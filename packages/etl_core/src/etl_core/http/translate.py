@@ -12,15 +12,10 @@ import requests
 import urllib3
 
 from etl_core.errors import DataError, UnavailableError, UnreachableError
+from etl_core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def printable(text: str, length: int = 300) -> str:
-    """Untrusted text, shortened and without control characters, for messages."""
-    flat = "".join(character if character.isprintable() else " " for character in text[:length])
-    return " ".join(flat.split())
 
 
 def readable(url: str) -> str:

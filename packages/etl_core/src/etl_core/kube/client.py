@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -129,7 +130,7 @@ class Cluster:
         """The events of one object, oldest first."""
         path = f"/api/v1/namespaces/{self.namespace}/events"
         found = self._call("GET", path, {"fieldSelector": f"involvedObject.name={name}"})
-        return sorted(found["items"], key=lambda event: str(event.get("lastTimestamp") or ""))
+        return sorted(found["items"], key=_moment)
 
     def delete_jobs(self, selector: str) -> None:
         """Delete the Jobs with these labels, their pods after them."""
@@ -139,6 +140,11 @@ class Cluster:
         """Delete one Job, its pods after it; nothing happens if it is not there."""
         with contextlib.suppress(NotFoundError):
             self._call("DELETE", f"{self._jobs}/{name}", {"propagationPolicy": "Background"})
+
+    def delete_pod(self, name: str) -> None:
+        """Delete one pod; its Job counts it by the exit code of its container."""
+        with contextlib.suppress(NotFoundError):
+            self._call("DELETE", f"{self._pods}/{name}")
 
     def delete_pods(self, selector: str) -> None:
         """Delete the pods with these labels."""
@@ -227,6 +233,13 @@ class Cluster:
         raise _error_of(request, answer.status, _parsed(answer.data), wait)
 
 
+def _moment(event: Mapping[str, Any]) -> str:
+    """When an event last happened; the scheduler fills in other fields than the controllers."""
+    series, meta = event.get("series") or {}, event.get("metadata") or {}
+    times = (event.get("lastTimestamp"), series.get("lastObservedTime"), event.get("eventTime"))
+    return str(next(filter(None, times), None) or meta.get("creationTimestamp") or "")
+
+
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(body or b"{}")
@@ -245,7 +258,7 @@ def _error_of(request: str, status: int, answer: Mapping[str, Any], retry_after:
     if status == 403 and "exceeded quota" in message:
         return QuotaError(text)
     if status == 403:
-        return AccessError(text, advice="Grant that right to the service account or user.")
+        return AccessError(text, advice=_advice_on(message))
     if status == 404:
         return NotFoundError(text)
     if status == 409 and reason == "AlreadyExists":
@@ -254,6 +267,15 @@ def _error_of(request: str, status: int, answer: Mapping[str, Any], retry_after:
     if status == 409 or status in _RETRYABLE:
         return UnavailableError(text, retry_after=retry_after)
     return DataError(text)
+
+
+def _advice_on(message: str) -> str:
+    """What to try after a 403: it may come from authorization or from admission."""
+    if "system:anonymous" in message:
+        return "The request had no valid credentials: renew those of the kubeconfig or of the service account."
+    if re.search(r'User "[^"]*" cannot ', message):
+        return "Grant that right to the service account or user."
+    return "An admission policy of the cluster refuses it: change what the message names, or ask the policy's owner."
 
 
 def connect(namespace: str, *, default_namespace: str, retry: Retry, user_agent: str) -> Cluster:

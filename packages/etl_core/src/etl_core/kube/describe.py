@@ -23,6 +23,10 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
+# The key of a label or an annotation, with or without a prefix.
+KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+
+
 @dataclass(frozen=True)
 class PodOptions:
     """What the pods of several Jobs have in common, and how often and how long they are tried."""
@@ -35,6 +39,13 @@ class PodOptions:
     cpu: Annotated[str, "Requested by each pod."] = "500m"
     memory: Annotated[str, "Requested by each pod, and its limit."] = "512Mi"
     scratch: str = "2Gi"
+    # A service mesh's proxy beside a worker outlives it; a label or annotation keeps it out.
+    pod_label: Annotated[Mapping[str, str], "Label of the pods, KEY=VALUE; repeatable.", KEY] = field(
+        default_factory=dict
+    )
+    pod_annotation: Annotated[Mapping[str, str], "Annotation of the pods, KEY=VALUE; repeatable.", KEY] = field(
+        default_factory=dict
+    )
     queue: Annotated[str, "Kueue's LocalQueue in which the Jobs wait."] = ""
     retries: int = 3  # after the first attempt; disruptions do not count
     timeout_hours: Annotated[float, (0.01, None), "A pod that runs longer is ended; it may be retried."] = 6.0
@@ -74,13 +85,14 @@ def pod_failure_policy(*, indexed: bool) -> dict[str, Any]:
     """The ``podFailurePolicy``, from the exit-status table. The first matching rule counts.
 
     A disruption does not count as an attempt. A permanent status ends the Job, or its index, at once.
-    After any other status the pod is retried.
+    After any other status the pod is retried. Only our container's status counts, whatever is beside it.
     """
-    permanent = sorted(status.code for status in EXIT_STATUSES if not status.retryable)
+    codes = sorted(status.code for status in EXIT_STATUSES if not status.retryable)
+    permanent = {"containerName": CONTAINER, "operator": "In", "values": codes}
     return {
         "rules": [
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            {"action": "FailIndex" if indexed else "FailJob", "onExitCodes": {"operator": "In", "values": permanent}},
+            {"action": "FailIndex" if indexed else "FailJob", "onExitCodes": permanent},
         ]
     }
 
@@ -110,7 +122,7 @@ def job_body(spec: JobSpec) -> dict[str, Any]:
     digest = hashlib.sha256(json.dumps([dict(spec.identity), does], sort_keys=True).encode()).hexdigest()
     does["template"]["spec"]["containers"][0]["args"] = list(spec.args)
     labels = {name: label_value(value) for name, value in spec.labels.items()}
-    does["template"]["metadata"]["labels"] = labels
+    does["template"]["metadata"]["labels"] |= labels
     queue = {"kueue.x-k8s.io/queue-name": label_value(spec.pod.queue)} if spec.pod.queue else {}
     return {
         "apiVersion": "batch/v1",
@@ -146,7 +158,10 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
         "podReplacementPolicy": "Failed",
         "ttlSecondsAfterFinished": spec.ttl_seconds,
         "template": {
-            "metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}},
+            "metadata": {
+                "annotations": {"karpenter.sh/do-not-disrupt": "true", **pod.pod_annotation},
+                "labels": {name: label_value(value) for name, value in pod.pod_label.items()},
+            },
             "spec": {
                 "restartPolicy": "Never",
                 "serviceAccountName": pod.service_account,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import uuid
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
-from etl_core.files import Scratch, sha256_of, translate_os_errors
+from etl_core.files import translate_os_errors
+from etl_core.lake.places import Place, open_folder
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import BufferedReader
 
 READ_BYTES = 1024 * 1024
 SCRATCH_NAME = ".scratch"
@@ -28,7 +32,8 @@ class DirectoryStore:
     """Objects are files; creating is a hard link, which fails if the name is taken.
 
     Unfinished files live in ``<root>/.scratch`` (see ``files.Scratch``), on the same file
-    system, so that publishing moves a name and no bytes.
+    system, so that publishing moves a name and no bytes. No link below the root is followed (see ``places``):
+    ``list`` names it as an object, ``delete`` removes it, and what reads or writes it raises ``DataError``.
     """
 
     def __init__(self, root: Path, *, fsync: Callable[[int], None] = os.fsync) -> None:
@@ -49,68 +54,84 @@ class DirectoryStore:
         return self._root
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
-        path = self._path(key)
         digest = sha256 or content_of(body)
-        with translate_os_errors(f"write {path}"), contextlib.ExitStack() as stack:
+        with translate_os_errors(f"write {self._path(key)}"), contextlib.ExitStack() as stack:
             if isinstance(body, Path):
                 stack.callback(body.unlink, missing_ok=True)
-            if path.exists():
-                return self._existing(path)
-            temporary = self._synced(body, stack)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._link_new(temporary, path)
-            except FileExistsError:
-                return self._existing(path)
-            self._sync(path.parent)
-        return PutResult(created=True, sha256=digest)
+            place = stack.enter_context(self._place(key, create=True))
+            existing = _sha256_at(place)
+            if existing is None:
+                source = self._synced(body, stack)
+                while existing is None:  # again where it was deleted between the two looks
+                    try:
+                        self._link_new(source, place)
+                    except FileExistsError:
+                        existing = _sha256_at(place)
+                    else:
+                        self._fsync(place.folder)
+                        return PutResult(created=True, sha256=digest)
+        return PutResult(created=False, sha256=existing)
 
     def put(self, key: str, body: Body) -> None:
-        path = self._path(key)
-        with translate_os_errors(f"write {path}"), contextlib.ExitStack() as stack:
-            temporary = self._synced(body, stack)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.replace(path)
-            self._sync(path.parent)
+        with translate_os_errors(f"write {self._path(key)}"), contextlib.ExitStack() as stack:
+            if isinstance(body, Path):
+                stack.callback(body.unlink, missing_ok=True)
+            place = stack.enter_context(self._place(key, create=True))
+            source = self._synced(body, stack)
+            try:
+                os.replace(source, place.name, dst_dir_fd=place.folder)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                with self._copied_beside(source, place) as beside:
+                    os.replace(beside, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+            self._fsync(place.folder)
 
     def get(self, key: str) -> bytes | None:
-        path = self._path(key)
-        with translate_os_errors(f"read {path}"):
+        with translate_os_errors(f"read {self._path(key)}"):
             try:
-                return path.read_bytes()
+                with self._opened(key) as stream:
+                    return stream.read()
             except NO_OBJECT:
                 return None
 
     def read(self, key: str) -> Iterator[bytes]:
         path = self._path(key)
-        with translate_os_errors(f"read {path}"):
-            try:
-                stream = path.open("rb")
-            except NO_OBJECT as error:
-                raise NotFoundError(f"{path} does not exist") from error
-        with stream:
+        with contextlib.ExitStack() as stack:
+            with translate_os_errors(f"read {path}"):
+                try:
+                    stream = stack.enter_context(self._opened(key))
+                except NO_OBJECT as error:
+                    raise NotFoundError(f"{path} does not exist") from error
             while chunk := stream.read(READ_BYTES):
                 yield chunk
 
     def head(self, key: str) -> ObjectInfo | None:
-        path = self._path(key)
-        with translate_os_errors(f"read {path}"):
+        with translate_os_errors(f"read {self._path(key)}"):
             try:
-                return _info(key, path.stat()) if path.is_file() else None
-            except (FileNotFoundError, NotADirectoryError):
+                with self._place(key) as place:
+                    status = place.status()
+            except NO_OBJECT:
                 return None
+        return None if status is None else _info(key, status)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        folder, slash, name = prefix.rpartition("/")
-        with translate_os_errors(f"list {self._root / folder}"):
-            for path in _files_below(self._root / folder, name):
-                with contextlib.suppress(*NO_OBJECT):
-                    yield _info(folder + slash + path, (self._root / folder / path).stat())
+        folder, slash, start = prefix.rpartition("/")
+        names = checked_key(folder).split("/") if folder else []
+        with (
+            translate_os_errors(f"list {self._root / folder}"),
+            contextlib.suppress(*NO_OBJECT),
+            open_folder(self._root, names) as descriptor,
+        ):
+            yield from _below(descriptor, folder + slash, start)
 
     def delete(self, key: str) -> None:
-        path = self._path(key)
-        with translate_os_errors(f"delete {path}"), contextlib.suppress(*NO_OBJECT):
-            path.unlink()
+        with (
+            translate_os_errors(f"delete {self._path(key)}"),
+            contextlib.suppress(*NO_OBJECT),
+            self._place(key) as place,
+        ):
+            os.unlink(place.name, dir_fd=place.folder)
 
     def scratch_file(self) -> Path:
         with translate_os_errors(f"make a file in {self._root}"):
@@ -122,75 +143,102 @@ class DirectoryStore:
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
 
+    @contextlib.contextmanager
+    def _place(self, key: str, *, create: bool = False) -> Iterator[Place]:
+        *folders, name = checked_key(key).split("/")
+        with open_folder(self._root, folders, create=create) as folder:
+            yield Place(folder, name, self._path(key))
+
+    @contextlib.contextmanager
+    def _opened(self, key: str) -> Iterator[BufferedReader]:
+        with self._place(key) as place:
+            stream = place.open()
+        if stream is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place.path))
+        with stream:
+            yield stream
+
     def _synced(self, body: Body, stack: contextlib.ExitStack) -> Path:
-        """The body as a file that is on the disk; the caller's own, or one that goes with the stack."""
+        """The body as a file whose bytes are on disk."""
         if isinstance(body, Path):
-            temporary = body
+            path = body
         else:
-            temporary = self._scratch.new()
-            stack.callback(temporary.unlink, missing_ok=True)
-            temporary.write_bytes(body)
-        self._sync(temporary)
-        return temporary
+            path = self._scratch.new()
+            stack.callback(path.unlink, missing_ok=True)
+            path.write_bytes(body)
+        with path.open("rb") as stream:
+            self._fsync(stream.fileno())
+        return path
 
-    def _existing(self, path: Path) -> PutResult:
-        return PutResult(created=False, sha256=sha256_of(path))
-
-    def _sync(self, path: Path) -> None:
-        """Make the bytes of a file, or the names in a folder, survive a power cut."""
-        descriptor = os.open(path, os.O_RDONLY)
+    def _link_new(self, source: Path | str, target: Place, *, source_folder: int | None = None) -> None:
+        """Give ``source`` the name of ``target`` if it is free, else raise ``FileExistsError``."""
         try:
-            self._fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _link_new(self, source: Path, target: Path) -> None:
-        """Give ``source`` the name ``target`` if it is free, else raise ``FileExistsError``."""
-        try:
-            os.link(source, target)
+            os.link(source, target.name, src_dir_fd=source_folder, dst_dir_fd=target.folder)
         except OSError as error:
-            if error.errno == errno.EXDEV and source.parent != target.parent:
-                # The source is on another file system: its bytes first, under a name that ``list`` leaves out.
-                beside = target.with_name(f"{SCRATCH_NAME}-{uuid.uuid4().hex}")
-                try:
-                    shutil.copyfile(source, beside)
-                    self._sync(beside)
-                    self._link_new(beside, target)
-                finally:
-                    beside.unlink(missing_ok=True)
+            if error.errno == errno.EXDEV and isinstance(source, Path):
+                # The source is on another file system: its bytes first.
+                with self._copied_beside(source, target) as beside:
+                    self._link_new(beside, target, source_folder=target.folder)
             elif error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 # Some network and desktop file systems have no hard links.
-                self._rename_new(source, target)
+                self._rename_new(source, target, source_folder)
             else:
                 raise
 
-    def _rename_new(self, source: Path, target: Path) -> None:
+    def _rename_new(self, source: Path | str, target: Place, source_folder: int | None) -> None:
         """As ``_link_new`` without hard links: one writer at a time, under a lock."""
         with self._scratch.exclusive():
-            if target.exists():
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-            source.replace(target)
+            if target.status() is not None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target.path))
+            os.replace(source, target.name, src_dir_fd=source_folder, dst_dir_fd=target.folder)
+
+    @contextlib.contextmanager
+    def _copied_beside(self, source: Path, target: Place) -> Iterator[str]:
+        """The name of a copy of ``source`` in the folder of ``target``, a name that ``list`` leaves out."""
+        name = f"{SCRATCH_NAME}-{uuid.uuid4().hex}"
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=target.folder)
+        try:
+            with os.fdopen(descriptor, "wb") as stream, source.open("rb") as content:
+                shutil.copyfileobj(content, stream, READ_BYTES)
+                stream.flush()
+                self._fsync(stream.fileno())
+            yield name
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=target.folder)
+
+
+def _sha256_at(place: Place) -> str | None:
+    stream = place.open()
+    if stream is None:
+        return None
+    with stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _files_below(folder: Path, start: str = "") -> Iterator[str]:
-    """Files in the order of keys, read folder by folder as they are asked for; the first name begins with ``start``.
+def _below(folder: int, prefix: str, start: str = "") -> Iterator[ObjectInfo]:
+    """What lies below a folder, in the order of keys, read as it is asked for; the first name begins with ``start``.
 
-    A folder that is removed meanwhile has none; one that cannot be read is an error.
+    What is removed meanwhile is left out; a folder that cannot be read is an error.
     """
-    try:
-        with os.scandir(folder) as found:
-            # As in keys: "a-b" comes before "a/b".
-            names = sorted(entry.name + "/" * entry.is_dir() for entry in found if entry.name.startswith(start))
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    with os.scandir(folder) as found:
+        # As in keys: "a-b" comes before "a/b".
+        names = sorted(
+            entry.name + "/" * entry.is_dir(follow_symlinks=False)
+            for entry in found
+            if entry.name.startswith(start) and not entry.name.startswith(SCRATCH_NAME)
+        )
     for name in names:
-        if name.startswith(SCRATCH_NAME):
-            continue
-        if name.endswith("/"):
-            yield from (name + below for below in _files_below(folder / name))
-        else:
-            yield name
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if name.endswith("/"):
+                inner = os.open(name[:-1], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+                try:
+                    yield from _below(inner, prefix + name)
+                finally:
+                    os.close(inner)
+            else:
+                yield _info(prefix + name, os.stat(name, dir_fd=folder, follow_symlinks=False))

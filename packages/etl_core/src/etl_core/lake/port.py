@@ -2,7 +2,7 @@
 
 Keys are relative, with ``/`` between their parts. An object appears whole or not at all.
 ``put_new`` is create-only: of concurrent writers of one key exactly one creates it, and the
-others get the hash of what is there. ``put`` replaces and is for caches only.
+others get the hash of what is there. ``put`` replaces, for caches and where somebody asked for it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PutResult:
 
 
 class ObjectStore(Protocol):
-    """The port. Methods raise ``UnavailableError``, ``AccessError`` or ``NotFoundError``, nothing foreign."""
+    """The port. Methods raise ``UnavailableError``, ``PermanentError`` or a kind of it, nothing foreign."""
 
     @property
     def url(self) -> str:
@@ -56,8 +56,8 @@ class ObjectStore(Protocol):
         """Create ``key``, or give the hash of what is there. ``sha256`` (hex) saves hashing the body."""
         ...
 
-    def put(self, key: str, body: bytes) -> None:
-        """Create or replace ``key``; for caches only."""
+    def put(self, key: str, body: Body) -> None:
+        """Create or replace ``key``: at every moment either the old object is there or the new one."""
         ...
 
     def get(self, key: str) -> bytes | None:

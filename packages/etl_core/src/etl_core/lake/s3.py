@@ -26,9 +26,9 @@ import botocore.config
 import botocore.exceptions
 
 from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, UnavailableError
-from etl_core.files import Scratch
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 from etl_core.retry import Retry, RetryPolicy
+from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ class S3Store:
         self._client = client
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._scratch = Scratch(Path(tempfile.gettempdir()) / f"etl-core-{os.getuid()}")
+        self._scratch = Scratch(Path(tempfile.gettempdir()) / f"etl-core-{os.getuid()}", is_private=True)
         self._retry = Retry(POLICY, sleep=sleep)
 
     @property
@@ -120,9 +120,13 @@ class S3Store:
             if isinstance(body, Path):
                 body.unlink(missing_ok=True)
 
-    def put(self, key: str, body: bytes) -> None:
-        request = self._write(key, content_of(body))
-        self._send(f"write {self.url}/{key}", lambda: self._client.put_object(Body=body, **request))
+    def put(self, key: str, body: Body) -> None:
+        try:
+            request = self._write(key, content_of(body))
+            self._send(f"write {self.url}/{key}", lambda: self._put_object(body, **request))
+        finally:
+            if isinstance(body, Path):
+                body.unlink(missing_ok=True)
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -163,8 +167,11 @@ class S3Store:
     def scratch_file(self) -> Path:
         try:
             return self._scratch.new()
-        except OSError as error:
-            raise AccessError(f"cannot create a temporary file: {error}.", advice="Set TMPDIR.") from error
+        except (OSError, PermanentError) as error:
+            reason = str(error).rstrip(".")
+            raise AccessError(
+                f"cannot create a temporary file: {reason}.", advice="Set TMPDIR to a folder of your own."
+            ) from error
 
     def close(self) -> None:
         self._scratch.close()
@@ -186,12 +193,15 @@ class S3Store:
             "Metadata": {"sha256": digest},
         }
 
+    def _put_object(self, body: Body, **request: Any) -> None:  # noqa: ANN401 - the SDK's own
+        with contextlib.ExitStack() as stack:
+            payload = stack.enter_context(body.open("rb")) if isinstance(body, Path) else body
+            self._client.put_object(Body=payload, **request)
+
     def _create(self, key: str, body: Body, digest: str) -> PutResult:
         try:
-            with contextlib.ExitStack() as stack:
-                payload = stack.enter_context(body.open("rb")) if isinstance(body, Path) else body
-                with _translate_errors(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
-                    self._client.put_object(Body=payload, IfNoneMatch="*", **self._write(key, digest))
+            with _translate_errors(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
+                self._put_object(body, IfNoneMatch="*", **self._write(key, digest))
         except botocore.exceptions.ClientError as error:
             if _status(error) == CONFLICT:
                 raise UnavailableError(f"another write of {self.url}/{key} is under way") from error

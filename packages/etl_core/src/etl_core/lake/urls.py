@@ -43,6 +43,26 @@ def open_store(url: str, *, named: str = "the URL") -> ObjectStore:
     )
 
 
+def overlap(one: ObjectStore, other: ObjectStore) -> bool:
+    """Whether two stores are one, or one lies within the other, whatever addresses they were opened with.
+
+    Of folders the system is asked, so a link, a mount or another spelling hides nothing.
+    """
+    from etl_core.lake.directory import DirectoryStore
+
+    if isinstance(one, DirectoryStore) and isinstance(other, DirectoryStore):
+        roots = one.root.resolve(), other.root.resolve()
+        return any(_is_within(inner, outer) for inner, outer in (roots, roots[::-1]))
+    urls = f"{one.url}/", f"{other.url}/"
+    return any(inner.startswith(outer) for inner, outer in (urls, urls[::-1]))
+
+
+def _is_within(inner: Path, outer: Path) -> bool:
+    if inner.is_relative_to(outer):
+        return True
+    return outer.exists() and any(path.exists() and path.samefile(outer) for path in (inner, *inner.parents))
+
+
 def _directory(root: Path, named: str) -> ObjectStore:
     from etl_core.lake.directory import DirectoryStore
 

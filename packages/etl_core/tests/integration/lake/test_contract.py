@@ -144,6 +144,15 @@ def test_put_creates_and_replaces(store, lake):
     assert lake.everything() == {"a/b": TWO}
 
 
+def test_put_replaces_by_a_file_and_removes_it(store, lake):
+    store.put("a/b", ONE)
+    path = store.scratch_file()
+    path.write_bytes(TWO)
+    store.put("a/b", path)
+    assert not path.exists()
+    assert lake.everything() == {"a/b": TWO}
+
+
 def test_a_deleted_object_can_be_created_again(store):
     store.put_new("a/b", ONE)
     store.delete("a/b")

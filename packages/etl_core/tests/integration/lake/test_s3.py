@@ -502,7 +502,7 @@ def test_an_unusable_temporary_folder_is_an_access_error(opened, tmp_path, monke
     store = opened()
     with pytest.raises(AccessError, match="cannot create a temporary file") as caught:
         store.scratch_file()
-    assert caught.value.advice == "Set TMPDIR."
+    assert caught.value.advice == "Set TMPDIR to a folder of your own."
 
 
 def test_the_cause_of_an_error_is_kept(server, planned):

@@ -233,6 +233,27 @@ class CreateAJob(ClientCase):
         self.assertNotIsInstance(caught.exception, TemporaryError)
         self.assertEqual(len(self.asked()), 1)
 
+    def test_the_advice_after_a_403_fits_its_origin(self):
+        for message, advice in [
+            ('jobs.batch is forbidden: User "system:anonymous" cannot create resource "jobs" in API group "batch"',
+             "no valid credentials"),
+            ('User "ann" cannot create resource "jobs" in API group "batch"', "Grant that right"),
+            ('admission webhook "a.example" denied the request: User "ann" has no team', "An admission policy"),
+            ("namespace team is being terminated", "An admission policy"),
+        ]:  # fmt: skip
+            with self.subTest(message=message):
+                self.answer(refuses(403, "Forbidden", message))
+                with self.assertRaisesRegex(AccessError, advice):
+                    self.cluster.create_job(BODY)
+                self.assertEqual(len(self.asked()), 1)
+                self.server.asked.clear()
+
+    def test_a_webhook_that_does_not_answer_is_waited_for(self):
+        message = 'Internal error occurred: failed calling webhook "a.example": context deadline exceeded'
+        self.answer(refuses(500, "InternalError", message), Reply(201, BODY))
+
+        self.assertIs(self.cluster.create_job(BODY), True)
+
     def test_an_invalid_job_is_a_data_error(self):
         self.answer(refuses(422, "Invalid", "spec.template.spec.restartPolicy: Required value"))
 
@@ -354,6 +375,21 @@ class OneObject(ClientCase):
 
         self.assertEqual(self.server.asked[0].query, {"fieldSelector": "involvedObject.name=op-1"})
 
+    def test_has_events_whose_times_stand_in_other_fields(self):
+        found = [
+            {"message": "c", "eventTime": "2026-07-14T12:00:03.000001Z", "lastTimestamp": None},
+            {
+                "message": "d",
+                "eventTime": "2026-07-14T12:00:01Z",
+                "series": {"lastObservedTime": "2026-07-14T12:00:04Z"},
+            },
+            {"message": "a", "metadata": {"creationTimestamp": "2026-07-14T12:00:01Z"}},
+            {"message": "b", "lastTimestamp": "2026-07-14T12:00:02Z"},
+        ]
+        self.answer(Reply(body={"items": found}))
+
+        self.assertEqual([event["message"] for event in self.cluster.events("op-1")], ["a", "b", "c", "d"])
+
     def test_has_the_last_lines_it_wrote(self):
         self.answer(refuses(503), Reply(body="eine Zeile mit ü\n".encode() + b"\xff"))
 
@@ -380,6 +416,14 @@ class Deleting(ClientCase):
         self.answer(refuses(404, "NotFound"))
 
         self.cluster.delete_job("op-1")
+
+    def test_of_one_pod_is_by_name(self):
+        self.answer(Reply(), refuses(404, "NotFound"))
+
+        self.cluster.delete_pod("op-1-x")
+        self.cluster.delete_pod("op-1-x")
+
+        self.assertEqual(self.asked(), [f"DELETE {PODS}/op-1-x"] * 2)
 
     def test_of_pods_is_by_label(self):
         self.answer(Reply())

@@ -128,6 +128,8 @@ class SpecDigest(unittest.TestCase):
             {"grace_seconds": 61},
             {"ttl_seconds": 60},
             {"queue": "main"},
+            {"pod_label": {"sidecar.istio.io/inject": "false"}},
+            {"pod_annotation": {"linkerd.io/inject": "disabled"}},
             {"user_id": 1000},
             {"indexes": 2},
         ):
@@ -153,6 +155,7 @@ class PodFailurePolicy(unittest.TestCase):
             with self.subTest(indexed=indexed):
                 _, final = pod_failure_policy(indexed=indexed)["rules"]
                 self.assertEqual(final["action"], action)
+                self.assertEqual(final["onExitCodes"]["containerName"], "job")  # not that of a proxy beside it
                 self.assertEqual(final["onExitCodes"]["operator"], "In")
                 self.assertEqual(
                     final["onExitCodes"]["values"], [one.code for one in EXIT_STATUSES if not one.retryable]
@@ -275,6 +278,19 @@ class JobBody(unittest.TestCase):
         annotations = job_body(A_SPEC)["spec"]["template"]["metadata"]["annotations"]
 
         self.assertEqual(annotations, {"karpenter.sh/do-not-disrupt": "true"})
+
+    def test_labels_and_annotations_of_pods_can_be_chosen(self):
+        chosen = changed(A_SPEC, pod_label={"a.example/inject": "false"}, pod_annotation={"b.example/inject": "no"})
+        body = job_body(chosen)
+        meta = body["spec"]["template"]["metadata"]
+
+        self.assertEqual(meta["labels"], {"a.example/inject": "false", **A_SPEC.labels})
+        self.assertEqual(meta["annotations"], {"karpenter.sh/do-not-disrupt": "true", "b.example/inject": "no"})
+        self.assertNotIn("a.example/inject", body["metadata"]["labels"])
+        for version in VERSIONS:
+            kubernetes_validate.validate(body, version, strict=True)
+        with self.assertRaises(DataError):
+            job_body(changed(A_SPEC, pod_label={"a.example/inject": "not a value"}))
 
     def test_optional_fields_are_left_out(self):
         container = container_of(job_body(A_SPEC))

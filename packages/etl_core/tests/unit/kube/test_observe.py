@@ -1,7 +1,7 @@
 import unittest
 from typing import Any
 
-from etl_core.kube.observe import phase_of_job
+from etl_core.kube.observe import container_state, exit_code, is_over, outlives_job, phase_of_job
 
 
 def condition(kind: str, status: str = "True") -> dict[str, Any]:
@@ -20,7 +20,8 @@ class PhaseOfAJob(unittest.TestCase):
                 self.assertEqual(phase_of_job(job), "waiting")
 
     def test_a_job_that_had_a_pod_is_running(self):
-        for status in ({"active": 1, "ready": 0}, {"failed": 1}, {"succeeded": 1}):
+        uncounted = {"ready": 0, "uncountedTerminatedPods": {"failed": ["uid"]}}
+        for status in ({"active": 1, "ready": 0}, {"failed": 1}, {"succeeded": 1}, {"terminating": 1}, uncounted):
             with self.subTest(status=status):
                 self.assertEqual(phase_of_job(a_job(**status)), "running")
 
@@ -34,3 +35,36 @@ class PhaseOfAJob(unittest.TestCase):
             with self.subTest(kind=kind):
                 self.assertEqual(phase_of_job(a_job(condition(kind), active=1)), phase)
                 self.assertEqual(phase_of_job(a_job(condition(kind, "False"), active=1)), "running")
+
+
+def a_pod(phase: str, **states: dict[str, Any]) -> dict[str, Any]:
+    """A pod with a container for each state, in the order of their names."""
+    statuses = [{"name": name.replace("_", "-"), "state": states[name]} for name in sorted(states)]
+    return {"metadata": {"name": "op-1-x"}, "status": {"phase": phase, "containerStatuses": statuses}}
+
+
+RUNS: dict[str, Any] = {"running": {"startedAt": "2026-07-14T12:00:00Z"}}
+
+
+def ended(code: int) -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}}
+
+
+class OurContainer(unittest.TestCase):
+    def test_the_state_of_our_container_decides_whatever_is_beside_it(self):
+        for pod, code, over, outlives in [
+            (a_pod("Running", job=RUNS), None, False, False),
+            (a_pod("Running", a_proxy=RUNS, job=RUNS), None, False, False),
+            (a_pod("Running", a_proxy=RUNS, job=ended(0)), 0, False, True),
+            (a_pod("Running", a_proxy=RUNS, job=ended(3)), 3, False, True),
+            (a_pod("Running", a_proxy=ended(1), job=RUNS), None, False, False),
+            (a_pod("Failed", a_proxy=ended(0), job=ended(3)), 3, True, False),
+            (a_pod("Succeeded", job=ended(0)), 0, True, False),
+            (a_pod("Pending"), None, False, False),
+            ({"metadata": {"name": "op-1-x"}}, None, False, False),
+        ]:
+            with self.subTest(pod=pod):
+                self.assertEqual((exit_code(pod), is_over(pod), outlives_job(pod)), (code, over, outlives))
+
+    def test_a_container_without_a_status_has_no_state(self):
+        self.assertEqual(container_state(a_pod("Pending", a_proxy=RUNS)), {})

@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from etl_core.errors import PermanentError
+from etl_core.errors import AccessError, DataError, PermanentError
 from etl_core.lake.directory import DirectoryStore
 from etl_core.lake.port import PutResult
 
@@ -25,6 +25,8 @@ class DirectoryStoreCase(unittest.TestCase):
         self.addCleanup(store.close)
         return store
 
+
+class Objects(DirectoryStoreCase):
     def files(self):
         return sorted(
             path.relative_to(self.root).as_posix()
@@ -151,15 +153,6 @@ class DirectoryStoreCase(unittest.TestCase):
         store.put_new("a/b", b"x")
         self.assertEqual([info.key for info in store.list("")], ["a/b"])
 
-    def test_a_linked_folder_belongs_to_the_lake(self):
-        elsewhere = self.root.parent / "big-disk"
-        elsewhere.mkdir()
-        self.root.mkdir()
-        (self.root / "raw").symlink_to(elsewhere)
-        self.store.put_new("raw/a", b"x")
-        self.assertEqual((elsewhere / "a").read_bytes(), b"x")
-        self.assertEqual([info.key for info in self.store.list("")], ["raw/a"])
-
     def test_closing_leaves_only_objects(self):
         self.store.put_new("a", b"x")
         self.store.put_new("a", b"y")
@@ -167,3 +160,99 @@ class DirectoryStoreCase(unittest.TestCase):
         self.store.scratch_file().write_bytes(b"half of it")
         self.store.close()
         self.assertEqual(sorted(path.name for path in self.root.iterdir()), ["a", "b"])
+
+
+class Links(DirectoryStoreCase):
+    """A lake may come from anybody: no operation reaches through a link, or reads what is no file."""
+
+    def setUp(self):
+        super().setUp()
+        self.elsewhere = self.root.parent / "elsewhere"
+        (self.elsewhere / "folder").mkdir(parents=True)
+        for name in ("secret", "folder/secret"):
+            (self.elsewhere / name).write_bytes(b"not of the lake")
+        self.store.put_new("raw/a", b"x")
+
+    def everything_elsewhere(self):
+        return sorted(path.relative_to(self.elsewhere).as_posix() for path in self.elsewhere.rglob("*"))
+
+    def actions_on(self, key):
+        path = self.root.parent / "body"
+        path.write_bytes(b"y")
+        return {
+            "put_new": lambda: self.store.put_new(key, b"y"),
+            "put_new of a file": lambda: self.store.put_new(key, path),
+            "get": lambda: self.store.get(key),
+            "read": lambda: list(self.store.read(key)),
+            "head": lambda: self.store.head(key),
+        }
+
+    def test_are_not_followed_and_devices_and_pipes_not_read(self):
+        (self.root / "raw/file").symlink_to(self.elsewhere / "secret")
+        (self.root / "raw/endless").symlink_to("/dev/zero")
+        (self.root / "raw/dangling").symlink_to(self.elsewhere / "new")
+        (self.root / "raw/folder").symlink_to(self.elsewhere / "folder")
+        os.mkfifo(self.root / "raw/pipe")
+        before = self.everything_elsewhere()
+        for key, what in [
+            ("raw/file", "a link"),
+            ("raw/endless", "a link"),
+            ("raw/dangling", "a link"),
+            ("raw/folder", "a link"),
+            ("raw/folder/secret", "a link"),
+            ("raw/folder/new/key", "a link"),
+            ("raw/pipe", "no regular file"),
+        ]:
+            for name, action in self.actions_on(key).items():
+                with self.subTest(key, action=name):
+                    with self.assertRaises(DataError) as caught:
+                        action()
+                    named = "/".join(key.split("/")[:2])
+                    self.assertIn(f"{self.root}/{named} is {what}, ", str(caught.exception))
+        with self.assertRaisesRegex(DataError, "raw/folder is a link"):
+            self.store.put("raw/folder/secret", b"y")
+        with self.assertRaisesRegex(DataError, "raw/folder is a link"):
+            self.store.delete("raw/folder/secret")
+        self.assertEqual(self.everything_elsewhere(), before)
+        self.assertEqual((self.elsewhere / "folder/secret").read_bytes(), b"not of the lake")
+
+    def test_are_listed_by_their_own_name(self):
+        (self.root / "raw/file").symlink_to(self.elsewhere / "secret")
+        (self.root / "raw/folder").symlink_to(self.elsewhere / "folder")
+        self.assertEqual([info.key for info in self.store.list("raw/")], ["raw/a", "raw/file", "raw/folder"])
+        with self.assertRaisesRegex(DataError, "raw/folder is a link"):
+            list(self.store.list("raw/folder/"))
+
+    def test_are_replaced_and_removed_and_not_what_they_lead_to(self):
+        for key, target in [("raw/file", "secret"), ("raw/folder", "folder")]:
+            for action in ("delete", "put"):
+                if action == "put" and target == "folder":
+                    continue
+                (self.root / key).symlink_to(self.elsewhere / target)
+                self.store.delete(key) if action == "delete" else self.store.put(key, b"y")
+                self.assertFalse((self.root / key).is_symlink())
+        self.assertEqual(self.store.get("raw/file"), b"y")
+        self.assertEqual(self.everything_elsewhere(), ["folder", "folder/secret", "secret"])
+
+    def test_as_the_scratch_folder_are_refused_and_nothing_behind_them_is_swept(self):
+        self.store.close()
+        (self.root / ".scratch").symlink_to(self.elsewhere)
+        store = self.opened()
+        with self.assertRaisesRegex(AccessError, r"\.scratch is a link"):
+            store.put_new("raw/b", b"y")
+        store.close()
+        self.assertEqual(self.everything_elsewhere(), ["folder", "folder/secret", "secret"])
+
+    def test_within_the_scratch_folder_are_not_followed(self):
+        folder = self.store.scratch_file().parent.parent
+        (folder / "linked").symlink_to(self.elsewhere / "folder")
+        (folder / "stray").mkdir()
+        (folder / "stray/lock").symlink_to(self.elsewhere / "secret")
+        self.store.close()
+        self.assertEqual(self.everything_elsewhere(), ["folder", "folder/secret", "secret"])
+
+    def test_the_root_may_be_one(self):
+        linked = self.root.parent / "linked"
+        linked.symlink_to(self.root)
+        self.root = linked
+        self.assertEqual(self.opened().get("raw/a"), b"x")

@@ -3,7 +3,7 @@ import unittest
 from pathlib import Path
 
 from etl_core.errors import ConfigError
-from etl_core.lake import open_store
+from etl_core.lake import open_store, overlap
 from etl_core.lake.directory import DirectoryStore
 from etl_core.lake.s3 import S3Store
 
@@ -76,3 +76,43 @@ class OpenStore(unittest.TestCase):
                         open_store(url, named="LAKE")
                     self.assertIn(told, str(caught.exception))
                     self.assertIn(advice, caught.exception.advice)
+
+
+class Overlap(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (self.folder / "lake/raw").mkdir(parents=True)
+        (self.folder / "linked").symlink_to(self.folder / "lake")
+        (self.folder / "link-into").symlink_to(self.folder / "lake/raw")
+
+    def overlaps(self, one, other):
+        stores = [open_store(url) for url in (one, other)]
+        for store in stores:
+            self.addCleanup(store.close)
+        self.assertEqual(overlap(*stores), overlap(*stores[::-1]))
+        return overlap(*stores)
+
+    def test_is_found_whatever_the_address(self):
+        lake = f"{self.folder}/lake"
+        for one, other, expected in [
+            (lake, lake, True),
+            (lake, f"{lake}/", True),
+            (lake, f"{self.folder}/other/../lake", True),
+            (lake, f"file://{lake}", True),
+            (lake, f"{self.folder}/linked", True),
+            (lake, f"{self.folder}/linked/new/deeper", True),
+            (lake, f"{self.folder}/link-into", True),
+            (lake, f"{lake}/raw", True),
+            (lake, str(self.folder), True),
+            (lake, f"{lake}2", False),
+            (lake, f"{self.folder}/new", False),
+            (lake, "s3://bucket", False),
+            ("s3://bucket", "s3://bucket/", True),
+            ("s3://bucket/a", "s3://bucket/a/", True),
+            ("s3://bucket", "s3://bucket/a", True),
+            ("s3://bucket/a", "s3://bucket/ab", False),
+            ("s3://bucket", "s3://bucket2", False),
+            ("s3://bucket/a", "s3://bucket/b", False),
+        ]:
+            with self.subTest(one=one, other=other):
+                self.assertIs(self.overlaps(one, other), expected)

@@ -16,7 +16,7 @@ _KNOWN = {
     " parallelism podFailurePolicy podReplacementPolicy suspend template ttlSecondsAfterFinished",
     "spec.podFailurePolicy": "rules",
     _RULES: "action onExitCodes onPodConditions",
-    f"{_RULES}.onExitCodes": "operator values",
+    f"{_RULES}.onExitCodes": "containerName operator values",
     f"{_RULES}.onPodConditions": "type status",
     "spec.template": "metadata spec",
     "spec.template.metadata": _META,

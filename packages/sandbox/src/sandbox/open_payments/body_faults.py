@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 
 from sandbox.faults import Fault
@@ -9,7 +10,7 @@ from sandbox.open_payments.csv_dialect import Dialect, record
 from sandbox.open_payments.reply import Chunk, Data, End, Pause, Reply
 from sandbox.open_payments.rows import Result, Run, cut, total
 
-OF_BYTES = frozenset(("cut_body", "reset", "stall", "short_body", "json_garbage"))
+OF_BYTES = frozenset(("cut_body", "reset", "stall", "short_body", "json_garbage", "drip"))
 EXCEPTION = "SQLSTATE[HY000]: General error: 2006 MySQL server has gone away"
 
 
@@ -51,7 +52,7 @@ def drift(fault: Fault, result: Result, columns: int) -> None:
 
 
 def corrupt_bytes(fault: Fault, reply: Reply, random: Random) -> None:
-    """Let the body pause, end in order or break off in the middle of a chunk, and inside a record if it has any."""
+    """Let the body pause, slow down, end or break off in the middle of a chunk, and inside a record if it has any."""
     chunks = [chunk for chunk in reply.chunks if isinstance(chunk, Data)]
     at = random.randrange(1, len(chunks)) if len(chunks) > 1 else 0  # the first chunk of several is the header
     body = chunks[at].body
@@ -65,7 +66,15 @@ def corrupt_bytes(fault: Fault, reply: Reply, random: Random) -> None:
             Data(body[half:], chunks[at].rows),
             *chunks[at + 1 :],
         ]
+    elif fault.name == "drip":
+        reply.chunks = [*before, *_dripped(body[half:], fault.param("bytes_per_second", 100.0))]
     elif fault.name in {"cut_body", "reset"}:
         reply.chunks = [*before, End(reset=fault.name == "reset")]
     else:
         reply.chunks, reply.length = before, None if reply.length is None else half
+
+
+def _dripped(body: bytes | memoryview, bytes_per_second: float) -> Iterator[Chunk]:
+    for at in range(len(body)):
+        yield Pause(1.0 / bytes_per_second)
+        yield Data(body[at : at + 1])

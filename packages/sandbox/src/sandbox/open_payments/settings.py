@@ -31,6 +31,8 @@ class Settings:
     machine_names: bool = False  # CSV headers as `change_type` instead of `Change_Type`
     modified_format: Literal["date", "datetime"] = "date"
     title_dash: bool = False  # an en dash in the titles of the yearly datasets
+    # The summary by reporting entity; "missing": it is listed, its table answers 404.
+    summary: Literal["whole", "missing", "without the year", "zero", "not listed"] = "whole"
     rows_limit: int = 500  # largest `limit` outside /download
     grouped_counts: bool = True  # False: a query with groupings answers 400
     long_answers: bool = True  # False: /download breaks off with an exception row after 5,000 rows

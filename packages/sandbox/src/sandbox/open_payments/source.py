@@ -26,7 +26,8 @@ _FAULTS = {
     "conditions": "conditions_ignored",
     "count": "wrong_count",
     "header": "header_drift",
-    "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad stall reset json_garbage",
+    "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad json_garbage reset "
+    "stall drip",
 }
 STAGES = {name: stage for stage, names in _FAULTS.items() for name in names.split()}
 
@@ -46,7 +47,7 @@ class Source:
     def switch(self, **changes: Any) -> None:
         """Change run-time settings."""
         with self._lock:
-            self.settings = self.settings.switched(changes)
+            self.settings = self.world.settings = self.settings.switched(changes)
 
     def answer(self, method: str, target: str, user_agent: str, draw: FaultDraw) -> Reply:
         """The answer to a request, up to its body's first byte; `target` is the path with its query as it came."""

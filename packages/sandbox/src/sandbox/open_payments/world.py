@@ -103,10 +103,13 @@ class World:
 
     def entries(self) -> list[Entry]:
         """The catalogue as it stands now."""
-        return entries(self.settings, [history[-1] for history in self._releases.values()])
+        listed = entries(self.settings, [history[-1] for history in self._releases.values()])
+        return [one for one in listed if one.dataset_id != SUMMARY or self.settings.summary != "not listed"]
 
     def distribution_id(self, dataset_id: str, index: str) -> str | None:
         """The distribution at a place of a dataset; every dataset of this site has exactly one."""
+        if dataset_id == SUMMARY and self.settings.summary == "missing":
+            return None
         found = (distribution_id(entry.file) for entry in self.entries() if entry.dataset_id == dataset_id)
         return next(found, None) if index == "0" else None
 
@@ -138,14 +141,15 @@ class World:
         rows: list[Values] = []
         for year in self.settings.years:
             counts = {name: self._rows(name, year) for name in DATASETS}
+            shown = year - 1 if self.settings.summary == "without the year" else year
             for company in sorted({key for known in counts.values() for key, count in known.items() if count}):
                 texts = dict.fromkeys((column.title for column in columns("summary")), "0")
                 texts |= dict(zip(texts, payer(company)[1:], strict=False))
                 for name, dataset in DATASETS.items():
-                    count = counts[name].get(company, 0)
+                    count = 0 if self.settings.summary == "zero" else counts[name].get(company, 0)
                     texts[dataset.counted] = str(count)
                     texts |= {title: f"{count * dollars:.2f}" for title, dollars in dataset.averages.items()}
-                rows.append(tuple((texts | {"Program_Year": str(year)}).values()))
+                rows.append(tuple((texts | {"Program_Year": str(shown)}).values()))
         return rows
 
     def transactions(self, company: str) -> Mapping[int, int] | None:

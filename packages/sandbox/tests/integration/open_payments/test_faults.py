@@ -180,6 +180,15 @@ def test_a_stall_delays_and_loses_nothing(start, company):
     assert entry["fault"] == "stall"
 
 
+def test_a_drip_sends_the_end_of_a_body_a_byte_at_a_time(start):
+    site = start(company_rows=ROWS)
+    site.sandbox.fault("drip", params={"bytes_per_second": 5000})
+    assert len(site.download(TINY).rows) == ROWS[TINY]
+    (entry,) = site.sandbox.ledger()
+    assert entry["ended"] - entry["started"] >= entry["bytes"] / 2 / 5000
+    assert entry["fault"] == "drip"
+
+
 def test_a_slow_start_delays_the_first_byte(start):
     site = start()
     site.sandbox.fault("slow_start", params={"seconds": 0.2})

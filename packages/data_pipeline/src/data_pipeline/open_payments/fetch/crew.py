@@ -10,6 +10,7 @@ import heapq
 import itertools
 import operator
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +23,7 @@ from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from data_pipeline.open_payments.ledger.documents import Audit, PlannedCompany, SliceAudit
 
@@ -97,17 +99,27 @@ class Outcome:
 class Crew:
     """``streams`` threads on one priority queue. A bug in a thread ends the run, a failed window does not.
 
-    ``rank`` turns a row count into a priority, lowest first; by default the largest come first.
+    ``rank`` turns a row count into a priority, lowest first; by default the largest come first. ``interrupting`` is a
+    context in which the threads drop their windows; without one they end after them.
     """
 
-    def __init__(self, work: SliceWork, *, streams: int, rank: Callable[[int], float] = operator.neg) -> None:
+    def __init__(
+        self,
+        work: SliceWork,
+        *,
+        streams: int,
+        rank: Callable[[int], float] = operator.neg,
+        interrupting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._work = work
         self._streams = streams
         self._rank = rank
+        self._interrupting = interrupting
         self._changed = threading.Condition()
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._active = 0
+        self._running = 0
         self._outcomes: list[Outcome] = []
         self._fatal: BaseException | None = None
         self._consecutive_failures = 0
@@ -123,18 +135,40 @@ class Crew:
         """
         for company in companies:
             self._push(company.rows or 0, lambda company=company: self._open(_Slice(company)))  # type: ignore[misc]
-        threads = [threading.Thread(target=self._work_loop, name=f"stream-{number}") for number in range(self._streams)]
-        for thread in threads:
-            thread.start()
+        threads = [
+            threading.Thread(target=self._run_thread, name=f"stream-{number}") for number in range(self._streams)
+        ]
         try:
             for thread in threads:
-                thread.join()
+                thread.start()
+            self._wait_for(threads)
         except BaseException as error:  # Ctrl-C where nobody has installed a handler, as in a notebook
             self._end(error)
+            with self._interrupting():
+                self._wait_for(threads)
             raise
         if self._fatal is not None:
             raise self._fatal
         return self._outcomes
+
+    def _wait_for(self, threads: Sequence[threading.Thread]) -> None:
+        # Not by ``join`` alone: Python before 3.13 takes a thread for ended once its join was interrupted.
+        with self._changed:
+            while self._running:
+                self._changed.wait()
+        for thread in threads:
+            if thread.ident is not None:  # else Ctrl-C came before its start
+                thread.join()
+
+    def _run_thread(self) -> None:
+        with self._changed:
+            self._running += 1
+        try:
+            self._work_loop()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
 
     def _work_loop(self) -> None:
         while True:

@@ -157,6 +157,9 @@ class Plan(runs.RunPlan):
     counts_from: CountsFrom = Field(description="only grouped and count are counts of this very release")
     source_rows: int = Field(description="the source's count without a condition")
     reference_rows: int | None = Field(None, description="the year's rows by a count from outside the table")
+    trusts_count: bool = Field(
+        default=False, description="--trust-count: no count from outside confirmed the table, so the run stays partial"
+    )
     companies: tuple[PlannedCompany, ...]
 
     @model_validator(mode="after")
@@ -173,6 +176,12 @@ class Plan(runs.RunPlan):
     def edition(self) -> str:
         """The publication: the same whatever date the catalogue gives it later."""
         return self.release.distribution_id
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """The reference count, where later plans of the release find it."""
+        where, rows = (self.release.dataset, self.release.year, self.release.name), self.reference_rows
+        return () if rows is None else (lake_layout.open_payments.reference_count(*where, rows),)
 
 
 class SliceResult(Value):
@@ -218,6 +227,7 @@ class Closure(Value):
     source_rows: int
     proved_rows: int
     companies_proved: int
+    confirmed: bool = Field(description="a count from outside the table confirms that it is whole")
     compared: bool = Field(default=False, description="with the source's count by payer at the end of the run")
     moved: tuple[PayerCount, ...] = Field((), description="payers whose slice was proved at another count")
     unplanned: tuple[PayerCount, ...] = Field((), description="payers of the year that the plan does not have")
@@ -254,11 +264,18 @@ class Manifest(runs.RunManifest):
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """Among the committed runs of its release, and among those that counted payers again if any had moved."""
+        """Among the committed runs of its release; if payers had moved, among those that counted them again;
+
+        if its table was confirmed, among those whose row count the next release can be compared with.
+        """
         where = self.release.dataset, self.release.year, self.release.name
-        recounted = bool(self.closure.moved or self.closure.unplanned)
-        folders = lake_layout.open_payments.commits(*where), lake_layout.open_payments.recounts(*where)
-        return folders if recounted else folders[:1]
+        folders = {
+            lake_layout.open_payments.commits: True,
+            lake_layout.open_payments.recounts: bool(self.closure.moved or self.closure.unplanned),
+            # The count of a torn run is that of the release after its own.
+            lake_layout.open_payments.confirmed: self.closure.confirmed and self.status != "torn",
+        }
+        return tuple(folder(*where) for folder, holds in folders.items() if holds)
 
 
 PUBLISHED: tuple[type[Document], ...] = (Audit, SliceAudit, Attempt, Plan, Manifest)

@@ -98,7 +98,7 @@ def closure_of(
     """
     proved = [result for result in results if result.verdict in ("proved", "empty")]
     rows = sum(result.rows for result in proved)
-    year, short = plan.release.year, _is_incomplete(plan, source_rows)
+    year, doubt = plan.release.year, _doubt_about(plan, source_rows)
     if not plan.selection.is_whole_year and rows != source_rows:
         note = f"{rows:,} of the year's {source_rows:,} rows; the selection is a part of the year"
     elif rows == source_rows:
@@ -116,13 +116,14 @@ def closure_of(
         note += f"; counts moved under the release: {_named(moved)}"
     if unplanned:
         note += f"; {len(unplanned):,} payers are not in the plan: {_named(unplanned)}"
-    if short:
-        note += f"; a count from outside the table has {plan.reference_rows:,} rows: it is still being imported"
+    if doubt:
+        note += f"; {doubt}"
     return Closure(
-        closed=rows == source_rows and len(proved) == len(results) and not unplanned and not short,
+        closed=rows == source_rows and len(proved) == len(results) and not unplanned and not doubt,
         source_rows=source_rows,
         proved_rows=rows,
         companies_proved=len(proved),
+        confirmed=not doubt,
         compared=compared,
         moved=moved,
         unplanned=unplanned,
@@ -138,10 +139,21 @@ def run_status(plan: Plan, results: Sequence[SliceResult], closure: Closure, rel
     if release_at_end.distribution_id != plan.release.distribution_id:
         return "torn"
     proved = sum(result.verdict in ("proved", "empty") for result in results)
-    whole = not _is_incomplete(plan, closure.source_rows)
+    whole = not plan.trusts_count and not _is_incomplete(plan, closure.source_rows)
     if proved == len(results) and whole and (closure.closed or not plan.selection.is_whole_year):
         return "completed"
     return "partial" if proved or closure.moved else "failed"
+
+
+def _doubt_about(plan: Plan, source_rows: int) -> str:
+    """Why no count from outside the table confirms that it is whole; empty if one does."""
+    if plan.reference_rows is None:
+        return "nothing outside the table confirms that it is whole"
+    if _is_incomplete(plan, source_rows):
+        return f"a count from outside the table has {plan.reference_rows:,} rows: it is still being imported"
+    if plan.trusts_count:
+        return "it was planned with --trust-count while it was still being imported: run the same command again"
+    return ""
 
 
 def _is_incomplete(plan: Plan, source_rows: int) -> bool:

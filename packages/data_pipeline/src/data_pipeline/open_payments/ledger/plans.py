@@ -67,13 +67,13 @@ def _newest_named(store: ObjectStore, selection: Selection, release: Release, ru
     return max(same, key=lambda plan: plan.created_at, default=None)
 
 
-def last_of_another_release(store: ObjectStore, release: Release) -> Manifest | None:
-    """The newest committed run of another release of the same dataset and year."""
+def last_confirmed_release(store: ObjectStore, release: Release) -> Manifest | None:
+    """The newest committed run of another release of the same dataset and year whose table was confirmed as whole."""
     prefix = lake_layout.open_payments.schemas(release.dataset, release.year)
     names = (lake_layout.open_payments.release_of_schema(entry.key) for entry in store.list(prefix))
-    # The count of a torn run is that of the release after its own.
+    where = release.dataset, release.year
     newest = [
-        next((one for one in committed(store, release.dataset, release.year, name) if one.status != "torn"), None)
+        next(_manifests(store, lake_layout.open_payments.confirmed(*where, name), name), None)
         for name in names
         if name and name != release.name
     ]
@@ -82,9 +82,19 @@ def last_of_another_release(store: ObjectStore, release: Release) -> Manifest | 
 
 def committed(store: ObjectStore, dataset: str, year: int, release: str) -> Iterator[Manifest]:
     """The manifests of a release, the newest first, read one by one as they are asked for."""
-    folder = lake_layout.open_payments.commits(dataset, year, release)
+    return _manifests(store, lake_layout.open_payments.commits(dataset, year, release), release)
+
+
+def _manifests(store: ObjectStore, folder: str, release: str) -> Iterator[Manifest]:
     manifests = (read_manifest(store, run_id) for run_id in pointers.newest_first(store, folder))
     return (one for one in manifests if one is not None and one.release.name == release)
+
+
+def largest_reference_rows(store: ObjectStore, release: Release) -> int | None:
+    """The largest reference count that a plan of this release was made with, or None."""
+    prefix = lake_layout.open_payments.reference_counts(release.dataset, release.year, release.name)
+    counts = (lake_layout.open_payments.rows_of_reference_count(entry.key) for entry in store.list(prefix))
+    return max((rows for rows in counts if rows is not None), default=None)
 
 
 def counts_at_end(store: ObjectStore, release: Release, since: datetime | None = None) -> dict[str, int]:

@@ -14,12 +14,13 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.audits import keys_of
 from data_pipeline.open_payments.ledger.plans import require_plan
 from data_pipeline.runs import pointers
-from etl_core.errors import ConflictError
+from etl_core.errors import ConflictError, UsageError
 from etl_core.files import translate_os_errors
-from etl_core.lake import content_of
+from etl_core.lake import content_of, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Audit, Manifest, Plan
@@ -95,10 +96,16 @@ def upload_run(
     """Copy what is missing there, the manifest last.
 
     Raises:
+        UsageError: both are one lake, or one lies within the other.
         ConflictError: other content lies under a key of the run, and ``overwrite`` was not asked for.
         DataError: the list of the run's parts is not the one its manifest names.
 
     """
+    if overlap(here, there):
+        raise UsageError(
+            f"{there.url} and {here.url} are the same lake, or one lies within the other.",
+            advice="Name another lake to copy to.",
+        )
     manifest, plan = run.manifest, require_plan(here, run.manifest.run_id)
     mine = {entry.key: entry.size for prefix in _prefixes(plan, manifest) for entry in here.list(prefix)}
     wanted = [replace(one, size=mine.get(one.key, one.size)) for one in objects_of(plan, manifest, run.parts())]
@@ -129,28 +136,36 @@ def upload_run(
 
 
 def _copy(here: ObjectStore, there: ObjectStore, one: ToCopy, *, overwrite: bool) -> tuple[bool, int]:
+    """Whether it was written there, and its size; what is there is replaced only if it differs, and never removed."""
+    path, sha256 = _fetched(here, there, one)
+    size = path.stat().st_size
+    put = there.put_new(one.key, path, sha256=sha256)
+    if put.created or put.sha256 == sha256:
+        return put.created, size
+    if not overwrite:
+        raise ConflictError(
+            f"{there.url}/{one.key} holds other content: there sha256 {put.sha256}, here {sha256}.",
+            advice="Nothing was overwritten; --overwrite does.",
+        )
+    _log.warning("overwriting", key=one.key, lake=there.url, sha256=put.sha256)
+    there.put(one.key, _fetched(here, there, one)[0])
+    return True, size
+
+
+def _fetched(here: ObjectStore, there: ObjectStore, one: ToCopy) -> tuple[Path, str]:
+    """A scratch file of the other lake with the object's bytes, and their SHA-256."""
     path = there.scratch_file()
     try:
         with translate_os_errors(f"write {path}"), path.open("wb") as stream:
             for chunk in here.read(one.key):
                 stream.write(chunk)
-        sha256, size = content_of(path), path.stat().st_size
+        sha256 = content_of(path)
         if one.sha256 is not None and sha256 != one.sha256:
             raise ConflictError(f"{here.url}/{one.key} holds sha256 {sha256}, its audit says {one.sha256}; not copied.")
-        if overwrite:
-            found = there.head(one.key)
-            if found is not None:
-                _log.warning("overwriting", key=one.key, lake=there.url)
-                there.delete(one.key)
-        put = there.put_new(one.key, path, sha256=sha256)
-    finally:
+    except BaseException:
         path.unlink(missing_ok=True)
-    if not put.created and put.sha256 != sha256:
-        raise ConflictError(
-            f"{there.url}/{one.key} holds other content: there sha256 {put.sha256}, here {sha256}.",
-            advice="Nothing was overwritten; --overwrite does.",
-        )
-    return put.created, size
+        raise
+    return path, sha256
 
 
 def _must_be_the_same(here: ObjectStore, there: ObjectStore, key: str) -> None:

@@ -1,6 +1,8 @@
+import _thread
+import contextlib
 import threading
 import unittest
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome
@@ -27,7 +29,7 @@ DOWN = UnavailableError("502")
 
 
 class Work:
-    """Slices of as many windows as they are told; ``errors`` by what would be done, as in "prove A 2"."""
+    """Slices of the given numbers of windows; ``errors`` by what would be done, as in "prove A 2"."""
 
     def __init__(self, windows: dict[str, Sequence[int]] | None = None, errors: dict[str, BaseException] | None = None):
         self.windows = windows or {}
@@ -183,6 +185,25 @@ class ManyStreams(CrewCase):
         before = threading.active_count()
 
         self.run_crew(Work(), companies(A=1), streams=8)
+
+        self.assertEqual(threading.active_count(), before)
+
+    def test_ctrl_c_makes_the_threads_drop_their_windows_and_waits_for_them(self):
+        before, dropped = threading.active_count(), threading.Event()
+
+        class Slow(Work):
+            def prove(self, task: WindowTask) -> Audit:
+                _thread.interrupt_main()
+                dropped.wait(20)
+                raise StoppedError("dropped", signal_number=2)
+
+        @contextlib.contextmanager
+        def interrupting() -> Iterator[None]:
+            dropped.set()
+            yield
+
+        with self.assertRaises(KeyboardInterrupt):
+            Crew(Slow(), streams=1, interrupting=interrupting).run(companies(A=1))
 
         self.assertEqual(threading.active_count(), before)
 

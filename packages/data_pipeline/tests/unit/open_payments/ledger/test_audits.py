@@ -26,7 +26,7 @@ class AuditsCase(WorldCase):
 
 
 class Parts(AuditsCase):
-    def test_are_published_once_and_read_back(self):
+    def test_parts_are_published_once_and_read_back(self):
         audit = an_audit(number=2, of=3)
 
         self.assertEqual(self.audits.publish_part(audit), audit)
@@ -34,14 +34,14 @@ class Parts(AuditsCase):
         self.assertEqual(self.audits.part_audit(COMPANY, 2, 3), audit)
         self.assertIsNone(self.audits.part_audit(COMPANY, 1, 3))
 
-    def test_proved_by_another_with_the_same_content_stay_theirs(self):
+    def test_parts_proved_by_another_with_the_same_content_stay_theirs(self):
         theirs = an_audit(sha256="1" * 64, seconds=99.0)
         self.audits.publish_part(theirs)
 
         self.assertEqual(self.audits.publish_part(an_audit(sha256="2" * 64)), theirs)
         self.assertEqual(self.audits.part_audit(COMPANY, 1, 1), theirs)
 
-    def test_proved_by_another_with_other_content_are_a_conflict(self):
+    def test_parts_proved_by_another_with_other_content_are_a_conflict(self):
         self.audits.publish_part(an_audit(content_hash="1" * 64))
 
         with self.assertRaises(ConflictError) as caught:
@@ -50,7 +50,7 @@ class Parts(AuditsCase):
         for word in (KEYS.part_audit(1, 1), "1" * 64, "2" * 64):
             self.assertIn(word, str(caught.exception))
 
-    def test_that_cannot_be_read_are_data_errors(self):
+    def test_parts_that_cannot_be_read_are_data_errors(self):
         key = KEYS.part_audit(1, 1)
         for garbage in (b"", b"{}", b"\xff", a_slice().to_bytes()):
             with self.subTest(garbage=garbage[:9]):
@@ -79,7 +79,7 @@ class Parts(AuditsCase):
 
 
 class Slices(AuditsCase):
-    def test_are_closed_by_one_document(self):
+    def test_slices_are_closed_by_one_document(self):
         parts = (
             an_audit(number=1, of=2, records=3, bytes=300, count_before=4, content_hash="f" * 64),
             an_audit(number=2, of=2, records=5, bytes=500, count_before=5, content_hash=f"{2:064x}"),
@@ -108,17 +108,17 @@ class Slices(AuditsCase):
         self.assertEqual(self.audits.slice_audit(COMPANY), closed)
         self.assertIsNone(self.audits.slice_audit(OTHER))
 
-    def test_without_records_are_empty(self):
+    def test_slices_without_records_are_empty(self):
         self.assertEqual(self.audits.close_slice(COMPANY, (an_audit(records=0),), 0, START).verdict, "empty")
 
-    def test_closed_by_another_with_the_same_content_stay_theirs(self):
+    def test_slices_closed_by_another_with_the_same_content_stay_theirs(self):
         theirs = self.audits.close_slice(COMPANY, (an_audit(),), 3, START)
 
         ours = self.audits.close_slice(COMPANY, (an_audit(sha256="2" * 64),), 3, START + timedelta(days=1))
 
         self.assertEqual(ours, theirs)
 
-    def test_closed_at_another_count_are_closed_again_beside_it(self):
+    def test_slices_closed_at_another_count_are_closed_again_beside_it(self):
         """The table grew under its release; and however two writers race, the source's count decides."""
         first = self.audits.close_slice(COMPANY, (an_audit(),), 3, START)
         grown = an_audit(records=4, content_hash="2" * 64, generation=2)
@@ -135,14 +135,14 @@ class Slices(AuditsCase):
         self.assertEqual(self.audits.closed(), {COMPANY: 3})
         self.assertEqual(set(self.audits.closed()), {COMPANY})
 
-    def test_closed_by_another_with_other_content_are_a_conflict(self):
+    def test_slices_closed_by_another_with_other_content_are_a_conflict(self):
         self.audits.close_slice(COMPANY, (an_audit(content_hash="1" * 64),), 3, START)
 
         with self.assertRaises(ConflictError) as caught:
             self.audits.close_slice(COMPANY, (an_audit(content_hash="2" * 64),), 3, START)
         self.assertIn(KEYS.slice_audit(), str(caught.exception))
 
-    def test_that_cannot_be_read_are_data_errors(self):
+    def test_slices_that_cannot_be_read_are_data_errors(self):
         self.store.put(KEYS.slice_audit(), an_audit().to_bytes())
 
         with self.assertRaisesRegex(DataError, "is no SliceAudit of schema version 1"):
@@ -150,7 +150,7 @@ class Slices(AuditsCase):
         with self.assertRaises(DataError):
             self.audits.close_slice(COMPANY, (an_audit(),), 3, START)
 
-    def test_that_are_proved_are_found_by_listing_the_release(self):
+    def test_slices_that_are_proved_are_found_by_listing_the_release(self):
         """S2.3: what is done is what has an audit in the lake."""
         other_release = Audits(self.store, a_release(modified="2026-01-23"))
         other_release.close_slice("77", (an_audit("77"),), 3, START)
@@ -163,7 +163,7 @@ class Slices(AuditsCase):
 
 
 class Attempts(AuditsCase):
-    def test_are_each_kept_and_read_in_the_order_of_their_time(self):
+    def test_attempts_are_each_kept_and_read_in_the_order_of_their_time(self):
         for minutes in (3, 1, 2):
             write_attempt(self.store, an_attempt(attempt=minutes, at=START + timedelta(minutes=minutes)))
         write_attempt(self.store, an_attempt(run_id="r10"))
@@ -174,14 +174,14 @@ class Attempts(AuditsCase):
             prefix = f"{lake_layout.runs.failures('r1')}company_id={COMPANY}/"
             self.assertRegex(key.removeprefix(prefix), r"\Aattempt-[0-9a-f]{32}\.json\Z")
 
-    def test_of_some_companies_need_not_be_read(self):
+    def test_attempts_of_some_companies_need_not_be_read(self):
         """Those of a slice that was proved after all say nothing any more."""
         write_attempt(self.store, an_attempt(COMPANY))
         write_attempt(self.store, an_attempt(OTHER))
 
         self.assertEqual([one.company_id for one in read_attempts(self.store, "r1", leave_out={OTHER})], [COMPANY])
 
-    def test_of_one_company_are_read_without_the_others(self):
+    def test_attempts_of_one_company_are_read_without_the_others(self):
         write_attempt(self.store, an_attempt(COMPANY))
         self.store.put(
             f"{lake_layout.runs.failures('r1', lake_layout.open_payments.company(COMPANY + '0'))}attempt-0.json",
@@ -191,7 +191,7 @@ class Attempts(AuditsCase):
         (attempt,) = read_attempts(self.store, "r1", company_id=COMPANY)
         self.assertEqual(attempt.company_id, COMPANY)
 
-    def test_that_cannot_be_read_are_data_errors(self):
+    def test_attempts_that_cannot_be_read_are_data_errors(self):
         self.store.put(f"{lake_layout.runs.failures('r1')}company_id=1/attempt-0.json", b"{}")
 
         with self.assertRaisesRegex(DataError, "attempt-0.json is no Attempt of schema version 1"):

@@ -33,7 +33,7 @@ POINTER = lake_layout.runs.pointer(
 
 
 class ReadSlices(RunsCase):
-    def test_reads_those_of_the_plan_that_are_proved(self):
+    def test_read_slices_reads_those_of_the_plan_that_are_proved(self):
         self.close(COMPANY)
         self.close("777")
 
@@ -56,7 +56,7 @@ class Commit(RunsCase):
             now=START + timedelta(hours=1),
         )
 
-    def test_writes_audits_and_report_and_the_manifest_last(self):
+    def test_a_commit_writes_audits_and_report_and_the_manifest_last(self):
         """S2.4."""
         self.close()
         writes = len(self.store.writes)
@@ -66,7 +66,13 @@ class Commit(RunsCase):
         run = "metadata/runs/run_id=r1/"
         self.assertEqual(
             [key.removeprefix(run) for key in self.store.writes[writes:]],
-            [POINTER, "file_audits.jsonl", "download_report_2024.csv", "manifest.json"],
+            [
+                POINTER,
+                POINTER.replace("/all/", "/confirmed/"),
+                "file_audits.jsonl",
+                "download_report_2024.csv",
+                "manifest.json",
+            ],
         )
         self.assertEqual(plans.read_manifest(self.store, "r1"), manifest)
         lines = self.store.get(run + "file_audits.jsonl") or b""
@@ -76,7 +82,7 @@ class Commit(RunsCase):
         (line,) = read_csv(self.store.get(run + "download_report_2024.csv") or b"")
         self.assertEqual((line["company_id"], line["verdict"], line["sha256"]), (COMPANY, "proved", f"{1:064x}"))
 
-    def test_happens_once(self):
+    def test_a_commit_happens_once(self):
         first = self.commit()
         self.close()
         writes = list(self.store.writes)
@@ -85,7 +91,7 @@ class Commit(RunsCase):
         self.assertEqual(self.store.writes, writes)
         self.assertEqual(first.status, "failed")
 
-    def test_compares_with_the_source_at_the_end(self):
+    def test_a_commit_compares_with_the_source_at_the_end(self):
         self.close()
 
         manifest = self.commit(source_rows=4)
@@ -94,14 +100,14 @@ class Commit(RunsCase):
             (manifest.status, manifest.closure.closed, manifest.closure.source_rows), ("partial", False, 4)
         )
 
-    def test_says_torn_where_the_release_changed_under_the_run(self):
+    def test_a_commit_says_torn_where_the_release_changed_under_the_run(self):
         self.close()
 
         manifest = self.commit(release_at_end=LATER)
 
         self.assertEqual((manifest.status, manifest.release, manifest.release_at_end), ("torn", a_release(), LATER))
 
-    def test_takes_from_the_lake_what_no_process_here_knows(self):
+    def test_a_commit_takes_from_the_lake_what_no_process_here_knows(self):
         self.close()
         write_attempt(self.store, an_attempt(OTHER, reason="conflict"))
 
@@ -113,7 +119,7 @@ class Commit(RunsCase):
         )
         self.assertEqual(manifest.status, "partial")
 
-    def test_believes_a_proof_before_a_failure_of_its_own(self):
+    def test_a_commit_believes_a_proof_before_a_failure_of_its_own(self):
         """Another process of the run proved meanwhile what failed here."""
         self.close()
         failed = {one: a_result(one, "failed", reason="blocked") for one in (COMPANY, OTHER)}
@@ -122,14 +128,14 @@ class Commit(RunsCase):
 
         self.assertEqual([one.verdict for one in manifest.slices], ["proved", "failed"])
 
-    def test_keeps_what_this_process_knows_of_its_own_proofs(self):
+    def test_a_commit_keeps_what_this_process_knows_of_its_own_proofs(self):
         self.close()
 
         manifest = self.commit(known={COMPANY: a_result(rows=3, requests=77)})
 
         self.assertEqual(manifest.slices[0].requests, 77)
 
-    def test_names_the_newest_proof_in_the_lake_and_not_an_older_one_of_this_process(self):
+    def test_a_commit_names_the_newest_proof_in_the_lake_and_not_an_older_one_of_this_process(self):
         """Another process proved the slice again, at the count that the source has by now."""
         self.close(records=3)
         self.close(records=5)
@@ -139,7 +145,7 @@ class Commit(RunsCase):
         (one,) = manifest.slices
         self.assertEqual((one.generation, one.rows), (2, 5))
 
-    def test_replaces_what_a_run_that_died_before_its_manifest_left(self):
+    def test_a_commit_replaces_what_a_run_that_died_before_its_manifest_left(self):
         for key in (lake_layout.runs.file_audits("r1"), lake_layout.open_payments.download_report("r1", 2024)):
             self.store.put(key, b"half")
         self.close()
@@ -149,7 +155,7 @@ class Commit(RunsCase):
         lines = self.store.get(lake_layout.runs.file_audits("r1")) or b""
         self.assertEqual(manifest.file_audits_sha256, hashlib.sha256(lines).hexdigest())
 
-    def test_that_loses_a_race_leaves_the_files_of_the_winner(self):
+    def test_a_commit_that_loses_a_race_leaves_the_files_of_the_winner(self):
         self.close()
         theirs = self.commit(a_plan({COMPANY: 3, OTHER: 2}))
         mine = Raced(theirs)
@@ -167,7 +173,7 @@ class Commit(RunsCase):
         self.assertEqual([(line["company_id"], line["verdict"]) for line in report],
                          [(COMPANY, "proved"), (OTHER, "missing")])  # fmt: skip
 
-    def test_that_loses_a_race_with_its_equal_writes_nothing_more(self):
+    def test_a_commit_that_loses_a_race_with_its_equal_writes_nothing_more(self):
         self.close()
         theirs = self.commit()
         mine = Raced(theirs)

@@ -42,13 +42,15 @@ class ProvedReleases(LakeCase):
     def names(self) -> list[str]:
         return [one.name for one in proved_releases(self.store, "general-payments", 2024)]
 
-    def test_are_in_the_order_of_publication_and_within_a_day_in_that_of_their_plans(self):
+    def test_proved_releases_are_in_the_order_of_publication_and_within_a_day_in_that_of_their_plans(
+        self,
+    ):
         self.commit("a", modified="2026-06-30", distribution_id="b" * 8, minute=7)
         self.commit("b", modified="2026-06-30", distribution_id="c" * 8, minute=5)
         self.commit("c", modified="2025-06-30", distribution_id="d" * 8, minute=9)
         self.assertEqual(self.names(), ["2025-06-30-dddddddd", "2026-06-30-cccccccc", "2026-06-30-bbbbbbbb"])
 
-    def test_are_those_of_the_year_that_a_committed_run_proved_something_of(self):
+    def test_proved_releases_are_those_of_the_year_that_a_committed_run_proved_something_of(self):
         self.commit("open", modified=DAYS[0], manifest=False)
         self.commit("other", modified=DAYS[1], year=2023)
         self.commit("failed", a_result(verdict="failed"), a_result(OTHER, "missing"), modified=DAYS[1])
@@ -60,20 +62,20 @@ class ProvedSlices(LakeCase):
     def rows(self) -> dict[str, int]:
         return {one: found.rows for one, found in proved_slices(self.store, a_release()).items()}
 
-    def test_are_those_of_any_run_of_the_release_each_as_the_newest_run_proved_it(self):
+    def test_proved_slices_are_those_of_any_run_of_the_release_each_as_the_newest_run_proved_it(self):
         self.commit("a", a_result(rows=3), a_result(OTHER, rows=1), status="partial")
         self.commit("b", a_result(OTHER, rows=2), a_result("7", "missing"), minute=1, status="partial")
 
         self.assertEqual(self.rows(), {COMPANY: 3, OTHER: 2})
 
-    def test_are_not_looked_for_behind_a_closed_run(self):
+    def test_proved_slices_are_not_looked_for_behind_a_closed_run(self):
         self.commit("a", a_result(rows=3), status="partial")
         self.commit("b", a_result(OTHER, rows=2), minute=1)
         self.store.put(lake_layout.runs.manifest("a"), b"not to be read")
 
         self.assertEqual(self.rows(), {OTHER: 2})
 
-    def test_are_not_looked_for_behind_the_proof_of_the_last_closed_slice(self):
+    def test_proved_slices_are_not_looked_for_behind_the_proof_of_the_last_closed_slice(self):
         """A release that is never closed may have thousands of runs."""
         for one in (COMPANY, OTHER):
             part = an_audit(one)
@@ -85,7 +87,7 @@ class ProvedSlices(LakeCase):
 
         self.assertEqual(self.rows(), {COMPANY: 3, OTHER: 2})
 
-    def test_are_not_looked_for_in_runs_of_other_releases(self):
+    def test_proved_slices_are_not_looked_for_in_runs_of_other_releases(self):
         self.commit("a", a_result(rows=3), modified=DAYS[0], distribution_id="b" * 8)
 
         self.assertEqual(self.rows(), {})

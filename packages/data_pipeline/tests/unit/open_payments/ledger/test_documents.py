@@ -41,15 +41,15 @@ class AttemptTest(unittest.TestCase):
 
 
 class Documents(unittest.TestCase):
-    def test_are_all_published(self):
+    def test_documents_are_all_published(self):
         self.assertEqual({type(one) for one in DOCUMENTS}, set(PUBLISHED))
 
-    def test_come_back_as_they_were_written(self):
+    def test_documents_come_back_as_they_were_written(self):
         for one in DOCUMENTS:
             with self.subTest(model=type(one).__name__):
                 self.assertEqual(type(one).parse(one.to_bytes(), "k"), one)
 
-    def test_carry_their_version(self):
+    def test_documents_carry_their_version(self):
         for one in DOCUMENTS:
             with self.subTest(model=type(one).__name__):
                 raw = json.loads(one.to_bytes().splitlines()[0])
@@ -57,26 +57,26 @@ class Documents(unittest.TestCase):
                 with self.assertRaises(ValidationError):
                     type(one).model_validate(raw | {"schema_version": 2})
 
-    def test_refuse_fields_they_do_not_know_at_every_depth(self):
+    def test_documents_refuse_fields_they_do_not_know_at_every_depth(self):
         for one in DOCUMENTS:
             raw = json.loads(one.to_bytes().splitlines()[0])
             for changed in (raw | {"extra": 1}, raw | {"release": raw["release"] | {"extra": 1}}):
                 with self.subTest(model=type(one).__name__), self.assertRaises(ValidationError):
                     type(one).model_validate_json(json.dumps(changed))
 
-    def test_cannot_be_changed(self):
+    def test_documents_cannot_be_changed(self):
         for one in DOCUMENTS:
             with self.subTest(model=type(one).__name__), self.assertRaises(ValidationError):
                 one.schema_version = 1  # type: ignore[misc]
 
-    def test_are_one_json_line_each_and_a_slice_one_more_for_each_part(self):
+    def test_documents_are_one_json_line_each_and_a_slice_one_more_for_each_part(self):
         for one, lines in zip(DOCUMENTS, (1, 3, 1, 1, 1), strict=True):
             with self.subTest(model=type(one).__name__):
                 self.assertEqual(one.to_bytes().count(b"\n"), lines)
                 for line in one.to_bytes().splitlines():
                     self.assertEqual(json.loads(line)["schema_version"], 1)
 
-    def test_that_were_stored_are_passed_on_byte_for_byte(self):
+    def test_documents_that_were_stored_are_passed_on_byte_for_byte(self):
         """A later version knows more fields: what it copies stays as an earlier one wrote it."""
         older = json.dumps(json.loads(an_audit().to_bytes()), indent=None, sort_keys=True).encode() + b"\n"
         slice_line = a_slice().to_bytes().splitlines(keepends=True)[0].replace(b"{", b"{ ")
@@ -90,21 +90,21 @@ class Documents(unittest.TestCase):
         self.assertEqual(closed.part_lines, older)
         self.assertEqual(slice_audit_of(a_release(), COMPANY, (audit,), 3, START).part_lines, older)
 
-    def test_that_were_changed_are_written_as_they_are_now(self):
+    def test_documents_that_were_changed_are_written_as_they_are_now(self):
         audit = Audit.parse(an_audit().to_bytes(), "k")
 
         changed = audit.model_copy(update={"records": 4})
 
         self.assertEqual(json.loads(changed.to_bytes())["records"], 4)
 
-    def test_have_json_schemas_that_name_every_field(self):
+    def test_documents_have_json_schemas_that_name_every_field(self):
         for model in PUBLISHED:
             with self.subTest(model=model.__name__):
                 schema = model.model_json_schema(mode="serialization")
                 self.assertEqual(set(schema["properties"]), set(model.model_fields) - {"parts"})
                 self.assertFalse(schema["additionalProperties"])
 
-    def test_take_only_words_of_their_own(self):
+    def test_documents_take_only_words_of_their_own(self):
         cases: list[tuple[type[BaseModel], str, tuple[str, ...], str]] = [
             (Audit, "verdict", ("proved", "empty"), "failed"),
             (Audit, "strategy", ("window", "pages"), "auto"),
@@ -119,14 +119,14 @@ class Documents(unittest.TestCase):
             with self.subTest(field=field, word=other), self.assertRaises(ValidationError):
                 model.model_validate(raw | {field: other})
 
-    def test_take_only_hashes_in_lower_case_hex(self):
+    def test_documents_take_only_hashes_in_lower_case_hex(self):
         for text in ("a" * 63, "a" * 65, "A" * 64, "g" * 64, ""):
             with self.subTest(text=text), self.assertRaises(ValidationError):
                 an_audit(sha256=text)
 
 
 class ThePlan(unittest.TestCase):
-    def test_is_refused_if_its_release_is_of_another_dataset_or_year_than_was_asked_for(self):
+    def test_a_plan_is_refused_if_its_release_is_of_another_dataset_or_year_than_was_asked_for(self):
         """Written or read: otherwise another dataset's files would be proved as those asked for."""
         stored = json.loads(a_plan().to_bytes())
         for change in ({"dataset": "research-payments"}, {"year": 2023}):
@@ -139,17 +139,17 @@ class ThePlan(unittest.TestCase):
 
 
 class TheRelease(unittest.TestCase):
-    def test_is_named_by_its_date_and_the_first_eight_of_its_distribution(self):
+    def test_a_release_is_named_by_its_date_and_the_first_eight_of_its_distribution(self):
         self.assertEqual(a_release().name, "2026-06-30-9323b84e")
 
-    def test_comes_by_one_of_two_routes(self):
+    def test_a_release_comes_by_one_of_two_routes(self):
         self.assertEqual(Release.model_validate(a_release().model_dump() | {"route": "script"}).route, "script")
         with self.assertRaises(ValidationError):
             a_release(route="guess")
 
 
 class TheSelection(unittest.TestCase):
-    def test_is_the_whole_year_only_if_nothing_narrows_it(self):
+    def test_a_selection_is_the_whole_year_only_if_nothing_narrows_it(self):
         cases: list[tuple[dict[str, Any], bool]] = [
             ({}, True),
             ({"company_id": "1"}, False),
@@ -161,7 +161,7 @@ class TheSelection(unittest.TestCase):
             with self.subTest(narrowed=narrowed):
                 self.assertEqual(a_selection(**narrowed).is_whole_year, whole)
 
-    def test_needs_a_dataset_and_a_year(self):
+    def test_a_selection_needs_a_dataset_and_a_year(self):
         for given in ({"year": 2024}, {"dataset": "general-payments"}):
             with self.subTest(given=given), self.assertRaises(ValidationError):
                 Selection.model_validate(given)

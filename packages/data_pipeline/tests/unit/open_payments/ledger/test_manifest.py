@@ -34,18 +34,18 @@ FAILED = a_result(OTHER, "failed", reason="blocked")
 
 
 def closure(*, closed: bool) -> Closure:
-    return Closure(closed=closed, source_rows=3, proved_rows=3, companies_proved=1, note="")
+    return Closure(closed=closed, source_rows=3, proved_rows=3, companies_proved=1, confirmed=closed, note="")
 
 
 class ResultsFromLake(unittest.TestCase):
-    def test_takes_what_this_process_knows_before_all_else(self):
+    def test_a_manifest_has_what_this_process_knows_before_what_the_lake_says(self):
         known = a_result(COMPANY, "failed", reason="drifted", requests=9)
 
         found = results_from_lake(a_plan(), {COMPANY: a_slice()}, [an_attempt()], {COMPANY: known})
 
         self.assertEqual(found, (known,))
 
-    def test_takes_an_audit_with_what_its_parts_cost(self):
+    def test_a_manifest_takes_an_audit_with_what_its_parts_cost(self):
         (found,) = results_from_lake(a_plan({COMPANY: 7}), {COMPANY: a_slice(parts=3)}, [an_attempt()], {})
 
         self.assertEqual(
@@ -56,17 +56,17 @@ class ResultsFromLake(unittest.TestCase):
             ),
         )  # fmt: skip
 
-    def test_rounds_seconds_to_the_millisecond(self):
+    def test_a_manifest_rounds_seconds_to_the_millisecond(self):
         (found,) = results_from_lake(a_plan(), {COMPANY: a_slice(parts=3, seconds=0.1)}, [], {})
 
         self.assertEqual(found.seconds, 0.3)
 
-    def test_takes_the_verdict_of_an_empty_slice(self):
+    def test_a_manifest_takes_the_verdict_of_an_empty_slice(self):
         (found,) = results_from_lake(a_plan(), {COMPANY: a_slice(records=0)}, [], {})
 
         self.assertEqual((found.verdict, found.reason), ("empty", ""))
 
-    def test_takes_the_reason_of_the_last_final_attempt(self):
+    def test_a_manifest_takes_the_reason_of_the_last_final_attempt(self):
         attempts = [
             an_attempt(reason="width"),
             an_attempt(reason="blocked"),
@@ -78,7 +78,7 @@ class ResultsFromLake(unittest.TestCase):
 
         self.assertEqual(found, SliceResult(company_id=COMPANY, verdict="failed", reason="blocked", rows_expected=None))
 
-    def test_says_missing_where_nobody_tried_to_the_end(self):
+    def test_a_manifest_says_missing_where_nobody_tried_to_the_end(self):
         for attempts in ([], [an_attempt(final=False)]):
             with self.subTest(attempts=len(attempts)):
                 (found,) = results_from_lake(a_plan(), {}, attempts, {})
@@ -86,7 +86,7 @@ class ResultsFromLake(unittest.TestCase):
                     found, SliceResult(company_id=COMPANY, verdict="missing", reason="not_tried", rows_expected=3)
                 )
 
-    def test_has_a_line_per_planned_slice_in_the_order_of_the_plan(self):
+    def test_a_manifest_has_a_line_per_planned_slice_in_the_order_of_the_plan(self):
         stranger = a_slice("100000000999")
         plan = a_plan({OTHER: 1, COMPANY: 2, "7": 3})
 
@@ -98,18 +98,18 @@ class ResultsFromLake(unittest.TestCase):
 
 
 class ClosureOf(unittest.TestCase):
-    def test_is_closed_when_all_slices_are_proved_and_sum_to_the_source(self):
+    def test_the_closure_is_closed_when_all_slices_are_proved_and_sum_to_the_source(self):
         found = closure_of(a_plan(), [a_result(rows=3), a_result(OTHER, "empty")], 3)
 
         self.assertEqual(
             found,
             Closure(
-                closed=True, source_rows=3, proved_rows=3, companies_proved=2,
+                closed=True, source_rows=3, proved_rows=3, companies_proved=2, confirmed=True,
                 note="the 2 slices sum to the source's 3 rows of 2024; verify proves that no record id is there twice",
             ),
         )  # fmt: skip
 
-    def test_is_open_and_says_why(self):
+    def test_the_closure_is_open_and_says_why(self):
         open_slice = a_result(OTHER, "missing", rows=1)
         cases: list[tuple[Plan, list[SliceResult], int, str]] = [
             (a_plan(), [PROVED, FAILED], 5000,
@@ -129,13 +129,13 @@ class ClosureOf(unittest.TestCase):
                 found = closure_of(plan, results, source_rows)
                 self.assertEqual((found.closed, found.note), (False, note))
 
-    def test_says_whether_each_payer_was_compared(self):
+    def test_the_closure_says_whether_each_payer_was_compared(self):
         found = closure_of(a_plan(), [PROVED], 3, compared=True)
 
         self.assertTrue(found.compared)
         self.assertIn("rows of 2024, each as many as it counts of that payer; verify", found.note)
 
-    def test_names_in_numbers_the_payers_whose_counts_moved(self):
+    def test_the_closure_names_in_numbers_the_payers_whose_counts_moved(self):
         results = [a_result(str(number), rows=10) for number in range(7)] + [a_result("7", rows=1200)]
         by_payer = {str(number): 10 + number for number in range(1, 7)} | {"7": 100}
 
@@ -151,7 +151,7 @@ class ClosureOf(unittest.TestCase):
         )  # fmt: skip
         self.assertTrue(found.note.endswith(", and 3 payers more"), found.note)
 
-    def test_names_the_payers_whom_the_plan_of_a_year_lacks(self):
+    def test_the_closure_names_the_payers_whom_the_plan_of_a_year_lacks(self):
         by_payer = {COMPANY: 3, "20": 1, "7": 4000, "8": 0}
 
         unplanned = unplanned_of(a_plan(), by_payer)
@@ -168,7 +168,7 @@ class ClosureOf(unittest.TestCase):
         self.assertFalse(closure_of(a_plan(), [PROVED], 3, unplanned=unplanned).closed, "whatever the sums say")
         self.assertEqual(unplanned_of(a_plan(max_files=1), by_payer), ())
 
-    def test_counts_a_slice_that_moved_as_failed(self):
+    def test_the_closure_counts_a_slice_that_moved_as_failed(self):
         results = [
             a_result(rows=3, bytes=300, requests=2),
             a_result(OTHER, rows=3, generation=2),
@@ -187,13 +187,29 @@ class ClosureOf(unittest.TestCase):
         closed = closure_of(a_plan(), found, 6, moved=moved)
         self.assertEqual(run_status(a_plan(), found[:2], closed, a_release()), "partial", "both are in the lake")
 
-    def test_is_open_while_a_slice_is_not_proved_even_if_the_rows_sum(self):
+    def test_the_closure_is_open_while_a_slice_is_not_proved_even_if_the_rows_sum(self):
         found = closure_of(a_plan(), [PROVED, FAILED], 3)
 
         self.assertFalse(found.closed)
         self.assertEqual((found.proved_rows, found.companies_proved), (3, 1))
 
-    def test_is_open_where_a_witness_counts_clearly_more_than_the_table(self):
+    def test_the_closure_is_open_where_no_count_from_outside_confirms_the_table(self):
+        cases = [
+            (None, False, "nothing outside the table confirms that it is whole"),
+            (None, True, "nothing outside the table confirms that it is whole"),
+            (4, False, "a count from outside the table has 4 rows: it is still being imported"),
+            (4, True, "a count from outside the table has 4 rows: it is still being imported"),
+            (3, True, "planned with --trust-count while it was still being imported: run the same command again"),
+            (3, False, ""),
+        ]
+        for rows, trusted, note in cases:
+            with self.subTest(rows=rows, trusted=trusted):
+                plan = a_plan(reference_rows=rows).model_copy(update={"trusts_count": trusted})
+                found = closure_of(plan, [PROVED], 3)
+                self.assertEqual((found.closed, found.confirmed), (not note, not note))
+                self.assertTrue(found.note.endswith(note or "no record id is there twice"), found.note)
+
+    def test_the_closure_is_open_where_a_reference_count_is_clearly_larger_than_the_table(self):
         short, fits = a_plan(reference_rows=4), a_plan(reference_rows=3)
 
         found = closure_of(short, [PROVED], 3)
@@ -205,20 +221,22 @@ class ClosureOf(unittest.TestCase):
 
 
 class StatusOf(unittest.TestCase):
-    def test_says_how_a_run_ended(self):
+    def test_the_status_says_how_a_run_ended(self):
         later = a_release(distribution_id="99999999-cda3-5f6b-a501-b76926c7c035")
         renamed = a_release(modified="2026-07-01")
         whole, part = a_plan(), a_plan(max_files=1)
-        half, witnessed = a_plan(max_files=1, reference_rows=4), a_plan(max_files=1, reference_rows=3)
+        half, confirmed = a_plan(max_files=1, reference_rows=4), a_plan(max_files=1, reference_rows=3)
+        trusted = confirmed.model_copy(update={"trusts_count": True})
         empty = a_result(OTHER, "empty")
         cases: list[tuple[Plan, list[SliceResult], bool, Release, RunStatus]] = [
             (whole, [PROVED, empty], True, a_release(), "completed"),
             (whole, [PROVED], True, renamed, "completed"),
             (whole, [PROVED], False, a_release(), "partial"),
             (part, [PROVED], False, a_release(), "completed"),
+            (trusted, [PROVED], False, a_release(), "partial"),
             (part, [empty], False, a_release(), "completed"),
             (half, [PROVED], False, a_release(), "partial"),
-            (witnessed, [PROVED], False, a_release(), "completed"),
+            (confirmed, [PROVED], False, a_release(), "completed"),
             (part, [PROVED, FAILED], False, a_release(), "partial"),
             (part, [empty, FAILED], False, a_release(), "partial"),
             (whole, [FAILED], False, a_release(), "failed"),
@@ -232,19 +250,19 @@ class StatusOf(unittest.TestCase):
 
 
 class FileAuditsOf(unittest.TestCase):
-    def test_has_a_line_per_part_in_order_of_company_and_part(self):
+    def test_the_list_of_audits_has_a_line_per_part_in_order_of_company_and_part(self):
         lines = file_audits_of([a_slice("1000"), a_slice("20", parts=3), a_slice("9")]).splitlines()
 
         found = [(one["company_id"], one["window"]["number"]) for one in map(json.loads, lines)]
         self.assertEqual(found, [("9", 1), ("20", 1), ("20", 2), ("20", 3), ("1000", 1)])
 
-    def test_is_empty_without_audits_and_ends_in_a_line_end_with_some(self):
+    def test_the_list_of_audits_is_empty_without_audits_and_ends_in_a_line_end_with_some(self):
         self.assertEqual(file_audits_of([]), b"")
         self.assertTrue(file_audits_of([a_slice()]).endswith(b"}\n"))
 
 
 class ReportOf(unittest.TestCase):
-    def test_has_the_columns_of_the_design_and_a_line_per_slice(self):
+    def test_the_report_has_the_columns_of_the_design_and_a_line_per_slice(self):
         """S1.4: download_report_{year}.csv."""
         results = [
             a_result(rows=3, bytes=300, requests=2, retries=1, seconds=1.25),
@@ -258,19 +276,19 @@ class ReportOf(unittest.TestCase):
             "100000000066,failed,rows_missing,,0,0,,0,0,0.0\n",
         )
 
-    def test_gives_a_slice_of_several_parts_the_hash_of_their_hashes(self):
+    def test_the_report_gives_a_slice_of_several_parts_the_hash_of_their_hashes(self):
         (line,) = read_csv(report_of([PROVED], {COMPANY: a_slice(parts=2)}))
 
         self.assertEqual(line["sha256"], hashlib.sha256(f"{1:064x}\n{2:064x}".encode()).hexdigest())
 
-    def test_keeps_a_reason_with_a_comma_in_one_field(self):
+    def test_the_report_keeps_a_reason_with_a_comma_in_one_field(self):
         (line,) = read_csv(report_of([a_result(OTHER, "failed", reason="a, b")], {}))
 
         self.assertEqual(line["reason"], "a, b")
 
 
 class ManifestOf(unittest.TestCase):
-    def test_has_the_fields_of_the_seeds_and_what_makes_them_believable(self):
+    def test_the_manifest_has_the_fields_that_schedulers_read_and_what_proves_them(self):
         """S2.4: the contract for schedulers, backfills and monitoring."""
         results = (a_result(rows=3, bytes=300), a_result(OTHER, "empty"), FAILED, a_result("7", "missing"))
         lines = b"one\ntwo\n"

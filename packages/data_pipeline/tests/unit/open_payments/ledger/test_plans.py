@@ -19,20 +19,20 @@ LATER = a_release(distribution_id="99999999-cda3-5f6b-a501-b76926c7c035", modifi
 
 
 class Names(RunsCase):
-    def test_are_the_start_in_utc(self):
+    def test_names_of_runs_are_the_start_in_utc(self):
         self.assertEqual(default_run_id(datetime(2026, 2, 18, 17, 20, 33, 999999, UTC)), "2026-02-18T17-20-33")
 
     def begun(self, **changes: Any) -> str:
         return write_plan(self.store, a_plan(run_id="2026-07-14T12-00-00", **changes)).run_id
 
-    def test_of_runs_that_begin_within_one_second_differ(self):
+    def test_names_of_runs_that_begin_within_one_second_differ(self):
         names = ["2026-07-14T12-00-00", "2026-07-14T12-00-00-2", "2026-07-14T12-00-00-3"]
         for number, name in enumerate(names, 1):
             self.assertEqual(self.begun(max_files=number), name)
             plan = plans.read_plan(self.store, name)
             self.assertEqual((plan and plan.run_id, plan and plan.selection.max_files), (name, number))
 
-    def test_are_shared_by_those_who_begin_the_same_run_at_once(self):
+    def test_names_of_runs_are_shared_by_those_who_begin_the_same_run_at_once(self):
         for status, name in [(None, "2026-07-14T12-00-00"), ("partial", "2026-07-14T12-00-00-2")]:
             with self.subTest(status=status):
                 self.setUp()
@@ -40,7 +40,7 @@ class Names(RunsCase):
                 self.assertEqual(self.begun(), name)
                 self.assertEqual(plans.read_plan(self.store, "2026-07-14T12-00-00"), theirs)
 
-    def test_of_runs_of_another_release_are_not_shared(self):
+    def test_names_of_runs_of_another_release_are_not_shared(self):
         self.begun()
 
         self.assertEqual(self.begun(release=LATER), "2026-07-14T12-00-00-2")
@@ -60,10 +60,10 @@ class FindRun(RunsCase):
         known = plans.find_run(self.store, a_selection(**selection), release or a_release())
         return known[0].run_id if known else None
 
-    def test_finds_none_in_an_empty_lake(self):
+    def test_find_run_finds_none_in_an_empty_lake(self):
         self.assertIsNone(self.found())
 
-    def test_takes_up_the_unfinished_and_knows_the_completed(self):
+    def test_find_run_takes_up_the_unfinished_and_knows_the_completed(self):
         """A run that ended otherwise is over; a new one takes up what it left."""
         for status, found in [(None, "r1"), ("completed", "r1"), ("partial", None), ("failed", None), ("torn", None)]:
             with self.subTest(status=status):
@@ -81,7 +81,7 @@ class FindRun(RunsCase):
         with self.assertRaisesRegex(ConflictError, "run r1 is planned already"):
             plans.find_run(self.store, a_selection(), a_release(), "r1")
 
-    def test_takes_only_runs_of_the_same_selection_and_release(self):
+    def test_find_run_takes_only_runs_of_the_same_selection_and_release(self):
         self.planned("r1", max_files=5)
 
         cases: list[tuple[dict[str, Any], str | None]] = [
@@ -97,14 +97,14 @@ class FindRun(RunsCase):
             with self.subTest(selection=selection):
                 self.assertEqual(self.found(**selection), found)
 
-    def test_takes_the_newest(self):
+    def test_find_run_takes_the_newest(self):
         self.planned("2026-07-14T12-00-00", minutes=0)
         self.planned("2026-07-14T12-05-00", minutes=5)
         self.planned("2026-07-14T12-09-00", minutes=9, max_files=1)
 
         self.assertEqual(self.found(), "2026-07-14T12-05-00")
 
-    def test_goes_by_the_time_of_the_plan_and_not_by_the_name(self):
+    def test_find_run_goes_by_the_time_of_the_plan_and_not_by_the_name(self):
         """A name given by hand, and the tenth run within a second, stand anywhere in the alphabet."""
         self.planned("nightly", minutes=0, status="partial")
         self.planned("2026-07-14T12-05-00", minutes=5)
@@ -113,19 +113,19 @@ class FindRun(RunsCase):
         self.planned("2026-07-14T12-05-00-10", minutes=6, status="completed")
         self.assertEqual(self.found(), "2026-07-14T12-05-00-10")
 
-    def test_does_not_go_back_behind_a_run_that_is_over(self):
+    def test_find_run_does_not_go_back_behind_a_run_that_is_over(self):
         self.planned("r1", minutes=0)
         self.planned("r2", minutes=5, status="partial")
 
         self.assertIsNone(self.found())
 
 
-class LastOfAnotherRelease(RunsCase):
+class LastConfirmedRelease(RunsCase):
     """What a lake remembers of the year, where the source has no summary to compare its count with."""
 
-    def commit(self, run_id: str, rows: int, *, minutes: float = 0, **changes: Any) -> None:
+    def commit(self, run_id: str, rows: int, *, minutes: float = 0, confirmed: bool = True, **changes: Any) -> None:
         self.planned(run_id)
-        closure = a_manifest().closure.model_copy(update={"source_rows": rows})
+        closure = a_manifest().closure.model_copy(update={"source_rows": rows, "confirmed": confirmed})
         finished = START + timedelta(minutes=minutes)
         manifest = a_manifest(run_id=run_id, closure=closure, finished_at=finished, **changes)
         where = manifest.dataset, manifest.year, manifest.release.name
@@ -133,10 +133,10 @@ class LastOfAnotherRelease(RunsCase):
         self.committed(manifest)
 
     def last(self) -> tuple[str, int] | None:
-        found = plans.last_of_another_release(self.store, LATER)
+        found = plans.last_confirmed_release(self.store, LATER)
         return (found.run_id, found.closure.source_rows) if found else None
 
-    def test_is_that_of_the_newest_run_of_another_release(self):
+    def test_the_last_release_is_that_of_the_newest_run_of_another_one(self):
         self.assertIsNone(self.last())
         self.planned("r0")
         self.assertIsNone(self.last())
@@ -146,31 +146,51 @@ class LastOfAnotherRelease(RunsCase):
 
         self.assertEqual(self.last(), ("r1", 100))
 
-    def test_is_not_that_of_another_year_or_dataset_or_of_a_torn_run(self):
+    def test_the_last_release_is_not_that_of_another_year_or_dataset_or_of_a_torn_or_unconfirmed_run(self):
         self.commit("r1", 100, year=2023, release=a_release(year=2023))
         self.commit("r2", 200, dataset="research-payments", release=a_release(dataset="research-payments"))
         self.commit("r3", 300, status="torn")
+        self.commit("r5", 500, minutes=9, confirmed=False)
         self.assertIsNone(self.last())
 
         self.commit("r4", 400, status="partial")
         self.assertEqual(self.last(), ("r4", 400))
 
 
+class LargestReferenceRows(RunsCase):
+    """A reference count that was had once is not forgotten while the source does not answer."""
+
+    def test_the_largest_reference_count_is_the_largest_that_a_plan_of_this_very_release_was_made_with(self):
+        self.assertIsNone(plans.largest_reference_rows(self.store, a_release()))
+        for number, (rows, release) in enumerate([(90, None), (1000, None), (None, None), (5000, LATER)]):
+            write_plan(self.store, a_plan(run_id=f"r{number}", reference_rows=rows, release=release))
+
+        self.assertEqual(plans.largest_reference_rows(self.store, a_release()), 1000)
+        self.assertEqual(plans.largest_reference_rows(self.store, LATER), 5000)
+
+    def test_the_largest_reference_count_is_not_read_from_a_stray_file(self):
+        prefix = lake_layout.open_payments.reference_counts("general-payments", 2024, a_release().name)
+        for name in ("x", "-5", "7 copy", "9/9", "1" * 40):
+            self.store.put(prefix + name, b"")
+
+        self.assertIsNone(plans.largest_reference_rows(self.store, a_release()))
+
+
 class Reading(RunsCase):
-    def test_gives_none_for_what_is_not_there(self):
+    def test_reading_gives_none_for_what_is_not_there(self):
         self.assertIsNone(plans.read_plan(self.store, "r1"))
         self.assertIsNone(plans.read_manifest(self.store, "r1"))
         with self.assertRaisesRegex(NotFoundError, "memory:// has no run r1"):
             plans.require_plan(self.store, "r1")
 
-    def test_gives_what_was_written(self):
+    def test_reading_gives_what_was_written(self):
         plan = self.planned("r1", status="torn")
 
         self.assertEqual(plans.read_plan(self.store, "r1"), plan)
         self.assertEqual(plans.require_plan(self.store, "r1"), plan)
         self.assertEqual(plans.read_manifest(self.store, "r1"), a_manifest(status="torn"))
 
-    def test_refuses_what_it_cannot_read(self):
+    def test_reading_refuses_what_it_cannot_read(self):
         for key, read, what in [
             (lake_layout.runs.plan("r1"), plans.read_plan, "plan"),
             (lake_layout.runs.manifest("r1"), plans.read_manifest, "manifest"),
@@ -183,13 +203,13 @@ class Reading(RunsCase):
 
 
 class WritePlan(RunsCase):
-    def test_writes_it_once(self):
+    def test_write_plan_writes_it_once(self):
         plan = a_plan()
 
         self.assertEqual(write_plan(self.store, plan), plan)
         self.assertEqual(plans.read_plan(self.store, "r1"), plan)
 
-    def test_takes_the_plan_another_process_of_the_run_wrote_first(self):
+    def test_write_plan_takes_the_plan_another_process_of_the_run_wrote_first(self):
         theirs = self.planned("r1", source_rows=99)
 
         self.assertEqual(write_plan(self.store, a_plan(created_at=START + timedelta(seconds=1))), theirs)

@@ -27,7 +27,7 @@ class WriteSchema(WorldCase):
         self.assertTrue(raw.endswith(b"}\n"))
         return json.loads(raw), logs
 
-    def test_keeps_the_columns_of_the_release(self):
+    def test_a_schema_keeps_the_columns_of_the_release(self):
         body, logs = self.written(GENERAL.header)
 
         self.assertEqual(body["schema_version"], 1)
@@ -36,7 +36,7 @@ class WriteSchema(WorldCase):
         self.assertEqual(body["release"]["distribution_id"], "00000001-cda3-5f6b-a501-b76926c7c035")
         self.assertEqual(logs, [])
 
-    def test_records_and_says_where_they_drifted(self):
+    def test_a_schema_records_and_says_where_they_drifted(self):
         """S3.2. Equal to the source's own schema and unknown to us: proved, drift recorded."""
         first, *rest = GENERAL.header
         body, logs = self.written((*rest[:-1], first, "Amount_in_Euro"))
@@ -49,7 +49,7 @@ class WriteSchema(WorldCase):
         said = {"added": ("Amount_in_Euro",), "removed": ("Payment_Publication_Date",), "reordered": True}
         self.assertEqual({name: logs[0][name] for name in drift}, said)
 
-    def test_may_be_repeated_and_never_replaced(self):
+    def test_a_schema_may_be_repeated_and_never_replaced(self):
         resolved = self.world.resolved(self.site.publish(2024))
         schemas.write_schema(self.store, resolved.release, resolved.table.columns)
         schemas.write_schema(self.store, resolved.release, resolved.table.columns)
@@ -62,13 +62,13 @@ class WriteSchema(WorldCase):
 
 
 class ReadSchema(WorldCase):
-    def test_gives_the_columns_that_were_written(self):
+    def test_read_schema_gives_the_columns_that_were_written(self):
         resolved = self.world.resolved(self.site.publish(2024))
         schemas.write_schema(self.store, resolved.release, resolved.table.columns)
 
         self.assertEqual(schemas.read_schema(self.store, resolved.release), resolved.table.columns)
 
-    def test_refuses_what_it_cannot_read_or_prove_with(self):
+    def test_read_schema_refuses_what_it_cannot_read_or_prove_with(self):
         release = a_release()
         key = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
         bodies: list[bytes | None] = [
@@ -90,7 +90,7 @@ class ReadSchema(WorldCase):
 
 
 class MustBeProvable(WorldCase):
-    def test_names_every_column_that_the_proof_lacks(self):
+    def test_must_be_provable_names_every_column_that_the_proof_lacks(self):
         day, key, payer = "Date_of_Payment", "Record_ID", "Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID"
         for missing in ([day], [key], [payer], [payer, day, key]):
             titles = tuple(title for title in TITLES if title not in missing)
@@ -99,7 +99,7 @@ class MustBeProvable(WorldCase):
                 schemas.must_be_provable(resolved.release, resolved.table.columns)
             self.assertIn(f"lacks {', '.join(missing)}, so nothing can be proved.", str(caught.exception))
 
-    def test_needs_no_more_than_those(self):
+    def test_must_be_provable_needs_no_more_than_those(self):
         kept = tuple(title for title in TITLES if title not in ("Change_Type", "Contextual_Information"))
 
         resolved = self.world.resolved(self.site.publish(2024, titles=kept))

@@ -19,12 +19,12 @@ def chosen(**selection: object) -> list[str]:
 
 
 class ParseSlice(unittest.TestCase):
-    def test_reads_k_of_n(self):
+    def test_parse_slice_reads_k_of_n(self):
         for text, found in [("1/1", (1, 1)), ("2/4", (2, 4)), (" 10/10 ", (10, 10))]:
             with self.subTest(text=text):
                 self.assertEqual(parse_slice(text), found)
 
-    def test_refuses_anything_else_and_says_what_it_wants(self):
+    def test_parse_slice_refuses_anything_else_and_says_what_it_wants(self):
         for text in ["", "1", "1/", "/4", "0/4", "5/4", "1/0", "-1/4", "1/4/2", "a/b", "1.0/4", "01/4", "1 / 4"]:
             with self.subTest(text=text), self.assertRaises(UsageError) as caught:
                 parse_slice(text)
@@ -32,10 +32,10 @@ class ParseSlice(unittest.TestCase):
 
 
 class Select(unittest.TestCase):
-    def test_takes_all_in_ascending_order_of_id_whatever_their_lengths(self):
+    def test_select_takes_all_in_ascending_order_of_id_whatever_their_lengths(self):
         self.assertEqual(chosen(), IN_ORDER)
 
-    def test_keeps_the_rows_of_each_known_or_not(self):
+    def test_select_keeps_the_rows_of_each_known_or_not(self):
         self.assertEqual(
             select(ROWS, a_selection(max_files=3)),
             (
@@ -45,22 +45,22 @@ class Select(unittest.TestCase):
             ),
         )
 
-    def test_takes_the_first_so_many(self):
+    def test_select_takes_the_first_so_many(self):
         """S1.4: --max-files."""
         for most, found in [(1, ["3"]), (4, IN_ORDER[:4]), (5, IN_ORDER), (99, IN_ORDER)]:
             with self.subTest(max_files=most):
                 self.assertEqual(chosen(max_files=most), found)
 
-    def test_takes_every_nth_from_the_kth(self):
+    def test_select_takes_every_nth_from_the_kth(self):
         """S1.4: --slice."""
         for part, found in [("1/2", ["3", "20", "1000"]), ("2/2", ["9", "100"]), ("1/1", IN_ORDER), ("6/6", [])]:
             with self.subTest(part=part):
                 self.assertEqual(chosen(slice_of=part), found)
 
-    def test_takes_the_first_so_many_of_a_part(self):
+    def test_select_takes_the_first_so_many_of_a_part(self):
         self.assertEqual(chosen(slice_of="1/2", max_files=2), ["3", "20"])
 
-    def test_takes_a_company_named_by_hand_known_or_not(self):
+    def test_select_takes_a_company_named_by_hand_known_or_not(self):
         for company_id, rows in [("100", 2), ("20", None), ("777", 0)]:
             with self.subTest(company_id=company_id):
                 self.assertEqual(
@@ -69,7 +69,7 @@ class Select(unittest.TestCase):
                 )
 
     @given(st.dictionaries(st.integers(1, 10**12).map(str), st.integers(1, 100)), st.integers(1, 12))
-    def test_makes_parts_that_share_nothing_and_leave_nothing(self, rows, n):
+    def test_select_makes_parts_that_share_nothing_and_leave_nothing(self, rows, n):
         parts = [select(rows, a_selection(slice_of=f"{k}/{n}")) for k in range(1, n + 1)]
 
         together = [company.company_id for part in parts for company in part]
@@ -82,13 +82,13 @@ def companies(*rows: int | None) -> list[PlannedCompany]:
 
 
 class ForecastNumbers(unittest.TestCase):
-    def test_count_two_requests_a_slice_and_one_a_window_with_two_counts_where_a_slice_is_cut(self):
+    def test_a_forecast_counts_two_requests_a_slice_and_one_a_window_with_two_counts_for_a_cut_slice(self):
         for rows, windows, requests in [(0, 1, 2), (None, 1, 2), (60_000, 1, 2), (60_001, 2, 4), (180_000, 3, 5)]:
             with self.subTest(rows=rows):
                 found = forecast(GENERAL, companies(rows), set(), streams=1)
                 self.assertEqual((found.windows, found.requests), (windows, requests))
 
-    def test_take_the_size_of_a_row_and_the_windows_from_the_dataset(self):
+    def test_the_numbers_of_a_forecast_take_the_size_of_a_row_and_the_windows_from_the_dataset(self):
         for dataset, windows, bytes_ in [
             (GENERAL, 2, 34_320_572),
             (RESEARCH, 2, 57_480_958),
@@ -98,7 +98,7 @@ class ForecastNumbers(unittest.TestCase):
                 found = forecast(dataset, companies(60_001), set(), streams=1)
                 self.assertEqual((found.windows, found.bytes), (windows, bytes_))
 
-    def test_leave_out_what_is_proved(self):
+    def test_the_numbers_of_a_forecast_leave_out_what_is_proved(self):
         self.assertEqual(
             forecast(GENERAL, companies(1000, 500, 250), {"1"}, streams=1),
             Forecast(
@@ -107,24 +107,24 @@ class ForecastNumbers(unittest.TestCase):
             ),
         )  # fmt: skip
 
-    def test_share_the_time_among_the_streams(self):
+    def test_the_numbers_of_a_forecast_share_the_time_among_the_streams(self):
         one, four = (forecast(GENERAL, companies(*[10_000] * 4), set(), streams=streams).seconds for streams in (1, 4))
 
         self.assertEqual((one, four), (27.4, 6.9))
 
-    def test_know_that_one_window_cannot_be_shared(self):
+    def test_the_numbers_of_a_forecast_know_that_one_window_cannot_be_shared(self):
         for rows, seconds in [(60_000, 17.2), (120_000, 17.2)]:  # 60,000 rows of 572 bytes at 2 MB/s
             with self.subTest(rows=rows):
                 self.assertEqual(forecast(GENERAL, companies(rows), set(), streams=64).seconds, seconds)
 
-    def test_are_zero_where_nothing_is_left(self):
+    def test_the_numbers_of_a_forecast_are_zero_where_nothing_is_left(self):
         nothing = Forecast(companies=1, already_proved=1, rows=0, windows=0, requests=0, bytes=0, seconds=0.0)
 
         self.assertEqual(forecast(GENERAL, companies(5), {"0"}, streams=8), nothing)
 
 
 class Describe(unittest.TestCase):
-    def test_says_a_selection_in_words(self):
+    def test_describe_says_a_selection_in_words(self):
         cases: list[tuple[dict[str, Any], str]] = [
             ({}, "general-payments 2024, all companies"),
             ({"company_id": "53"}, "general-payments 2024, company 53"),

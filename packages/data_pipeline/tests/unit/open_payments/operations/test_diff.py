@@ -48,7 +48,7 @@ def record(record_id: str, digest: int) -> Record:
 class PairOf(unittest.TestCase):
     NAMES = tuple(one.name for one in named(*DAYS))
 
-    def test_is_the_newest_two_unless_others_are_named(self):
+    def test_the_pair_is_the_newest_two_unless_others_are_named(self):
         first, second, third = self.NAMES
         for older, newer, expected in [
             (None, None, (second, third)),
@@ -60,20 +60,20 @@ class PairOf(unittest.TestCase):
                 pair = diff.pair_of(named(*DAYS), older, newer)
                 self.assertEqual(tuple(one.name for one in pair), expected)
 
-    def test_is_refused_with_fewer_than_two_which_are_named(self):
+    def test_the_pair_is_refused_with_fewer_than_two_which_are_named(self):
         for known, said in [([], "none"), (named(DAYS[0]), self.NAMES[0])]:
             with self.subTest(known=known), self.assertRaises(NotFoundError) as caught:
                 diff.pair_of(known, None, None)
             self.assertIn(f"committed runs name {said}", str(caught.exception))
 
-    def test_is_refused_for_a_release_that_no_run_names(self):
+    def test_the_pair_is_refused_for_a_release_that_no_run_names(self):
         for older, newer in [("x", None), (None, "x")]:
             with self.subTest(older=older), self.assertRaises(NotFoundError) as caught:
                 diff.pair_of(named(*DAYS), older, newer)
             self.assertIn("no release x ", str(caught.exception))
             self.assertIn(", ".join(self.NAMES), str(caught.exception))
 
-    def test_is_refused_unless_the_first_is_the_older(self):
+    def test_the_pair_is_refused_unless_the_first_is_the_older(self):
         first, second, third = self.NAMES
         for older, newer in [(second, first), (first, first), (third, None), (None, first)]:
             with self.subTest(older=older, newer=newer), self.assertRaisesRegex(UsageError, "must name an older"):
@@ -102,7 +102,7 @@ class OldRecords(unittest.TestCase):
         "1" * 38,
     )
 
-    def test_tell_added_changed_and_unchanged_by_any_text_of_an_id(self):
+    def test_old_records_tell_added_changed_and_unchanged_by_any_text_of_an_id(self):
         for missing in self.IDS:
             older = Digests(records(*(one for one in self.IDS if one != missing)))
             for one in self.IDS:
@@ -111,19 +111,19 @@ class OldRecords(unittest.TestCase):
                     self.assertEqual(older.verdict_on(same), "added" if one == missing else "unchanged")
                     self.assertEqual(older.verdict_on(other), "added" if one == missing else "changed")
 
-    def test_are_found_in_whatever_order_they_came(self):
+    def test_old_records_are_found_in_whatever_order_they_came(self):
         ids = [str(number * 7919 % 100_003) for number in range(1, 2000)]
         older = Digests(record(one, int(one)) for one in ids)
         self.assertEqual({older.verdict_on(record(one, int(one))) for one in reversed(ids)}, {"unchanged"})
         self.assertEqual({older.verdict_on(record(str(int(one) + 200_000), 0)) for one in ids}, {"added"})
 
-    def test_keep_digests_of_all_eight_bytes(self):
+    def test_old_records_keep_digests_of_all_eight_bytes(self):
         older = Digests([record("1", 2**64 - 1), record("2", 0), record("3", 2**63)])
         for one, digest in [("1", 2**63 - 1), ("1", 2**64 - 2), ("2", 1), ("3", 0)]:
             self.assertEqual(older.verdict_on(record(one, digest)), "changed")
         self.assertEqual(older.verdict_on(record("1", 2**64 - 1)), "unchanged")
 
-    def test_take_17_bytes_each(self):
+    def test_old_records_take_17_bytes_each(self):
         many = 50_000
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
@@ -138,7 +138,7 @@ class OldRecords(unittest.TestCase):
 class OneCompany(unittest.TestCase):
     """``difference``."""
 
-    def test_is_counted_by_record_id(self):
+    def test_a_company_is_counted_by_record_id(self):
         older = Digests(records("1", "2", "3", "4", "5"))
         newer = [
             *records("6", "7", change_type="NEW"),
@@ -150,7 +150,7 @@ class OneCompany(unittest.TestCase):
             Difference(COMPANY, added=2, removed=2, changed=1, unchanged=2, change_type_disagreements=0, note=""),
         )
 
-    def test_is_held_against_the_change_type_of_every_record(self):
+    def test_a_company_is_compared_with_the_change_type_of_every_record(self):
         older = records("1", "2")
         for verdict, newer in [("added", ("9", 1)), ("changed", ("1", 2)), ("unchanged", ("1", 1))]:
             for claim, truth in [
@@ -170,22 +170,22 @@ class OneCompany(unittest.TestCase):
                     said = "" if agrees else f"record {newer[0]} says {claim}, is {verdict}"
                     self.assertEqual(found.note, said)
 
-    def test_counts_all_disagreements_and_names_five(self):
+    def test_a_company_counts_all_disagreements_and_names_five(self):
         found = diff.difference(COMPANY, Digests([]), records(*"12345678"), "a remark")
         self.assertEqual(found.change_type_disagreements, 8)
         said = [f"record {number} says UNCHANGED, is added" for number in "12345"]
         self.assertEqual(found.note, "; ".join(["a remark", *said]))
 
-    def test_is_not_checked_where_there_is_no_change_type(self):
+    def test_a_company_is_not_checked_where_there_is_no_change_type(self):
         found = diff.difference(COMPANY, Digests([]), records("1", change_type=None))
         self.assertEqual((found.added, found.change_type_disagreements), (1, None))
 
-    def test_of_equal_content_is_unchanged_whatever_change_type_says(self):
+    def test_a_company_of_equal_content_is_unchanged_whatever_change_type_says(self):
         found = diff.difference(COMPANY, None, [*records("1"), *records("2", change_type="NEW")])
         numbers = found.added, found.removed, found.changed, found.unchanged, found.change_type_disagreements
         self.assertEqual(numbers, (0, 0, 0, 2, 1))
 
-    def test_is_refused_where_an_id_stands_twice_in_the_newer_release(self):
+    def test_a_company_is_refused_where_an_id_stands_twice_in_the_newer_release(self):
         with self.assertRaisesRegex(DataError, f"company {COMPANY} stand in several parts"):
             diff.difference(COMPANY, Digests(records("1")), records("1", "2", "1"))
 
@@ -241,7 +241,7 @@ class TwoReleases(LakeCase):
         more = marked(payments(COMPANY, 2, first=50), "ADD")
         self.publish(DAYS[1], [*changed, *marked(self.mine[2:], "UNCHANGED"), *more, *marked(self.others, "NEW")])
 
-    def test_are_compared_company_by_company(self):
+    def test_two_releases_are_compared_company_by_company(self):
         self.republish()
         self.assertEqual(
             self.compare(),
@@ -251,7 +251,7 @@ class TwoReleases(LakeCase):
             ],
         )
 
-    def test_are_shown_on_the_bar_to_the_last_row(self):
+    def test_two_releases_are_shown_on_the_bar_to_the_last_row(self):
         self.republish()
         for choice in ({}, {"check_change_type": True}, {"company_id": OTHER}):
             with self.subTest(choice=choice):
@@ -261,13 +261,13 @@ class TwoReleases(LakeCase):
                 self.assertIn(f"{DAYS[0]}-00000001 with {DAYS[1]}-00000002", doing)
                 self.assertEqual((shown.slices, shown.rows, shown.stopped), (slices, rows, 1))
 
-    def test_are_not_read_where_their_content_is_equal(self):
+    def test_two_releases_are_not_read_where_their_content_is_equal(self):
         self.republish()
         for side in (0, 1):
             self.store.delete(self.key(side, OTHER))
         self.assertEqual(len(self.compare()), 2)
 
-    def test_are_read_for_their_change_type_where_that_was_asked_for_the_newer_alone(self):
+    def test_two_releases_are_read_for_their_change_type_where_that_was_asked_for_the_newer_alone(self):
         self.republish()
         self.store.delete(self.key(0, OTHER))
         _, other = self.compare(check_change_type=True)
@@ -276,7 +276,7 @@ class TwoReleases(LakeCase):
         note, *examples = other.note.split("; ")
         self.assertEqual((note, sorted(examples)), ("content hash equal", said))
 
-    def test_are_not_guessed_of_a_company_that_only_one_proves(self):
+    def test_two_releases_are_not_guessed_of_a_company_that_only_one_proves(self):
         self.publish(DAYS[1], marked(self.mine, "UNCHANGED") + payments("7", 2))
         newcomer, _, gone = self.compare()
         self.assertEqual(newcomer, Difference("7", note=f"proved in {DAYS[1]}-00000002 only"))
@@ -285,13 +285,13 @@ class TwoReleases(LakeCase):
         self.assertEqual((fact["companies"], fact["in_one_only"], fact["nothing_changed"]), (3, 2, False))
         self.assertEqual((fact["added"], fact["removed"], fact["unchanged"]), (0, 0, 6))
 
-    def test_may_be_compared_for_one_company_that_one_of_them_proves(self):
+    def test_two_releases_may_be_compared_for_one_company_that_one_of_them_proves(self):
         self.republish()
         self.assertEqual([one.company_id for one in self.compare(OTHER)], [OTHER])
         with self.assertRaisesRegex(NotFoundError, "company 99"):
             self.compare("99")
 
-    def test_are_refused_where_a_part_has_a_flipped_byte(self):
+    def test_two_releases_are_refused_where_a_part_has_a_flipped_byte(self):
         self.republish()
         for side in (0, 1):
             key = self.key(side)
@@ -305,14 +305,14 @@ class TwoReleases(LakeCase):
             self.replace(key, good)
         self.assertEqual(len(self.compare()), 2)
 
-    def test_are_refused_where_the_list_of_audits_is_not_the_one_that_the_manifest_names(self):
+    def test_two_releases_are_refused_where_the_list_of_audits_is_not_the_one_that_the_manifest_names(self):
         self.republish()
         key = lake_layout.runs.file_audits(newest_run(self.store))
         self.store.put(key, (self.store.get(key) or b"").replace(b'"records":4', b'"records":5'))
         with self.assertRaisesRegex(DataError, f"{key} is not the file that the manifest beside it names"):
             self.compare()
 
-    def test_end_when_asked_to_even_where_nothing_is_read(self):
+    def test_two_releases_end_when_asked_to_even_where_nothing_is_read(self):
         self.publish(DAYS[1], marked(self.mine + self.others, "UNCHANGED"))
         stop = Stop()
         stop.request()
@@ -320,7 +320,7 @@ class TwoReleases(LakeCase):
             self.compare(stop=stop)
         self.assertEqual(self.world.progress.stopped, 1)
 
-    def test_end_in_the_middle_of_a_company_when_asked_to(self):
+    def test_two_releases_end_in_the_middle_of_a_company_when_asked_to(self):
         self.republish()
         stop = Stop()
 
@@ -332,7 +332,7 @@ class TwoReleases(LakeCase):
         with self.assertRaises(StoppedError):
             comparison.run(COMPANY)
 
-    def test_are_compared_by_id_across_parts(self):
+    def test_two_releases_are_compared_by_id_across_parts(self):
         rows = payments(COMPANY, 61_000, days=("01/15/2024", "11/15/2024"), first=100)
         self.publish(DAYS[1], rows)
         moved = marked(rows[:1], "CHANGED", Date_of_Payment="12/24/2024") + marked(rows[2:], "UNCHANGED")
@@ -340,7 +340,7 @@ class TwoReleases(LakeCase):
         self.assertEqual(len(list(self.store.list("raw/"))), 2 + 2 + 2)
         self.assertEqual(self.compare(), [Difference(COMPANY, 0, 1, 1, 60_998, change_type_disagreements=0)])
 
-    def test_say_where_their_columns_differ_which_changes_every_record(self):
+    def test_two_releases_say_where_their_columns_differ_which_changes_every_record(self):
         titles = (*TITLES[:-1], "More", TITLES[-1])
         rows = [(*row[:-1], "", row[-1]) for row in marked(self.mine, "UNCHANGED")]
         self.site.publish(2024, rows, modified=DAYS[1], titles=titles)
@@ -367,7 +367,7 @@ class Reports(LakeCase):
     def publish_report(self, found: Sequence[Difference] = FOUND, company_id: str | None = None) -> str:
         return diff.publish_report(self.store, self.both, found, company_id)
 
-    def test_have_a_line_a_company_and_nothing_where_nothing_is_known(self):
+    def test_reports_have_a_line_a_company_and_nothing_where_nothing_is_known(self):
         key = self.publish_report()
         self.assertEqual(key, f"{self.KEY}.csv")
         lines = list(csv.reader(io.StringIO((self.store.get(key) or b"").decode())))
@@ -380,7 +380,7 @@ class Reports(LakeCase):
             ],
         )
 
-    def test_are_written_once_and_stand_beside_each_other_where_they_differ(self):
+    def test_reports_are_written_once_and_stand_beside_each_other_where_they_differ(self):
         self.assertEqual([self.publish_report(), self.publish_report()], [f"{self.KEY}.csv"] * 2)
         self.assertEqual(len(self.store.writes), 1)
         first = self.store.get(f"{self.KEY}.csv")
@@ -389,10 +389,10 @@ class Reports(LakeCase):
         self.assertEqual(self.publish_report(), f"{self.KEY}.csv")
         self.assertEqual(self.store.get(f"{self.KEY}.csv"), first)
 
-    def test_of_one_company_do_not_take_the_name_of_that_of_all(self):
+    def test_reports_of_one_company_do_not_take_the_name_of_that_of_all(self):
         self.assertEqual(self.publish_report(self.FOUND[:1], COMPANY), f"{self.KEY}_company_id={COMPANY}.csv")
 
-    def test_sum_up_to_a_fact_and_a_table_that_say_when_nothing_changed(self):
+    def test_reports_sum_up_to_a_fact_and_a_table_that_say_when_nothing_changed(self):
         same = Difference(COMPANY, 0, 0, 0, 1234, None, "content hash equal, not read")
         for found, nothing_changed in [
             ((same,), True),

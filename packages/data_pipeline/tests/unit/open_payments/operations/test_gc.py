@@ -1,5 +1,8 @@
+import tempfile
+import unittest
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from data_pipeline import lake_layout
@@ -10,6 +13,7 @@ from data_pipeline.open_payments.operations.gc import remove, unnamed
 from data_pipeline.runs.plans import write_plan
 from etl_core.errors import DataError
 from etl_core.lake import ObjectInfo
+from etl_core.lake.directory import DirectoryStore
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, START, WorldCase, a_plan, a_release, a_slice
 
@@ -52,36 +56,36 @@ class LakeCase(WorldCase):
 
 
 class Garbage(LakeCase):
-    def test_is_nothing_that_a_finished_run_left(self):
+    def test_an_orphan_is_nothing_that_a_finished_run_left(self):
         self.is_kept()
 
-    def test_is_a_part_that_nobody_ever_proved(self):
+    def test_an_orphan_is_a_part_that_nobody_ever_proved(self):
         loose = self.put(self.theirs.part(1, 1), self.mine.part(1, 1))
 
         self.assertEqual(self.found(), loose)
         (one, _) = unnamed(self.store, self.world.now() + timedelta(hours=1))
         self.assertEqual(one.size, 10)
 
-    def test_is_of_any_release_and_of_payers_in_no_plan(self):
+    def test_an_orphan_is_of_any_release_and_of_payers_in_no_plan(self):
         old = a_release(distribution_id="11111111-cda3-5f6b-a501-b76926c7c035", modified="2025-01-01")
 
         loose = self.put(keys_of(old, "7").part(1, 1))
 
         self.assertEqual(self.found(), loose)
 
-    def test_is_not_what_was_written_a_moment_ago(self):
+    def test_an_orphan_is_not_what_was_written_a_moment_ago(self):
         """A run at work has published it; its proof is about to be written."""
         self.put(self.theirs.part(1, 1))
 
         self.is_kept(later=23.9)
         self.assertEqual(self.found(later=24.1), [self.theirs.part(1, 1)])
 
-    def test_is_not_what_an_audit_proves(self):
+    def test_an_orphan_is_not_what_an_audit_proves(self):
         self.prove(*a_slice(OTHER, parts=2).parts[:1])
 
         self.is_kept()
 
-    def test_is_not_what_a_slice_or_a_manifest_names_though_its_audit_is_lost(self):
+    def test_an_orphan_is_not_what_a_slice_or_a_manifest_names_though_its_audit_is_lost(self):
         lost = self.mine.part_audit(1, 2)
         self.store.delete(lost)
         self.is_kept()
@@ -91,13 +95,13 @@ class Garbage(LakeCase):
             self.store.delete(key)
         self.assertEqual(self.found(), [self.mine.part(1, 2)])
 
-    def test_is_not_what_a_slice_alone_names(self):
+    def test_an_orphan_is_not_what_a_slice_alone_names(self):
         for key in (self.mine.part_audit(1, 2), lake_layout.runs.manifest("r1"), lake_layout.runs.plan("r1")):
             self.store.delete(key)
 
         self.is_kept()
 
-    def test_is_nothing_in_the_slices_of_an_unfinished_plan(self):
+    def test_an_orphan_is_not_in_the_slices_of_an_unfinished_plan(self):
         self.put(self.theirs.part(1, 1))
         plan = self.plan("r2", OTHER)
 
@@ -105,7 +109,7 @@ class Garbage(LakeCase):
         self.commit(plan)
         self.assertEqual(self.found(), [self.theirs.part(1, 1)])
 
-    def test_is_a_proof_of_another_cut_than_the_closed_slice_has_and_then_its_part(self):
+    def test_an_orphan_is_a_proof_of_another_cut_than_the_closed_slice_has_and_then_its_part(self):
         (stray,) = a_slice(COMPANY).parts
         self.prove(stray)
 
@@ -113,7 +117,7 @@ class Garbage(LakeCase):
         self.store.delete(self.mine.part_audit(1, 1))
         self.assertEqual(self.found(), [self.mine.part(1, 1)])
 
-    def test_is_not_what_an_older_or_newer_proof_of_a_slice_names(self):
+    def test_an_orphan_is_not_what_an_older_or_newer_proof_of_a_slice_names(self):
         (grown,) = a_slice(COMPANY, records=9, content_hash="9" * 64).parts
         self.prove(grown, close=True)
         self.is_kept()
@@ -125,24 +129,24 @@ class Garbage(LakeCase):
         self.prove(superseded)
         self.assertEqual(self.found(), [self.mine.part_audit(1, 1, 2)], "its count moved before the slice was closed")
 
-    def test_is_no_proof_of_a_slice_that_is_still_open(self):
+    def test_an_orphan_is_no_proof_of_a_slice_that_is_still_open(self):
         self.prove(*a_slice(OTHER, parts=2).parts[:1], *a_slice(OTHER, parts=3).parts[:1])
 
         self.is_kept()
 
-    def test_is_nothing_whose_key_is_none_of_ours(self):
+    def test_an_orphan_is_nothing_whose_key_is_none_of_ours(self):
         folder = self.theirs.part(1, 1).rpartition("/")[0]
         self.put("raw/notes.txt", f"{folder}/part-1.csv", f"{folder}/part-1-of-1.csv.bak", "metadata/audits/x.json")
 
         self.is_kept()
 
-    def test_is_not_what_a_proof_names_behind_a_stray_folder(self):
+    def test_an_orphan_is_not_what_a_proof_names_behind_a_stray_folder(self):
         """The folder's name sorts between those of the part and of its audit."""
         self.put(f"{self.mine.part(1, 2)}.d/notes.txt", f"{self.mine.part(1, 2)}d/notes.txt")
 
         self.is_kept()
 
-    def test_is_looked_for_without_reading_runs_or_proofs_where_all_is_named(self):
+    def test_orphans_are_looked_for_without_reading_runs_or_proofs_where_all_is_named(self):
         for entry in self.store.list("metadata/"):
             self.store.put(entry.key, b"not to be read")
 
@@ -150,7 +154,7 @@ class Garbage(LakeCase):
 
 
 class WhatCannotBeRead(LakeCase):
-    def test_may_name_anything_so_nothing_is_garbage(self):
+    def test_what_cannot_be_read_may_name_anything_so_nothing_is_an_orphan(self):
         for key in (self.mine.slice_audit(), lake_layout.runs.file_audits("r1"), lake_layout.runs.manifest("r1")):
             with self.subTest(key=key):
                 self.setUp()
@@ -198,9 +202,31 @@ class Races(LakeCase):
         self.assertFalse(remove(self.store, entry))
         self.assertIsNotNone(self.store.get(part.key))
 
-    def test_else_it_is(self):
+    def test_an_orphan_is_removed(self):
         self.put(self.theirs.part(1, 1))
         (entry,) = unnamed(self.store, self.world.now() + timedelta(hours=1))
 
         self.assertTrue(remove(self.store, entry))
         self.assertIsNone(self.store.get(self.theirs.part(1, 1)))
+
+
+class Files(unittest.TestCase):
+    """In a folder, as a lake of somebody else may come."""
+
+    def test_behind_a_link_are_not_found_and_not_removed(self):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        store = DirectoryStore(folder / "lake")
+        self.addCleanup(store.close)
+        part = folder / "lake" / keys_of(a_release(), COMPANY).part(1, 1)
+        outside = folder / "outside" / part.name
+        for path in (part.parent.parent, outside.parent):
+            path.mkdir(parents=True)
+        outside.write_bytes(b"somebody's")
+        part.parent.symlink_to(outside.parent)
+        linked = ObjectInfo(keys_of(a_release(), COMPANY).part(1, 1), 10, START)
+
+        self.assertEqual(unnamed(store, datetime.now(UTC) + timedelta(hours=1)), [])
+        with self.assertRaisesRegex(DataError, "is a link"):
+            remove(store, linked)
+
+        self.assertEqual(outside.read_bytes(), b"somebody's")

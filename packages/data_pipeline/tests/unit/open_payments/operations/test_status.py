@@ -61,7 +61,7 @@ class StatusCase(WorldCase):
 
 
 class ARunUnderWay(StatusCase):
-    def test_begins_with_everything_open(self):
+    def test_a_run_under_way_begins_with_everything_open(self):
         self.assertEqual(
             self.status(),
             {
@@ -71,7 +71,7 @@ class ARunUnderWay(StatusCase):
             },
         )  # fmt: skip
 
-    def test_counts_what_is_closed_and_what_failed_at_last(self):
+    def test_a_run_under_way_counts_what_is_closed_and_what_failed_at_last(self):
         self.close()
         self.close(EMPTY, 0)
         write_attempt(self.store, an_attempt(OTHER, final=False, reason="truncated"))
@@ -79,20 +79,20 @@ class ARunUnderWay(StatusCase):
 
         self.has(proved=1, empty=1, failed=1, failed_by_reason={"width": 1}, open=1, rows=3, bytes=600)
 
-    def test_forgets_failures_of_what_was_proved_since(self):
+    def test_a_run_under_way_forgets_failures_of_what_was_proved_since(self):
         write_attempt(self.store, an_attempt(COMPANY))
         self.close()
 
         self.has(proved=1, failed=0)
 
-    def test_counts_no_bytes_of_slices_that_are_not_closed_or_not_its_own(self):
+    def test_a_run_under_way_counts_no_bytes_of_slices_that_are_not_closed_or_not_its_own(self):
         self.close()
         self.store.put_new(keys_of(a_release(), OTHER).part(1, 2), b"x" * 77)
         self.close("555")
 
         self.has(proved=1, bytes=300, rows=3)
 
-    def test_says_how_old_the_newest_proof_is(self):
+    def test_a_run_under_way_says_how_old_the_newest_proof_is(self):
         self.close()
         self.world.later(minutes=5)
         self.store.put_new(keys_of(a_release(), OTHER).part_audit(1, 2), b"{}")
@@ -101,7 +101,7 @@ class ARunUnderWay(StatusCase):
 
         self.has(newest_audit_age_seconds=90.0)
 
-    def test_takes_a_few_looks_at_the_lake_however_many_slices_there_are(self):
+    def test_a_run_under_way_costs_the_same_few_requests_however_many_slices_there_are(self):
         for company_id in (COMPANY, OTHER, THIRD):
             self.close(company_id)
             write_attempt(self.store, an_attempt(company_id))
@@ -110,7 +110,7 @@ class ARunUnderWay(StatusCase):
         self.has(proved=3, rows=15)
         self.assertEqual(self.lake.read_keys, [lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")])
 
-    def test_reads_the_proofs_where_the_plan_did_not_count_this_release(self):
+    def test_a_run_under_way_reads_the_proofs_where_the_plan_did_not_count_this_release(self):
         choices: dict[str, dict[str, Any]] = {
             "r2": {"counts_from": "entities"},
             "r3": {"companies": {COMPANY: None}},
@@ -122,7 +122,7 @@ class ARunUnderWay(StatusCase):
                 status = self.status(run_id)
                 self.assertEqual((status["proved"], status["rows"]), (1, 2))
 
-    def test_counts_a_slice_that_was_proved_anew_once_and_as_it_is_now(self):
+    def test_a_run_under_way_counts_a_slice_that_was_proved_again_once_and_as_it_is_now(self):
         self.close()
         (grown,) = a_slice(COMPANY, records=4, bytes=400, generation=2).parts
         self.store.put_new(keys_of(a_release(), COMPANY).part(1, 1, 2), b"x" * 400)
@@ -130,13 +130,13 @@ class ARunUnderWay(StatusCase):
 
         self.has(proved=1, rows=4, bytes=400)
 
-    def test_must_be_planned(self):
+    def test_a_run_under_way_must_be_planned(self):
         with self.assertRaises(NotFoundError):
             self.status("r9")
 
 
 class ACommittedRun(StatusCase):
-    def test_is_as_its_manifest_says_whatever_was_proved_since(self):
+    def test_a_committed_run_is_as_its_manifest_says_whatever_was_proved_since(self):
         self.close()
         write_attempt(self.store, an_attempt(OTHER, reason="width"))
         plan = plans.require_plan(self.store, "r1")
@@ -150,7 +150,7 @@ class ACommittedRun(StatusCase):
 
 
 class TheNewestRun(StatusCase):
-    def test_is_the_one_planned_last_whatever_its_name(self):
+    def test_the_newest_run_is_the_one_planned_last_whatever_its_name(self):
         self.world.later(hours=1)
         self.plan(run_id="a-name", created_at=self.world.now())
         self.world.later(hours=1)
@@ -158,13 +158,13 @@ class TheNewestRun(StatusCase):
 
         self.assertEqual(newest_run(self.store), "a-name")
 
-    def test_is_none_in_an_empty_lake(self):
+    def test_the_newest_run_is_none_in_an_empty_lake(self):
         with self.assertRaisesRegex(NotFoundError, "has no run yet"):
             newest_run(MemoryStore())
 
 
 class TheTable(StatusCase):
-    def test_says_it_in_a_dozen_lines(self):
+    def test_the_table_says_it_in_a_dozen_lines(self):
         self.close()
         write_attempt(self.store, an_attempt(OTHER, reason="width"))
         self.world.later(seconds=90)

@@ -11,7 +11,7 @@ from data_pipeline.open_payments.ledger.documents import Manifest
 from data_pipeline.open_payments.operations.upload import ToCopy, Uploaded, missing, objects_of, upload_run
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from data_pipeline.runs import pointers
-from etl_core.errors import ConflictError, DataError
+from etl_core.errors import ConflictError, DataError, UsageError
 from etl_core.lake import Body, ObjectInfo, PutResult
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
@@ -59,7 +59,7 @@ class Watched(MemoryStore):
 
 
 class ObjectsOf(WorldCase):
-    def test_are_parts_before_their_audits_those_before_what_names_them_and_the_manifest_last(self):
+    def test_objects_of_a_run_are_parts_before_their_audits_those_before_what_names_them_and_the_manifest_last(self):
         audits = [an_audit(COMPANY, number=number, of=2) for number in (1, 2)] + [an_audit(OTHER)]
         release = "dataset=general-payments/year=2024/release=2026-06-30-9323b84e"
         slice_audits = f"metadata/audits/{release}/company_id="
@@ -83,7 +83,7 @@ class ObjectsOf(WorldCase):
             ],
         )
 
-    def test_are_those_of_the_generation_that_the_manifest_names(self):
+    def test_objects_of_a_run_are_those_of_the_generation_that_the_manifest_names(self):
         manifest = a_manifest(a_result(rows=3, generation=3))
 
         found = [one.key for one in objects_of(a_plan(), manifest, [an_audit(generation=2, key="x.2.csv")])]
@@ -93,7 +93,7 @@ class ObjectsOf(WorldCase):
 
 
 class Missing(WorldCase):
-    def test_is_what_the_other_lake_lacks_or_has_in_another_size(self):
+    def test_an_object_is_missing_where_the_other_lake_lacks_it_or_has_another_size(self):
         there = {"same": 3, "longer": 4, "empty": 0, "unknown": 9}
         wanted = [
             ToCopy("same", size=3), ToCopy("longer", size=3), ToCopy("empty", size=0), ToCopy("empty", size=1),
@@ -141,57 +141,57 @@ class UploadCase(WorldCase):
 class Upload(UploadCase):
     """S2.2: nothing is uploaded twice, or overwritten unless that was asked for."""
 
-    def test_copies_a_run_with_its_manifest_last(self):
+    def test_an_upload_copies_a_run_with_its_manifest_last(self):
         uploaded = self.upload()
 
         run = self.of_run()
         self.assertEqual(self.all_there(), run)
-        self.assertEqual(len(run), 14)
-        self.assertEqual(uploaded, Uploaded(files=14, copied=14, same=0, bytes=sum(map(len, run.values()))))
+        self.assertEqual(len(run), 16)
+        self.assertEqual(uploaded, Uploaded(files=16, copied=16, same=0, bytes=sum(map(len, run.values()))))
         self.assertEqual(self.there.writes[-1], lake_layout.runs.manifest("r1"))
         kinds = [key.split("/")[0] for key in self.there.writes]
-        self.assertEqual(kinds, ["raw"] * 2 + ["metadata"] * 12)
+        self.assertEqual(kinds, ["raw"] * 2 + ["metadata"] * 14)
         self.assertEqual(sorted(self.lines), sorted(f"copied  {key}" for key in run))
 
-    def test_leaves_caches_and_other_runs_behind(self):
+    def test_an_upload_leaves_caches_and_other_runs_behind(self):
         self.committed("r2", max_files=1)
 
         self.upload()
 
         self.assertEqual(self.all_there(), self.of_run())
 
-    def test_again_only_lists(self):
+    def test_an_upload_again_only_lists(self):
         self.upload()
         self.there.calls.clear()
 
-        self.assertEqual(self.upload(), Uploaded(files=14, copied=0, same=14, bytes=0))
+        self.assertEqual(self.upload(), Uploaded(files=16, copied=0, same=16, bytes=0))
 
-        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 7)
-        self.assertEqual(len(self.there.calls), 8, "beside the listings only the manifest is read")
+        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 9)
+        self.assertEqual(len(self.there.calls), 10, "beside the listings only the manifest is read")
         self.assertEqual(self.lines, [])
 
-    def test_goes_on_after_a_break(self):
+    def test_an_upload_continues_after_a_break(self):
         self.upload()
         for key in (lake_layout.runs.manifest("r1"), lake_layout.runs.plan("r1"), self.part):
             self.there.delete(key)
 
         uploaded = self.upload()
 
-        self.assertEqual((uploaded.copied, uploaded.same), (3, 11))
+        self.assertEqual((uploaded.copied, uploaded.same), (3, 13))
         self.assertEqual(self.all_there(), self.of_run())
         self.assertEqual(
             self.there.writes[-3:], [self.part, lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")]
         )
 
-    def test_of_a_second_run_copies_only_what_is_new(self):
+    def test_an_upload_of_a_second_run_copies_only_what_is_new(self):
         self.upload()
         self.manifest = self.committed("r2", max_files=1)
 
         uploaded = self.upload()
 
-        self.assertEqual((uploaded.copied, uploaded.files), (7, 11))
+        self.assertEqual((uploaded.copied, uploaded.files), (8, 13))
 
-    def test_takes_the_same_content_written_meanwhile_for_done(self):
+    def test_an_upload_counts_the_same_content_written_meanwhile_as_done(self):
         body = self.store.get(self.part) or b""
         wanted = Late(self.part, body)
         self.addCleanup(wanted.close)
@@ -199,10 +199,10 @@ class Upload(UploadCase):
 
         uploaded = self.upload()
 
-        self.assertEqual((uploaded.copied, uploaded.same), (13, 1))
+        self.assertEqual((uploaded.copied, uploaded.same), (15, 1))
         self.assertIn(f"same    {self.part}", self.lines)
 
-    def test_leaves_no_file_behind(self):
+    def test_an_upload_leaves_no_file_behind(self):
         self.upload()
 
         self.assertEqual(list(self.there.scratch_file().parent.iterdir()), [])
@@ -229,7 +229,7 @@ class Conflicts(UploadCase):
         self.assertNotIn(lake_layout.runs.manifest("r1"), self.there.writes[writes:])
         return str(caught.exception)
 
-    def test_name_both_hashes_and_overwrite_nothing(self):
+    def test_conflicts_name_both_hashes_and_overwrite_nothing(self):
         for key in (self.part, lake_layout.runs.plan("r1")):
             with self.subTest(key=key):
                 self.setUp()
@@ -245,14 +245,14 @@ class Conflicts(UploadCase):
                 self.assertEqual(MemoryStore.get(self.there, key), b"other content")
                 self.assertEqual(list(self.there.scratch_file().parent.iterdir()), [])
 
-    def test_are_found_in_the_manifest_too(self):
+    def test_conflicts_are_found_in_the_manifest_too(self):
         """Another run of the same name was uploaded there."""
         self.upload()
         self.there.put(lake_layout.runs.manifest("r1"), b"of another run")
 
         self.assertIn(f"{lake_layout.runs.manifest('r1')} holds other content", self.refused())
 
-    def test_with_their_own_audit_are_not_copied(self):
+    def test_parts_that_differ_from_their_audit_are_not_copied(self):
         body = self.store.get(self.part) or b""
         self.store.put(self.part, body.replace(b"lunch", b"lunch"[::-1]))
 
@@ -262,7 +262,7 @@ class Conflicts(UploadCase):
         self.assertIn(f"its audit says {hashlib.sha256(body).hexdigest()}; not copied", message)
         self.assertNotIn(self.part, self.there.writes)
 
-    def test_of_the_list_of_audits_with_the_manifest_are_refused(self):
+    def test_a_list_of_audits_that_the_manifest_does_not_name_is_refused(self):
         """A lake that lost file_audits.jsonl must not have its manifest copied alone."""
         key = lake_layout.runs.file_audits("r1")
         lines = self.store.get(key) or b""
@@ -279,49 +279,80 @@ class Conflicts(UploadCase):
 
 
 class Overwrite(UploadCase):
-    def test_replaces_and_says_so(self):
+    def test_overwriting_replaces_what_differs_and_says_so(self):
         self.upload()
-        self.there.put(self.part, b"other content")
+        differing = [self.part, lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")]
+        for key in differing:
+            self.there.put(key, b"other content")
         self.there.calls.clear()
 
         with capture_logs() as logs:
             uploaded = self.upload(overwrite=True)
 
-        self.assertEqual((uploaded.copied, uploaded.same), (14, 0))
+        self.assertEqual((uploaded.copied, uploaded.same), (3, 13))
         self.assertEqual(self.all_there(), self.of_run())
+        self.assertEqual([one["key"] for one in logs], differing, "the manifest last")
         self.assertEqual(
-            {(one["log_level"], one["event"], one["lake"]) for one in logs},
-            {("warning", "overwriting", "memory://there")},
-        )
-        self.assertEqual(len(logs), 14)
-        writes = [call for call in self.there.calls if call.startswith(("put_new", "delete"))]
-        self.assertEqual(
-            writes[-2:], [f"delete {lake_layout.runs.manifest('r1')}", f"put_new {lake_layout.runs.manifest('r1')}"]
+            {(one["log_level"], one["event"], one["lake"], one["sha256"]) for one in logs},
+            {("warning", "overwriting", "memory://there", hashlib.sha256(b"other content").hexdigest())},
         )
 
-    def test_is_plain_copying_where_nothing_is_there(self):
+    def test_removes_nothing(self):
+        self.upload()
+        self.there.put(self.part, b"other content")
+        self.there.calls.clear()
+
+        self.upload(overwrite=True)
+
+        self.assertEqual([call for call in self.there.calls if call.startswith("delete")], [])
+
+    def test_overwriting_is_plain_copying_where_nothing_is_there(self):
         with capture_logs() as logs:
             self.upload(overwrite=True)
 
         self.assertEqual(logs, [])
-        self.assertEqual([call for call in self.there.calls if call.startswith("delete")], [])
+        self.assertEqual(self.all_there(), self.of_run())
+
+    def test_overwriting_of_a_part_that_its_audit_does_not_prove_leaves_the_other_lakes(self):
+        self.upload()
+        self.there.put(self.part, b"other content")
+        self.store.put(self.part, b"damaged since")
+
+        with self.assertRaisesRegex(ConflictError, "not copied"):
+            self.upload(overwrite=True)
+
+        self.assertEqual(MemoryStore.get(self.there, self.part), b"other content")
+        self.assertEqual(list(self.there.scratch_file().parent.iterdir()), [])
+
+
+class SameLake(UploadCase):
+    def test_the_same_lake_is_refused_and_keeps_everything(self):
+        before = self.of_run()
+        choices: list[dict[str, Any]] = [{}, {"overwrite": True}, {"dry_run": True}]
+        for choice in choices:
+            with (
+                self.subTest(choice),
+                self.assertRaisesRegex(UsageError, "memory:// and memory:// are the same lake"),
+            ):
+                upload_run(self.store, self.store, open_run(self.store, "r1"), **choice)
+        self.assertEqual(self.of_run(), before)
 
 
 class DryRun(UploadCase):
-    def test_says_what_it_would_copy_and_copies_nothing(self):
+    def test_a_dry_run_says_what_it_would_copy_and_copies_nothing(self):
         uploaded = self.upload(dry_run=True)
 
-        self.assertEqual((uploaded.files, uploaded.copied, uploaded.same), (14, 0, 0))
+        self.assertEqual((uploaded.files, uploaded.copied, uploaded.same), (16, 0, 0))
         self.assertEqual(uploaded.bytes, sum(map(len, self.of_run().values())))
         self.assertEqual(sorted(self.lines), sorted(f"would copy  {key}" for key in self.of_run()))
         self.assertEqual(self.there.writes, [])
 
-    def test_leaves_out_what_is_there(self):
+    def test_a_dry_run_leaves_out_what_is_there(self):
         self.upload()
         self.there.delete(self.part)
 
         uploaded = self.upload(dry_run=True)
 
-        self.assertEqual((uploaded.copied, uploaded.same), (0, 13))
+        self.assertEqual((uploaded.copied, uploaded.same), (0, 15))
         self.assertEqual(self.lines, [f"would copy  {self.part}"])
         self.assertEqual(uploaded.bytes, len(self.store.get(self.part) or b""))

@@ -163,20 +163,20 @@ class RunCase(WorldCase):
 
 
 class ACleanRun(RunCase):
-    def test_is_read_whole_and_nothing_is_found(self):
+    def test_a_clean_run_is_read_whole_and_nothing_is_found(self):
         verified = self.verify()
 
         size = sum(entry.size for entry in self.store.list("raw/"))
         self.assertEqual(verified, Verified([], slices=3, parts=4, rows=9, bytes=size))
         self.assertEqual(self.site.asked[1:], [], "the source is not asked")
 
-    def test_agrees_with_its_source(self):
+    def test_a_clean_run_agrees_with_its_source(self):
         asked = len(self.site.asked)
 
         self.assertEqual(self.verify(against_source=True).findings, [])
         self.assertEqual(self.site.kinds()[asked:], ["table", "groups"])
 
-    def test_shows_its_progress(self):
+    def test_a_clean_run_shows_its_progress(self):
         verified = self.verify()
 
         progress = self.world.progress
@@ -184,21 +184,21 @@ class ACleanRun(RunCase):
         self.assertEqual((progress.slices, progress.rows, progress.bytes_read), (3, 9, verified.bytes))
         self.assertEqual(progress.stopped, 1)
 
-    def test_is_left_when_asked_to_stop(self):
+    def test_a_clean_run_is_left_when_asked_to_stop(self):
         self.world.stop.request()
 
         with self.assertRaises(StoppedError):
             self.verify()
         self.assertEqual(self.world.progress.stopped, 1)
 
-    def test_writes_nothing(self):
+    def test_a_clean_run_writes_nothing(self):
         writes = list(self.store.writes)
 
         self.verify(against_source=True)
 
         self.assertEqual(self.store.writes, writes)
 
-    def test_may_hold_slices_that_are_not_proved(self):
+    def test_a_clean_run_may_hold_slices_that_are_not_proved(self):
         self.store.delete(self.keys(OTHER).slice_audit())
         self.commit()
 
@@ -206,7 +206,7 @@ class ACleanRun(RunCase):
 
         self.assertEqual((verified.findings, verified.slices, verified.parts), ([], 2, 3))
 
-    def test_may_be_torn_and_of_slices_proved_by_the_other_route(self):
+    def test_a_clean_run_may_be_torn_and_of_slices_proved_by_the_other_route(self):
         """Whether the catalogue or the script named the release is no part of what a slice is."""
         self.build(lambda audit: {"release": audit.release.model_copy(update={"route": "script"})})
         self.commit(release_at_end=a_release(distribution_id="99999999-cda3-5f6b-a501-b76926c7c035"))
@@ -215,19 +215,19 @@ class ACleanRun(RunCase):
 
 
 class ARunThatIsNotCommitted(RunCase):
-    def test_is_refused_with_how_to_commit_it(self):
+    def test_a_run_without_a_manifest_is_refused_with_how_to_commit_it(self):
         self.store.delete(lake_layout.runs.manifest("r1"))
 
         with self.assertRaisesRegex(DataError, "not committed.* write_manifest -- --run-id r1"):
             self.verify()
 
-    def test_is_not_there_where_nothing_was_planned(self):
+    def test_a_run_that_was_never_planned_is_not_found(self):
         with self.assertRaises(NotFoundError):
             self.verify("r2")
 
 
 class APart(RunCase):
-    def test_with_a_flipped_bit_is_found(self):
+    def test_a_part_with_a_flipped_bit_is_found(self):
         body = bytearray(self.store.get(self.part) or b"")
         body[body.index(b"lunch")] ^= 1
         self.store.put(self.part, bytes(body))
@@ -235,7 +235,7 @@ class APart(RunCase):
         self.assertEqual(self.found(), {("changed", self.part)})
         self.assertIn("changed sha256", self.details())
 
-    def test_that_is_not_what_audit_and_all_sums_say_is_found(self):
+    def test_a_part_that_is_not_what_audit_and_all_sums_say_is_found(self):
         changes: dict[str, Any] = {
             "records": 5, "bytes": 7, "sha256": "a" * 64, "content_hash": "a" * 64, "header_hash": "a" * 64,
         }  # fmt: skip
@@ -247,12 +247,12 @@ class APart(RunCase):
                 self.assertEqual(self.found(), {("changed", self.part)})
                 self.assertRegex(self.details(), f"^changed {name} [^;]*$")
 
-    def test_that_is_gone_is_found(self):
+    def test_a_part_that_is_gone_is_found(self):
         self.store.delete(self.part)
 
         self.assertEqual(self.found(), {("missing", self.part)})
 
-    def test_whose_records_are_not_what_they_must_be_is_found_though_its_audit_agrees(self):
+    def test_a_part_whose_records_are_not_what_they_must_be_is_found_though_its_audit_agrees(self):
         row = self.windows[COMPANY][0][2][0]
         payer, date = row[1], row[2]
         cases: dict[str, list[Row]] = {
@@ -270,19 +270,19 @@ class APart(RunCase):
         self.build()
         self.assertEqual(self.found(), {("foreign", self.part)})
 
-    def test_with_another_header_is_found(self):
+    def test_a_part_with_another_header_is_found(self):
         body = self.store.get(self.part) or b""
         self.store.put(self.part, body.replace(b"Contextual_Information", b"Something_Else"))
 
         self.assertEqual(self.found(), {("header", self.part)})
 
-    def test_that_ends_inside_a_record_is_found(self):
+    def test_a_part_that_ends_inside_a_record_is_found(self):
         body = self.store.get(self.part) or b""
         self.store.put(self.part, body[:-3])
 
         self.assertEqual(self.found(), {("truncated", self.part)})
 
-    def test_that_nothing_names_is_found(self):
+    def test_a_part_that_nothing_names_is_found(self):
         keys = self.keys()
         folder = keys.part(1, 2).rpartition("/")[0]
         extra = {keys.part(1, 1), keys.part_audit(3, 3), f"{folder}/old/part-1-of-2.csv"}
@@ -297,7 +297,7 @@ class APart(RunCase):
 
 
 class RecordIdsOfARun(RunCase):
-    def test_occur_once_in_it(self):
+    def test_record_ids_occur_once_in_a_run(self):
         first = self.windows[COMPANY][0][2][0]
         twin = self.keys().part(2, 2)
         other = self.keys(OTHER).part(1, 1)
@@ -312,7 +312,7 @@ class RecordIdsOfARun(RunCase):
                     self.build()
                     self.assertEqual(self.found(), {("repeated_id", self.part), ("repeated_id", also)})
 
-    def test_cost_eight_bytes_each(self):
+    def test_record_ids_cost_eight_bytes_each(self):
         ids, number = RecordIds(), 300_000
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
@@ -325,7 +325,7 @@ class RecordIdsOfARun(RunCase):
         self.assertLess(held, 10 * number)
         self.assertLess(peak - held, number, "looking for repeated ones takes a bucket at a time")
 
-    def test_are_found_wherever_they_are_repeated(self):
+    def test_record_ids_are_found_wherever_they_are_repeated(self):
         ids = RecordIds()
         ids.add([1, 2, 1025, 2, b"x", b"y"])
         ids.add([1025, b"x"])
@@ -334,7 +334,7 @@ class RecordIdsOfARun(RunCase):
 
 
 class AuditsOfARun(RunCase):
-    def test_that_are_gone_or_unreadable_are_found(self):
+    def test_audits_that_are_gone_or_unreadable_are_found(self):
         for name in ("part_audit", "slice_audit"):
             key = getattr(self, name)
             for finding, tamper in {
@@ -346,7 +346,7 @@ class AuditsOfARun(RunCase):
                     tamper(key)
                     self.assertEqual(self.found(), {(finding, key)})
 
-    def test_that_disagree_are_found(self):
+    def test_audits_that_disagree_are_found(self):
         """The part's own, the one in slice.jsonl, and the line in file_audits.jsonl say the same."""
         cases: list[tuple[str, set[str]]] = [
             (self.part_audit, {self.part_audit}),
@@ -358,7 +358,7 @@ class AuditsOfARun(RunCase):
                 self.replace(key, b'"seconds":1.0', b'"seconds":9.0', 1)
                 self.assertEqual(self.found(), {("audits_disagree", one) for one in disagreeing})
 
-    def test_edited_with_their_file_are_found_by_the_list_of_the_run(self):
+    def test_audits_edited_with_their_file_are_found_by_the_list_of_the_run(self):
         """Part, part audit and slice.jsonl are changed alike; file_audits.jsonl and its digest remember."""
         before = {key: self.store.get(key) or b"" for key in map(lake_layout.runs.file_audits, ["r1"])}
         report = self.store.get(lake_layout.open_payments.download_report("r1", 2024)) or b""
@@ -373,7 +373,7 @@ class AuditsOfARun(RunCase):
 
         self.assertIn(("audits_disagree", self.slice_audit), self.found())
 
-    def test_of_slices_that_were_swapped_with_their_parts_are_found(self):
+    def test_audits_of_slices_that_were_swapped_with_their_parts_are_found(self):
         self.windows[COMPANY] = [("", "", payments(COMPANY, 2))]
         self.build()
         one, two = self.keys(), self.keys(OTHER)
@@ -392,7 +392,7 @@ class AuditsOfARun(RunCase):
             expected = {("misplaced", keys.slice_audit()), ("misplaced", keys.part_audit(1, 1))}
             self.assertLessEqual(expected | {("foreign", keys.part(1, 1))}, found)
 
-    def test_of_another_company_release_or_window_are_found(self):
+    def test_audits_of_another_company_release_or_window_are_found(self):
         elsewhere = self.release.model_copy(update={"distribution_id": self.release.distribution_id[:-1] + "f"})
         cases: list[tuple[str, Change, dict[str, Any]]] = [
             (self.part_audit, lambda _: {"company_id": OTHER}, {}),
@@ -413,7 +413,7 @@ class AuditsOfARun(RunCase):
                 cut = "window" in change(a_slice().parts[0])
                 self.assertEqual(("does_not_tile", self.slice_audit) in found, cut)
 
-    def test_of_a_slice_that_names_another_company_are_found(self):
+    def test_audits_of_a_slice_that_names_another_company_are_found(self):
         self.build()
         self.replace(
             self.slice_audit,
@@ -423,7 +423,7 @@ class AuditsOfARun(RunCase):
 
         self.assertEqual(self.found(), {("misplaced", self.slice_audit)})
 
-    def test_that_contradict_themselves_are_found(self):
+    def test_audits_that_contradict_themselves_are_found(self):
         changes: list[dict[str, Any]] = [
             {"count_before": 9}, {"count_after": 9}, {"verdict": "empty"}, {"condition": "all rows"},
         ]  # fmt: skip
@@ -432,7 +432,7 @@ class AuditsOfARun(RunCase):
                 self.build(lambda audit, change=change: change if audit.window.number == 1 else {})  # type: ignore[misc]
                 self.assertEqual(self.found(), {("contradicts_itself", self.part_audit)})
 
-    def test_of_several_windows_may_leave_the_count_after_to_their_slice(self):
+    def test_audits_of_several_windows_may_leave_the_count_after_to_their_slice(self):
         def untold(_: Audit) -> dict[str, Any]:
             return {"count_after": None}
 
@@ -443,13 +443,13 @@ class AuditsOfARun(RunCase):
                 self.build(untold, in_slice={"counts_after": counts_after})
                 self.assertEqual(self.found(), {("contradicts_itself", self.slice_audit)})
 
-    def test_of_one_window_may_not_leave_it_to_anybody(self):
+    def test_audits_of_one_window_have_the_count_after(self):
         self.windows[COMPANY] = [("", "", payments(COMPANY, 7))]
         self.build(lambda _: {"count_after": None}, in_slice={"counts_after": (7,)})
 
         self.assertEqual(self.found(), {("contradicts_itself", self.keys().part_audit(1, 1))})
 
-    def test_of_a_later_generation_are_read_where_the_manifest_names_them(self):
+    def test_audits_of_a_later_generation_are_read_where_the_manifest_names_them(self):
         audits = Audits(self.store, self.release)
         (part,) = audits.window_proofs(OTHER, Window(1, 1, "", "")).audits
         rows = payments(OTHER, 3)
@@ -473,7 +473,7 @@ class AuditsOfARun(RunCase):
         self.store.put(keys.slice_audit(2), self.store.get(keys.slice_audit()) or b"")
         self.assertLess({("misplaced", keys.slice_audit(2)), ("slice_differs", keys.slice_audit(2))}, self.found())
 
-    def test_of_another_cut_under_the_same_release_are_no_finding(self):
+    def test_audits_of_another_cut_under_the_same_release_are_no_finding(self):
         """The slice grew past a window's size, so its parts have other names."""
         audits = Audits(self.store, self.release)
         parts = [self.publish(OTHER, Window(number, 2, low, high), payments(OTHER, rows, days=(day,), first=first))
@@ -487,7 +487,7 @@ class AuditsOfARun(RunCase):
         self.store.put(self.keys(OTHER).slice_audit(2), b"{}")
         self.assertEqual({finding for finding, _ in self.found()}, {"extra"})
 
-    def test_whose_sums_are_wrong_are_found(self):
+    def test_audits_whose_sums_are_wrong_are_found(self):
         changes: list[dict[str, Any]] = [
             {"records": 8, "count_after": 8}, {"bytes": 1}, {"content_hash": "a" * 64}, {"count_before": 1},
             {"count_after": 1}, {"verdict": "empty"},
@@ -497,7 +497,7 @@ class AuditsOfARun(RunCase):
                 self.build(in_slice=change)
                 self.assertEqual(self.found(), {("sums_differ", self.slice_audit)})
 
-    def test_whose_windows_leave_a_gap_are_found(self):
+    def test_audits_whose_windows_leave_a_gap_are_found(self):
         large = self.windows[COMPANY]
         for windows in (
             [("", "06/15", large[0][2]), ("07/01", "", large[1][2])],
@@ -509,7 +509,7 @@ class AuditsOfARun(RunCase):
                 self.build()
                 self.assertEqual(self.found(), {("does_not_tile", self.slice_audit)})
 
-    def test_of_a_slice_of_a_dataset_without_a_payment_date_are_found(self):
+    def test_audits_of_a_slice_of_a_dataset_without_a_payment_date_are_found(self):
         release = self.release.model_copy(update={"dataset": OWNERSHIP.name})
         self.resolved = replace(self.resolved, release=release)
         self.build()
@@ -517,13 +517,13 @@ class AuditsOfARun(RunCase):
         part_audits = {self.keys().part_audit(number, 2) for number in (1, 2)}
         self.assertEqual({key for finding, key in self.found() if finding == "does_not_tile"}, part_audits)
 
-    def test_of_a_slice_without_parts_are_found(self):
+    def test_audits_of_a_slice_without_parts_are_found(self):
         self.windows[EMPTY] = []
         self.build()
 
         self.assertEqual(self.found(), {("does_not_tile", self.keys(EMPTY).slice_audit())})
 
-    def test_that_are_not_what_the_manifest_says_of_the_slice_are_found(self):
+    def test_audits_that_are_not_what_the_manifest_says_of_the_slice_are_found(self):
         for change in ({"rows": 8}, {"bytes": 8}, {"verdict": "empty"}):
             with self.subTest(change=change):
                 audit = Audits(self.store, self.release).slice_audit(COMPANY)
@@ -534,7 +534,7 @@ class AuditsOfARun(RunCase):
 
 
 class TheRecordsOfARun(RunCase):
-    def test_are_held_against_the_digest_in_the_manifest(self):
+    def test_documents_of_a_run_are_compared_with_the_digest_in_the_manifest(self):
         key = lake_layout.runs.file_audits("r1")
         lines = (self.store.get(key) or b"").splitlines(keepends=True)
         for body in (b"".join(reversed(lines)), None, b"".join(lines).replace(b'"seconds":1.0', b'"seconds":1.00')):
@@ -545,14 +545,14 @@ class TheRecordsOfARun(RunCase):
                     self.store.put(key, body)
                 self.assertIn(("digest_differs", key), self.found())
 
-    def test_are_readable_line_by_line(self):
+    def test_documents_of_a_run_are_readable_line_by_line(self):
         key = lake_layout.runs.file_audits("r1")
         self.store.put(key, (self.store.get(key) or b"") + b"{}\n")
 
         self.assertIn(("unreadable", key), self.found())
         self.assertIn("line 5", self.details())
 
-    def test_that_are_gone_or_unreadable_are_found(self):
+    def test_documents_of_a_run_that_are_gone_or_unreadable_are_found(self):
         release = self.release
         schema = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
         for key, finding in [
@@ -570,27 +570,27 @@ class TheRecordsOfARun(RunCase):
                 self.store.put(key, b"{")
                 self.assertEqual(self.found(), {("unreadable", key)})
 
-    def test_know_the_columns_that_the_proof_needs(self):
+    def test_documents_of_a_run_know_the_columns_that_the_proof_needs(self):
         release = self.release
         schema = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
         self.replace(schema, b"Date_of_Payment", b"Day")
 
         self.assertEqual(self.found(), {("unreadable", schema)})
 
-    def test_have_one_report(self):
+    def test_documents_of_a_run_have_one_report(self):
         key = lake_layout.open_payments.download_report("r1", 2024)
         self.replace(key, b"proved", b"empty")
 
         self.assertEqual(self.found(), {("report_differs", key)})
 
-    def test_are_of_this_run(self):
+    def test_documents_of_a_run_are_of_this_run(self):
         """A whole run copied under another name is not that run."""
         for entry in list(self.store.list("metadata/runs/run_id=r1/")):
             self.store.put(entry.key.replace("=r1/", "=r2/"), self.store.get(entry.key) or b"")
 
         self.assertEqual(self.found(run_id="r2"), {("misplaced", lake_layout.runs.manifest("r2"))})
 
-    def test_follow_from_the_plan(self):
+    def test_documents_of_a_run_follow_from_the_plan(self):
         other = (PlannedCompany(company_id=COMPANY, rows=7), PlannedCompany(company_id=OTHER, rows=2))
         for companies in (
             other,
@@ -604,7 +604,7 @@ class TheRecordsOfARun(RunCase):
                 )
                 self.assertEqual(self.found(), {("plan_differs", lake_layout.runs.manifest("r1"))})
 
-    def test_make_the_manifest_what_it_is(self):
+    def test_documents_of_a_run_make_the_manifest_what_it_is(self):
         manifest = plans.read_manifest(self.store, "r1")
         assert manifest is not None
         closure = manifest.closure
@@ -624,7 +624,7 @@ class TheRecordsOfARun(RunCase):
                 self.assertIn(("manifest_differs", key), found)
                 self.assertIn(next(iter(change)), self.details())
 
-    def test_may_have_been_made_by_another_version(self):
+    def test_documents_of_a_run_may_have_been_made_by_another_version(self):
         self.replace(lake_layout.runs.manifest("r1"), b'"data_pipeline":"', b'"data_pipeline":"9.')
         self.replace(lake_layout.runs.manifest("r1"), b"slices sum to", b"slices add up to")
 
@@ -632,7 +632,7 @@ class TheRecordsOfARun(RunCase):
 
 
 class TheSource(RunCase):
-    def test_knows_when_every_file_was_edited_alike(self):
+    def test_the_source_knows_when_every_file_was_edited_alike(self):
         """An audit edited together with its file and all sums is a proof of itself; only counts contradict it."""
         self.windows[COMPANY][0][2].pop()
         self.build(source_rows=9)
@@ -640,13 +640,13 @@ class TheSource(RunCase):
         self.assertEqual(self.found(), set())
         self.assertEqual(self.found(against_source=True), {("slice_count_differs", self.slice_audit)})
 
-    def test_knows_how_many_rows_the_year_has(self):
+    def test_the_source_knows_how_many_rows_the_year_has(self):
         self.build(source_rows=10)
 
         self.assertEqual(self.found(), set())
         self.assertEqual(self.found(against_source=True), {("year_count_differs", lake_layout.runs.manifest("r1"))})
 
-    def test_knows_payers_that_an_older_manifest_lacks(self):
+    def test_the_source_knows_payers_that_an_older_manifest_lacks(self):
         """The manifest of an earlier run, put back with its plan and list, was true once."""
         del self.windows[OTHER]
         self.build(source_rows=9)
@@ -655,7 +655,7 @@ class TheSource(RunCase):
         self.assertEqual(self.found(), set())
         self.assertEqual(self.found(against_source=True), {("payer_missing", key)})
 
-    def test_has_more_payers_than_a_part_of_the_year(self):
+    def test_the_source_has_more_payers_than_a_part_of_the_year(self):
         del self.windows[OTHER]
         self.build()
         self.plan = self.plan.model_copy(update={"selection": self.plan.selection.model_copy(update={"max_files": 2})})
@@ -664,12 +664,12 @@ class TheSource(RunCase):
 
         self.assertEqual(self.found(against_source=True), set())
 
-    def test_cannot_vouch_for_a_release_it_has_replaced(self):
+    def test_the_source_cannot_confirm_a_release_it_has_replaced(self):
         self.site.publish(2024, payments(COMPANY, 1))
 
         self.assertEqual(self.found(against_source=True), {("release_moved", lake_layout.runs.manifest("r1"))})
 
-    def test_that_contradicts_itself_is_asked_another_time(self):
+    def test_a_source_that_contradicts_itself_is_asked_again_later(self):
         self.site.fault("groups", sends({"results": []}))
 
         with self.assertRaises(TemporaryError):

@@ -41,20 +41,21 @@ class SourceCase(WorldCase):
 
 
 class TheCatalogue(SourceCase):
-    def test_is_the_metastores_list(self):
+    def test_the_catalogue_is_the_list_of_the_metastore(self):
+        self.site.lose_summary()
         self.assertEqual([item["title"] for item in self.source.catalogue()], ["2024 General Payment Data"])
 
-    def test_in_another_form_is_unavailable(self):
+    def test_the_catalogue_in_another_form_is_unavailable(self):
         for body in ({"message": "hello"}, "null", ["a title"]):
             with self.subTest(body=body):
                 self.assertIn("no list of datasets", self.refuses("catalogue", body, self.source.catalogue))
 
-    def test_has_a_second_route_in_the_script(self):
+    def test_the_catalogue_has_a_second_route_in_the_script(self):
         self.assertIn(f'PGYR2024:[{{type:"generalPayments",id:"{self.table.dataset_id}"', self.source.script())
 
 
 class ATable(SourceCase):
-    def test_is_found_by_its_dataset_id_with_id_count_and_columns(self):
+    def test_a_table_is_found_by_its_dataset_id_with_id_count_and_columns(self):
         """S1.1: the only way from the dataset id to the id that /download takes."""
         tally = Tally()
 
@@ -70,7 +71,7 @@ class ATable(SourceCase):
 
         self.assertTrue(self.site.asked[-1].bypass_cache)
 
-    def test_takes_the_name_for_the_title_where_there_is_none(self):
+    def test_a_table_takes_the_name_for_the_title_where_there_is_none(self):
         for field in ({}, {"description": ""}, {"description": None}):
             with self.subTest(field=field):
                 answer = {
@@ -83,7 +84,7 @@ class ATable(SourceCase):
                     self.source.table(GENERAL, self.table.dataset_id), Table("d", 7, Columns(GENERAL, ("a",), ("a",)))
                 )
 
-    def test_in_another_form_is_unavailable(self):
+    def test_a_table_in_another_form_is_unavailable(self):
         fields: Any = {"d": {"fields": {"a": {}}}}
         resources: Any = {"resources": [{"id": "d"}]}
         bodies: list[Any] = [
@@ -101,20 +102,20 @@ class ATable(SourceCase):
                 message = self.refuses("table", body, lambda: self.source.table(GENERAL, self.table.dataset_id))
                 self.assertIn(f"dataset {self.table.dataset_id} answered without id, count or schema", message)
 
-    def test_that_is_no_object_is_unavailable(self):
+    def test_a_table_that_is_no_object_is_unavailable(self):
         for body in ("[]", "null", '"text"'):
             with self.subTest(body=body):
                 message = self.refuses("table", body, lambda: self.source.table(GENERAL, self.table.dataset_id))
                 self.assertIn("no query result", message)
 
-    def test_of_an_unknown_dataset_or_of_a_distribution_id_is_not_found(self):
+    def test_a_table_of_an_unknown_dataset_or_of_a_distribution_id_is_not_found(self):
         for one in ("nobody", self.table.distribution_id):
             with self.subTest(id=one), self.assertRaises(NotFoundError):
                 self.source.table(GENERAL, one)
 
 
 class ACount(SourceCase):
-    def test_is_of_the_rows_that_meet_the_conditions_now(self):
+    def test_a_count_is_of_the_rows_that_meet_the_conditions_now(self):
         tally = Tally()
 
         self.assertEqual(self.source.count(self.table.distribution_id), 5)
@@ -122,7 +123,7 @@ class ACount(SourceCase):
         self.assertEqual(tally.requests, 1)
         self.assertTrue(all(asked.bypass_cache for asked in self.site.asked))
 
-    def test_in_another_form_is_unavailable(self):
+    def test_a_count_in_another_form_is_unavailable(self):
         for body in ({}, {"count": None}, {"count": "many"}):
             with self.subTest(body=body):
                 message = self.refuses("count", body, lambda: self.source.count(self.table.distribution_id))
@@ -133,24 +134,24 @@ class GroupedCounts(SourceCase):
     def counts(self, **given: Any) -> dict[str, int]:
         return self.source.grouped_counts(self.table.distribution_id, PAYER, KEY, **given)
 
-    def test_are_rows_per_value(self):
+    def test_grouped_counts_are_rows_per_value(self):
         tally = Tally()
 
         self.assertEqual(self.counts(tally=tally), {COMPANY: 3, OTHER: 2})
         self.assertEqual(tally.requests, 1)
         self.assertTrue(self.site.asked[-1].bypass_cache)
 
-    def test_are_of_the_rows_that_meet_the_conditions_empty_values_too(self):
+    def test_grouped_counts_are_of_the_rows_that_meet_the_conditions_empty_values_too(self):
         found = self.source.grouped_counts(self.table.distribution_id, DAY, KEY, ONE_PAYER)
 
         self.assertEqual(found, {"": 2, "01/15/2024": 1})
 
-    def test_take_null_for_empty(self):
+    def test_grouped_counts_take_null_for_empty(self):
         self.site.fault("groups", sends({"results": [{PAYER: None, "rows": "4"}]}))
 
         self.assertEqual(self.counts(), {"": 4})
 
-    def test_come_page_by_page_until_one_is_not_full(self):
+    def test_grouped_counts_come_page_by_page_until_one_is_not_full(self):
         for companies, pages in [(499, 1), (500, 2), (501, 2), (1000, 3)]:
             with self.subTest(companies=companies):
                 self.table.rows = [row for number in range(companies) for row in payments(str(10**11 + number), 1)]
@@ -159,7 +160,7 @@ class GroupedCounts(SourceCase):
                 offsets = [asked["offset"] for asked in self.site.asked]
                 self.assertEqual(offsets, ["0", "500", "1000"][:pages])
 
-    def test_stop_where_enough_are_known(self):
+    def test_grouped_counts_stop_where_enough_are_known(self):
         self.table.rows = [row for number in range(1200) for row in payments(str(10**11 + number), 1)]
 
         for at_least, pages in [(1, 1), (500, 1), (501, 2), (None, 3)]:
@@ -168,7 +169,7 @@ class GroupedCounts(SourceCase):
                 self.assertGreaterEqual(len(self.counts(at_least=at_least)), at_least or 1200)
                 self.assertEqual(len(self.site.asked), pages)
 
-    def test_in_another_form_are_unavailable(self):
+    def test_grouped_counts_in_another_form_are_unavailable(self):
         for rows in (
             [{"rows": 1}],
             [{PAYER: "1"}],
@@ -179,7 +180,7 @@ class GroupedCounts(SourceCase):
             with self.subTest(rows=rows):
                 self.assertIn("rows of another form", self.refuses("groups", {"results": rows}, self.counts))
 
-    def test_without_results_are_unavailable(self):
+    def test_grouped_counts_without_results_are_unavailable(self):
         bodies: list[Any] = [{}, {"results": None}, {"results": {}}]
         for body in bodies:
             with self.subTest(body=body):
@@ -187,7 +188,7 @@ class GroupedCounts(SourceCase):
 
 
 class ThePublicationDate(SourceCase):
-    def test_is_that_of_one_record(self):
+    def test_the_publication_date_is_that_of_one_record(self):
         table = self.source.table(GENERAL, self.table.dataset_id)
 
         self.assertEqual(self.source.publication_date(table), "06/30/2026")
@@ -195,7 +196,7 @@ class ThePublicationDate(SourceCase):
             (self.site.asked[-1]["limit"], self.site.asked[-1]["properties[0]"]), ("1", table.columns.names[-1])
         )
 
-    def test_is_empty_where_the_table_or_the_field_is(self):
+    def test_the_publication_date_is_empty_where_the_table_or_the_field_is(self):
         table = self.source.table(GENERAL, self.table.dataset_id)
         name = GENERAL.publication_date_column.lower()
         answers: list[Any] = [[], [{}], [{name: None}], [{name: ""}]]
@@ -206,7 +207,7 @@ class ThePublicationDate(SourceCase):
 
 
 class Companies(SourceCase):
-    def test_are_all_reporting_entities_page_by_page_in_order(self):
+    def test_companies_are_all_reporting_entities_page_by_page_in_order(self):
         """S1.2: all company ids, paged, of every country."""
         for companies, pages in [(0, 1), (3, 1), (500, 2), (501, 2)]:
             with self.subTest(companies=companies):
@@ -217,7 +218,7 @@ class Companies(SourceCase):
                 self.assertEqual([asked["offset"] for asked in self.site.asked], ["0", "500"][:pages])
         self.assertEqual(self.site.asked[-1].path, f"/api/1/datastore/query/{COMPANY_LIST_DATASET}/0")
 
-    def test_have_rows_per_year_in_their_summaries(self):
+    def test_companies_have_rows_per_year_in_their_summaries(self):
         """S1.2: summaryByAvailableYear[].generalTransactions; a missing number is none."""
         self.site.profiles[COMPANY] = {2023: 7, 2024: 0}
         self.assertEqual(self.source.company_totals(COMPANY, FIELD), {2023: 7, 2024: 0})
@@ -231,7 +232,7 @@ class Companies(SourceCase):
         self.site.fault("company", sends({"summaryByAvailableYear": summary}))
         self.assertEqual(self.source.company_totals(COMPANY, FIELD), {2022: 5, 2023: 0, 2024: 0})
 
-    def test_have_a_sum_in_the_summary(self):
+    def test_companies_have_a_sum_in_the_summary(self):
         self.site.summarise(y2023=9, y2024=6)
 
         for year, rows in [(2023, 9), (2024, 6), (2012, 0)]:
@@ -240,7 +241,7 @@ class Companies(SourceCase):
         self.assertEqual(self.site.asked[0].path, f"/api/1/datastore/query/{dataset_id_of(1)}/0")
         self.assertTrue(self.site.asked[0].bypass_cache)
 
-    def test_with_a_sum_of_another_form_are_unavailable(self):
+    def test_companies_with_a_sum_of_another_form_are_unavailable(self):
         self.site.summarise(y2024=6)
         answers: list[Any] = [[], [{}], [{"rows": "many"}], [{"rows": {"a": 1}}], ["x"]]
         for rows in answers:
@@ -250,7 +251,7 @@ class Companies(SourceCase):
                 )
                 self.assertIn("the summary of 2024 answered without", message)
 
-    def test_with_summaries_of_another_form_are_unavailable(self):
+    def test_companies_with_summaries_of_another_form_are_unavailable(self):
         self.site.profiles[COMPANY] = {}
         bodies: list[Any] = [
             {},
@@ -264,7 +265,7 @@ class Companies(SourceCase):
                 message = self.refuses("company", body, lambda: self.source.company_totals(COMPANY, FIELD))
                 self.assertIn(f"company {COMPANY} answered without a yearly summary", message)
 
-    def test_without_a_profile_are_not_found(self):
+    def test_companies_without_a_profile_are_not_found(self):
         with self.assertRaises(NotFoundError):
             self.source.company_totals("1", FIELD)
 
@@ -274,7 +275,7 @@ class ADownload(SourceCase):
         with self.source.download(self.table.distribution_id, ONE_PAYER, **given) as answer:
             return b"".join(answer.chunks).splitlines()[1:]
 
-    def test_streams_the_rows_that_meet_the_conditions(self):
+    def test_a_download_streams_the_rows_that_meet_the_conditions(self):
         tally = Tally()
 
         self.assertEqual(len(self.rows(tally=tally)), 3)
@@ -283,27 +284,27 @@ class ADownload(SourceCase):
         self.assertEqual(asked.path, f"/api/1/datastore/query/{self.table.distribution_id}/download")
         self.assertEqual((asked["limit"], asked["sorts[0][property]"], asked.bypass_cache), ("", "", False))
 
-    def test_streams_one_sorted_page(self):
+    def test_a_download_streams_one_sorted_page(self):
         rows = self.rows(sort=KEY, limit=2, offset=1, bypass_cache=True)
 
         self.assertEqual([row.split(b",")[-2][-1:] for row in rows], [b"2", b"3"])
         self.assertTrue(self.site.asked[-1].bypass_cache)
 
-    def test_is_tried_once(self):
+    def test_a_download_is_tried_once(self):
         self.site.fault("download", says(500))
 
         with self.assertRaises(UnavailableError):
             self.rows()
         self.assertEqual(self.site.kinds(), ["download"])
 
-    def test_that_is_made_again_is_counted(self):
+    def test_a_download_that_is_made_again_is_counted(self):
         tally = Tally()
 
         self.source.count_retry(tally)
 
         self.assertEqual((tally.retries, self.world.telemetry.value("source_retries_total")), (1, 1))
 
-    def test_answered_by_a_page_is_a_block(self):
+    def test_a_download_answered_by_a_page_is_a_block(self):
         self.site.fault("download", says(200, content_type="text/html"))
 
         with self.assertRaises(PipelineError) as caught:

@@ -35,14 +35,14 @@ class ListedInCatalogue(WorldCase):
         real = {"title": "2024 General Payment Data", "identifier": ONE_ID, "modified": "2026-06-30"}
         return listed_in_catalogue(GENERAL, [real | item])
 
-    def test_finds_the_general_payments_of_a_year(self):
+    def test_the_catalogue_finds_the_general_payments_of_a_year(self):
         listed = ListedYear(ONE_ID, "2026-06-30", "catalogue")
         for title in ("2024 General Payment Data", " 2024 General Payment Data\n", "2024 \u2013 General Payment Data"):
             with self.subTest(title=title):
                 self.assertEqual(self.years(title=title), {2024: listed})
         self.assertEqual(self.years(identifier=ONE_ID.upper()), {2024: listed})
 
-    def test_ignores_other_datasets(self):
+    def test_the_catalogue_ignores_other_datasets(self):
         for title in (
             "2024 Research Payment Data",
             "2024 Ownership Payment Data",
@@ -59,12 +59,12 @@ class ListedInCatalogue(WorldCase):
                 self.assertEqual(self.years(title=title), {})
         self.assertEqual(listed_in_catalogue(GENERAL, [{}]), {})
 
-    def test_ignores_a_dataset_without_an_id_that_is_one(self):
+    def test_the_catalogue_ignores_a_dataset_without_an_id_that_is_one(self):
         for identifier in ("", None, "md5__1", ONE_ID + "0", f"{ONE_ID}/../x"):
             with self.subTest(identifier=identifier):
                 self.assertEqual(self.years(identifier=identifier), {})
 
-    def test_reads_the_day_of_a_date_and_of_a_moment(self):
+    def test_the_catalogue_reads_the_day_of_a_date_and_of_a_moment(self):
         for modified, day in [
             ("2026-06-30", "2026-06-30"),
             ("2026-06-30T13:45:00+00:00", "2026-06-30"),
@@ -79,7 +79,7 @@ class ListedInCatalogue(WorldCase):
             with self.subTest(modified=modified):
                 self.assertEqual(self.years(modified=modified)[2024].modified, day)
 
-    def test_does_not_need_a_date(self):
+    def test_the_catalogue_does_not_need_a_date(self):
         (listed,) = listed_in_catalogue(
             GENERAL, [{"title": "2024 General Payment Data", "identifier": ONE_ID}]
         ).values()
@@ -88,7 +88,7 @@ class ListedInCatalogue(WorldCase):
 
 
 class ListedInScript(WorldCase):
-    def test_finds_the_general_payments_of_each_year(self):
+    def test_the_script_finds_the_general_payments_of_each_year(self):
         script = (
             f'x={{PGYR2023:[{{type:"generalPayments",id:"{ONE_ID.upper()}"}},{{type:"researchPayments",id:"r"}}],'
             f'PGYR2024 : [ {{ type : "generalPayments" , id : "{dataset_id_of(2024)}" }}]}}'
@@ -99,7 +99,7 @@ class ListedInScript(WorldCase):
             {2023: ListedYear(ONE_ID, "", "script"), 2024: ListedYear(dataset_id_of(2024), "", "script")},
         )
 
-    def test_ignores_anything_else(self):
+    def test_the_script_ignores_anything_else(self):
         for script in (
             "",
             f'PGYR2024:[{{type:"researchPayments",id:"{ONE_ID}"}}]',
@@ -116,7 +116,7 @@ class CatalogueCase(WorldCase):
         self.catalogue = Catalogue(self.world.source, self.store, self.world.now)
         self.table = self.site.publish(2024, payments(COMPANY, 3))
 
-    def resolve_anew(self, year: int) -> ResolvedRelease:
+    def resolve_again(self, year: int) -> ResolvedRelease:
         """As if nothing had been cached."""
         self.store.delete(DATASET_IDS_CACHE)
         return self.catalogue.resolve(GENERAL, year)
@@ -135,22 +135,22 @@ class CatalogueCase(WorldCase):
 class Routes(CatalogueCase):
     """S1.1: the catalogue first, the site's script second."""
 
-    def test_lead_by_the_catalogue(self):
+    def test_routes_lead_by_the_catalogue(self):
         resolved = self.catalogue.resolve(GENERAL, 2024)
 
         self.assertEqual(resolved.release, a_release(self.table))
         self.assertEqual(resolved.table, self.world.source.table(GENERAL, self.table.dataset_id))
         self.assertEqual(self.site.kinds()[:2], ["catalogue", "table"])
 
-    def test_lead_by_the_script_where_the_catalogue_is_of_no_use(self):
+    def test_routes_lead_by_the_script_where_the_catalogue_is_of_no_use(self):
         for change in (says(500), says(404), says(400), sends([]), sends([{"title": "other"}]), sends({}), sends("no")):
             with self.subTest():
                 self.site.fault("catalogue", change, self.world.retry._policy.attempts)
-                resolved = self.resolve_anew(2024)
+                resolved = self.resolve_again(2024)
                 self.assertEqual(resolved.release, a_release(self.table, route="script"))
                 self.site._faults.clear()
 
-    def test_end_where_nobody_answers_or_the_edge_refuses(self):
+    def test_routes_end_where_nobody_answers_or_the_edge_refuses(self):
         for change, error in [(nobody_answers, UnreachableError), (blocks, BlockedError)]:
             with self.subTest(error=error.__name__):
                 self.site.asked.clear()
@@ -160,36 +160,36 @@ class Routes(CatalogueCase):
                 self.assertEqual(set(self.site.kinds()), {"catalogue"})
                 self.site._faults.clear()
 
-    def test_end_loudly_where_both_list_nothing(self):
+    def test_routes_end_loudly_where_both_list_nothing(self):
         self.site.fault("catalogue", sends([]))
         self.site.fault("script", sends("function(){}"))
 
         with self.assertRaisesRegex(DataError, "the source lists no year of general-payments"):
             self.catalogue.resolve(GENERAL, 2024)
 
-    def test_end_loudly_where_the_script_fails_too(self):
+    def test_routes_end_loudly_where_the_script_fails_too(self):
         self.site.fault("catalogue", says(404))
         self.site.fault("script", says(404))
 
         with self.assertRaises(NotFoundError):
             self.catalogue.resolve(GENERAL, 2024)
 
-    def test_name_the_release_by_its_records_where_there_is_no_date(self):
+    def test_routes_name_the_release_by_its_records_where_there_is_no_date(self):
         """By the script route, and where the catalogue gives no date one can read."""
         self.site.fault("catalogue", sends([]))
         self.assertEqual(self.catalogue.resolve(GENERAL, 2024).release.modified, "2026-06-30")
 
         self.table.modified = "soon"
-        resolved = self.resolve_anew(2024)
+        resolved = self.resolve_again(2024)
         self.assertEqual((resolved.release.modified, resolved.release.route), ("2026-06-30", "catalogue"))
 
-    def test_prefer_the_date_of_the_catalogue(self):
+    def test_routes_prefer_the_date_of_the_catalogue(self):
         self.table.modified = "2026-01-23"
 
         self.assertEqual(self.catalogue.resolve(GENERAL, 2024).release.modified, "2026-01-23")
         self.assertNotIn("rows", self.site.kinds())
 
-    def test_end_loudly_where_the_records_have_no_date_either(self):
+    def test_routes_end_loudly_where_the_records_have_no_date_either(self):
         for said in ("", "2026-06-30", "13/45/2026"):
             with self.subTest(said=said):
                 self.site.fault("catalogue", sends([]))
@@ -199,13 +199,13 @@ class Routes(CatalogueCase):
 
 
 class Resolve(CatalogueCase):
-    def test_of_an_unknown_year_names_those_there_are(self):
+    def test_resolving_an_unknown_year_names_the_known_ones(self):
         self.site.publish(2023)
 
         with self.assertRaisesRegex(UsageError, "no program year 2012 of general-payments; it has 2023, 2024"):
             self.catalogue.resolve(GENERAL, 2012)
 
-    def test_of_a_year_that_is_listed_but_not_published_fails_loudly(self):
+    def test_resolving_a_year_that_is_listed_but_not_published_fails_loudly(self):
         """S1.1: a year always resolves to a working id or fails loudly."""
         self.site.unpublished[2025] = dataset_id_of(2025)
 
@@ -217,19 +217,19 @@ class Resolve(CatalogueCase):
                 self.site.fault("catalogue", sends([]))
         self.assertIsNone(self.cache())
 
-    def test_refuses_an_id_that_download_would_not_take(self):
+    def test_resolving_refuses_an_id_that_download_would_not_take(self):
         self.table.distribution_id = "md5__1700000000"
 
         with self.assertRaisesRegex(DataError, "resolves to 'md5__1700000000', which is no distribution id"):
             self.catalogue.resolve(GENERAL, 2024)
 
-    def test_passes_on_a_source_that_is_down(self):
+    def test_resolving_passes_on_a_source_that_is_down(self):
         self.site.fault("table", says(500), NEVER)
 
         with self.assertRaises(UnavailableError):
             self.catalogue.resolve(GENERAL, 2024)
 
-    def test_all_keeps_those_that_resolve_and_says_why_the_others_do_not(self):
+    def test_resolving_all_keeps_those_that_resolve_and_says_why_the_others_do_not(self):
         older = self.site.publish(2023)
         self.site.unpublished[2025] = dataset_id_of(2025)
 
@@ -245,7 +245,7 @@ class Resolve(CatalogueCase):
 class TheCache(CatalogueCase):
     """S1.1: dataset_ids_cache.json, for seven days."""
 
-    def test_holds_the_release_and_when_it_was_resolved(self):
+    def test_the_cache_holds_the_release_and_when_it_was_resolved(self):
         self.catalogue.resolve(GENERAL, 2024)
 
         entry = {"release": a_release(self.table).model_dump(), "resolved_at": "2026-07-14T12:00:00Z"}
@@ -253,13 +253,13 @@ class TheCache(CatalogueCase):
         self.assertEqual(self.cache(), {"schema_version": 2, "datasets": {"general-payments": cached}})
         self.assertEqual(self.store.writes, [DATASET_IDS_CACHE])
 
-    def test_spares_the_catalogue_but_never_the_table(self):
+    def test_the_cache_spares_the_catalogue_but_never_the_table(self):
         self.catalogue.resolve(GENERAL, 2024)
 
         self.assertEqual(self.kinds_of(), ["table"])
         self.assertEqual(self.store.writes, [DATASET_IDS_CACHE])
 
-    def test_keeps_other_years_and_their_order(self):
+    def test_the_cache_keeps_other_years_and_their_order(self):
         self.site.publish(2023)
 
         self.kinds_of(2024, 2023)
@@ -267,7 +267,7 @@ class TheCache(CatalogueCase):
         self.assertEqual(list(self.cache()["datasets"][GENERAL.name]["years"]), ["2023", "2024"])
         self.assertEqual(self.kinds_of(2024, 2023), ["table", "table"])
 
-    def test_is_fresh_for_seven_days(self):
+    def test_the_cache_is_fresh_for_seven_days(self):
         for age, fresh in [
             (timedelta(0), True),
             (timedelta(days=7), True),
@@ -276,12 +276,12 @@ class TheCache(CatalogueCase):
         ]:
             with self.subTest(age=age):
                 self.world.calendar = START
-                self.resolve_anew(2024)
+                self.resolve_again(2024)
                 self.world.later(seconds=age.total_seconds())
                 self.assertEqual(list(self.catalogue.cached(GENERAL, (2024,))), [2024] if fresh else [])
                 self.assertEqual(self.kinds_of(), ["table"] if fresh else ["catalogue", "table"])
 
-    def test_that_cannot_be_read_is_ignored_and_written_anew(self):
+    def test_a_cache_that_cannot_be_read_is_ignored_and_written_again(self):
         entry = {"release": a_release(self.table).model_dump(mode="json"), "resolved_at": START.isoformat()}
         years = {"datasets": {"general-payments": {"years": {"x": entry}}}}
         for garbage in (b"", b"\xff", b"{}", b"[]", b'{"datasets": 7}', json.dumps(years).encode()):
@@ -290,27 +290,27 @@ class TheCache(CatalogueCase):
                 self.assertEqual(self.kinds_of(), ["catalogue", "table"])
                 self.assertEqual(self.kinds_of(), ["table"])
 
-    def test_gives_way_to_a_new_publication(self):
+    def test_the_cache_gives_way_to_a_new_publication(self):
         """Distribution ids change at every publication; dataset ids do not."""
         self.catalogue.resolve(GENERAL, 2024)
-        anew = self.site.publish(2024, modified="2027-01-23")
+        newer = self.site.publish(2024, modified="2027-01-23")
 
         self.site.asked.clear()
         resolved = self.catalogue.resolve(GENERAL, 2024)
 
-        self.assertEqual(resolved.release, a_release(anew))
+        self.assertEqual(resolved.release, a_release(newer))
         self.assertEqual(self.site.kinds(), ["table", "catalogue", "table"])
-        self.assertEqual(self.catalogue.cached(GENERAL, (2024,)), {2024: a_release(anew)})
+        self.assertEqual(self.catalogue.cached(GENERAL, (2024,)), {2024: a_release(newer)})
 
-    def test_gives_way_where_its_dataset_is_gone(self):
+    def test_the_cache_gives_way_where_its_dataset_is_gone(self):
         self.catalogue.resolve(GENERAL, 2024)
         del self.site.tables[self.table.dataset_id]
-        anew = self.site.publish(2024)
-        anew.dataset_id = ONE_ID
+        newer = self.site.publish(2024)
+        newer.dataset_id = ONE_ID
 
-        self.assertEqual(self.catalogue.resolve(GENERAL, 2024).release, a_release(anew))
+        self.assertEqual(self.catalogue.resolve(GENERAL, 2024).release, a_release(newer))
 
-    def test_is_asked_for_some_years_or_all(self):
+    def test_the_cache_gives_some_years_or_all(self):
         self.site.publish(2023)
         self.catalogue.resolve_all(GENERAL)
 
@@ -318,7 +318,7 @@ class TheCache(CatalogueCase):
             with self.subTest(years=years):
                 self.assertEqual(list(self.catalogue.cached(GENERAL, years)), found)
 
-    def test_knows_all_years_only_if_all_were_resolved_within_seven_days(self):
+    def test_the_cache_knows_all_years_only_if_all_were_resolved_within_seven_days(self):
         """A run resolves the one year it is about."""
         self.site.publish(2023)
         self.catalogue.resolve(GENERAL, 2024)
@@ -333,7 +333,7 @@ class TheCache(CatalogueCase):
         self.assertEqual(self.catalogue.cached(GENERAL, ()), {})
         self.assertEqual(list(self.catalogue.cached(GENERAL, (2024,))), [2024])
 
-    def test_is_written_at_the_time_given(self):
+    def test_the_cache_is_written_at_the_time_given(self):
         self.world.later(days=3)
         self.catalogue.resolve(GENERAL, 2024)
 
@@ -348,7 +348,7 @@ class EveryDataset(CatalogueCase):
         super().setUp()
         self.tables = {name: self.site.publish(2024, dataset=dataset) for name, dataset in DATASETS.items()}
 
-    def test_is_resolved_to_its_own_table(self):
+    def test_every_dataset_is_resolved_to_its_own_table(self):
         for name, dataset in DATASETS.items():
             with self.subTest(dataset=name):
                 resolved = self.catalogue.resolve(dataset, 2024)
@@ -356,7 +356,7 @@ class EveryDataset(CatalogueCase):
                 self.assertEqual(resolved.release.dataset, name)
                 self.assertEqual(resolved.table.columns.dataset, dataset)
 
-    def test_is_cached_under_its_name(self):
+    def test_every_dataset_is_cached_under_its_name(self):
         for dataset in DATASETS.values():
             self.catalogue.resolve(dataset, 2024)
 
@@ -364,7 +364,7 @@ class EveryDataset(CatalogueCase):
             with self.subTest(dataset=name):
                 self.assertEqual(self.catalogue.cached(dataset, (2024,)), {2024: a_release(self.tables[name])})
 
-    def test_without_a_script_route_ends_where_the_catalogue_does(self):
+    def test_every_dataset_without_a_script_route_ends_where_the_catalogue_does(self):
         for change, error in [(says(404), NotFoundError), (sends([]), DataError)]:
             with self.subTest(error=error.__name__):
                 self.site.asked.clear()

@@ -14,10 +14,10 @@ WHOLE = query.conditions_of(COLUMNS, "100000000053")
 
 
 class Conditions(unittest.TestCase):
-    def test_of_a_slice_name_the_payer(self):
+    def test_conditions_of_a_slice_name_the_payer(self):
         self.assertEqual(WHOLE, (Condition("payer", "=", "100000000053"),))
 
-    def test_of_a_window_add_its_edges_where_it_has_them(self):
+    def test_conditions_of_a_window_add_its_edges_where_it_has_them(self):
         low, high = Condition("day", ">=", "04/02"), Condition("day", "<", "07/02")
 
         for window, added in [
@@ -29,14 +29,14 @@ class Conditions(unittest.TestCase):
             with self.subTest(window=window):
                 self.assertEqual(query.conditions_of(COLUMNS, "100000000053", window), (*WHOLE, *added))
 
-    def test_of_a_window_need_a_payment_date(self):
+    def test_conditions_of_a_window_need_a_payment_date(self):
         undated = Columns(OWNERSHIP, (PAYER_ID,), ("payer",))
 
         self.assertEqual(query.conditions_of(undated, "100000000053", Window(1, 1, "", "")), WHOLE)
         with self.assertRaisesRegex(DataError, "ownership-payments has no payment date"):
             query.conditions_of(undated, "100000000053", Window(1, 2, "", "07/02"))
 
-    def test_read_as_one_line(self):
+    def test_conditions_read_as_one_line(self):
         conditions = query.conditions_of(COLUMNS, "100000000053", Window(2, 3, "04/02", "07/02"))
 
         self.assertEqual(query.describe(conditions), "payer = 100000000053 and day >= 04/02 and day < 07/02")
@@ -52,16 +52,16 @@ class Parameters(unittest.TestCase):
         ("conditions[0][value]", "100000000053"),
     )
 
-    def test_of_a_count(self):
+    def test_parameters_of_a_count_ask_for_no_rows(self):
         flags = [("results", "false"), ("count", "true"), ("schema", "false")]
 
         self.assertEqual(query.count_params(WHOLE), [*self.payer, *flags])
         self.assertEqual(query.count_params(), flags)
 
-    def test_of_a_probe(self):
+    def test_parameters_of_a_probe_ask_for_no_rows_and_the_schema(self):
         self.assertEqual(query.probe_params(), [("results", "false"), ("count", "true"), ("schema", "true")])
 
-    def test_of_a_grouped_count(self):
+    def test_parameters_of_a_grouped_count_group_and_sort_by_the_column(self):
         self.assertEqual(
             query.grouped_count_params("day", "record", WHOLE, 500),
             [
@@ -80,7 +80,7 @@ class Parameters(unittest.TestCase):
             ],
         )
 
-    def test_of_a_sum(self):
+    def test_parameters_of_a_sum_ask_for_one_number(self):
         self.assertEqual(
             query.sum_params("trans_general", WHOLE),
             [
@@ -93,7 +93,7 @@ class Parameters(unittest.TestCase):
             ],
         )
 
-    def test_of_a_page_of_rows(self):
+    def test_parameters_of_a_page_of_rows_name_order_and_offset(self):
         self.assertEqual(
             query.rows_params(("record", "day"), WHOLE, sort="record", offset=1000, limit=7),
             [
@@ -113,10 +113,10 @@ class Parameters(unittest.TestCase):
             [("sorts[0][property]", "day"), ("sorts[0][order]", "asc"), ("limit", "500"), ("offset", "0")],
         )
 
-    def test_of_a_download_in_one_answer_name_neither_order_nor_page(self):
+    def test_parameters_of_a_download_in_one_answer_name_neither_order_nor_page(self):
         self.assertEqual(query.download_params(WHOLE), [*self.payer, ("format", "csv"), ("count", "false")])
 
-    def test_of_a_download_in_pages_name_both(self):
+    def test_parameters_of_a_download_in_pages_name_both(self):
         """S1.4: limit and offset; sorted, for the source has no order of its own."""
         self.assertEqual(
             query.download_params(WHOLE, sort="record", limit=5000, offset=10_000),
@@ -131,7 +131,7 @@ class Parameters(unittest.TestCase):
             ],
         )
 
-    def test_number_php_arrays_from_zero_without_gaps_and_in_order(self):
+    def test_parameters_number_php_arrays_from_zero_without_gaps_and_in_order(self):
         """With a gap, or 10 before 2, PHP makes an object of them and the source answers 400."""
         conditions = tuple(Condition(f"p{number}", "=", "v") for number in range(12))
         columns = tuple(f"c{number}" for number in range(12))
