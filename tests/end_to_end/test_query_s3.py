@@ -36,7 +36,9 @@ def test_tables_in_s3_are_asked_traced_and_exported_and_no_other_bucket_is_read(
     world, other = on_s3
     rows = world.source.truth(2024)["rows"]
 
-    status, out, _ = answered(world, "query", "--", "SELECT count(*), min(record_id) FROM general_payments", "--format", "csv")
+    status, out, _ = answered(
+        world, "query", "--", "SELECT count(*), min(record_id) FROM general_payments", "--format", "csv"
+    )
     count, record_id = out.splitlines()[1].split(",")
     assert (status, int(count)) == (0, rows)
 

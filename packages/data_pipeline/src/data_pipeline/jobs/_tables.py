@@ -83,10 +83,10 @@ def curation_of(context: Context, run: Run) -> Curation:
     manifest = run.manifest
     staging = staging_of(context, run)
     staged = staging.done()
-    missing = len(run.parts()) - len(staged)
+    missing = run.manifest.file_audits - len(staged)
     if missing:
         raise DataError(
-            f"{missing} of {len(run.parts())} parts of run {manifest.run_id} are not staged under contract "
+            f"{missing} of {run.manifest.file_audits} parts of run {manifest.run_id} are not staged under contract "
             f"{staging.contract.hash}.",
             advice=f"Stage them first: data-pipeline run stage -- --run-id {manifest.run_id}",
         )

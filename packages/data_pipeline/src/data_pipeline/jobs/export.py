@@ -43,7 +43,8 @@ Files = dict[str, list["Audit"]]
         help="Of the files.",
     ),
     click.option(
-        "--to", "target", required=True, metavar="FOLDER", help="Where to write; - is stdout, for one CSV file."
+        "--to", "target", required=True, metavar="FOLDER",
+        help="Where to write: a folder or s3://…; - is stdout, for one CSV file.",
     ),
     click.option("--overwrite", is_flag=True, help="Replace files of the same names."),
 )  # fmt: skip
@@ -129,14 +130,12 @@ def _to_folder(
     context: Context, export: Export, files: Files, target: str, file_format: FileFormat, *, overwrite: bool
 ) -> list[ExportedFile]:
     import contextlib
-    from pathlib import Path
 
     from data_pipeline.lakehouse.database import Limits
     from data_pipeline.lakehouse.export import write_files
-    from etl_core.lake.directory import DirectoryStore
 
     limits = Limits(context.settings.lakehouse_memory_mb, workers=1)
-    with contextlib.closing(DirectoryStore(Path(target).expanduser())) as folder:
+    with contextlib.closing(context.open_store(target, named="--to")) as folder:
         return write_files(export, files, folder, file_format, limits, overwrite=overwrite)
 
 

@@ -120,12 +120,12 @@ def recounts(dataset: str, year: int, release: str) -> str:
 
 def confirmed(dataset: str, year: int, release: str) -> str:
     """Folder of the pointers to the committed runs of a release whose table a reference count confirmed."""
-    return f"metadata/commits/{_release(dataset, year, release)}/confirmed/"
+    return f"metadata/commits/{scope(dataset, year, release)}/confirmed/"
 
 
 def reference_counts(dataset: str, year: int, release: str) -> str:
     """Prefix of the reference counts that plans of a release were made with."""
-    return f"metadata/selections/reference_counts/{_release(dataset, year, release)}/"
+    return f"metadata/selections/reference_counts/{scope(dataset, year, release)}/"
 
 
 def reference_count(dataset: str, year: int, release: str, rows: int) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.lakehouse.database import Limits
     from data_pipeline.runs.documents import CsvPartAudit
-    from etl_core.lake.directory import DirectoryStore
+    from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
 
 FileFormat = Literal["csv", "parquet"]
@@ -103,7 +103,7 @@ class Export:
                 raise DataError(f"DuckDB cannot take the records: {reason}.", advice="Use --format csv.") from error
 
 
-def publish(folder: DirectoryStore, name: str, path: Path, rows: int, *, overwrite: bool) -> ExportedFile:
+def publish(folder: ObjectStore, name: str, path: Path, rows: int, *, overwrite: bool) -> ExportedFile:
     """Give a written file its name: whole, and only if the name is free, or ``overwrite`` is set.
 
     Raises:
@@ -117,7 +117,7 @@ def publish(folder: DirectoryStore, name: str, path: Path, rows: int, *, overwri
     put = folder.put_new(name, path, sha256=digest)
     if put.sha256 != digest:
         raise ConflictError(
-            f"{folder.root / name} holds something else.",
+            f"{folder.url}/{name} holds something else.",
             advice="It was left alone. Name another folder, or add --overwrite.",
         )
     return ExportedFile(name, rows, size, digest, "written" if put.created else "already there")
@@ -126,7 +126,7 @@ def publish(folder: DirectoryStore, name: str, path: Path, rows: int, *, overwri
 def write_files(
     export: Export,
     files: Mapping[str, Sequence[CsvPartAudit]],
-    folder: DirectoryStore,
+    folder: ObjectStore,
     file_format: FileFormat,
     limits: Limits,
     *,

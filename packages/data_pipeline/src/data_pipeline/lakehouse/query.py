@@ -33,6 +33,7 @@ OutputFormat = Literal["table", "csv", "json", "parquet"]
 # Rows in memory at a time, and those that decide how wide the columns of a table are.
 BATCH = 1000
 WIDEST_CELL = 60
+NO_OUTSIDE_ACCESS = "SET enable_external_access = false"
 _EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+|\([^()]*\)\s*)?", re.IGNORECASE)
 Cells = Sequence[str | None]
 
@@ -169,15 +170,20 @@ def open_tables(
             _reach_s3(database, access)
         for name, own in groupby(sorted(tables, key=lambda one: one.name), lambda one: one.name):
             _create_view(database, name, list(own))
-        # Parquet answers are written to the scratch folder; DuckDB writes beside and renames.
-        answers = [str(scratch / name) for name in ("answer.parquet", "tmp_answer.parquet")]
-        # A file is opened by a pattern that matches nothing else, and both are compared with the list.
-        files = [form for one in tables for path in one.files for form in {path, sql.pattern_of(path)}]
-        database.execute(f"SET allowed_paths = [{', '.join(map(sql.literal, [*files, *answers]))}]")
-        database.execute("SET enable_external_access = false")
-        database.execute("SET lock_configuration = true")
+        _confine(database, [path for one in tables for path in one.files], scratch)
         threading.Thread(target=_interrupt_on_stop, args=(database, stop), daemon=True).start()
         yield Tables(database, scratch, stop)
+
+
+def _confine(database: DuckDBPyConnection, files: Sequence[str], scratch: Path) -> None:
+    """From now on only the files can be opened, and no setting changes."""
+    # A file is opened by a pattern that matches nothing else; both forms are compared with the list.
+    allowed = {form for path in files for form in (path, sql.pattern_of(path))}
+    # Parquet answers are written to the scratch folder; DuckDB writes beside and renames.
+    allowed |= {str(scratch / name) for name in ("answer.parquet", "tmp_answer.parquet")}
+    database.execute(f"SET allowed_paths = [{', '.join(map(sql.literal, sorted(allowed)))}]")
+    database.execute(NO_OUTSIDE_ACCESS)
+    database.execute("SET lock_configuration = true")
 
 
 def _interrupt_on_stop(database: DuckDBPyConnection, stop: Stop) -> None:
