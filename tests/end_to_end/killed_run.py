@@ -51,7 +51,7 @@ class KillingStore:
         kill_myself()
         return result
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: Body) -> None:
         last = self._is_last()
         if last and self._moment == "before":
             kill_myself()

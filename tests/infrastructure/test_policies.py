@@ -372,6 +372,7 @@ def as_administrator(empty) -> Iterator[Callable[..., object]]:
         "metadata/schemas/a.json",
         "metadata/selections/all/1_a",
         "metadata/commits/dataset=a/1_a",
+        "metadata/lake_id.json",
         "metadata/runs/run_id=a/plan.json",
         "metadata/runs/run_id=a/manifest.json",
     ],

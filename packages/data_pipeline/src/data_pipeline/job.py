@@ -20,6 +20,7 @@ from data_pipeline.wiring import Services, checked_settings
 from etl_core import logs
 from etl_core.errors import PipelineError, StoppedError
 from etl_core.progress import for_terminal
+from etl_core.stdio import say
 from etl_core.stop import Stop
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class Context(Services):
 
     def print_document(self, fact: Document) -> None:
         """Print the fact of the job where it is a published document."""
-        self._print(fact.model_dump_json() + "\n")
+        # In ASCII: a terminal would obey some control characters that pydantic leaves as they are.
+        self._print(json.dumps(fact.model_dump(mode="json")) + "\n")
 
     def _print(self, line: str) -> None:
         self._printed = True
@@ -176,6 +178,5 @@ def _exit_after_grace(stop: Stop, grace_seconds: float) -> None:
     try:
         stop.check()
     except StoppedError as error:
-        sys.stderr.write(f"{error}; not all of it ended within {grace_seconds:g} s\n")
-        sys.stderr.flush()
+        say(f"{error}; not all of it ended within {grace_seconds:g} s")
         os._exit(128 + error.signal_number)

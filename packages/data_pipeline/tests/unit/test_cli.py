@@ -308,6 +308,13 @@ class TheOuterDoor(unittest.TestCase):
                 self.assertIn("Usage: data-pipeline run", out)
                 self.assertIn("run JOB -- --year 2024", out)
 
+    def test_repeats_what_it_was_given_in_printable_form(self):
+        for argv in (["run", "\x1b[2J\nfine"], ["describe", "\x9b2J"], ["\x1b[2J"], ["doctor", "--dataset", "\x1b[2J"]):
+            status, out, err = here(*argv)
+            with self.subTest(argv=argv):
+                self.assertEqual((status, out), (2, ""))
+                self.assertLessEqual({one for one in err if not one.isprintable()}, {"\n"})
+
     def test_describes_a_job(self):
         status, out, _ = here("describe", "upload_raw")
 

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from etl_core.printable import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -45,6 +47,13 @@ class BrokenPipeSafeStream:
             if not (self._may_fail or isinstance(error, BrokenPipeError)):
                 with translate_os_errors(f"write to {self._stream.name}"):
                     raise
+
+
+def say(*lines: str, to_stdout: bool = False) -> None:
+    """Print lines for a person, by default to stderr; control characters in them are escaped."""
+    stream = sys.stdout if to_stdout else sys.stderr
+    stream.write("".join(escaped(line) + "\n" for line in lines))
+    stream.flush()
 
 
 def guard_stdio() -> None:

@@ -1,10 +1,12 @@
+import contextlib
+import io
 import os
 import unittest
 from pathlib import Path
 from typing import TextIO
 
 from etl_core.errors import AccessError
-from etl_core.stdio import BrokenPipeSafeStream, write_bytes
+from etl_core.stdio import BrokenPipeSafeStream, say, write_bytes
 
 
 def a_pipe_nobody_reads() -> TextIO:
@@ -59,3 +61,12 @@ class BrokenPipeSafeStreamCase(unittest.TestCase):
     def test_bytes_that_do_not_fit_on_the_disk_are_an_error(self):
         with Path("/dev/full").open("w", encoding="utf-8") as stream, self.assertRaisesRegex(AccessError, "No space"):
             write_bytes(stream, [b"x" * 1_000_000])
+
+class Say(unittest.TestCase):
+    def test_lines_are_shown_with_their_control_characters_escaped(self):
+        for to_stdout in (True, False):
+            out, err = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                say("a  b", "\x1b[2J\nremoved  raw/real.csv", to_stdout=to_stdout)
+            said = ("a  b\n\\x1b[2J\\nremoved  raw/real.csv\n", "")
+            self.assertEqual((out.getvalue(), err.getvalue()), said if to_stdout else said[::-1])

@@ -45,6 +45,7 @@ class Dataset:
     record_id_column: str = "Record_ID"
     amount_column: str = "Total_Amount_of_Payment_USDollars"
     """What a record adds to the totals of its payer and its recipient."""
+    program_year_column: str = "Program_Year"
     change_type_column: str = CHANGE_TYPE
     publication_date_column: str = PUBLICATION_DATE
     volatile_columns: frozenset[str] = frozenset({CHANGE_TYPE, PUBLICATION_DATE})
@@ -68,7 +69,7 @@ class Dataset:
     @cached_property
     def required_columns(self) -> frozenset[str]:
         """The columns without which no slice can be proved."""
-        found = (self.payer_column, self.record_id_column, self.date_column)
+        found = (self.payer_column, self.record_id_column, self.program_year_column, self.date_column)
         return frozenset(column for column in found if column is not None)
 
     def year_in(self, title: str) -> int | None:

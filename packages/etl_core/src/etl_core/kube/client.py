@@ -282,7 +282,7 @@ def connect(namespace: str, *, default_namespace: str, retry: Retry, user_agent:
     """The cluster of the pod's service account, else that of the kubeconfig's current context.
 
     ``namespace`` may be empty: that of the context, else ``default_namespace``. ``user_agent``, as product/version,
-    names the caller in the server's audit log.
+    names the caller in the server's log.
 
     Raises:
         ConfigError: neither exists, or the ``kubernetes`` package is missing.

@@ -27,6 +27,7 @@ import botocore.exceptions
 
 from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, UnavailableError
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.printable import printable, without_password
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.scratch import Scratch
 
@@ -69,7 +70,15 @@ def make_client(pool_size: int = 16) -> S3Client:
     )
     with _translate_errors("set up the S3 client"):
         # A session of its own: boto3's shared one keeps the first credentials it met.
-        return boto3.session.Session().client("s3", config=config)
+        client = boto3.session.Session().client("s3", config=config)
+    shown = without_password(client.meta.endpoint_url)
+    if shown != client.meta.endpoint_url:
+        client.close()
+        raise ConfigError(
+            f"the endpoint of S3, {shown}, holds a user name or a password.",
+            advice="It would be in logs and in Jobs: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+        )
+    return client
 
 
 @dataclass(frozen=True)
@@ -276,4 +285,4 @@ def _translate_errors(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[
 
 def _one_line(message: object) -> str:
     """One line, without the full stop that some end in."""
-    return " ".join(str(message).split()).rstrip(" .")
+    return printable(without_password(message), 1000).rstrip(" .")
