@@ -62,6 +62,7 @@ class BrokenPipeSafeStreamCase(unittest.TestCase):
         with Path("/dev/full").open("w", encoding="utf-8") as stream, self.assertRaisesRegex(AccessError, "No space"):
             write_bytes(stream, [b"x" * 1_000_000])
 
+
 class Say(unittest.TestCase):
     def test_lines_are_shown_with_their_control_characters_escaped(self):
         for to_stdout in (True, False):

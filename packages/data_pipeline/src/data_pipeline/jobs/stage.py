@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def command(context: Context, dataset: str | None, year: int | None, accept_drift: bool) -> int:
     from data_pipeline.lakehouse.documents import StageFact
     from data_pipeline.lakehouse.stage import totals_of
+    from etl_core.stdio import say
 
     run = tables.chosen_run(context, dataset, year)
     staging = tables.staging_of(context, run, accept_drift=accept_drift)
@@ -56,15 +57,15 @@ def command(context: Context, dataset: str | None, year: int | None, accept_drif
         **totals_of(documents.values()),
     )
     if fact.quarantined or fact.new_values:
-        click.echo(_summary(fact), err=True)
+        say(*_summary(fact))
     context.print_document(fact)
     return 0
 
 
-def _summary(fact: StageFact) -> str:
+def _summary(fact: StageFact) -> list[str]:
     lines = [f"quarantined  {count:,} {reason}" for reason, count in fact.reasons.items()]
     lines += [f"new values   {one.records:,} of {one.column}, such as {one.least!r:.100}" for one in fact.new_values]
-    return "\n".join(lines)
+    return lines
 
 
 JOB = (frame.entrypoint_of(command, "stage"), "Turn the parts of a committed run into typed Parquet and quarantine")

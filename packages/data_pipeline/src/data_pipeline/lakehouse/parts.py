@@ -14,7 +14,7 @@ from etl_core.errors import DataError
 from etl_core.files import READ_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from data_pipeline.lakehouse.contract import Contract, HeaderDrift
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Run(Protocol):
     """What is needed of a committed run; ``runs.committed`` has it."""
 
-    def parts(self) -> Sequence[CsvPartAudit]:
+    def parts(self) -> Iterable[CsvPartAudit]:
         """The audits of all parts."""
         ...
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.database import Limits, open_database
 from etl_core.errors import DataError, UnavailableError, UsageError
+from etl_core.printable import escaped, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -242,7 +243,7 @@ def _reach_s3(database: DuckDBPyConnection, access: S3Access) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return printable(str(error).partition("\n")[0], 300)
+    return printable(str(error).partition("\n")[0])
 
 
 def csv_lines(answer: Answer) -> Iterator[str]:
@@ -262,7 +263,7 @@ class _Echo:
 
 def table_lines(answer: Answer) -> Iterator[str]:
     """Columns for a terminal: printable characters only, long cells cut."""
-    head = [printable(one, WIDEST_CELL) for one in answer.columns]
+    head = [_cell(one) for one in answer.columns]
     first = [[_cell(one) for one in row] for row in islice(answer.rows, BATCH)]
     widths = [max(map(len, column)) for column in zip(head, *first, strict=True)]
     rest = ([_cell(one) for one in row] for row in answer.rows)
@@ -273,14 +274,9 @@ def table_lines(answer: Answer) -> Iterator[str]:
 def plan_lines(answer: Answer) -> Iterator[str]:
     """What EXPLAIN says."""
     for row in answer.rows:
-        yield from (printable(line) + "\n" for line in (row[-1] or "").splitlines())
-
-
-def printable(text: str, length: int | None = None) -> str:
-    """Text from outside without control characters, cut after ``length``."""
-    cut = text if length is None or len(text) <= length else text[: length - 1] + "…"
-    return "".join(letter if letter.isprintable() else "·" for letter in cut)
+        yield from (escaped(line) + "\n" for line in (row[-1] or "").splitlines())
 
 
 def _cell(text: str | None) -> str:
-    return "NULL" if text is None else printable(text, WIDEST_CELL)
+    shown = "NULL" if text is None else escaped(text)
+    return shown if len(shown) <= WIDEST_CELL else shown[: WIDEST_CELL - 1] + "…"

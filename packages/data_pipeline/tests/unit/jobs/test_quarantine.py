@@ -49,7 +49,7 @@ class QuarantineJob(TablesCase):
         _, out, _ = self.answer("quarantine", "--year", "2024", "--records")
 
         self.assertTrue(all(line.isprintable() for line in out.splitlines()))
-        self.assertIn("=cmd·[31m", out)
+        self.assertIn(r"=cmd\x1b[31m", out)
 
     def test_a_run_that_is_not_staged_says_so(self):
         status, fact, _ = self.run_job("quarantine", "--run-id", "first")
