@@ -83,10 +83,11 @@ def curation_of(context: Context, run: Run) -> Curation:
     manifest = run.manifest
     staging = staging_of(context, run)
     staged = staging.done()
-    missing = run.manifest.file_audits - len(staged)
+    audits = staging.parts.audits
+    missing = len(audits) - len(staged)
     if missing:
         raise DataError(
-            f"{missing} of {run.manifest.file_audits} parts of run {manifest.run_id} are not staged under contract "
+            f"{missing} of {len(audits)} parts of run {manifest.run_id} are not staged under contract "
             f"{staging.contract.hash}.",
             advice=f"Stage them first: data-pipeline run stage -- --run-id {manifest.run_id}",
         )
@@ -99,7 +100,7 @@ def curation_of(context: Context, run: Run) -> Curation:
         release=manifest.release.name,
         run_id=manifest.run_id,
         closed=manifest.is_closed,
-        parts=tuple(staged[part.key] for part in run.parts()),
+        parts=tuple(staged[part.key] for part in audits),
     )
     return Curation(
         context.store,

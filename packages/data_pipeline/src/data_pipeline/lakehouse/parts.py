@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from data_pipeline.lakehouse.sql import NOT_UTF8
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Run(Protocol):
     """What is needed of a committed run; ``runs.committed`` has it."""
 
-    def parts(self) -> Iterable[CsvPartAudit]:
+    def parts(self) -> Iterator[CsvPartAudit]:
         """The audits of all parts."""
         ...
 
@@ -60,6 +61,11 @@ class Parts:
     contract: Contract
     aliases: Mapping[str, str]
     accept_drift: bool
+
+    @cached_property
+    def audits(self) -> tuple[CsvPartAudit, ...]:
+        """Those of all parts of the run."""
+        return tuple(self.run.parts())
 
     def fetch(self, audit: CsvPartAudit, path: Path) -> LocalPart:
         """Write a part to ``path``. DuckDB refuses the backslash dialect, so such a part is transcoded.

@@ -69,7 +69,7 @@ class Staging:
 
     def done(self) -> dict[str, StagedPart]:
         """What is staged already, by the key of its part; raises ``ConflictError`` if it is of other bytes."""
-        wanted = {self.keys(part).document: part for part in self.parts.run.parts()}
+        wanted = {self.keys(part).document: part for part in self.parts.audits}
         scopes = {self.keys(part).scope for part in wanted.values()}
         there = [
             entry.key
@@ -97,7 +97,7 @@ class Staging:
 
         """
         put_or_agree(self.store, keys.contract(self.contract.hash), self.contract.to_bytes())
-        todo = [part for part in self.parts.run.parts() if part.key not in done]
+        todo = [part for part in self.parts.audits if part.key not in done]
         self.progress.start("stage", units=len(todo), rows=sum(part.records for part in todo))
         staged = dict(done)
         try:
