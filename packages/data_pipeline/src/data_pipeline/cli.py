@@ -6,6 +6,7 @@ parser. Only ``main`` turns an exception into a status; the table is in ``etl_co
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from data_pipeline.jobs import _frame as frame
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 from data_pipeline.registry import Registry
 from etl_core.errors import BUG, DONE, EXIT_STATUSES, INTERRUPTED, USAGE, PipelineError, StoppedError
-from etl_core.stdio import guard_stdio
+from etl_core.stdio import guard_stdio, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ def list_jobs() -> None:
     listings = Registry().listings()
     width = max(map(len, listings), default=0)
     for name, text in listings.items():
-        click.echo(f"{name:<{width}}  {text}")
+        say(f"{name:<{width}}  {text}", to_stdout=True)
 
 
 @cli.command("describe")
@@ -66,7 +67,7 @@ def list_jobs() -> None:
 def describe(job: str) -> None:
     """Show what JOB does, reads and writes, and its options."""
     found = Registry().load(job)
-    click.echo(f"{found.name}: {found.description}\n")
+    say(f"{found.name}: {found.description}", "", to_stdout=True)
     _run(found.name, ["--help"])
 
 
@@ -85,7 +86,7 @@ def run(job: str, arguments: tuple[str, ...]) -> int:
     """Run JOB with its ARGUMENTS, as in: run JOB -- --year 2024."""
     if job in ("-h", "--help"):
         with click.get_current_context() as context:
-            click.echo(context.get_help())
+            say(*context.get_help().split("\n"), to_stdout=True)
         return DONE.code
     given = list(arguments)
     # click already takes the first "--" away where it separates; a leading one may remain.
@@ -133,14 +134,14 @@ def doctor(
                 env = {**specs.worker_env(context.settings, context.store.url), **pod.env}
                 pods = replace(pod, env=env)
                 cluster = context.cluster(namespace, patience_seconds=30.0)
-                fact, status = cluster_doctor.examine(cluster, pods, sleep=context.stop.sleep, say=_say)
+                fact, status = cluster_doctor.examine(cluster, pods, sleep=context.stop.sleep, say=say)
                 context.print_fact(**fact)
                 return status
             questions = [f"{one.id}: {one.question}" for one in cluster_doctor.CLUSTER_CHECKS]
         elif dry_run:
             questions = doctors.questions(of_lake=of_lake or both, of_source=of_source or both)
         if dry_run:
-            click.echo("\n".join(questions), err=True)
+            say(*questions)
             context.print_fact(status="planned", checks=len(questions))
             return DONE.code
         fact, status = doctors.examine(
@@ -150,14 +151,10 @@ def doctor(
             year,
             of_lake=of_lake or both,
             now=context.now,
-            say=_say,
+            say=say,
         )
         context.print_fact(**fact)
         return status
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _run(job: str, arguments: list[str]) -> int:
@@ -177,19 +174,21 @@ def exit_code_of(argv: list[str]) -> int:
         # What ``run`` returns, or the status of an exit of click's own, which ends here and not in SystemExit.
         return int(cli.main(args=argv, prog_name=PROGRAM, standalone_mode=False) or DONE.code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(*shown.getvalue().rstrip().split("\n"))
         return USAGE.code
     except (click.Abort, KeyboardInterrupt) as error:
         # Click takes the end of any file for a person's Ctrl-D; within a job it is a broken one.
         if isinstance(error.__cause__, EOFError):
             return _bug()
-        click.echo("interrupted", err=True)
+        say("interrupted")
         return INTERRUPTED.code
     except StoppedError as error:
-        click.echo(str(error), err=True)
+        say(str(error))
         return 128 + error.signal_number
     except PipelineError as error:
-        click.echo(f"{PROGRAM}: {error}", err=True)
+        say(f"{PROGRAM}: {error}")
         return error.exit_status.code
     except SystemExit as error:
         return _code_of(error)
@@ -200,8 +199,8 @@ def exit_code_of(argv: list[str]) -> int:
 def _bug() -> int:
     import traceback
 
-    traceback.print_exc()
-    click.echo(f"{PROGRAM}: this is a bug of ours, not of your data; please report the lines above.", err=True)
+    say(*traceback.format_exc().rstrip().split("\n"))
+    say(f"{PROGRAM}: this is a bug of ours, not of your data; please report the lines above.")
     return BUG.code
 
 
@@ -211,5 +210,5 @@ def _code_of(error: SystemExit) -> int:
         return DONE.code
     if isinstance(error.code, int):
         return error.code
-    click.echo(str(error.code), err=True)
+    say(str(error.code))
     return BUG.code

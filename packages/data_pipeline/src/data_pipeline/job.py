@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
@@ -20,10 +20,11 @@ from data_pipeline.wiring import Services, checked_settings
 from etl_core import logs
 from etl_core.errors import PipelineError, StoppedError
 from etl_core.progress import for_terminal
+from etl_core.stdio import say
 from etl_core.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from data_pipeline.settings import Settings
     from etl_core.documents import Document
@@ -55,6 +56,11 @@ class Context(Services):
         self._log_file = log_file
         self._stores_log = False
         self._printed = False
+        self._facts: Callable[[], TextIO] = lambda: sys.stdout
+
+    def give_stdout_to_data(self) -> None:
+        """The job writes data to stdout: its fact goes to stderr."""
+        self._facts = lambda: sys.stderr
 
     def begin(self, run_id: str = "") -> None:
         """A run begins: its id, by default the start time, is on every log line, and its log goes into the lake."""
@@ -85,12 +91,14 @@ class Context(Services):
 
     def print_document(self, fact: Document) -> None:
         """Print the fact of the job where it is a published document."""
-        self._print(fact.model_dump_json() + "\n")
+        # In ASCII: a terminal would obey some control characters that pydantic leaves as they are.
+        self._print(json.dumps(fact.model_dump(mode="json")) + "\n")
 
     def _print(self, line: str) -> None:
         self._printed = True
-        sys.stdout.write(line)
-        sys.stdout.flush()
+        stream = self._facts()
+        stream.write(line)
+        stream.flush()
 
     def print_failure(self, error: PipelineError) -> None:
         """The fact of a job that ended in an error before it printed another."""
@@ -170,6 +178,5 @@ def _exit_after_grace(stop: Stop, grace_seconds: float) -> None:
     try:
         stop.check()
     except StoppedError as error:
-        sys.stderr.write(f"{error}; not all of it ended within {grace_seconds:g} s\n")
-        sys.stderr.flush()
+        say(f"{error}; not all of it ended within {grace_seconds:g} s")
         os._exit(128 + error.signal_number)

@@ -6,10 +6,13 @@ Nothing is written to stdout: it carries the result of the command.
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
+
+from etl_core.printable import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -33,6 +36,7 @@ class _Tee:
                 self._copy.write(str(self._json(logger, name, dict(event))) + "\n")
                 self._copy.flush()
         if not self._as_json:
+            event = {key: _shown(value) for key, value in event.items()}
             event["timestamp"] = event["timestamp"][11:19] + "Z"  # people know what day it is
         return str(self._render(logger, name, event))
 
@@ -53,7 +57,7 @@ def configure_logging(
         structlog.processors.JSONRenderer(default=str)
         if as_json
         else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty() and not no_color, exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty() and not no_color, exception_formatter=_write_traceback
         )
     )
     tee = _Tee(renderer, copy, as_json=as_json)
@@ -76,6 +80,17 @@ def configure_logging(
         tee.close()
         structlog.contextvars.clear_contextvars()
         structlog.reset_defaults()
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever is logged
+    """A value as a terminal shows it and does not obey it; JSON needs no such thing, being ASCII."""
+    return escaped(value, keep="\n") if isinstance(value, str) else value
+
+
+def _write_traceback(stream: TextIO, error: Any) -> None:  # noqa: ANN401 - structlog's contract
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, error)
+    stream.write(escaped(text.getvalue(), keep="\n"))
 
 
 @contextlib.contextmanager

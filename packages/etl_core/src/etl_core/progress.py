@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from etl_core.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -70,6 +72,7 @@ class Bars(Progress):
         super().start(doing, units=units, rows=rows)
         from rich import progress
         from rich.console import Console
+        from rich.markup import escape
 
         self._bar = progress.Progress(
             progress.SpinnerColumn(),
@@ -83,7 +86,7 @@ class Bars(Progress):
             redirect_stdout=False,
         )
         self._task = self._bar.add_task(
-            doing, total=max(rows, 1), units=f"0/{units} {self._unit_name}", rows="0", rate=""
+            escape(printable(doing)), total=max(rows, 1), units=f"0/{units} {self._unit_name}", rows="0", rate=""
         )
         self._bar.start()
 

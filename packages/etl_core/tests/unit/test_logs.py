@@ -194,6 +194,19 @@ class ConsoleFormat(LogsCase):
         with self.assertRaises(ValueError):
             json.loads(captured.lines[0])
 
+    def test_text_from_elsewhere_does_not_reach_the_terminal_as_control_characters(self):
+        evil = "\x1b]0;title\x07\x9b2J\u202e"
+        for copy in (None, self.copy):
+            with self.subTest(copy=copy), Captured() as captured, logs.configure_logging("console", "info", copy=copy):
+                structlog.get_logger().info(f"read {evil}", key=evil)
+                try:
+                    raise ZeroDivisionError(evil)
+                except ZeroDivisionError:
+                    structlog.get_logger().exception("a bug")
+            text = captured.err.getvalue()
+            self.assertEqual({one for one in text if not one.isprintable()}, {"\n"})
+            self.assertEqual(text.count("\\x1b]0;title\\x07\\x9b2J\\u202e"), 3)
+
     def test_the_console_has_the_time_of_day_and_the_copy_the_date_too(self):
         with Captured() as captured, logs.configure_logging("console", "info", copy=self.copy):
             structlog.get_logger().info("one")

@@ -1,6 +1,6 @@
 import unittest
 
-from etl_core.printable import printable
+from etl_core.printable import escaped, has_password, printable, without_password
 
 
 class Printable(unittest.TestCase):
@@ -12,3 +12,41 @@ class Printable(unittest.TestCase):
 
     def test_long_text_is_shortened(self):
         self.assertEqual(len(printable("x" * 500)), 300)
+
+
+class Escaped(unittest.TestCase):
+    def test_control_characters_are_shown_and_all_else_stays(self):
+        for text, shown in [
+            ("é 日本  x", "é 日本  x"),
+            ("\x1b[2J\x9b31m\x07", "\\x1b[2J\\x9b31m\\x07"),
+            ("a\nb\tc\r", "a\\nb\\tc\\r"),
+            ("\u202e\u2028\u200b", "\\u202e\\u2028\\u200b"),
+            ("\udcff", "\\udcff"),  # a byte of a file name that is no UTF-8
+        ]:
+            with self.subTest(text):
+                self.assertEqual(escaped(text), shown)
+        self.assertEqual(escaped("a\nb\x1b", keep="\n"), "a\nb\\x1b")
+
+
+class Passwords(unittest.TestCase):
+    def test_a_text_is_shown_without_those_in_its_urls(self):
+        for text, shown in [
+            ("s3://me:secret@bucket/x", "s3://…@bucket/x"),
+            ("s3://me:se/cr@et@bucket/x", "s3://…@bucket/x"),
+            (
+                "cannot reach 'http://me:secret@host:1/': no, http://other/",
+                "cannot reach 'http://…@host:1/': no, http://other/",
+            ),
+            ("https://host/path", "https://host/path"),
+            ("me@host", "me@host"),
+        ]:
+            with self.subTest(text):
+                self.assertEqual(without_password(text), shown)
+
+    def test_a_url_that_holds_one_is_told_from_one_that_does_not(self):
+        for url in ("https://me:secret@host/", "s3://me@bucket", "http://:secret@[::1]:80/", "http://me@[bad"):
+            with self.subTest(url):
+                self.assertTrue(has_password(url))
+        for url in ("https://host/me@here", "me@host", "./data", "http://[bad", ""):
+            with self.subTest(url):
+                self.assertFalse(has_password(url))

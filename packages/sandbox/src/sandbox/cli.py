@@ -116,7 +116,7 @@ def serve(parent_pid: int | None, faults: tuple[str, ...], others: tuple[str, ..
             sandbox.fault(**fault)
         if warm:
             sandbox.warm()
-        click.echo(json.dumps({"url": sandbox.url}))
+        print(json.dumps({"url": sandbox.url}), flush=True)  # noqa: T201 - its result
 
 
 @main.command(help=_CLUSTER_HELP)
@@ -149,4 +149,4 @@ def cluster(
         for fault in parsed:
             stand_in.fault(**fault.pop("params"), **fault)
         written = stand_in.kubeconfig(kubeconfig or folder / "kubeconfig")
-        click.echo(json.dumps({"url": stand_in.url, "kubeconfig": str(written)}))
+        print(json.dumps({"url": stand_in.url, "kubeconfig": str(written)}), flush=True)  # noqa: T201 - its result

@@ -13,6 +13,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import click
 
+from etl_core.printable import has_password, without_password
+
 # Options that are settings: the context is opened with them, the job reads them there.
 SETTINGS = ("run_id", "lake_url", "source_max_streams")
 # What every supported Kubernetes accepts as the name of a variable.
@@ -143,7 +145,11 @@ def _pairs(
 ) -> dict[str, str]:
     for text in texts:
         if "=" not in text or not key.fullmatch(text.partition("=")[0]):
-            raise click.BadParameter(f"{text!r} is not KEY=VALUE.")
+            raise click.BadParameter(f"{without_password(text)!r} is not KEY=VALUE.")
+        if has_password(text.partition("=")[2]):
+            raise click.BadParameter(
+                f"{without_password(text)} holds a password, which everybody who may read Jobs could see: use a Secret."
+            )
     return dict(text.partition("=")[::2] for text in texts)
 
 

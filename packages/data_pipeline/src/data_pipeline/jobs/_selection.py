@@ -8,6 +8,7 @@ import click
 
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
+from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -65,7 +66,7 @@ def show(context: Context, fact: RunFact) -> int:
     """Print the fact of a run, with its text on stderr; the exit code of the job."""
     from data_pipeline.open_payments.summary import text_of
 
-    click.echo(text_of(fact), err=True)
+    say(*text_of(fact).split("\n"))
     context.print_document(fact)
     return fact.exit_code
 

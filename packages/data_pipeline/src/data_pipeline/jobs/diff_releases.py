@@ -16,6 +16,7 @@ import click
 
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.jobs import _selection as options
+from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -52,7 +53,7 @@ def command(
     fact = diff.fact_of(found, pair)
     fact["report"] = diff.publish_report(context.store, pair, found, company_id)
     if not as_json:
-        click.echo(diff.table_of(fact), err=True)
+        say(*diff.table_of(fact).split("\n"))
     context.print_fact(status="compared", **fact)
     return 0
 

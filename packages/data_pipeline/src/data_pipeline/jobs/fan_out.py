@@ -27,6 +27,7 @@ import click
 from data_pipeline.fan_out.options import FanOutOptions
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.jobs import _selection as options
+from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.fan_out.orchestrate import FanOutFact
@@ -111,7 +112,7 @@ def fan_out(
     if print_only:
         items = job_bodies(context, selection, how, run_id=context.run_id, totals=totals, trust_count=trust_count)
         if not items:
-            click.echo("nothing is left to do", err=True)
+            say("nothing is left to do")
         sys.stdout.write(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1) + "\n")
         return DONE.code
     try:
@@ -139,14 +140,14 @@ def _after_interrupt(context: Context, selection: Selection, namespace: str, on_
     if on_interrupt == "cancel":
         _cancel(context, selection, namespace)
     else:
-        click.echo("the Jobs continue; the same command attaches to them again, from any machine", err=True)
+        say("the Jobs continue; the same command attaches to them again, from any machine")
 
 
 def _cancel(context: Context, selection: Selection, namespace: str) -> int:
     from data_pipeline.fan_out.orchestrate import cancel
 
     deleted = cancel(context, selection.dataset, selection.year, namespace)
-    click.echo(f"{deleted} Jobs were deleted; what is proved stays, the same command continues from there", err=True)
+    say(f"{deleted} Jobs were deleted; what is proved stays, the same command continues from there")
     return deleted
 
 
@@ -154,13 +155,10 @@ def _show_ways(fact: FanOutFact) -> None:
     """What each way of running takes, as a table."""
     if not fact.ways:
         return
-    click.echo(f"{'way':14} {'pods':>6} {'at once':>8} {'minutes':>9} {'pod-hours':>10}", err=True)
+    say(f"{'way':14} {'pods':>6} {'at once':>8} {'minutes':>9} {'pod-hours':>10}")
     for one in fact.ways:
         mark = "   <- " if one.way == fact.choice else ""
-        click.echo(
-            f"{one.way:14} {one.pods:>6,} {one.at_once:>8} {one.seconds / 60:>9.1f} {one.pod_hours:>10.2f}{mark}",
-            err=True,
-        )
+        say(f"{one.way:14} {one.pods:>6,} {one.at_once:>8} {one.seconds / 60:>9.1f} {one.pod_hours:>10.2f}{mark}")
 
 
 JOB = (frame.entrypoint_of(command, "fan_out"), "Spread a program year over Kubernetes Jobs")

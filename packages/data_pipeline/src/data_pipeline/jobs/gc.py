@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
+from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -39,7 +40,7 @@ def command(context: Context, delete: bool, older_than_hours: float) -> int:
         if delete and remove(context.store, entry):
             removed.append(entry)
         word = "orphan" if not delete else "removed" if entry in removed[-1:] else "kept, it is proved now"
-        click.echo(f"{word}  {entry.key}  {entry.size:,} bytes  {entry.modified:%Y-%m-%d %H:%M}", err=True)
+        say(f"{word}  {entry.key}  {entry.size:,} bytes  {entry.modified:%Y-%m-%d %H:%M}")
     chosen = removed if delete else found
     context.print_fact(
         status="removed" if removed else "listed" if found and not delete else "nothing to remove",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
+from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -24,7 +25,7 @@ def command(context: Context, as_json: bool) -> int:
     context.run_id = context.run_id or newest_run(context.store)
     fact = progress_of_run(context.store, context.run_id, context.now())
     if not as_json:
-        click.echo(table_of(context.run_id, fact, context.store.url), err=True)
+        say(*table_of(context.run_id, fact, context.store.url).split("\n"))
     context.print_fact(**fact)
     return 0
 

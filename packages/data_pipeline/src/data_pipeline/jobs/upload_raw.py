@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
+from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -34,7 +35,7 @@ def command(context: Context, target: str, overwrite: bool, dry_run: bool) -> in
             context.run_id,
             overwrite=overwrite,
             dry_run=dry_run,
-            on_file=lambda line: click.echo(line, err=True),
+            on_file=say,
         )
     context.print_fact(**fact.model_dump())
     return 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
+from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -41,7 +42,7 @@ def command(context: Context, against_source: bool, as_json: bool) -> int:
         check_stop=context.stop.check,
     )
     for one in () if as_json else verified.findings:
-        click.echo(f"{one.finding}  {one.key}: {one.detail}", err=True)
+        say(f"{one.finding}  {one.key}: {one.detail}")
     status = "faulty" if verified.findings else "verified"
     context.print_fact(status=status, against_source=against_source, **asdict(verified))
     return PERMANENT.code if verified.findings else DONE.code

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from data_pipeline.settings.common import CommonSettings
-from data_pipeline.settings.open_payments import CREDENTIALS_IN_URL, OpenPaymentsSettings
+from data_pipeline.settings.lakehouse import LakehouseSettings
+from data_pipeline.settings.open_payments import OpenPaymentsSettings
 from etl_core.errors import ConfigError
+from etl_core.printable import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Settings(OpenPaymentsSettings, CommonSettings):
+class Settings(OpenPaymentsSettings, LakehouseSettings, CommonSettings):
     """All settings of all jobs. Credentials of AWS are not among them: boto3 reads its own ``AWS_*``."""
 
     @classmethod
@@ -35,7 +37,7 @@ class Settings(OpenPaymentsSettings, CommonSettings):
             wrong = error.errors()[0]
             name = str(wrong["loc"][0]).upper()
             where = f" (from {origins[name]})" if origins and name in origins else ""
-            shown = CREDENTIALS_IN_URL.sub("//…@", str(values[name]))
+            shown = without_password(values[name])
             why = wrong["msg"].removeprefix("Value error, ")
             # Without its cause, which holds the whole value.
             raise ConfigError(f"{name}={shown!r}{where}: {why}.", advice="Correct it or leave it out.") from None

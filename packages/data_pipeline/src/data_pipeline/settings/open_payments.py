@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from data_pipeline import __version__
-
-CREDENTIALS_IN_URL = re.compile(r"//[^/@]*@")
+from etl_core.printable import has_password
 
 
 def _without_credentials(url: str) -> str:
-    if CREDENTIALS_IN_URL.search(url):
-        raise ValueError("a user name or password here would be stored in every audit; put them into ~/.netrc")
+    if has_password(url):
+        raise ValueError("a user name or password here would be stored in every audit, and the source needs none")
     return url
 
 

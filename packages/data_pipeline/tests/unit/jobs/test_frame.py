@@ -104,6 +104,13 @@ class OptionsOfADataclass(unittest.TestCase):
             with self.subTest(text=text), self.assertRaisesRegex(click.UsageError, "is not KEY=VALUE"):
                 self.parsed("--env", "OK=1", "--env", text)
 
+    def test_take_no_password_and_do_not_repeat_it(self):
+        for text in ("A=http://me:secret@host/", "http://me:secret@host/"):
+            with self.subTest(text=text), self.assertRaises(click.UsageError) as caught:
+                self.parsed("--env", text)
+            self.assertIn("http://…@host/", str(caught.exception))
+            self.assertNotIn("secret", str(caught.exception))
+
     def test_may_be_only_some(self):
         self.assertEqual(self.parsed("--name", "m", only=("name",)), Whole(part=Part(name="m")))
         with self.assertRaises(click.UsageError):

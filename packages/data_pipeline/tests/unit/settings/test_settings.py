@@ -22,6 +22,8 @@ class FromMapping(unittest.TestCase):
                 "source_timeout_seconds": 60.0,
                 "source_attempts": 6,
                 "source_first_wait_seconds": 0.5,
+                "lakehouse_memory_mb": 1536,
+                "lakehouse_workers": 2,
                 "run_id": "",
                 "job_completion_index": -1,
                 "log_format": "auto",
@@ -86,9 +88,15 @@ class FromMapping(unittest.TestCase):
         with self.assertRaises(ConfigError) as caught:
             Settings.from_mapping({"OPEN_PAYMENTS_URL": "https://me:secret@example.org/x@y"})
         said = str(caught.exception)
-        self.assertTrue(said.startswith("OPEN_PAYMENTS_URL='https://…@example.org/x@y': a user name or password"), said)
+        self.assertTrue(said.startswith("OPEN_PAYMENTS_URL='https://…@y': a user name or password"), said)
         self.assertNotIn("secret", "".join(traceback.format_exception(caught.exception)))
         Settings.from_mapping({"OPEN_PAYMENTS_URL": "https://example.org/me@here"})
+
+    def test_repeats_no_password_of_any_setting(self):
+        for name in ("SOURCE_ATTEMPTS", "LOG_LEVEL"):
+            with self.subTest(name), self.assertRaises(ConfigError) as caught:
+                Settings.from_mapping({name: "https://me:se/cr@et@host/"})
+            self.assertTrue(str(caught.exception).startswith(f"{name}='https://…@host/': "), str(caught.exception))
 
     def test_takes_the_least_of_each_number(self):
         for name, least in [

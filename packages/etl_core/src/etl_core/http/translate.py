@@ -12,7 +12,7 @@ import requests
 import urllib3
 
 from etl_core.errors import DataError, UnavailableError, UnreachableError
-from etl_core.printable import printable
+from etl_core.printable import printable, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def translate_http_errors(url: str) -> Iterator[None]:
         requests.exceptions.MissingSchema,
         requests.exceptions.InvalidSchema,
     ) as error:
-        raise DataError(f"{url} is not a valid URL: {printable(str(error))}") from error
+        raise DataError(f"{url} is not a valid URL: {printable(without_password(error))}") from error
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
         raise UnreachableError(
             f"GET {url} failed: {_root_cause(error)}.",
@@ -63,4 +63,4 @@ def _root_cause(error: BaseException) -> str:
         candidates = (getattr(error, "reason", None), *error.args)
         error = next((inner for inner in candidates if isinstance(inner, BaseException)), error)
     words = re.sub(r"^HTTPS?Connection(Pool)?\([^)]*\): ", "", str(error))
-    return printable(f"{type(error).__name__}: {words}")
+    return printable(f"{type(error).__name__}: {without_password(words)}")  # of a proxy, which requests names

@@ -17,6 +17,7 @@ import hashlib
 import os
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +27,7 @@ import botocore.exceptions
 
 from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, UnavailableError
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.printable import printable, without_password
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.scratch import Scratch
 
@@ -68,7 +70,27 @@ def make_client(pool_size: int = 16) -> S3Client:
     )
     with _translate_errors("set up the S3 client"):
         # A session of its own: boto3's shared one keeps the first credentials it met.
-        return boto3.session.Session().client("s3", config=config)
+        client = boto3.session.Session().client("s3", config=config)
+    shown = without_password(client.meta.endpoint_url)
+    if shown != client.meta.endpoint_url:
+        client.close()
+        raise ConfigError(
+            f"the endpoint of S3, {shown}, holds a user name or a password.",
+            advice="It would be in logs and in Jobs: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+        )
+    return client
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """What another S3 client needs to read the same bucket. ``endpoint`` is an address with its scheme."""
+
+    bucket: str
+    endpoint: str
+    region: str
+    key_id: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
 
 
 class S3Store:
@@ -89,6 +111,15 @@ class S3Store:
 
     def uri(self, key: str) -> str:
         return f"{self.url}/{checked_key(key)}"
+
+    def access(self) -> S3Access:
+        """How another client reaches the bucket now: credentials of a role expire. Without any, they are empty."""
+        with _translate_errors("find the credentials of S3"):
+            found = boto3.session.Session().get_credentials()
+            keys = found.get_frozen_credentials() if found else None
+        meta = self._client.meta
+        secrets = (keys.access_key, keys.secret_key, keys.token) if keys else ("", "", "")
+        return S3Access(self._bucket, meta.endpoint_url, meta.region_name, *(one or "" for one in secrets))
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)
@@ -254,4 +285,4 @@ def _translate_errors(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[
 
 def _one_line(message: object) -> str:
     """One line, without the full stop that some end in."""
-    return " ".join(str(message).split()).rstrip(" .")
+    return printable(without_password(message), 1000).rstrip(" .")

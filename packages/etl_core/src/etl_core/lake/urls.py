@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from etl_core.errors import ConfigError
+from etl_core.printable import without_password
 
 if TYPE_CHECKING:
     from etl_core.lake.port import ObjectStore
@@ -20,6 +21,7 @@ def open_store(url: str, *, named: str = "the URL") -> ObjectStore:
         ConfigError: the URL is none of these. The message calls it ``named``: the setting or flag it came from.
 
     """
+    shown = without_password(url)
     if "://" not in url:
         if not url.strip():
             raise ConfigError(f"{named} is empty.", advice="Give a folder, file:///… or s3://bucket/prefix.")
@@ -28,17 +30,17 @@ def open_store(url: str, *, named: str = "the URL") -> ObjectStore:
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
             raise ConfigError(
-                f"{named}={url!r} names a host.", advice="A folder is written file:///path (three slashes)."
+                f"{named}={shown!r} names a host.", advice="A folder is written file:///path (three slashes)."
             )
         return _directory(Path(unquote(parts.path)), named)
     if parts.scheme == "s3":
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc):
-            raise ConfigError(f"{named}={url!r} names no bucket.", advice="An S3 lake is written s3://bucket/prefix.")
+            raise ConfigError(f"{named}={shown!r} names no bucket.", advice="An S3 lake is written s3://bucket/prefix.")
         from etl_core.lake.s3 import S3Store, make_client
 
         return S3Store(make_client(), bucket=parts.netloc, prefix=parts.path.strip("/"))
     raise ConfigError(
-        f"{named}={url!r} has an unknown scheme.",
+        f"{named}={shown!r} has an unknown scheme.",
         advice="Give a folder, file:///… or s3://bucket/prefix.",
     )
 

@@ -481,6 +481,18 @@ def test_an_invalid_aws_setting_is_a_config_error(nobodys_environment, name, val
     assert caught.value.advice == "Check the AWS_* settings."
 
 
+def test_a_password_in_the_endpoint_is_refused_and_not_repeated(nobodys_environment):
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        nobodys_environment.setenv(name, "http://me:secret@127.0.0.1:1")
+        with pytest.raises(ConfigError, match=r"the endpoint of S3, http://…@127.0.0.1:1, holds a user name") as caught:
+            make_client()
+        assert "secret" not in str(caught.value)
+    nobodys_environment.setenv("AWS_ENDPOINT_URL_S3", "http://me:sec/ret@127.0.0.1:1")
+    with pytest.raises(ConfigError) as caught:
+        make_client()
+    assert "ret@" not in str(caught.value)
+
+
 def test_a_client_has_the_retries_and_the_pool_of_make_client(nobodys_environment):
     client = make_client(pool_size=7)
     config: Any = client.meta.config

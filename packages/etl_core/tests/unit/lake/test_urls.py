@@ -65,6 +65,10 @@ class OpenStore(unittest.TestCase):
                 ("s3://ab/x", "names no bucket", "s3://bucket/prefix"),
                 ("s3://-abc/x", "names no bucket", "s3://bucket/prefix"),
                 ("s3://user@bucket/x", "names no bucket", "s3://bucket/prefix"),
+                ("s3://me:secret@bucket/x", "LAKE='s3://…@bucket/x' names no bucket", "s3://bucket/prefix"),
+                ("s3://me:/secret@bucket/x", "LAKE='s3://…@bucket/x' names no bucket", "s3://bucket/prefix"),
+                ("file://me:secret@host/x", "LAKE='file://…@host/x' names a host", "file:///path"),
+                ("https://me:secret@host/x", "LAKE='https://…@host/x' has an unknown scheme", "s3://bucket/prefix"),
                 ("s3://bucket:80/x", "names no bucket", "s3://bucket/prefix"),
                 ("gs://bucket", "LAKE='gs://bucket' has an unknown scheme", "s3://bucket/prefix"),
                 ("https://example.org/x", "has an unknown scheme", "s3://bucket/prefix"),
@@ -75,6 +79,7 @@ class OpenStore(unittest.TestCase):
                     with self.assertRaises(ConfigError) as caught:
                         open_store(url, named="LAKE")
                     self.assertIn(told, str(caught.exception))
+                    self.assertNotIn("secret", str(caught.exception))
                     self.assertIn(advice, caught.exception.advice)
 
 
