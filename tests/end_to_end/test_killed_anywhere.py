@@ -273,6 +273,26 @@ def started(life, everybody):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("life", PLACES, indirect=True)
+@pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
+def test_of_two_at_once_one_is_killed_at_any_write_and_what_the_other_commits_verifies(life):
+    ends = []
+    for at in range(1, 26):
+        with life.driven(run_id="one", at=at, moment="after") as killed, life.driven(run_id="one") as other:
+            for process in (killed, other):
+                stderr = ended(process)
+                assert process.returncode in (0, KILLED), stderr
+        assert other.returncode == 0
+        ends.append(killed.returncode)
+        with life.leg("-m", "data_pipeline", "run", "verify", "--", "--run-id", "one") as process:
+            stderr = ended(process)
+        assert process.returncode == 0, stderr
+        life.must_be_whole(slices=3, windows=5)
+    assert ends.count(KILLED) > 10, "most of the processes to be killed had nothing to write"
+
+
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("life", "times"), [("directory", 10), ("s3", 5)], indirect=["life"])
 @pytest.mark.parametrize("world", [LARGE], indirect=True, ids=["twelve companies"])

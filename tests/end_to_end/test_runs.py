@@ -183,3 +183,6 @@ def test_two_runs_of_one_selection_at_once_share_the_work_without_harm(world):
         assert process.returncode == 0, stderr
     assert len(world.slices()) == 12
     world.assert_equals_truth()
+    for manifest in world.manifests():
+        verified = world.run("verify", "--", "--run-id", manifest["run_id"])
+        assert (verified.status, verified.fact["findings"]) == (0, []), verified.stderr

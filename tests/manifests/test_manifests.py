@@ -231,7 +231,7 @@ def labels_of_workers():
         modified="2026-06-30",
         route="catalogue",
     )
-    return labels_of(release, "packed")
+    return labels_of("0123456789ab", release, "packed")
 
 
 def selects(policy, labels):

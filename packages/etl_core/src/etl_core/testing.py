@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 class MemoryStore:
-    """An ``ObjectStore`` in memory. ``writes`` lists the keys in the order they were written."""
+    """An ``ObjectStore`` in memory; two of one ``name`` are one lake. ``writes`` lists keys in order of writing."""
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC), *, name: str = "") -> None:
         self._now = now
+        self._name = name
         self._objects: dict[str, bytes] = {}
         self._modified: dict[str, datetime] = {}
         self._lock = threading.Lock()
@@ -30,10 +31,10 @@ class MemoryStore:
 
     @property
     def url(self) -> str:
-        return "memory://"
+        return f"memory://{self._name}"
 
     def uri(self, key: str) -> str:
-        return self.url + checked_key(key)
+        return f"{self.url}{self._name and '/'}{checked_key(key)}"
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)

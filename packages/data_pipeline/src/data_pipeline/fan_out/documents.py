@@ -27,10 +27,17 @@ class Unit(Value):
         return (-self.rows, len(self.company_id), self.company_id, self.number)
 
 
+class LakeId(Document):
+    """What names a lake whatever its address; written once, by the first fan-out."""
+
+    id: str = Field(pattern="^[0-9a-f]{12}$")
+
+
 class FanOutPlan(Document):
     """Which pod proves which windows. A worker gets the plan's run, shape and digest, and the index of its bin."""
 
     run_id: str
+    lake_id: str = Field("", description="of the lake that the plan lies in; part of the names and labels of its Jobs")
     shape: Shape
     release: Release
     streams: tuple[int, ...] = Field(description="concurrent requests of each bin's pod; at most the ceiling in all")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from data_pipeline.fan_out.specs import ATTEMPT, UNIT
+from data_pipeline.fan_out.specs import ATTEMPT, RELEASE, RUN, UNIT
 from etl_core.kube.observe import Phase, phase_of_job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class ObservedJob:
     ready: int = 0
     failures: int = 0
     completions: int = 1
+    release: str = ""
+    run_id: str = ""
     status: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -59,6 +61,8 @@ def observe_job(job: Mapping[str, Any]) -> ObservedJob:
         ready=status.get("ready") or 0,
         failures=status.get("failed") or 0,
         completions=spec.get("completions") or 1,
+        release=str(labels.get(RELEASE, "")),
+        run_id=str(meta.get("annotations", {}).get(RUN, "")),
         status=status,
     )
 
@@ -73,3 +77,21 @@ def newest(jobs: Iterable[ObservedJob]) -> dict[str, ObservedJob]:
     """Per unit the Job that counts: an open one, else the latest attempt."""
     by_rank = sorted(jobs, key=lambda job: (job.is_open, job.attempt))
     return {job.unit: job for job in by_rank}
+
+
+def leftovers(
+    jobs: Iterable[ObservedJob], release: str, proved: Collection[str], is_committed: Callable[[str], bool]
+) -> list[str]:
+    """Names of ended Jobs whose submitter died: their unit is proved, or they succeeded and their run is committed.
+
+    A failed Job of a unit that is not proved stays to be looked at.
+    """
+    return [
+        job.name
+        for job in jobs
+        if not job.is_open
+        and (
+            (job.release == release and job.unit in proved)
+            or (job.phase == "succeeded" and bool(job.run_id) and is_committed(job.run_id))
+        )
+    ]

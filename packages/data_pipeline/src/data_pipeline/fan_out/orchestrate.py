@@ -16,6 +16,8 @@ from pydantic import Field
 from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.documents import FanOutPlan, Shape
+from data_pipeline.fan_out.lake_id import ensure_lake_id, read_lake_id
+from data_pipeline.fan_out.observe import leftovers, observe_job
 from data_pipeline.fan_out.options import FanOutOptions
 from data_pipeline.fan_out.plan import Prediction, Rates, choice_of, plan_of, predict, units_of
 from data_pipeline.fan_out.submit import FanOutResult, Submitter, write_plan
@@ -24,7 +26,7 @@ from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.facts import Costs, RunFact, committed_fact, fact_of, planned_fact
 from data_pipeline.open_payments.ledger.audits import Audits
 from etl_core import logs
-from etl_core.errors import TEMPORARY, ConflictError, UsageError
+from etl_core.errors import TEMPORARY, ConflictError, PipelineError, StoppedError, UsageError
 from etl_core.kube.observe import phase_of_job
 from etl_core.kube.sweep import sweep
 
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from etl_core.stop import Stop
 
 SHAPES: tuple[Shape, ...] = ("packed", "per-company")
+# All is done by then: an API server that is away must not hold the command.
+LEFTOVERS_SECONDS = 10.0
 
 _log = structlog.get_logger()
 
@@ -69,7 +73,7 @@ class Services(run.Services, Protocol):
     def progress(self) -> Progress: ...
     @property
     def stop(self) -> Stop: ...
-    def cluster(self, namespace: str) -> Cluster: ...
+    def cluster(self, namespace: str, *, patience_seconds: float = ...) -> Cluster: ...
     def now(self) -> datetime: ...
 
 
@@ -109,6 +113,7 @@ def orchestrate(
             on_start(plan.run_id)
             result = work.submit(submitter)
         fact = committed_fact(services.store, manifest or services.pipeline.commit(plan, []))
+        work.remove_leftovers()
         fact |= {"jobs_created": result.created, "jobs_adopted": result.adopted, "polls": result.polls}
         fact |= {"shape": work.shape, "retry_after_seconds": work.retry_after(fact)}
         if manifest is not None:
@@ -134,11 +139,14 @@ def job_bodies(
 
 @logs.silent_unless_configured()
 def cancel(services: Services, dataset: str, year: int, namespace: str = "") -> int:
-    """Delete all Jobs and pods of a year, whatever their run, shape and release; the number of Jobs.
+    """Delete all Jobs and pods of a year in this lake, whatever their run, shape and release; the number of Jobs.
 
     What is proved stays. The source is not asked.
     """
-    selector = specs.selector_of(specs.labels_of_year(dataset, year))
+    lake_id = read_lake_id(services.store)
+    if lake_id is None:  # no fan-out has written to this lake
+        return 0
+    selector = specs.selector_of(specs.labels_of_year(lake_id, dataset, year))
     return sweep(services.cluster(namespace), selector, services.stop.sleep)
 
 
@@ -193,7 +201,8 @@ class _FanOut:
         )
         todo = {one.company_id for one in self._prepared.todo}
         closed = Audits(store, run_plan.release).closed()
-        ours = ours.model_copy(update={"closed_before": {one: closed[one] for one in sorted(todo & closed.keys())}})
+        before = {one: closed[one] for one in sorted(todo & closed.keys())}
+        ours = ours.model_copy(update={"closed_before": before, "lake_id": ensure_lake_id(store)})
         plan, digest = write_plan(store, ours)
         streams = sum(plan.streams)
         if plan.shape == "packed" and streams > ceiling:
@@ -238,6 +247,28 @@ class _FanOut:
         finally:
             progress.stop()
 
+    def remove_leftovers(self) -> None:
+        """Remove finished Jobs of submitters that died; what is left for the next command if the cluster is away."""
+        services, release = self._services, self._prepared.plan.release
+        lake_id = read_lake_id(services.store)
+        if lake_id is None:
+            return
+        selector = specs.selector_of(specs.labels_of_year(lake_id, release.dataset, release.year))
+        try:
+            cluster = services.cluster(self._options.namespace, patience_seconds=LEFTOVERS_SECONDS)
+            jobs = [job for job in map(observe_job, cluster.jobs(selector)) if not job.is_open]
+            proved = Audits(services.store, release).closed() if jobs else {}
+            for name in leftovers(jobs, release.name, proved, self._is_committed):
+                cluster.delete_job(name)
+        except StoppedError:
+            raise
+        except PipelineError as error:
+            _log.warning("finished Jobs of earlier submitters were not removed", because=str(error))
+
+    def _is_committed(self, run_id: str) -> bool:
+        is_ours = lake_layout.ids.is_run_id(run_id)
+        return is_ours and self._services.store.head(lake_layout.runs.manifest(run_id)) is not None
+
     def retry_after(self, fact: Mapping[str, object]) -> float | None:
         """Seconds until the shared backoff ends, if the run may be retried and a pod was told to wait."""
         left = self._services.backoff.current().not_before - self._services.now().timestamp()
@@ -249,7 +280,7 @@ def _require_the_only_shape(store: ObjectStore, cluster: Cluster, plan: FanOutPl
     for other in (shape for shape in SHAPES if shape != plan.shape):
         if store.head(lake_layout.fan_out.plan(plan.run_id, other)) is None:
             continue
-        labels = specs.labels_of(plan.release, other) | {specs.RUN: specs.as_label(plan.run_id)}
+        labels = specs.labels_of(plan.lake_id, plan.release, other) | {specs.RUN: specs.as_label(plan.run_id)}
         if any(phase_of_job(job) in ("waiting", "running") for job in cluster.jobs(specs.selector_of(labels))):
             raise ConflictError(
                 f"{other} Jobs of run {plan.run_id} are running.",

@@ -21,6 +21,7 @@ USER_ID = 10001  # of the image; any user but root will do
 UNIT = f"{PREFIX}/unit"
 ATTEMPT = f"{PREFIX}/attempt"
 RUN = f"{PREFIX}/run-id"
+RELEASE = f"{PREFIX}/release"
 MIN_GRACE_SECONDS = 60
 
 # Settings of the submitter that its workers need, too. None of them is a secret.
@@ -41,20 +42,21 @@ def worker_env(settings: Settings, lake_url: str) -> dict[str, str]:
     return found | {"LAKE_URL": lake_url}
 
 
-def labels_of_year(dataset: str, year: int) -> dict[str, str]:
-    """The labels of all Jobs of a year, whatever their release, shape and run."""
+def labels_of_year(lake_id: str, dataset: str, year: int) -> dict[str, str]:
+    """The labels of all Jobs of a year in one lake, whatever their release, shape and run."""
     return {
         "app.kubernetes.io/name": "data-pipeline",
         "app.kubernetes.io/component": "fan-out-worker",
+        f"{PREFIX}/lake": lake_id,
         f"{PREFIX}/dataset": dataset,
         f"{PREFIX}/year": str(year),
     }
 
 
-def labels_of(release: Release, shape: Shape) -> dict[str, str]:
-    """The labels of all Jobs of one release and shape, whatever run created them."""
-    of_year = labels_of_year(release.dataset, release.year)
-    return {**of_year, f"{PREFIX}/release": release.name, f"{PREFIX}/shape": shape}
+def labels_of(lake_id: str, release: Release, shape: Shape) -> dict[str, str]:
+    """The labels of all Jobs of one release and shape in one lake, whatever run created them."""
+    of_year = labels_of_year(lake_id, release.dataset, release.year)
+    return {**of_year, RELEASE: release.name, f"{PREFIX}/shape": shape}
 
 
 def selector_of(labels: Mapping[str, str]) -> str:
@@ -76,23 +78,33 @@ def body_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: P
     packed, release, unit = plan.shape == "packed", plan.release, _unit(plan, digest, number)
     args = ["run", "fan_out_worker", "--", "--plan", plan.run_id, "--shape", plan.shape, "--digest", digest]
     identity = {
+        "lake": plan.lake_id,
         "dataset": release.dataset,
         "distribution": release.distribution_id,
         "unit": digest if packed else unit,
     }
     streams = max(plan.streams) if packed else plan.streams[number]
+    # The lake's id says which lake it is; two submitters may reach it under two addresses.
+    address = {name: value for name, value in options.env.items() if name == "LAKE_URL"}
+    env = {name: value for name, value in options.env.items() if name not in address}
     spec = JobSpec(
         name="",
         identity=identity,
+        more_env=address,
         args=tuple(args if packed else [*args, "--index", str(number)]),
         pod=replace(
             options,
-            env={"LOG_FORMAT": "json", **options.env, "SOURCE_MAX_STREAMS": str(streams)},
+            env={"LOG_FORMAT": "json", **env, "SOURCE_MAX_STREAMS": str(streams)},
             grace_seconds=_grace(options.env),
         ),
         user_id=USER_ID,
         annotation_prefix=PREFIX,
-        labels={**labels_of(release, plan.shape), UNIT: unit, RUN: as_label(plan.run_id), ATTEMPT: str(attempt)},
+        labels={
+            **labels_of(plan.lake_id, release, plan.shape),
+            UNIT: unit,
+            RUN: as_label(plan.run_id),
+            ATTEMPT: str(attempt),
+        },
         annotations={RUN: plan.run_id, f"{PREFIX}/plan-sha256": digest},
         indexes=len(plan.bins) if packed else None,
     )

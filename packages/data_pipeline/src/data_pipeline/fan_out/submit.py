@@ -109,7 +109,7 @@ class Submitter:
         self._rows: Counter[str] = Counter()  # by company
         for unit in plan.units:
             self._rows[unit.company_id] += unit.rows
-        self._selector = specs.selector_of(specs.labels_of(plan.release, plan.shape))
+        self._selector = specs.selector_of(specs.labels_of(plan.lake_id, plan.release, plan.shape))
         self._state = SubmitterState()
         self._result = FanOutResult()
         self._shown: set[str] = set()

@@ -1,4 +1,4 @@
-"""The keys of a fan-out: its plans and claims under the run, and the backoff that all pods share."""
+"""The keys of a fan-out: the lake's id, plans and claims under the run, and the backoff that all pods share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 
 from data_pipeline.lake_layout.ids import checked_company_id
 from data_pipeline.lake_layout.runs import folder
+
+LAKE_ID = "metadata/lake_id.json"
 
 
 def plan(run_id: str, shape: str) -> str:

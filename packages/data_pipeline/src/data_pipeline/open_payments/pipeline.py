@@ -22,6 +22,7 @@ from data_pipeline.open_payments.source.query import conditions_of
 from data_pipeline.open_payments.source.reference_count import Confirmation, confirm
 from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoice
 from data_pipeline.runs.plans import default_run_id, write_plan
+from etl_core.csv_stream.layout import excerpt
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Pipeline:
         _log.info("finding the release", dataset=selection.dataset, year=selection.year)
         resolved = self.catalogue.resolve(dataset_named(selection.dataset), selection.year)
         schemas.must_be_provable(resolved.release, resolved.table.columns)
-        found = self._existing(selection, run_id, resolved)
+        found = self._existing(selection, run_id, resolved, dry_run=dry_run)
         if found is not None:
             plan, manifest = found
             if manifest is not None:
@@ -115,6 +116,7 @@ class Pipeline:
             as_of_now = plan.model_copy(update={"companies": counted_now or plan.companies})
             proved = open_work.proved_companies(self._store, as_of_now)
             return PreparedRun(plan, resolved, proved, counted_now=counted_now, joined=True)
+        self._must_be_of_its_year(resolved)
         plan = ours = self._plan(selection, run_id, resolved, totals, trust_count=trust_count)
         if not dry_run:
             schemas.write_schema(self._store, resolved.release, resolved.table.columns)
@@ -203,13 +205,29 @@ class Pipeline:
             _log.warning("the slices could not be compared with a count by payer at the end", error=str(error))
             return None
 
+    def _must_be_of_its_year(self, resolved: ResolvedRelease) -> None:
+        """Ask one record before thousands of companies are fetched in vain; the proof checks each of them."""
+        release, table = resolved.release, resolved.table
+        found = self._source.value_of_a_record(table, table.columns.dataset.program_year_column)
+        if found not in ("", str(release.year)):
+            raise DataError(
+                f"dataset {release.dataset_id}, listed as {release.year} of {release.dataset}, holds records of "
+                f"program year {excerpt(found.encode())}.",
+                advice="Nothing was fetched. Run again once CMS has corrected it.",
+            )
+
     def _existing(
-        self, selection: Selection, run_id: str, resolved: ResolvedRelease
+        self, selection: Selection, run_id: str, resolved: ResolvedRelease, *, dry_run: bool
     ) -> tuple[Plan, Manifest | None] | None:
-        found = plans.find_run(self._store, selection, resolved.release, run_id)
-        if found is not None and found[1] is not None and self._moved_since(found[1], resolved):
-            return None  # the table changed after that run was completed: a new run proves what changed
-        return found
+        found = plans.newest_run(self._store, selection, resolved.release, run_id)
+        if found is None:
+            return None
+        plan, manifest = found
+        if manifest is not None and not dry_run:
+            commit.complete_run(self._store, manifest)
+        # If the table changed after that run was completed, a new run proves what changed.
+        moved = manifest is not None and not plans.is_over(plan, manifest) and self._moved_since(manifest, resolved)
+        return None if moved or plans.is_over(plan, manifest) else found
 
     def _moved_since(self, manifest: Manifest, resolved: ResolvedRelease) -> bool:
         """Whether the table has another count than when the run ended; asked twice before it is believed."""

@@ -1,4 +1,4 @@
-"""The commit of a run: its manifest, create-only, after everything it names."""
+"""The commit of a run: its manifest, create-only, after all proofs; then the files that follow from it."""
 
 from __future__ import annotations
 
@@ -29,28 +29,20 @@ def digest_of(file_audits: bytes) -> str:
 
 
 def commit(store: ObjectStore, manifest: M, files_of: Callable[[M], Mapping[str, bytes]]) -> M:
-    """Write the pointers, the files beside the manifest and, last, the manifest; return the one that stands.
+    """Write the pointers, the manifest, and the files that follow from the manifest that stands; return that one.
 
-    ``files_of`` gives the files that follow from a manifest, by key. A process that died here may have left
-    others, and another process may commit first: the files are always made to follow from the manifest
-    that stands, by whichever process writes last.
+    ``files_of`` gives these files by key. None is written before the manifest: what each process knew would be
+    written over what the other knew. So all that write them write the same bytes, in any order and at any time.
     """
     pointers.write(store, pointers.of_manifest(manifest))
-    _write(store, files_of(manifest))
-    if store.put_new(lake_layout.runs.manifest(manifest.run_id), manifest.to_bytes()).created:
-        return manifest
-    theirs = read_manifest(type(manifest), store, manifest.run_id) or manifest
-    repair(store, theirs, files_of)
-    return theirs
+    created = store.put_new(lake_layout.runs.manifest(manifest.run_id), manifest.to_bytes()).created
+    standing = None if created else read_manifest(type(manifest), store, manifest.run_id)
+    repair(store, standing or manifest, files_of)
+    return standing or manifest
 
 
 def repair(store: ObjectStore, manifest: M, files_of: Callable[[M], Mapping[str, bytes]]) -> None:
-    """Write the files beside a committed manifest once more, if its list of audits is not the one it names."""
-    listed = store.get(lake_layout.runs.file_audits(manifest.run_id)) or b""
-    if digest_of(listed) != manifest.file_audits_sha256:
-        _write(store, files_of(manifest))
-
-
-def _write(store: ObjectStore, files: Mapping[str, bytes]) -> None:
-    for key, body in files.items():
-        store.put(key, body)
+    """Write each file beside a committed manifest that is missing or differs from what follows from the manifest."""
+    for key, body in files_of(manifest).items():
+        if store.get(key) != body:
+            store.put(key, body)

@@ -76,7 +76,7 @@ class CsvPartAudit(PartAudit):
 
 
 class RunManifest(Document):
-    """What a run did: its commit, written once, last. A run without one does not exist for later stages."""
+    """What a run did: its commit, written once, after all proofs. A run without one does not exist for later stages."""
 
     run_id: str
     selection: Value

@@ -8,6 +8,7 @@ from etl_core.kube.describe import PodOptions
 from etl_core.kube.observe import Phase
 from packages.data_pipeline.tests.unit.fakes import a_release
 
+LAKE_ID = "0123456789ab"
 A, B, C, D = "101", "102", "103", "104"
 OPTIONS = PodOptions("registry.test/etl:1", "worker", env={"LAKE_URL": "s3://lake"})
 
@@ -21,6 +22,7 @@ def a_fan_out(*bins: tuple[Unit, ...], shape: Shape = "per-company", **changes: 
     bins = bins or ((a_unit(A, rows=30),), (a_unit(B, rows=20),), (a_unit(C),))
     values: dict[str, Any] = {
         "run_id": "r1",
+        "lake_id": LAKE_ID,
         "shape": shape,
         "release": a_release(),
         "streams": (1,) * len(bins),

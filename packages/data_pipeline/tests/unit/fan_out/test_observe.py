@@ -1,7 +1,7 @@
 import unittest
 from typing import Any
 
-from data_pipeline.fan_out.observe import ObservedJob, newest, observe_job
+from data_pipeline.fan_out.observe import ObservedJob, leftovers, newest, observe_job
 from etl_core.kube.observe import Phase
 from packages.data_pipeline.tests.unit.fan_out.fakes import A, a_job
 
@@ -43,6 +43,24 @@ class ObserveJob(unittest.TestCase):
     def test_a_job_may_be_suspended(self):
         self.assertTrue(self.job(spec={"suspend": True}).suspended)
         self.assertFalse(self.job(spec={"suspend": False}).suspended)
+
+
+class Leftovers(unittest.TestCase):
+    def test_ended_jobs_that_nobody_waits_for_are_named(self):
+        for job, is_left in [
+            (a_job(A, "succeeded", release="r", run_id="lost"), True),
+            (a_job(A, "failed", release="r", run_id="lost"), True),
+            (a_job(A, "running", release="r", run_id="lost"), False),
+            (a_job(A, "succeeded", release="older", run_id="lost"), False),
+            (a_job("packed-1", "succeeded", release="r", run_id="done"), True),
+            (a_job("packed-1", "succeeded", release="older", run_id="done"), True),
+            (a_job("packed-1", "failed", release="r", run_id="done"), False),
+            (a_job("packed-1", "succeeded", release="r", run_id="lost"), False),
+            (a_job("packed-1", "succeeded", release="r"), False),
+        ]:
+            with self.subTest(job=job):
+                found = leftovers([job], "r", {A}, lambda run_id: run_id in ("done", ""))
+                self.assertEqual(found, [job.name] if is_left else [])
 
 
 class Newest(unittest.TestCase):

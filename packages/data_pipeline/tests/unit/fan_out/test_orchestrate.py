@@ -17,7 +17,7 @@ from data_pipeline.open_payments.ledger import plans, schemas
 from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.run import run
 from data_pipeline.settings import Settings
-from etl_core.errors import BlockedError, ConflictError, StoppedError, UsageError
+from etl_core.errors import BlockedError, ConflictError, StoppedError, UnreachableError, UsageError
 from etl_core.kube.client import Cluster
 from etl_core.stop import Stop
 from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, START, World, WorldCase, a_selection, payments, says
@@ -49,7 +49,7 @@ class FanOutWorld(World):
         self.backoff = SharedBackoff(self.store, "site.test", clock=START.timestamp)
         self._cluster = cluster
 
-    def cluster(self, namespace: str) -> Cluster:
+    def cluster(self, namespace: str, *, patience_seconds: float = 300.0) -> Cluster:
         return self._cluster.cluster(self.stop.sleep)
 
 
@@ -94,6 +94,10 @@ class FanOutCase(WorldCase):
         return [key for key in self.store.writes if key.endswith(end)]
 
 
+def _unreachable() -> None:
+    raise UnreachableError("GET http://api.test failed: no route to host")
+
+
 class Orchestrate(FanOutCase):
     def test_leaves_what_one_process_leaves_and_returns_one_fact(self):
         for options, created in ((PER_COMPANY, 2), (PACKED, 1)):
@@ -124,7 +128,41 @@ class Orchestrate(FanOutCase):
         fact = self.fan_out(PER_COMPANY)
 
         self.assertEqual((fact.status, fact.run_id, fact.jobs_created), ("already done", first.run_id, 0))
-        self.assertEqual((self.api.requests, self.store.writes), (requests, writes))
+        self.assertEqual((self.api.requests, self.store.writes), ([*requests, "GET jobs"], writes))
+
+    def test_removes_finished_jobs_of_a_submitter_that_died(self):
+        for options in (PER_COMPANY, PACKED):
+            with self.subTest(shape=options.shape):
+                self.setUp()
+                bodies = self.bodies(options, "r1")
+                for body in bodies:
+                    self.api.add(body)
+                while not all(job["status"].get("conditions") for job in self.api.jobs.values()):
+                    self.api.step()
+                fact = self.fan_out(options, run_id="r1")
+                self.assertEqual((fact.status, fact.jobs_created, self.api.jobs), ("completed", 0, {}))
+
+    def test_leaves_the_jobs_of_another_lake_alone(self):
+        ours = self.bodies(PER_COMPANY)
+        for body, ended in zip(ours, (True, False), strict=True):
+            body["metadata"]["labels"]["openpayments.io/lake"] = "f" * 12
+            body["metadata"]["name"] = f"theirs-{ended}"
+            body["spec"]["suspend"] = True
+            self.api.add(body)
+        self.api.jobs["theirs-True"]["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
+
+        fact = self.fan_out(PER_COMPANY)
+
+        self.assertEqual((fact.status, fact.jobs_created, fact.jobs_adopted), ("completed", 2, 0))
+        self.assertEqual(self.api.jobs.keys(), {"theirs-True", "theirs-False"})
+        self.assertEqual(cancel(self.world, "general-payments", 2024), 0)
+        self.assertEqual(len(self.api.jobs), 2)
+
+    def test_a_cluster_that_is_away_does_not_matter_once_all_is_done(self):
+        self.fan_out(PER_COMPANY)
+        self.api.on_call = _unreachable
+
+        self.assertEqual(self.fan_out(PER_COMPANY).status, "already done")
 
     def test_commits_a_run_whose_slices_are_all_proved(self):
         for one in (COMPANY, OTHER):

@@ -11,7 +11,7 @@ from data_pipeline.fan_out.specs import body_of, labels_of, selector_of, units_i
 from data_pipeline.settings import Settings
 from etl_core.kube.describe import LONGEST_NAME, digest_annotation
 from packages.data_pipeline.tests.unit.fakes import a_release
-from packages.data_pipeline.tests.unit.fan_out.fakes import OPTIONS, A, B, C, a_fan_out, a_unit
+from packages.data_pipeline.tests.unit.fan_out.fakes import LAKE_ID, OPTIONS, A, B, C, a_fan_out, a_unit
 
 DIGEST = "d" * 64
 SEVERAL = a_fan_out()
@@ -113,7 +113,8 @@ class Names(unittest.TestCase):
             name(image="other"),
             name(memory="1Gi"),
             name(cpu="1"),
-            name(env={"LAKE_URL": "s3://other"}),
+            name(a_fan_out(lake_id="f" * 12)),
+            name(env={"LAKE_URL": "s3://lake", "LOG_LEVEL": "debug"}),
             name(env_from=("secret/keys",)),
             name(queue="main"),
             name(newer),
@@ -122,6 +123,13 @@ class Names(unittest.TestCase):
         ]
 
         self.assertEqual(len(set(names)), len(names))
+
+    def test_one_lake_under_two_addresses_is_the_same_work(self):
+        here, there = (body(env={"A": "1", "LAKE_URL": url}) for url in ("s3://lake", "file:///mnt/lake"))
+
+        self.assertEqual(here["metadata"]["name"], there["metadata"]["name"])
+        self.assertEqual(digest_annotation(here), digest_annotation(there))
+        self.assertEqual(environment(there)["LAKE_URL"], "file:///mnt/lake")
 
     def test_the_longest_company_id_fits_into_a_name(self):
         unit = "9" * 38
@@ -133,15 +141,17 @@ class Names(unittest.TestCase):
 
 class Labels(unittest.TestCase):
     def test_labels_select_all_jobs_of_a_release_and_shape(self):
-        selector = selector_of(labels_of(a_release(), "per-company"))
+        selector = selector_of(labels_of(LAKE_ID, a_release(), "per-company"))
 
         wanted = dict(one.split("=") for one in selector.split(","))
-        self.assertEqual(wanted, labels_of(a_release(), "per-company"))
+        self.assertEqual(wanted, labels_of(LAKE_ID, a_release(), "per-company"))
         self.assertEqual(wanted["openpayments.io/release"], "2026-06-30-9323b84e")
+        self.assertEqual(wanted["openpayments.io/lake"], LAKE_ID)
+        self.assertNotEqual(wanted, labels_of("f" * 12, a_release(), "per-company"))
         for run_id in ("r1", "another"):
             labels = body(a_fan_out(run_id=run_id))["metadata"]["labels"]
             self.assertEqual(wanted.items() & labels.items(), wanted.items())
-        self.assertNotEqual(wanted, labels_of(a_release(), "packed"))
+        self.assertNotEqual(wanted, labels_of(LAKE_ID, a_release(), "packed"))
 
     def test_labels_hold_the_unit_and_the_attempt(self):
         labels = body(attempt=4)["metadata"]["labels"]

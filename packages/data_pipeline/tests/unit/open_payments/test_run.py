@@ -277,7 +277,7 @@ class Commit(RunCase):
 class Upload(RunCase):
     def setUp(self) -> None:
         super().setUp()
-        self.other = MemoryStore()
+        self.other = MemoryStore(name="other")
         self.addCleanup(self.other.close)
 
     def test_of_a_run_is_part_of_its_fact(self):
@@ -287,7 +287,7 @@ class Upload(RunCase):
         self.assertGreater(fact.upload.bytes, 1000)
         self.assertEqual(
             fact.upload.model_dump(exclude={"bytes"}),
-            {"status": "uploaded", "to": "memory://", "planned": 16, "copied": 16, "same": 0},
+            {"status": "uploaded", "to": "memory://other", "planned": 16, "copied": 16, "same": 0},
         )
         self.assertIsNotNone(self.other.get(lake_layout.runs.manifest(fact.run_id)))
 
@@ -327,5 +327,5 @@ class Upload(RunCase):
         self.other.put(lake_layout.runs.plan("r1"), b"other")
         with self.assertRaises(ConflictError):
             copied()
-        self.assertEqual(copied(overwrite=True), ("uploaded", 16))
+        self.assertEqual(copied(overwrite=True), ("uploaded", 1))
         self.assertEqual(self.other.get(lake_layout.runs.plan("r1")), self.store.get(lake_layout.runs.plan("r1")))

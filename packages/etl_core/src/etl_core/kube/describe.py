@@ -57,8 +57,8 @@ class JobSpec:
     """What a Job consists of. ``indexes`` makes it an Indexed Job with that many pods at once.
 
     ``identity`` names the work. The annotation ``<annotation_prefix>/spec-sha256`` holds the digest of ``identity``
-    and of everything that the Job does; ``name``, ``args``, ``labels`` and ``annotations`` may differ between two
-    Jobs for the same work.
+    and of everything that the Job does; ``name``, ``args``, ``labels``, ``annotations`` and ``more_env`` may differ
+    between two Jobs for the same work.
     """
 
     name: str
@@ -69,6 +69,7 @@ class JobSpec:
     annotation_prefix: str
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    more_env: Mapping[str, str] = field(default_factory=dict)
     indexes: int | None = None
     max_failed_indexes: int | None = None
     ttl_seconds: int = 6 * 3600  # after its end
@@ -120,7 +121,9 @@ def job_body(spec: JobSpec) -> dict[str, Any]:
     """The body to create: hardened, with limits on retries and time, deleted ``ttl_seconds`` after its end."""
     does = _spec_of(spec)
     digest = hashlib.sha256(json.dumps([dict(spec.identity), does], sort_keys=True).encode()).hexdigest()
-    does["template"]["spec"]["containers"][0]["args"] = list(spec.args)
+    (container,) = does["template"]["spec"]["containers"]
+    container["args"] = list(spec.args)
+    container["env"] += [{"name": name, "value": value} for name, value in sorted(spec.more_env.items())]
     labels = {name: label_value(value) for name, value in spec.labels.items()}
     does["template"]["metadata"]["labels"] |= labels
     queue = {"kueue.x-k8s.io/queue-name": label_value(spec.pod.queue)} if spec.pod.queue else {}

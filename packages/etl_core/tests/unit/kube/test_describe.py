@@ -102,12 +102,13 @@ class SpecDigest(unittest.TestCase):
     def changed(self, **change: Any) -> bool:
         return digest_annotation(job_body(changed(A_SPEC, **change))) != digest_annotation(job_body(A_SPEC))
 
-    def test_name_args_labels_and_annotations_do_not_change_the_digest(self):
+    def test_name_args_labels_annotations_and_more_env_do_not_change_the_digest(self):
         for change in (
             {"name": "another"},
             {"args": ("other",)},
             {"labels": {"a": "b"}},
             {"annotations": {"a": "b"}},
+            {"more_env": {"A": "2"}},
         ):
             with self.subTest(change=change):
                 self.assertFalse(self.changed(**change))

@@ -167,7 +167,7 @@ def file_audits_of(audits: Iterable[SliceAudit]) -> bytes:
 
 
 def files_of(manifest: Manifest, audits: Mapping[str, SliceAudit]) -> dict[str, bytes]:
-    """The files beside a manifest by key, from the audits of the slices it names as proved."""
+    """The files beside a manifest in the order of writing, from the audits of the slices it names as proved."""
     report = lake_layout.open_payments.download_report(manifest.run_id, manifest.year)
     return {
         lake_layout.runs.file_audits(manifest.run_id): file_audits_of(audits.values()),

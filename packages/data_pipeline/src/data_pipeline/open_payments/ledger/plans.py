@@ -45,15 +45,25 @@ def find_run(
         ConflictError: the run id is taken by another selection.
 
     """
+    found = newest_run(store, selection, release, run_id)
+    return None if found is None or is_over(*found) else found
+
+
+def newest_run(
+    store: ObjectStore, selection: Selection, release: Release, run_id: str = ""
+) -> tuple[Plan, Manifest | None] | None:
+    """The newest run of this selection and release, however it ended; raises as ``find_run``."""
     newest = _newest_named(store, selection, release, run_id) if run_id else None
     if not run_id:
         newest = plans.newest_plan(Plan, store, selection, release.distribution_id)
-    if newest is None:
-        return None
-    manifest = read_manifest(store, newest.run_id)
+    return None if newest is None else (newest, read_manifest(store, newest.run_id))
+
+
+def is_over(plan: Plan, manifest: Manifest | None) -> bool:
+    """Whether the run is committed and was not completed, so that another takes up what it left."""
     # Whether a rerun has anything to do is asked of the run it is of, not of an earlier rerun.
-    is_done = manifest is not None and manifest.status == "completed" and selection.rerun_of is None
-    return (newest, manifest) if manifest is None or is_done else None
+    is_done = manifest is not None and manifest.status == "completed" and plan.selection.rerun_of is None
+    return manifest is not None and not is_done
 
 
 def _newest_named(store: ObjectStore, selection: Selection, release: Release, run_id: str) -> Plan | None:

@@ -1,16 +1,22 @@
+import contextlib
 import hashlib
+import unittest
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import commit, plans
-from data_pipeline.open_payments.ledger.audits import Audits
+from data_pipeline.open_payments.ledger import manifest as manifests
+from data_pipeline.open_payments.ledger.audits import Audits, keys_of
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan, SliceResult
 from data_pipeline.runs.attempts import write_attempt
+from etl_core.errors import DataError
 from etl_core.lake import Body, PutResult
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
+    NEVER,
     OTHER,
     START,
     a_plan,
@@ -30,6 +36,7 @@ POINTER = lake_layout.runs.pointer(
     START + timedelta(hours=1),
     "r1",
 )
+FILES = [lake_layout.runs.file_audits("r1"), lake_layout.open_payments.download_report("r1", 2024)]
 
 
 class ReadSlices(RunsCase):
@@ -43,7 +50,7 @@ class ReadSlices(RunsCase):
         self.assertEqual(found[COMPANY], Audits(self.store, a_release()).slice_audit(COMPANY))
 
 
-class Commit(RunsCase):
+class CommitCase(RunsCase):
     def commit(self, plan: Plan | None = None, *, source_rows: int = 3, **changes: Any) -> Manifest:
         self.plan = plan or a_plan()
         known: dict[str, SliceResult] = changes.get("known", {})
@@ -56,7 +63,9 @@ class Commit(RunsCase):
             now=START + timedelta(hours=1),
         )
 
-    def test_a_commit_writes_audits_and_report_and_the_manifest_last(self):
+
+class Commit(CommitCase):
+    def test_a_commit_writes_the_manifest_and_then_the_files_that_follow_from_it(self):
         """S2.4."""
         self.close()
         writes = len(self.store.writes)
@@ -69,9 +78,9 @@ class Commit(RunsCase):
             [
                 POINTER,
                 POINTER.replace("/all/", "/confirmed/"),
+                "manifest.json",
                 "file_audits.jsonl",
                 "download_report_2024.csv",
-                "manifest.json",
             ],
         )
         self.assertEqual(plans.read_manifest(self.store, "r1"), manifest)
@@ -155,44 +164,145 @@ class Commit(RunsCase):
         lines = self.store.get(lake_layout.runs.file_audits("r1")) or b""
         self.assertEqual(manifest.file_audits_sha256, hashlib.sha256(lines).hexdigest())
 
-    def test_a_commit_that_loses_a_race_leaves_the_files_of_the_winner(self):
+    def test_a_commit_writes_files_that_are_missing_beside_a_manifest(self):
+        """Its process died right after the manifest."""
         self.close()
-        theirs = self.commit(a_plan({COMPANY: 3, OTHER: 2}))
-        mine = Raced(theirs)
-        for entry in self.store.list("metadata/audits/"):
-            mine.put(entry.key, self.store.get(entry.key) or b"")
-        Audits(mine, a_release()).close_slice(OTHER, a_slice(OTHER, records=2).parts, 2, START)
+        first = self.commit()
+        files = {key: self.store.get(key) for key in FILES}
+        for left in ((), FILES[:1]):
+            with self.subTest(left=left):
+                for key in FILES:
+                    self.store.delete(key)
+                for key in left:
+                    self.store.put(key, files[key] or b"")
 
-        found = commit.commit_run(mine, self.plan, known={}, source_rows=5, release_at_end=a_release(), now=START)
+                self.assertEqual(self.commit(), first)
+                self.assertEqual({key: self.store.get(key) for key in FILES}, files)
 
-        self.assertEqual(found, theirs)
-        self.assertEqual(plans.read_manifest(mine, "r1"), theirs)
-        lines = mine.get(lake_layout.runs.file_audits("r1")) or b""
-        self.assertEqual(hashlib.sha256(lines).hexdigest(), theirs.file_audits_sha256)
-        report = read_csv(mine.get(lake_layout.open_payments.download_report("r1", 2024)) or b"")
-        self.assertEqual([(line["company_id"], line["verdict"]) for line in report],
-                         [(COMPANY, "proved"), (OTHER, "missing")])  # fmt: skip
 
-    def test_a_commit_that_loses_a_race_with_its_equal_writes_nothing_more(self):
+class Repair(CommitCase):
+    def test_a_repair_replaces_files_that_do_not_follow_from_the_manifest(self):
+        """As a process that lost a race once left them: its own, beside the manifest of another."""
         self.close()
-        theirs = self.commit()
-        mine = Raced(theirs)
-        for entry in self.store.list("metadata/audits/"):
-            mine.put(entry.key, self.store.get(entry.key) or b"")
+        manifest = self.commit()
+        files = {key: self.store.get(key) for key in FILES}
+        for damaged in FILES:
+            with self.subTest(damaged=damaged):
+                self.store.put(damaged, b"of another process")
 
-        commit.commit_run(mine, self.plan, known={}, source_rows=3, release_at_end=a_release(), now=START)
+                commit.repair_run(self.store, manifest)
 
-        self.assertEqual(mine.writes[-1], lake_layout.runs.manifest("r1"))
+                self.assertEqual({key: self.store.get(key) for key in FILES}, files)
+
+    def test_a_repair_writes_nothing_where_all_is_as_it_must_be(self):
+        self.close()
+        manifest = self.commit()
+        writes = list(self.store.writes)
+
+        commit.repair_run(self.store, manifest)
+
+        self.assertEqual(self.store.writes, writes)
+
+    def test_a_repair_keeps_the_files_where_the_proofs_are_not_those_of_the_manifest(self):
+        self.close()
+        manifest = self.commit()
+        files = {key: self.store.get(key) for key in FILES}
+        self.store.delete(keys_of(a_release(), COMPANY).slice_audit())
+
+        with self.assertRaisesRegex(DataError, "cannot be derived: the proofs in the lake are not those"):
+            commit.repair_run(self.store, manifest)
+
+        self.assertEqual({key: self.store.get(key) for key in FILES}, files)
 
 
-class Raced(MemoryStore):
-    """A lake in which another process commits an instant before this one does."""
+class Race(unittest.TestCase):
+    """Two processes commit one run; each knows other costs, and one may see a slice that the other does not."""
 
-    def __init__(self, theirs: Manifest) -> None:
+    def test_two_commits_leave_the_files_of_the_manifest_that_stands_wherever_one_is_stopped(self):
+        for entered in range(6):
+            for killed in range(6):
+                for sees_more in (False, True):
+                    with self.subTest(entered=entered, killed=killed, sees_more=sees_more):
+                        self.check(entered, killed, sees_more=sees_more)
+
+    def check(self, entered: int, killed: int, *, sees_more: bool) -> None:
+        lake = Interleaved(entered, killed)
+        close_in(lake, COMPANY, 3)
+        if not sees_more:
+            close_in(lake, OTHER, 2)
+
+        def other_process() -> None:
+            if sees_more:
+                close_in(lake, OTHER, 2)
+            committed_in(lake, requests=2)
+
+        lake.other_process = other_process
+        with contextlib.suppress(Killed):
+            committed_in(lake, requests=1)
+        lake.left = NEVER
+        found = plans.read_manifest(lake, "r1")
+        self.assertIsNotNone(found)
+        assert found is not None
+        follows = files_of(lake, found)
+        self.assertEqual([key for key in FILES if lake.get(key) not in (None, follows[key])], [])
+
+        self.assertEqual(committed_in(lake, requests=3), found)
+
+        self.assertEqual({key: lake.get(key) for key in FILES}, follows)
+
+
+def close_in(store: MemoryStore, company_id: str, records: int) -> None:
+    part = a_slice(company_id, records=records).parts
+    Audits(store, a_release()).close_slice(company_id, part, records, START)
+
+
+def committed_in(store: MemoryStore, *, requests: int) -> Manifest:
+    plan = a_plan({COMPANY: 3, OTHER: 2})
+    there = commit.read_slices(store, plan)
+    known = {one: a_result(one, rows=audit.records, requests=requests) for one, audit in there.items()}
+    return commit.commit_run(store, plan, known=known, source_rows=5, release_at_end=a_release(), now=START)
+
+
+def files_of(store: MemoryStore, manifest: Manifest) -> dict[str, bytes]:
+    named = {one.company_id: one.generation for one in manifest.proved}
+    return manifests.files_of(manifest, Audits(store, a_release()).slice_audits(named))
+
+
+class Killed(Exception):
+    """In place of a signal."""
+
+
+class Interleaved(MemoryStore):
+    """A lake whose writer meets ``other_process`` before one of its writes, and is killed after a later one."""
+
+    def __init__(self, entered: int, killed: int) -> None:
         super().__init__()
-        self._theirs = theirs
+        self._entered = entered
+        self._killed = killed
+        self.left = NEVER
+        self.other_process: Callable[[], None] | None = None
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
-        if key == lake_layout.runs.manifest(self._theirs.run_id):
-            super().put_new(key, self._theirs.to_bytes())
-        return super().put_new(key, body, sha256=sha256)
+        self._meet()
+        done = super().put_new(key, body, sha256=sha256)
+        self._die()
+        return done
+
+    def put(self, key: str, body: Body) -> None:
+        self._meet()
+        super().put(key, body)
+        self._die()
+
+    def _meet(self) -> None:
+        if self.other_process is None:
+            return
+        if self._entered == 0:
+            other, self.other_process = self.other_process, None
+            other()
+            self.left = self._killed
+        self._entered -= 1
+
+    def _die(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
