@@ -1,6 +1,6 @@
 """Libraries that only some jobs need, and how to install them.
 
-Nobody has registered our names at a package index, and whoever does could publish anything under them. So we advise
+Nobody has registered our names at a package index: anybody may publish anything under them. So we advise
 paths of the checkout only.
 """
 
