@@ -83,7 +83,7 @@ def test_a_command_installs_both_packages_from_the_checkout(command, checkout, t
     listed = subprocess.run([programs / "data-pipeline", "list"], capture_output=True, text=True, check=True)
     assert "download_company" in listed.stdout
     with (programs / "data-pipeline").open() as script:
-        python = script.readline().removeprefix("#!").strip()
+        python = script.readline().removeprefix("#!").split()[0]  # pipx adds -E
     origins = subprocess.run([python, "-c", ORIGINS], capture_output=True, text=True, check=True).stdout.split()
     packages = (checkout / "packages").as_uri()
     assert origins == [f"{packages}/etl_core", f"{packages}/data_pipeline"]
