@@ -36,9 +36,7 @@ class Entry(NamedTuple):
             "description": self.title,
             "theme": [self.theme],
             "keyword": [self.keyword],
-            **dict.fromkeys(
-                ("issued", "modified"), (self.modified + timedelta(settings.modified_days)).isoformat() + time
-            ),
+            **dict.fromkeys(("issued", "modified"), modified.isoformat() + time),
             "distribution": [self.file],
         }
         return item | ({"temporal": self.temporal} if self.temporal else {})
