@@ -77,7 +77,7 @@ class Documents(unittest.TestCase):
                 one.schema_version = 1  # type: ignore[misc]
 
     def test_documents_are_one_json_line_each_and_a_slice_one_more_for_each_part(self):
-        for one, lines in zip(DOCUMENTS, (1, 3, 1, 1, 1), strict=True):
+        for one, lines in zip(DOCUMENTS, (1, 3, 1, 1, 1, 1), strict=True):
             with self.subTest(model=type(one).__name__):
                 self.assertEqual(one.to_bytes().count(b"\n"), lines)
                 for line in one.to_bytes().splitlines():
