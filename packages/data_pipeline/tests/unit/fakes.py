@@ -51,6 +51,7 @@ from data_pipeline.open_payments.source.api import (
     CATALOGUE_PATH,
     COMPANY_LIST_DATASET,
     COMPANY_LIST_ID_COLUMN,
+    COMPANY_LIST_NAME_COLUMN,
     POLICY,
     SCRIPT_PATH,
     Source,
@@ -283,8 +284,8 @@ class Site(HTTPAdapter):
 
     def list_companies(self, ids: Iterable[str]) -> None:
         """The reporting entities, which have rows or not."""
-        titles = (COMPANY_LIST_ID_COLUMN, "amgpo_making_payment_country")
-        rows: list[Row] = [(one, "UNITED STATES") for one in ids]
+        titles = (COMPANY_LIST_ID_COLUMN, COMPANY_LIST_NAME_COLUMN, "amgpo_making_payment_country")
+        rows: list[Row] = [(one, f"Maker {one}", "UNITED STATES") for one in ids]
         self.tables[COMPANY_LIST_DATASET] = Published(COMPANY_LIST_DATASET, "0" * 8, rows, titles)
 
     def fault(

@@ -18,6 +18,7 @@ from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.ledger.documents import Plan, PlannedCompany
 from data_pipeline.open_payments.ledger.selection import Forecast, describe, forecast, select
 from data_pipeline.open_payments.source.catalogue import Catalogue
+from data_pipeline.open_payments.source.companies import must_be_listed
 from data_pipeline.open_payments.source.query import conditions_of
 from data_pipeline.open_payments.source.reference_count import Confirmation, confirm
 from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoice
@@ -279,7 +280,10 @@ class Pipeline:
         self, selection: Selection, resolved: ResolvedRelease, choice: TotalsChoice
     ) -> tuple[tuple[PlannedCompany, ...], CountsFrom]:
         if selection.company_id is not None:
-            return self._counted(selection.company_id, resolved), "count"
+            (company,) = self._counted(selection.company_id, resolved)
+            if not company.rows:
+                must_be_listed(self._source, company.company_id)
+            return (company,), "count"
         _log.info("counting rows per company", year=selection.year)
         # Every N-th of all companies needs all; the first N do not.
         at_most = selection.max_files if selection.slice_of is None else None

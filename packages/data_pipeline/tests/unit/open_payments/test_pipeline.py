@@ -140,7 +140,8 @@ class ARun(PipelineCase):
         plan = plans.require_plan(self.store, manifest.run_id)
         self.assertEqual((plan.counts_from, plan.companies), ("count", (PlannedCompany(company_id=OTHER, rows=2),)))
 
-    def test_of_a_company_without_rows_is_proved_empty(self):
+    def test_of_a_listed_company_without_rows_is_proved_empty(self):
+        self.site.list_companies(["42"])
         manifest, _ = self.run_all(company_id="42")
 
         self.assertEqual((manifest.totals, manifest.status), ({"empty": 1}, "completed"))
