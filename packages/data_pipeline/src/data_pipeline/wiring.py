@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from data_pipeline import __version__, lake_layout
+from data_pipeline.settings import extras
 from data_pipeline.settings.environment import load_settings
 from etl_core.errors import ConfigError
 from etl_core.progress import Progress
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from etl_core.budget import Budget
     from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
+    from etl_core.lake.s3 import S3Access
     from etl_core.private_folder import PrivateFolder
     from etl_core.retry import Retry
 
@@ -83,6 +85,15 @@ class Services:
     def store(self) -> ObjectStore:
         """The lake of ``LAKE_URL``."""
         return self.open_store(self.settings.lake_url, named="LAKE_URL")
+
+    @property
+    def s3_access(self) -> S3Access | None:
+        """How another client reaches a lake in S3."""
+        if not self.store.url.startswith("s3://"):
+            return None
+        from etl_core.lake.s3 import S3Store
+
+        return self.store.access() if isinstance(self.store, S3Store) else None
 
     @staticmethod
     def open_store(url: str, *, named: str) -> ObjectStore:
@@ -148,6 +159,7 @@ class Services:
 
     def cluster(self, namespace: str, *, patience_seconds: float = 300.0) -> Cluster:
         """The Kubernetes cluster of the pod, or of the kubeconfig; an upgrade of its API server takes minutes."""
+        extras.require("kubernetes", "kubernetes")
         from etl_core.kube.client import connect
         from etl_core.retry import Retry, RetryPolicy
 

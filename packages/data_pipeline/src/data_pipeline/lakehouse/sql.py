@@ -36,6 +36,11 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def pattern_of(path: str) -> str:
+    """A path for a function that takes it for a pattern."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", path)
+
+
 def read_csv(parts: Mapping[str, str], header: Sequence[str]) -> str:
     """The records of CSV files in RFC 4180, every field as text, an empty one as NULL, and the part each is of
     with its number from 1.
@@ -54,8 +59,8 @@ def read_csv(parts: Mapping[str, str], header: Sequence[str]) -> str:
 
 
 def read_parquet(paths: Iterable[str]) -> str:
-    """The records of Parquet files."""
-    return f"read_parquet({_paths(paths)})"
+    """The records of Parquet files: their own columns, none taken from the names of folders."""
+    return f"read_parquet({_paths(paths)}, hive_partitioning=false)"
 
 
 def typed(column: Column) -> str:
@@ -184,5 +189,4 @@ def _texts(texts: Iterable[str]) -> str:
 
 
 def _paths(paths: Iterable[str]) -> str:
-    """Paths for a function that takes them for patterns."""
-    return _texts(re.sub(r"[*?\[]", r"[\g<0>]", path) for path in paths)
+    return _texts(map(pattern_of, paths))
