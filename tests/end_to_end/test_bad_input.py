@@ -130,3 +130,13 @@ def _in_namespace(world, words):
         [*words, str(world.lake), *command], env=world.environment, capture_output=True, text=True, check=False
     )
     return type("Ended", (), {"status": done.returncode, "stderr": done.stderr})
+
+
+def test_a_company_that_does_not_exist_is_an_error_that_offers_similar_ones(world):
+    for job in ("download_company", "run_pipeline"):
+        ended = world.run(job, "--", "--year", "2024", "--company-id", "999")
+        assert (ended.status, ended.fact["error"]) == (3, "NotFoundError"), ended.stderr
+        assert "there is no company 999: it has no rows, and CMS does not list it." in ended.stderr
+        assert ended.stderr.count("(") >= 5, "each id with its name"
+    assert not list(world.lake.glob("raw/**/*.csv"))
+    assert not list(world.lake.glob("metadata/runs/*/plan.json"))

@@ -51,6 +51,7 @@ from data_pipeline.open_payments.source.api import (
     CATALOGUE_PATH,
     COMPANY_LIST_DATASET,
     COMPANY_LIST_ID_COLUMN,
+    COMPANY_LIST_NAME_COLUMN,
     POLICY,
     SCRIPT_PATH,
     Source,
@@ -283,8 +284,8 @@ class Site(HTTPAdapter):
 
     def list_companies(self, ids: Iterable[str]) -> None:
         """The reporting entities, which have rows or not."""
-        titles = (COMPANY_LIST_ID_COLUMN, "amgpo_making_payment_country")
-        rows: list[Row] = [(one, "UNITED STATES") for one in ids]
+        titles = (COMPANY_LIST_ID_COLUMN, COMPANY_LIST_NAME_COLUMN, "amgpo_making_payment_country")
+        rows: list[Row] = [(one, f"Maker {one}", "UNITED STATES") for one in ids]
         self.tables[COMPANY_LIST_DATASET] = Published(COMPANY_LIST_DATASET, "0" * 8, rows, titles)
 
     def fault(
@@ -612,7 +613,6 @@ def a_release(table: Published | None = None, **changes: Any) -> Release:
         "dataset_id": dataset_id_of(2024),
         "distribution_id": "9323b84e-cda3-5f6b-a501-b76926c7c035",
         "modified": "2026-06-30",
-        "route": "catalogue",
     }
     if table is not None:
         values |= {

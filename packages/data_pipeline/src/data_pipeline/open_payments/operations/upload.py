@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.ledger import releases
 from data_pipeline.open_payments.ledger.audits import keys_of
 from data_pipeline.open_payments.ledger.plans import require_plan
 from data_pipeline.runs import pointers
@@ -66,6 +67,7 @@ def objects_of(plan: Plan, manifest: Manifest, audits: Iterable[Audit]) -> list[
         slices[keys.slice_audit(generations.get(audit.company_id, 1))] = None
     release, run_id = manifest.release, manifest.run_id
     rest = [
+        releases.key_of(release),
         lake_layout.open_payments.schema(release.dataset, release.year, release.name),
         *pointers.of_plan(plan),
         lake_layout.runs.plan(run_id),
@@ -182,6 +184,7 @@ def _prefixes(plan: Plan, manifest: Manifest) -> list[str]:
     return [
         lake_layout.open_payments.release_parts(*where),
         lake_layout.open_payments.release_audits(*where),
+        releases.key_of(manifest.release),
         lake_layout.open_payments.schema(*where),
         lake_layout.runs.folder(manifest.run_id),
         *pointers.of_plan(plan),

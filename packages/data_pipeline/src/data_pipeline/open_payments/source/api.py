@@ -37,6 +37,7 @@ SCRIPT_PATH = "/frontend/build/static/js/index.js"
 # "Reporting entity profile information": who has ever reported, with and without rows in a year.
 COMPANY_LIST_DATASET = "1cf0c6c0-c377-466e-b78f-037b442559f8"
 COMPANY_LIST_ID_COLUMN = "amgpo_making_payment_id"
+COMPANY_LIST_NAME_COLUMN = "amgpo_making_payment_name"
 
 
 @dataclass(frozen=True)
@@ -124,15 +125,19 @@ class Source:
 
     def company_ids(self) -> Iterator[str]:
         """All reporting entities, of every country, in ascending order of id."""
-        column = COMPANY_LIST_ID_COLUMN
+        return (company_id for company_id, _ in self.companies())
+
+    def companies(self) -> Iterator[tuple[str, str]]:
+        """All reporting entities, each with its name, in ascending order of id; some seven requests."""
+        column, name = COMPANY_LIST_ID_COLUMN, COMPANY_LIST_NAME_COLUMN
         offset = 0
         while True:
             page = self._query(
-                f"/{COMPANY_LIST_DATASET}/0", query.rows_params((column,), sort=column, offset=offset), None
+                f"/{COMPANY_LIST_DATASET}/0", query.rows_params((column, name), sort=column, offset=offset), None
             )
             rows = _results_in(page)
             for row in rows:
-                yield str(row[column])
+                yield str(row[column]), str(row.get(name) or "")
             offset += len(rows)
             if len(rows) < query.ROWS_PER_QUERY:
                 return

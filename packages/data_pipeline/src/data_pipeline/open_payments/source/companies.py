@@ -1,0 +1,38 @@
+"""Whether a company exists: a slice without rows is proved only of a company that CMS lists."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+from etl_core.csv_stream.layout import excerpt
+from etl_core.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from data_pipeline.open_payments.source.api import Source
+
+MOST_OFFERED = 5
+
+
+def must_be_listed(source: Source, company_id: str) -> None:
+    """Raise ``NotFoundError`` with similar ids and names unless CMS lists the company; it need not have rows."""
+    names = dict(source.companies())
+    if company_id in names:
+        return
+    offered = similar(company_id, names)
+    raise NotFoundError(
+        f"there is no company {company_id}: it has no rows, and CMS does not list it.",
+        advice=f"Similar ids: {', '.join(offered)}." if offered else "CMS lists no companies at the moment.",
+    )
+
+
+def similar(company_id: str, names: Mapping[str, str]) -> list[str]:
+    """The ids that are most like this one, each with its name: those that end like it first."""
+
+    def likeness(other: str) -> tuple[bool, float, str]:
+        return (not other.endswith(company_id), -SequenceMatcher(None, company_id, other).ratio(), other)
+
+    closest = sorted(names, key=likeness)[:MOST_OFFERED]
+    return [f"{excerpt(one.encode())} ({excerpt(names[one].encode())})" for one in closest]
