@@ -210,12 +210,12 @@ def describe(story: Story) -> None:
     staged = next(key for key in lake.listed("metadata/staging/"))
     part = lake.read(json.loads(lake.read(staged))["part"]).decode()
     record_id = next(csv.DictReader(io.StringIO(part, newline="")))["Record_ID"]
-    for words in (
+    for asked in (
         ("query", "--", "SELECT count(*) FROM general_payments", "--format", "json"),
         ("quarantine", "--", "--run-id", "p1"),
         ("trace", "--", record_id, "--run-id", "p1"), ("export", "--", "--run-id", "p1", "--to", "exported"),
     ):  # fmt: skip
-        story.run("describe", *words)
+        story.run("describe", *asked)
 
 
 def collect(story: Story) -> None:
