@@ -1,5 +1,7 @@
 """What each role may do is what its jobs do: they run for real, and every call a policy does not allow is refused."""
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -205,6 +207,15 @@ def describe(story: Story) -> None:
         for key in lake.listed(zone):  # as a process leaves it that was killed before its commit
             lake.client.delete_object(Bucket=LAKE, Key=key)
         story.run("describe", job, "--", "--run-id", "p1")
+    staged = next(key for key in lake.listed("metadata/staging/"))
+    part = lake.read(json.loads(lake.read(staged))["part"]).decode()
+    record_id = next(csv.DictReader(io.StringIO(part, newline="")))["Record_ID"]
+    for asked in (
+        ("query", "--", "SELECT count(*) FROM general_payments", "--format", "json"),
+        ("quarantine", "--", "--run-id", "p1"),
+        ("trace", "--", record_id, "--run-id", "p1"), ("export", "--", "--run-id", "p1", "--to", "exported"),
+    ):  # fmt: skip
+        story.run("describe", *asked)
 
 
 def collect(story: Story) -> None:
