@@ -322,6 +322,14 @@ def test_a_worker_s_exit_code_is_reported_though_its_pod_continues(fleet):
     assert fleet.reasons() == {"exit_3": 1}
 
 
+@pytest.mark.parametrize("world", [{"first_companies": 3}], indirect=True, ids=["3 companies"])
+@pytest.mark.parametrize("fleet", [AS_SEEN], indirect=True, ids=["in a mesh"])
+def test_a_failed_index_beside_one_that_succeeded_ends_a_packed_job_in_a_mesh(fleet):
+    fleet.world.source.fault("header_drift", match="100000000053")
+    ended = fleet.run("--shape", "packed", "--pods", "2", "--pending-check-after", "1")
+    assert (ended.status, ended.fact["proved"], ended.fact["failed"]) == (3, 2, 1), ended.stderr
+
+
 REFUSALS = {
     "minimum": ({"minimum": {"memory": "1Gi"}}, "refused", "minimum memory usage per Container is 1Gi"),
     "maximum": ({"maximum": {"cpu": "100m"}}, "refused", "must be less than or equal to cpu limit of 100m"),

@@ -76,10 +76,12 @@ def place(tmp_path: Path):
         return
     images = {"etl-data-pipeline": [sys.executable, "-m", "data_pipeline"]}
     path = {"PATH": str(Path(sys.executable).parent)}
-    accounts = ("default", "data-pipeline-worker")
+    # As k8s/base has them.
+    rules: dict[str, Any] = {"quota_jobs": 2000, "quota_pods": 110, "minimum": {"memory": "32Mi"}}
+    rules |= {"maximum": {"cpu": "8"}, "service_accounts": ("default", "data-pipeline-worker")}
     with (
         Sandbox(Settings(years=(int(YEAR),), scale=0.02, first_companies=3)) as source,
-        Cluster(ClusterSettings(images=images, base_environment=path, service_accounts=accounts)) as cluster,
+        Cluster(ClusterSettings(images=images, base_environment=path, **rules)) as cluster,
     ):
         environment = {
             **os.environ,
@@ -121,6 +123,20 @@ def test_an_image_that_is_not_there_becomes_a_diagnosis(place):
     status, _, stderr = place.run(*words, "--image", "localhost/no-such-image:0")
     assert status == 3, stderr
     assert "image_pull" in stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--memory", "16Mi"), "minimum memory usage per Container is 32Mi, but request is 16Mi"),
+        (("--cpu", "9"), "must be less than or equal to cpu limit"),
+    ],
+)
+def test_what_the_namespace_s_limits_refuse_is_reported_at_once(place, words, said):
+    status, _, stderr = place.run(*place.fan_out("--shape", "per-company", *words))
+    assert status == 3, stderr
+    assert "refused: " in stderr
+    assert said in stderr
 
 
 def test_cancel_leaves_nothing(place):

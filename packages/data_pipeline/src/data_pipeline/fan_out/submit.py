@@ -216,8 +216,9 @@ class Submitter:
                 self._cluster.delete_job(job.name)
                 failures[job.unit] = self._as_the_worker_reported(job.unit, why)
             else:
-                self._keep(replace(self._state, diagnosed={**self._state.diagnosed, job.name: why}))
-                self._end_failed(pods[job.name])
+                if why.reason == "out_of_memory" or why.reason.startswith("exit_"):
+                    self._keep(replace(self._state, diagnosed={**self._state.diagnosed, job.name: why}))
+                self._end_outlived(pods[job.name])
         return failures
 
     def _explain(self, job: ObservedJob, pods: list[dict[str, Any]]) -> Diagnosis:
@@ -226,10 +227,10 @@ class Submitter:
             return _NO_AUDIT
         return diagnose(self._cluster, job.name, {"status": job.status}, pods)
 
-    def _end_failed(self, pods: Iterable[dict[str, Any]]) -> None:
-        """Delete pods that outlive a failed worker, so that Kubernetes counts the try and starts the next one."""
+    def _end_outlived(self, pods: Iterable[dict[str, Any]]) -> None:
+        """Delete pods that outlive their worker, so that Kubernetes counts the try and continues with the Job."""
         for pod in pods:
-            if outlives_job(pod) and exit_code(pod) and "deletionTimestamp" not in pod["metadata"]:
+            if outlives_job(pod) and "deletionTimestamp" not in pod["metadata"]:
                 _log.warning(
                     "deleting a pod that continues although its job has ended",
                     pod=pod["metadata"]["name"], exit_code=exit_code(pod),
