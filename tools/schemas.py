@@ -7,11 +7,22 @@ import json
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.orchestrate import FanOutFact
 from data_pipeline.lakehouse.contract import Contract
+from data_pipeline.lakehouse.documents import BuildFact, BuildManifest, StagedPart, StageFact
 from data_pipeline.open_payments.facts import RunFact
 from data_pipeline.open_payments.ledger.documents import PUBLISHED
 from etl_core.documents import Document
 
-MODELS: tuple[type[Document], ...] = (*PUBLISHED, FanOutPlan, RunFact, FanOutFact, Contract)
+MODELS: tuple[type[Document], ...] = (
+    *PUBLISHED,
+    FanOutPlan,
+    RunFact,
+    FanOutFact,
+    Contract,
+    StagedPart,
+    StageFact,
+    BuildManifest,
+    BuildFact,
+)
 
 
 def files() -> dict[str, str]:

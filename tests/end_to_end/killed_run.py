@@ -98,6 +98,16 @@ def upload_raw(context: Context, target: ObjectStore) -> None:
     context.print_fact(status="uploaded", copied=uploaded.copied)
 
 
+def stage(context: Context) -> None:
+    from data_pipeline.jobs import _tables as tables
+
+    staging = tables.staging_of(context, tables.chosen_run(context, None, None))
+    context.print_fact(parts=len(staging.run(staging.done())))
+
+
+JOBS = {"run_pipeline": run_pipeline, "stage": stage}
+
+
 def main(options: dict[str, Any]) -> None:
     windows.ROWS_PER_WINDOW = options.get("rows_per_window", windows.ROWS_PER_WINDOW)
     at, moment = options.get("at", 0), options.get("moment", "")
@@ -107,7 +117,7 @@ def main(options: dict[str, Any]) -> None:
             upload_raw(context, cast("ObjectStore", KillingStore(target, at, moment)))
         else:
             context.store = cast("ObjectStore", KillingStore(context.store, at, moment))
-            run_pipeline(context)
+            JOBS[options["job"]](context)
 
 
 if __name__ == "__main__":

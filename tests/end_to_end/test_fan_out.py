@@ -54,8 +54,8 @@ class Fleet:
 def fleet(world, tmp_path, request):
     settings: dict[str, Any] = {"pod_start_seconds": 0.05, "service_accounts": ("default", "data-pipeline-worker")}
     settings |= getattr(request, "param", {})
-    images = {IMAGE: [sys.executable, "-m", "data_pipeline"]}
-    with Cluster(ClusterSettings(images=images, base_environment=PATH, **settings)) as cluster:
+    settings = {"images": {IMAGE: [sys.executable, "-m", "data_pipeline"]}, **settings}
+    with Cluster(ClusterSettings(base_environment=PATH, **settings)) as cluster:
         environment = {**world.environment, "KUBECONFIG": str(cluster.kubeconfig(tmp_path / "kubeconfig"))}
         yield Fleet(replace(world, environment=environment), cluster)
         assert not cluster.bugs
@@ -296,6 +296,68 @@ def test_doctor_reads_a_quota_as_a_real_server_writes_it(fleet, status):
     assert "count/jobs.batch: 0 of 2k used" in said or status == "failed"
     assert ("quota" in failed) is (status == "failed"), said
     assert "Traceback" not in said
+
+
+# What a real cluster does and the documentation does not say.
+AS_SEEN = {"sidecars": ("a-proxy",), "count_seconds": 0.5, "scheduler_seconds": 0.3, "quota_jobs": 2000}
+
+
+@pytest.mark.parametrize("world", [{"first_companies": 3}], indirect=True, ids=["3 companies"])
+@pytest.mark.parametrize("fleet", [AS_SEEN], indirect=True, ids=["in a mesh"])
+@pytest.mark.parametrize("shape", [SHAPES[0], ("--shape", "packed", "--pods", "2")], ids=["per company", "packed"])
+def test_a_proxy_beside_the_workers_does_not_keep_a_fan_out_waiting(fleet, shape):
+    ended = fleet.run(*shape)
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    fleet.world.assert_equals_truth()
+    assert fleet.cluster.jobs() == []
+    failed, said, status = examined(fleet)
+    assert (failed, status) == ([], 0), said
+
+
+@pytest.mark.parametrize("world", [{"first_companies": 1}], indirect=True, ids=["1 company"])
+@pytest.mark.parametrize("fleet", [AS_SEEN], indirect=True, ids=["in a mesh"])
+def test_a_worker_s_exit_code_is_reported_though_its_pod_continues(fleet):
+    ended = fleet.run("--shape", "per-company", "--pending-check-after", "1", "--env", "LAKE_URL=another-lake")
+    assert ended.status == 3, ended.stderr
+    assert fleet.reasons() == {"exit_3": 1}
+
+
+REFUSALS = {
+    "minimum": ({"minimum": {"memory": "1Gi"}}, "refused", "minimum memory usage per Container is 1Gi"),
+    "maximum": ({"maximum": {"cpu": "100m"}}, "refused", "must be less than or equal to cpu limit of 100m"),
+    "limits": ({"must_specify": ("limits.cpu",)}, "refused", "must specify limits.cpu"),
+    "webhook": ({"denies": {"pods": "no owner"}}, "refused", "denied the request: no owner"),
+    "program": ({"images": {IMAGE: ["no-such-program"]}}, "configuration", "StartError"),
+}
+
+
+@pytest.mark.parametrize("world", [{"first_companies": 1}], indirect=True, ids=["1 company"])
+@pytest.mark.parametrize(("fleet", "reason", "said"), list(REFUSALS.values()), indirect=["fleet"], ids=list(REFUSALS))
+def test_what_the_cluster_will_always_refuse_is_reported_at_once(fleet, reason, said):
+    ended = fleet.run("--shape", "per-company", "--pending-check-after", "0.5")
+    assert ended.status == 3, ended.stderr
+    assert fleet.reasons() == {reason: 1}
+    assert said in ended.stderr
+
+
+@pytest.mark.parametrize("world", [{"first_companies": 1}], indirect=True, ids=["1 company"])
+@pytest.mark.parametrize("fault", ["pull_limit", "pod_sandbox", "volume_mount", "webhook_500"])
+def test_what_passes_is_waited_for(fleet, fault):
+    fleet.cluster.fault(fault, count=1, seconds=2)
+    ended = fleet.run("--shape", "per-company", "--pending-check-after", "0.5")
+    assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
+    if fault != "webhook_500":
+        assert {"pull_limit": "image_pull"}.get(fault, fault) in ended.stderr
+    assert "lost: " not in ended.stderr
+
+
+@pytest.mark.parametrize("world", [{"first_companies": 1}], indirect=True, ids=["1 company"])
+@pytest.mark.parametrize("fleet", [{"denies": {"jobs": "no owner"}}], indirect=True, ids=["denied"])
+def test_a_job_denied_by_a_webhook_brings_no_advice_on_rights(fleet):
+    ended = fleet.run("--shape", "per-company")
+    assert ended.status == 3, ended.stderr
+    assert "denied the request: no owner" in ended.stderr
+    assert "Grant that right" not in ended.stderr
 
 
 HALF_IMPORTED = {"first_companies": 4, "scale": 0.02}

@@ -53,6 +53,18 @@ def test_a_faulty_count_is_retried(world, fault):
     world.assert_equals_truth()
 
 
+@pytest.mark.parametrize("text", ["Could not generate header for CSV.", "Sorry, we are down", '{"status": "busy"}'])
+@pytest.mark.parametrize("strategy", ["auto", "pages"])
+def test_a_line_of_text_in_place_of_csv_is_no_drift_and_is_retried(world, text, strategy):
+    """Twice in a row and of one company, which a header that differs would end for good."""
+    world.source.fault("text_line", count=2, match="100000000062", params={"text": text})
+    ended = world.pipeline("--strategy", strategy)
+    assert (ended.status, ended.fact["closed"]) == (0, True), ended.stderr
+    assert [attempt["reason"] for attempt in world.attempts()] == ["error_row"] * 2
+    assert all("in place of a header: " in attempt["detail"] for attempt in world.attempts())
+    world.assert_equals_truth()
+
+
 @pytest.mark.parametrize("fault", ["waf_403", "waf_200"])
 def test_a_block_by_the_firewall_stops_all_requests_and_is_temporary(world, fault):
     world.source.fault(fault, after=5)

@@ -45,6 +45,12 @@ def filled(request, tmp_path_factory):
                 folder=folder, OPEN_PAYMENTS_URL=source.url, LAKE_URL=str(folder / "lake"),
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
+        for job in ("stage", "build_curated"):
+            done = run(
+                sys.executable, "-m", "data_pipeline", "run", job, "--", "--year", "2024",
+                folder=folder, LAKE_URL=str(folder / "lake"),
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
         yield folder, request.param, {one: source.truth(2024, dataset=one)["rows"] for one in DATASETS}
 
 
@@ -126,10 +132,12 @@ def test_a_glob_of_the_raw_zone_counts_releases_twice(filled):
 @pytest.mark.parametrize(
     ("script", "tool"),
     [
-        ("with_duckdb.py", None),
-        pytest.param("with_pandas.py", "other-readers", marks=pytest.mark.long),
-        pytest.param("with_polars.py", "other-readers", marks=pytest.mark.long),
-        pytest.param("with_spark.py", "spark", marks=pytest.mark.long),
+        *((f"{what}with_duckdb.py", None) for what in ("", "build_")),
+        *(
+            pytest.param(f"{what}with_{tool}.py", environment, marks=pytest.mark.long)
+            for what in ("", "build_")
+            for tool, environment in {"pandas": "other-readers", "polars": "other-readers", "spark": "spark"}.items()
+        ),
     ],
 )
 def test_a_script_of_the_page_reads_the_newest_release_and_nothing_twice(filled, script, tool):

@@ -199,6 +199,12 @@ def describe(story: Story) -> None:
         ("upload_raw", "--", "--run-id", "p1", "--to", str(story.world.lake.parent / "another")),
     ):  # fmt: skip
         story.run("describe", *words)
+    lake = story.buckets[LAKE]
+    for job, zone in (("stage", "metadata/staging/"), ("build_curated", "metadata/curated/")):
+        story.run("describe", job, "--", "--run-id", "p1")
+        for key in lake.listed(zone):  # as a process leaves it that was killed before its commit
+            lake.client.delete_object(Bucket=LAKE, Key=key)
+        story.run("describe", job, "--", "--run-id", "p1")
 
 
 def collect(story: Story) -> None:

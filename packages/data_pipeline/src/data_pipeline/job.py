@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
@@ -24,7 +24,7 @@ from etl_core.stdio import say
 from etl_core.stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from data_pipeline.settings import Settings
     from etl_core.documents import Document
@@ -56,6 +56,11 @@ class Context(Services):
         self._log_file = log_file
         self._stores_log = False
         self._printed = False
+        self._facts: Callable[[], TextIO] = lambda: sys.stdout
+
+    def give_stdout_to_data(self) -> None:
+        """The job writes data to stdout: its fact goes to stderr."""
+        self._facts = lambda: sys.stderr
 
     def begin(self, run_id: str = "") -> None:
         """A run begins: its id, by default the start time, is on every log line, and its log goes into the lake."""
@@ -91,8 +96,9 @@ class Context(Services):
 
     def _print(self, line: str) -> None:
         self._printed = True
-        sys.stdout.write(line)
-        sys.stdout.flush()
+        stream = self._facts()
+        stream.write(line)
+        stream.flush()
 
     def print_failure(self, error: PipelineError) -> None:
         """The fact of a job that ended in an error before it printed another."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from etl_core.budget import Budget
     from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
+    from etl_core.lake.s3 import S3Access
     from etl_core.private_folder import PrivateFolder
     from etl_core.retry import Retry
 
@@ -83,6 +84,15 @@ class Services:
     def store(self) -> ObjectStore:
         """The lake of ``LAKE_URL``."""
         return self.open_store(self.settings.lake_url, named="LAKE_URL")
+
+    @property
+    def s3_access(self) -> S3Access | None:
+        """How another client reaches a lake in S3."""
+        if not self.store.url.startswith("s3://"):
+            return None
+        from etl_core.lake.s3 import S3Store
+
+        return self.store.access() if isinstance(self.store, S3Store) else None
 
     @staticmethod
     def open_store(url: str, *, named: str) -> ObjectStore:

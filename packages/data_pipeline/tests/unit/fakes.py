@@ -75,6 +75,7 @@ TITLES = (
     DATE_OF_PAYMENT,
     "Contextual_Information",
     RECORD_ID,
+    GENERAL.program_year_column,
     GENERAL.publication_date_column,
 )
 COLUMNS = Columns(GENERAL, TITLES, tuple(title.lower() for title in TITLES))
@@ -91,13 +92,19 @@ def titles_of(dataset: Dataset) -> tuple[str, ...]:
 
 
 def payments(
-    company_id: str, rows: int, *, days: Sequence[str] = ("01/15/2024",), first: int = 1, dataset: Dataset = GENERAL
+    company_id: str,
+    rows: int,
+    *,
+    days: Sequence[str] = ("01/15/2024",),
+    first: int = 1,
+    dataset: Dataset = GENERAL,
+    year: int = 2024,
 ) -> list[Row]:
     """Rows of one payer with record ids of their own, their dates dealt out in turn."""
     own = int(company_id) % 1_000_000 + 1
     dates = [(days[number % len(days)],) if dataset.date_column else () for number in range(first, first + rows)]
     return [
-        ("NEW", company_id, *date, "a lunch, late", f"{own}{number:06d}", "06/30/2026")
+        ("NEW", company_id, *date, "a lunch, late", f"{own}{number:06d}", str(year), "06/30/2026")
         for number, date in enumerate(dates, first)
     ]
 

@@ -296,9 +296,9 @@ class TheOuterDoor(unittest.TestCase):
     def test_knows_no_job_of_another_name(self):
         for command in ("run", "describe"):
             with self.subTest(command=command):
-                status, out, err = here(command, "build-totals")
+                status, out, err = here(command, "resolve-ids")
                 self.assertEqual((status, out), (2, ""))
-                self.assertEqual(err, "data-pipeline: there is no job 'build-totals'. Did you mean build_totals?\n")
+                self.assertEqual(err, "data-pipeline: there is no job 'resolve-ids'. Did you mean resolve_ids?\n")
 
     def test_shows_the_help_of_run_itself(self):
         for option in ("--help", "-h"):
@@ -354,6 +354,17 @@ class Processes(DroppedInCase):
 
         last = ended.stdout.splitlines()[-1]
         self.assertTrue(last.startswith("0 ["), ended.stderr)
-        heavy = ("boto3", "botocore", "requests", "urllib3", "kubernetes", "pydantic", "structlog", "rich", "dotenv")
+        heavy = (
+            "boto3",
+            "botocore",
+            "duckdb",
+            "requests",
+            "urllib3",
+            "kubernetes",
+            "pydantic",
+            "structlog",
+            "rich",
+            "dotenv",
+        )
         self.assertEqual([name for name in heavy if f"'{name}'" in last], [])
         self.assertIn("'click'", last)

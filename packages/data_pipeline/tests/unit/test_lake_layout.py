@@ -40,6 +40,21 @@ class Keys(unittest.TestCase):
         self.assertEqual(lake_layout.open_payments.release_parts(*THIS), f"raw/{RELEASE}/")
         self.assertEqual(lake_layout.open_payments.schema(*THIS), f"metadata/schemas/{RELEASE}/schema.json")
 
+    def test_of_staged_parts_and_builds(self):
+        keys = lake_layout.lakehouse.StagedKeys.of_part(f"raw/{SLICE}/part-1-of-1.csv", "7fa310f0")
+        path = f"{RELEASE}/contract=7fa310f0/company_id=100000000053/part-1-of-1"
+        self.assertEqual(keys.staged, f"staging/{path}.parquet")
+        self.assertEqual(keys.quarantine, f"staging/quarantine/{path}.parquet")
+        self.assertEqual(keys.document, f"metadata/staging/{path}.json")
+        self.assertEqual(lake_layout.lakehouse.contract("7fa310f0"), "metadata/contracts/7fa310f0.json")
+        scope = lake_layout.open_payments.year_scope(*THIS[:2])
+        self.assertEqual(lake_layout.lakehouse.build_manifest(scope, 7), f"metadata/curated/{scope}/00000007.json")
+        self.assertEqual(lake_layout.lakehouse.number_of_build(f"metadata/curated/{scope}/00000007.json"), 7)
+        self.assertEqual(
+            lake_layout.lakehouse.build_file(scope, "10c7e809", "companies", 0, "b76b55d6" * 8),
+            "curated/dataset=general-payments/year=2024/build=10c7e809/companies-0000-b76b55d6.parquet",
+        )
+
     def test_of_a_run(self):
         run_id = "2026-02-18T17-20-33"
         run = f"metadata/runs/run_id={run_id}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from etl_core.printable import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class BrokenPipeSafeStream:
@@ -41,8 +41,7 @@ class BrokenPipeSafeStream:
         try:
             act()
         except OSError as error:
-            # Buffers are flushed again when the interpreter ends: into nothing, then.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            _write_into_nothing(self._stream)
             from etl_core.files import translate_os_errors
 
             if not (self._may_fail or isinstance(error, BrokenPipeError)):
@@ -62,3 +61,22 @@ def guard_stdio() -> None:
     for name, may_fail in (("stdout", False), ("stderr", True)):
         stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - stays open
         setattr(sys, name, BrokenPipeSafeStream(stream, may_fail=may_fail))
+
+
+def write_bytes(stream: TextIO | BrokenPipeSafeStream, chunks: Iterable[bytes]) -> None:
+    """Write bytes below a text stream, until they end or the reader has gone; raises ``AccessError``."""
+    from etl_core.files import translate_os_errors
+
+    stream.flush()
+    with translate_os_errors("write to stdout"):
+        try:
+            for chunk in chunks:
+                stream.buffer.write(chunk)
+            stream.buffer.flush()
+        except BrokenPipeError:
+            _write_into_nothing(stream)
+
+
+def _write_into_nothing(stream: TextIO | BrokenPipeSafeStream) -> None:
+    """Buffers are flushed again when the interpreter ends: into nothing, then."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

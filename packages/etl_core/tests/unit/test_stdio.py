@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from etl_core.errors import AccessError
-from etl_core.stdio import BrokenPipeSafeStream, say
+from etl_core.stdio import BrokenPipeSafeStream, say, write_bytes
 
 
 def a_pipe_nobody_reads() -> TextIO:
@@ -45,6 +45,22 @@ class BrokenPipeSafeStreamCase(unittest.TestCase):
             guarded.write("a line\n")
             guarded.flush()
             self.assertEqual((end.readline(), guarded.encoding, guarded.isatty()), ("a line\n", "utf-8", False))
+
+    def test_bytes_stop_being_asked_for_once_the_reader_has_gone(self):
+        asked = []
+
+        def chunks():
+            for number in range(100):
+                asked.append(number)
+                yield b"x" * 1_000_000
+
+        with a_pipe_nobody_reads() as stream:
+            write_bytes(BrokenPipeSafeStream(stream, may_fail=False), chunks())
+        self.assertEqual(asked, [0])
+
+    def test_bytes_that_do_not_fit_on_the_disk_are_an_error(self):
+        with Path("/dev/full").open("w", encoding="utf-8") as stream, self.assertRaisesRegex(AccessError, "No space"):
+            write_bytes(stream, [b"x" * 1_000_000])
 
 
 class Say(unittest.TestCase):

@@ -16,6 +16,8 @@ NEVER = float("-inf")
 POLLS_FOR_AN_AUDIT = 3
 # Pending pods usually share one cause.
 CHECKS_PER_POLL = 5
+# While no pod of ours has run, a pending one is checked this soon, once: what the cluster refuses, it refuses at once.
+EARLY_CHECK_SECONDS = 15.0
 # A few failures among very few units do not condemn the rest.
 FEWEST_OUTCOMES = 5
 
@@ -197,14 +199,16 @@ def _due(
 ) -> tuple[ObservedJob, ...]:
     """At most 5 Jobs per poll: those with a newly failed pod, and pending ones, each once per ``pending_check_after``.
 
-    Pending pods usually share one cause.
+    Pending pods usually share one cause. While none has run, the first check comes after ``EARLY_CHECK_SECONDS``.
     """
+    usual = limits.pending_check_after
+    first = usual if state.last_ran > NEVER else min(usual, EARLY_CHECK_SECONDS)
     failing = [job for job in (*waiting, *pending) if job.failures > state.failures.get(job.name, 0)]
     due = [
         job
         for job in pending
-        if now - state.pending_since[job.name] >= limits.pending_check_after
-        and now - state.checked_at.get(job.name, NEVER) >= limits.pending_check_after
+        if now - state.pending_since[job.name] >= first
+        and now - state.checked_at.get(job.name, NEVER) >= usual
         and job not in failing
     ]
     return tuple([*failing, *due][:CHECKS_PER_POLL])

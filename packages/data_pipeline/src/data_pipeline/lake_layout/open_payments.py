@@ -30,7 +30,7 @@ class SliceKeys:
 
     @property
     def _path(self) -> str:
-        return f"{_release(self.dataset, self.year, self.release)}/{company(self.company_id)}"
+        return f"{scope(self.dataset, self.year, self.release)}/{company(self.company_id)}"
 
     def part(self, number: int, of: int, generation: int = 1) -> str:
         """The raw part, exactly as the source sent it."""
@@ -47,12 +47,12 @@ class SliceKeys:
 
 def release_parts(dataset: str, year: int, release: str) -> str:
     """Prefix of all raw parts of one release."""
-    return f"{RAW}{_release(dataset, year, release)}/"
+    return f"{RAW}{scope(dataset, year, release)}/"
 
 
 def release_audits(dataset: str, year: int, release: str) -> str:
     """Prefix of all audits of one release."""
-    return f"{AUDITS}{_release(dataset, year, release)}/"
+    return f"{AUDITS}{scope(dataset, year, release)}/"
 
 
 def company_of_slice_audit(key: str) -> str | None:
@@ -110,22 +110,22 @@ def day_of_totals(key: str) -> date | None:
 
 def commits(dataset: str, year: int, release: str) -> str:
     """Folder of the pointers to the committed runs of one release."""
-    return f"metadata/commits/{_release(dataset, year, release)}/all/"
+    return f"metadata/commits/{scope(dataset, year, release)}/all/"
 
 
 def recounts(dataset: str, year: int, release: str) -> str:
     """Folder of the pointers to the committed runs that found payers at another count at their end."""
-    return f"metadata/commits/{_release(dataset, year, release)}/recounts/"
+    return f"metadata/commits/{scope(dataset, year, release)}/recounts/"
 
 
 def confirmed(dataset: str, year: int, release: str) -> str:
     """Folder of the pointers to the committed runs of a release whose table a reference count confirmed."""
-    return f"metadata/commits/{_release(dataset, year, release)}/confirmed/"
+    return f"metadata/commits/{scope(dataset, year, release)}/confirmed/"
 
 
 def reference_counts(dataset: str, year: int, release: str) -> str:
     """Prefix of the reference counts that plans of a release were made with."""
-    return f"metadata/selections/reference_counts/{_release(dataset, year, release)}/"
+    return f"metadata/selections/reference_counts/{scope(dataset, year, release)}/"
 
 
 def reference_count(dataset: str, year: int, release: str, rows: int) -> str:
@@ -152,7 +152,7 @@ def release_of_schema(key: str) -> str | None:
 
 def schema(dataset: str, year: int, release: str) -> str:
     """The columns of a release as the source describes them."""
-    return f"metadata/schemas/{_release(dataset, year, release)}/schema.json"
+    return f"metadata/schemas/{scope(dataset, year, release)}/schema.json"
 
 
 def diff(dataset: str, year: int, older: str, newer: str, company_id: str | None = None, number: int = 1) -> str:
@@ -161,5 +161,11 @@ def diff(dataset: str, year: int, older: str, newer: str, company_id: str | None
     return f"metadata/diffs/dataset={dataset}/year={year}/{older}_to_{newer}{one}{numbered(number)}.csv"
 
 
-def _release(dataset: str, year: int, release: str) -> str:
-    return f"dataset={dataset}/year={year}/release={release}"
+def scope(dataset: str, year: int, release: str) -> str:
+    """The folder of one release, in every zone."""
+    return f"{year_scope(dataset, year)}/release={release}"
+
+
+def year_scope(dataset: str, year: int) -> str:
+    """The folder of a program year, in every zone."""
+    return f"dataset={dataset}/year={year}"

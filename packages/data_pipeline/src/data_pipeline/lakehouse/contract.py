@@ -39,6 +39,7 @@ DEFAULTS: Mapping[Rule, Action] = {
     "range": "flag",
     "values": "drift",
 }
+NAME = "[A-Za-z][A-Za-z0-9_]*"
 TYPED: frozenset[Kind] = frozenset({"date", "decimal", "integer", "boolean"})
 # How rules are applied: raise it when the same rules would give other rows, so that everything is staged again.
 APPLICATION = 1
@@ -47,7 +48,7 @@ APPLICATION = 1
 class Column(Value):
     """One column, in the order of the file; ``name`` is its title there."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
     kind: Kind
     required: bool = False
     pattern: str = ""
@@ -192,8 +193,9 @@ class HeaderDrift(Value):
 
     @property
     def breaking(self) -> bool:
-        """Whether a column is missing under its title; the others can be read by name."""
-        return bool(self.removed or self.renamed or len(set(self.found)) < len(self.found))
+        """Whether columns cannot be read by name: one is missing, or a title is no name or occurs twice."""
+        names = {one.lower() for one in self.found if re.fullmatch(NAME, one)}
+        return bool(self.removed or self.renamed or len(names) < len(self.found))
 
     def __str__(self) -> str:
         parts = {

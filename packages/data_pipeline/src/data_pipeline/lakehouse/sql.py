@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from data_pipeline.lakehouse.contract import Action, Column, Contract, Rule
 
-FLAGS, PART, FILE = "_flags", "_part", "_file"
+FLAGS, PART, FILE, NUMBER = "_flags", "_part", "_file", "_number"
 REASONS, PART_SHA256, RECORD = "_reasons", "_part_sha256", "_record"
 # A column that a transcoded part has besides its own: filled where bytes of the record are no UTF-8.
 NOT_UTF8 = "_not_utf8"
 TYPES = {"date": "DATE", "decimal": "DECIMAL(18,2)", "integer": "BIGINT", "boolean": "BOOLEAN"}
-# Wide text decides about memory: a row group of the 91 columns is some 60 MB.
-ROW_GROUP = 122_880
+# Wide text decides about memory: with 122,880 rows of 252 columns in a group, DuckDB was near its limit and ten times
+# slower. So many values are 90,112 rows of 91 columns, 32,768 of 252. DuckDB wants multiples of its 2,048.
+VALUES_IN_ROW_GROUP = 8_388_608
 # A quoted field may be long; our own reader gives up past a megabyte, too.
 LONGEST_LINE = 4 << 20
 
@@ -35,8 +36,14 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def pattern_of(path: str) -> str:
+    """A path for a function that takes it for a pattern."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", path)
+
+
 def read_csv(parts: Mapping[str, str], header: Sequence[str]) -> str:
-    """The records of CSV files in RFC 4180, every field as text, an empty one as NULL, and the part each is of.
+    """The records of CSV files in RFC 4180, every field as text, an empty one as NULL, and the part each is of
+    with its number from 1.
 
     ``parts`` are the parts' names by path; ``header`` names the columns of all of them in their order.
     """
@@ -46,13 +53,14 @@ def read_csv(parts: Mapping[str, str], header: Sequence[str]) -> str:
         f" new_line='\\n', strict_mode=true, max_line_size={LONGEST_LINE}, buffer_size={2 * LONGEST_LINE},"
         f" parallel=false, filename='{FILE}'"
     )
-    named = f"map({_texts(parts)}, {_texts(parts.values())})[{FILE}]"
-    return f"(SELECT * EXCLUDE {FILE}, {named} AS {PART} FROM read_csv({_paths(parts)}, {options}))"
+    number = f"list_position({_texts(parts)}, {FILE})"
+    named = f"{_texts(parts.values())}[{number}] AS {PART}, {number} AS {NUMBER}"
+    return f"(SELECT * EXCLUDE {FILE}, {named} FROM read_csv({_paths(parts)}, {options}))"
 
 
 def read_parquet(paths: Iterable[str]) -> str:
-    """The records of Parquet files."""
-    return f"read_parquet({_paths(paths)})"
+    """The records of Parquet files: their own columns, none taken from the names of folders."""
+    return f"read_parquet({_paths(paths)}, hive_partitioning=false)"
 
 
 def typed(column: Column) -> str:
@@ -112,13 +120,13 @@ def quarantined(contract: Contract, *, transcoded: bool) -> str:
 
 
 def stage(contract: Contract, parts: Mapping[str, str], header: Sequence[str]) -> str:
-    """The good records of parts, cast and flagged, in their order."""
+    """The good records of parts, cast and flagged, in their order, with the number of the part of each."""
     flags = list(rules(contract, "flag"))
     suspect = " OR ".join(f"({suspicion(column, rule)})" for column, rule in flags) or "false"
     columns = [f"{typed(column)} AS {name(column.title)}" for column in contract.columns]
     columns.append(f"CASE WHEN {suspect} THEN nullif({reasons(flags)}, '') END AS {FLAGS}")
     where = quarantined(contract, transcoded=NOT_UTF8 in header)
-    return f"SELECT {', '.join(columns)}, {PART} FROM {read_csv(parts, header)} WHERE ({where}) IS NOT TRUE"
+    return f"SELECT {', '.join(columns)}, {PART}, {NUMBER} FROM {read_csv(parts, header)} WHERE ({where}) IS NOT TRUE"
 
 
 def quarantine(contract: Contract, path: str, header: Sequence[str], part: str, sha256: str) -> str:
@@ -133,10 +141,13 @@ def quarantine(contract: Contract, path: str, header: Sequence[str], part: str, 
     return f"SELECT {', '.join(columns)}, {PART}, {RECORD} FROM ({numbered}) WHERE ({where}) IS TRUE"
 
 
-def copy(select: str, path: str, *, by: str = "") -> str:
-    """Write a query as Parquet, its rows in order; with ``by`` a file per value of that column, below ``path``."""
-    more = f", PARTITION_BY ({name(by)}), WRITE_PARTITION_COLUMNS true" if by else ""
-    return f"COPY ({select}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}{more})"
+def copy(select: str, path: str, *, columns: int, by: str = "") -> str:
+    """Write a query as Parquet, its rows in order. With ``by`` a file per value of that column, which it lacks, below
+    the folder ``path``. ``columns`` is how many there are, which decides the size of row groups.
+    """
+    rows = max(VALUES_IN_ROW_GROUP // columns // 2048, 1) * 2048
+    more = f", PARTITION_BY ({name(by)})" if by else ""
+    return f"COPY ({select}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}{more})"
 
 
 def counts(text: str, source: str) -> str:
@@ -162,10 +173,20 @@ def measured(contract: Contract, source: str) -> str:
     return f"SELECT {', '.join(columns)} FROM {source} GROUP BY {PART}"
 
 
+def ordered(contract: Contract, source: str) -> str:
+    """The records of a table, in its total order: it ends in the key."""
+    return f"SELECT * FROM {source} ORDER BY {', '.join(name(one.lower()) for one in contract.order)}"
+
+
+def sums(contract: Contract, source: str) -> str:
+    """One row: the number of records, and the sum of each amount."""
+    amounts = [f"coalesce(sum({name(one.title)}), 0)" for one in contract.amounts]
+    return f"SELECT {', '.join(['count(*)', *amounts])} FROM {source}"
+
+
 def _texts(texts: Iterable[str]) -> str:
     return f"[{', '.join(map(literal, texts))}]"
 
 
 def _paths(paths: Iterable[str]) -> str:
-    """Paths for a function that takes them for patterns."""
-    return _texts(re.sub(r"[*?\[]", r"[\g<0>]", path) for path in paths)
+    return _texts(map(pattern_of, paths))

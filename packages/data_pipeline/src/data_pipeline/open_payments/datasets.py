@@ -43,6 +43,9 @@ class Dataset:
     """Its rows in a company's yearly summary; None if companies cannot be asked one by one."""
     payer_column: str = "Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID"
     record_id_column: str = "Record_ID"
+    amount_column: str = "Total_Amount_of_Payment_USDollars"
+    """What a record adds to the totals of its payer and its recipient."""
+    program_year_column: str = "Program_Year"
     change_type_column: str = CHANGE_TYPE
     publication_date_column: str = PUBLICATION_DATE
     volatile_columns: frozenset[str] = frozenset({CHANGE_TYPE, PUBLICATION_DATE})
@@ -66,7 +69,7 @@ class Dataset:
     @cached_property
     def required_columns(self) -> frozenset[str]:
         """The columns without which no slice can be proved."""
-        found = (self.payer_column, self.record_id_column, self.date_column)
+        found = (self.payer_column, self.record_id_column, self.program_year_column, self.date_column)
         return frozenset(column for column in found if column is not None)
 
     def year_in(self, title: str) -> int | None:
@@ -109,6 +112,7 @@ OWNERSHIP = Dataset(
     title="Ownership Payment Data",
     bytes_per_row=380,  # no size is published: estimated by the fields of General that it has, too
     date_column=None,
+    amount_column="Value_of_Interest",
     reference_column="trans_invested",
     reference_tolerance=0.1,  # some 4,500 rows a year: 2 % would be 90 of them
 )

@@ -22,6 +22,7 @@ from data_pipeline.open_payments.source.query import conditions_of
 from data_pipeline.open_payments.source.reference_count import Confirmation, confirm
 from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoice
 from data_pipeline.runs.plans import default_run_id, write_plan
+from etl_core.csv_stream.layout import excerpt
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Pipeline:
             as_of_now = plan.model_copy(update={"companies": counted_now or plan.companies})
             proved = open_work.proved_companies(self._store, as_of_now)
             return PreparedRun(plan, resolved, proved, counted_now=counted_now, joined=True)
+        self._must_be_of_its_year(resolved)
         plan = ours = self._plan(selection, run_id, resolved, totals, trust_count=trust_count)
         if not dry_run:
             schemas.write_schema(self._store, resolved.release, resolved.table.columns)
@@ -202,6 +204,17 @@ class Pipeline:
         except (TemporaryError, DataError) as error:
             _log.warning("the slices could not be compared with a count by payer at the end", error=str(error))
             return None
+
+    def _must_be_of_its_year(self, resolved: ResolvedRelease) -> None:
+        """Ask one record before thousands of companies are fetched in vain; the proof checks each of them."""
+        release, table = resolved.release, resolved.table
+        found = self._source.value_of_a_record(table, table.columns.dataset.program_year_column)
+        if found not in ("", str(release.year)):
+            raise DataError(
+                f"dataset {release.dataset_id}, listed as {release.year} of {release.dataset}, holds records of "
+                f"program year {excerpt(found.encode())}.",
+                advice="Nothing was fetched. Run again once CMS has corrected it.",
+            )
 
     def _existing(
         self, selection: Selection, run_id: str, resolved: ResolvedRelease, *, dry_run: bool

@@ -49,14 +49,14 @@ class Columns:
             raise DataError(f"the table has no column {title}.")
         return self.names[self.titles.index(title)]
 
-    def layout(self, company_id: str, window: Window) -> Layout:
-        """What every record of one window of a payer must look like."""
+    def layout(self, year: int, company_id: str, window: Window) -> Layout:
+        """What every record of one window of a payer in a program year must look like."""
         dataset = self.dataset
         return Layout(
             header=self.titles,
             other_header=self.names,
             key=dataset.record_id_column,
-            equal={dataset.payer_column: company_id},
+            equal={dataset.payer_column: company_id, dataset.program_year_column: str(year)},
             between=None if window.is_whole_slice else (self._date_title, window.low, window.high),
             volatile=dataset.volatile_columns.intersection(self.titles),
             mark=dataset.change_type_column if dataset.change_type_column in self.titles else "",

@@ -24,12 +24,12 @@ from data_pipeline.doctor.checks import (
 from data_pipeline.doctor.lake import LAKE_CHECKS, LakeDoctor
 from data_pipeline.open_payments.assumptions import SOURCE_CHECKS
 from data_pipeline.open_payments.source import query
-from data_pipeline.open_payments.source.catalogue import ListedYear, listed_in_catalogue, listed_in_script
+from data_pipeline.open_payments.source.catalogue import Listed, listed_in_catalogue, listed_in_script, only_one
 from data_pipeline.open_payments.source.reference_count import ReferenceCount, require_full_import, summary_in
 from data_pipeline.open_payments.windows import ROWS_PER_WINDOW, rows_of
 from etl_core.csv_stream.layout import Layout
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
-from etl_core.errors import DataError, PipelineError, UsageError
+from etl_core.errors import DataError, PipelineError
 from etl_core.lake import put_or_agree
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class SourceDoctor:
         self._source = source
         self._dataset = dataset
         self._year = year
-        self._listed: dict[int, ListedYear] = {}
+        self._listed: Listed = {}
         self._known: dict[str, Any] = {}
         self._bytes_left = MOST_BYTES
 
@@ -140,11 +140,7 @@ class SourceDoctor:
     def dataset_resolves(self) -> str:
         if self._year is None or not self._listed:
             raise CheckSkippedError("neither catalogue nor script names a year.")
-        if self._year not in self._listed:
-            raise UsageError(
-                f"the source has no program year {self._year} of {self._dataset.name}; it has {_joined(self._listed)}."
-            )
-        table = self._source.table(self._dataset, self._listed[self._year].dataset_id)
+        table = self._source.table(self._dataset, only_one(self._dataset, self._year, self._listed).dataset_id)
         if table.columns.missing:
             raise CheckFailedError(f"the table has no column {', '.join(table.columns.missing)}.")
         self._known["dataset_resolves"] = table
@@ -345,7 +341,7 @@ class SourceDoctor:
             raise CheckSkippedError(f"it needs the result of {name}.")
         return self._known[name]
 
-    def _years(self, listed: dict[int, ListedYear]) -> str:
+    def _years(self, listed: Listed) -> str:
         self._listed = listed | self._listed
         self._year = self._year or max(listed, default=None)
         return require(

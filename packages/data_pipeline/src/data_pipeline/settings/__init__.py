@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from data_pipeline.settings.common import CommonSettings
+from data_pipeline.settings.lakehouse import LakehouseSettings
 from data_pipeline.settings.open_payments import OpenPaymentsSettings
 from etl_core.errors import ConfigError
 from etl_core.printable import without_password
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Settings(OpenPaymentsSettings, CommonSettings):
+class Settings(OpenPaymentsSettings, LakehouseSettings, CommonSettings):
     """All settings of all jobs. Credentials of AWS are not among them: boto3 reads its own ``AWS_*``."""
 
     @classmethod

@@ -89,7 +89,7 @@ class OneUnit(unittest.TestCase):
 
 class PendingJobs(unittest.TestCase):
     def test_a_pending_job_is_checked_after_a_while_and_then_now_and_again(self):
-        state, checked = LATER, []
+        state, checked = replace(LATER, last_ran=0.0), []
         for now in (100.0, 159.9, 160.0, 170.0, 219.9, 220.0):
             decision, state = poll_one(PENDING, state, now)
             self.assertEqual((decision.in_flight, decision.finished), (1, False))
@@ -97,10 +97,18 @@ class PendingJobs(unittest.TestCase):
 
         self.assertEqual(checked, [False, False, True, False, False, True])
 
+    def test_while_no_pod_has_run_a_pending_job_is_checked_soon_and_then_as_usual(self):
+        state, checked = LATER, []
+        for now in (100.0, 114.9, 115.0, 130.0, 174.9, 175.0):
+            decision, state = poll_one(PENDING, state, now)
+            checked.append(bool(decision.check))
+
+        self.assertEqual(checked, [False, False, True, False, False, True])
+
     def test_at_most_5_jobs_are_checked_per_poll_in_turn(self):
         units = tuple(str(number) for number in range(8))
         jobs = [a_job(unit, "waiting") for unit in units]
-        _, state = poll(*jobs, units=units)
+        _, state = poll(*jobs, units=units, state=replace(LATER, last_ran=0.0))
         checked = []
         for now in (60.0, 65.0, 70.0):
             decision, state = poll(*jobs, units=units, state=state, now=now)

@@ -1,7 +1,7 @@
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import commit
 from data_pipeline.runs.plans import write_plan
-from packages.data_pipeline.tests.unit.fakes import START, a_plan, a_release
+from packages.data_pipeline.tests.unit.fakes import START, TITLES, a_plan, a_release
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 
@@ -13,8 +13,7 @@ class Verify(CommandCase):
         write_plan(self.store, a_plan())
         release = a_release()
         key = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
-        titles = ("Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID", "Date_of_Payment", "Record_ID")
-        columns = ", ".join(f'{{"title": "{one}", "name": "{one.lower()}"}}' for one in titles)
+        columns = ", ".join(f'{{"title": "{one}", "name": "{one.lower()}"}}' for one in TITLES)
         self.store.put_new(key, f'{{"columns": [{columns}]}}'.encode())
 
     def commit(self) -> None:

@@ -1,11 +1,13 @@
 import unittest
+from typing import Any
 
-from data_pipeline.open_payments.facts import Costs, exit_code_of_outcomes
+from data_pipeline.open_payments.facts import Costs, ended_fact, exit_code_of_outcomes
 from data_pipeline.open_payments.fetch.crew import Outcome
 from data_pipeline.open_payments.fetch.task import DriftedError, NotProvedError
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
-from etl_core.errors import BlockedError, PipelineError
+from etl_core.errors import BlockedError, PipelineError, UnavailableError
 from etl_core.telemetry import Tally, Telemetry
+from packages.data_pipeline.tests.unit.fakes import a_slice
 
 
 class ExitCodes(unittest.TestCase):
@@ -20,6 +22,22 @@ class ExitCodes(unittest.TestCase):
             with self.subTest(code=code, errors=len(errors)):
                 outcomes = [Outcome(company, None, error, Tally(), 0.0) for error in errors]
                 self.assertEqual(exit_code_of_outcomes(outcomes), code)
+
+
+class EndedFacts(unittest.TestCase):
+    def test_the_fact_of_a_run_without_a_manifest_names_what_failed_why_and_how_long_to_wait(self):
+        proved = Outcome(PlannedCompany(company_id="1", rows=3), a_slice("1"), None, Tally(), 0.0)
+        busy = UnavailableError("503, the source is busy", retry_after=30.0)
+        failed = Outcome(PlannedCompany(company_id="2", rows=1), None, busy, Tally(), 0.0)
+        cases: list[tuple[list[Outcome], str, list[tuple[str, str]], float | None]] = [
+            ([proved], "proved", [], None),
+            ([proved, failed], "failed", [("2", "503, the source is busy")], 30.0),
+        ]
+        for outcomes, status, failures, wait in cases:
+            with self.subTest(status=status):
+                fact: dict[str, Any] = ended_fact(None, outcomes)
+                self.assertEqual((fact["status"], fact["retry_after_seconds"]), (status, wait))
+                self.assertEqual([(one.company_id, one.detail) for one in fact["failures"]], failures)
 
 
 class TheCosts(unittest.TestCase):

@@ -120,7 +120,7 @@ class ARun(PipelineCase):
         self.assertEqual([outcome.error for outcome in outcomes], [None] * 3)
         slices = ["download", "count"] * 3
         self.assertEqual(
-            self.site.kinds(), ["catalogue", "table", "catalogue", "sum", "groups", *slices, "table", "groups"]
+            self.site.kinds(), ["catalogue", "table", "rows", "catalogue", "sum", "groups", *slices, "table", "groups"]
         )
 
     def test_shows_its_progress(self):
@@ -180,7 +180,7 @@ class ARun(PipelineCase):
 
     def test_takes_its_totals_as_it_is_told(self):
         self.prepare(totals=TotalsChoice(route="grouped"))
-        self.site.publish(2023, payments(COMPANY, 1))
+        self.site.publish(2023, payments(COMPANY, 1, year=2023))
         with self.assertRaisesRegex(UsageError, "--add-year-if-missing"):
             self.prepare(year=2023, totals=TotalsChoice(add_year=False))
 
@@ -655,6 +655,32 @@ class EveryDataset(PipelineCase):
 
         found = self.world.pipeline.forecast(self.prepare(dataset=OWNERSHIP.name))
         self.assertEqual((manifest.status, manifest.file_audits, found.windows), ("completed", 1, 0))
+
+
+class TheProgramYear(PipelineCase):
+    """A dataset titled as one year may hold another."""
+
+    def test_the_program_year_of_a_record_is_asked_before_anything_is_planned(self):
+        self.site.publish(2024, payments(COMPANY, 3, year=2023))
+
+        with self.assertRaisesRegex(
+            DataError, "listed as 2024 of general-payments, holds records of program year 2023"
+        ):
+            self.prepare(dry_run=True)
+        with self.assertRaises(DataError):
+            self.prepare()
+        self.assertEqual(self.world.parts(), [])
+
+    def test_the_program_year_of_every_record_is_part_of_the_proof(self):
+        self.site.publish(2024, payments(COMPANY, 3) + payments(OTHER, 2) + payments(OTHER, 1, first=3, year=2023))
+
+        manifest, outcomes = self.run_all()
+
+        self.assertEqual((manifest.status, manifest.closure.closed), ("partial", False))
+        (failed,) = (one for one in outcomes if one.error)
+        self.assertEqual((failed.company.company_id, failed.result.reason), (OTHER, "foreign"))
+        self.assertIn("has Program_Year 2023, asked for was 2024", failed.detail)
+        self.assertEqual([key for key in self.world.parts() if OTHER in key], [])
 
 
 class TheReferenceCount(PipelineCase):

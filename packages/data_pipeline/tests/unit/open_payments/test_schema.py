@@ -24,21 +24,24 @@ class TheColumns(unittest.TestCase):
             _ = Columns(GENERAL, titles=("A",), names=("record_id",)).record_id
 
     def test_lack_what_a_proof_needs_by_the_dataset(self):
-        for dataset, missing in [(GENERAL, [DATE_OF_PAYMENT, RECORD_ID]), (OWNERSHIP, [RECORD_ID])]:
+        for dataset, missing in [
+            (GENERAL, [DATE_OF_PAYMENT, "Program_Year", RECORD_ID]),
+            (OWNERSHIP, ["Program_Year", RECORD_ID]),
+        ]:
             with self.subTest(dataset=dataset.name):
                 self.assertEqual(Columns(dataset, (PAYER_ID,), ("payer",)).missing, missing)
 
 
 class TheLayout(unittest.TestCase):
     def layout(self, dataset: Any, window: Window) -> Any:
-        return Columns(dataset, dataset.header, dataset.header).layout("53", window)
+        return Columns(dataset, dataset.header, dataset.header).layout(2024, "53", window)
 
     def test_of_a_whole_slice_leaves_the_dates_alone(self):
         for dataset in (GENERAL, OWNERSHIP):
             with self.subTest(dataset=dataset.name):
                 layout = self.layout(dataset, Window(1, 1, "", ""))
                 self.assertIsNone(layout.between)
-                self.assertEqual(layout.equal, {dataset.payer_column: "53"})
+                self.assertEqual(layout.equal, {dataset.payer_column: "53", "Program_Year": "2024"})
                 self.assertEqual((layout.key, layout.volatile), (dataset.record_id_column, dataset.volatile_columns))
 
     def test_of_a_window_holds_its_dates(self):

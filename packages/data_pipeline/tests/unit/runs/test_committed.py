@@ -1,4 +1,4 @@
-from data_pipeline.runs import committed, plans
+from data_pipeline.runs import commit, committed, plans
 from etl_core.errors import DataError, NotFoundError
 from packages.data_pipeline.tests.unit.runs.pages import (
     LakeCase,
@@ -58,6 +58,16 @@ class ReadAgain(LakeCase):
                     self.store.put(LIST, body)
                 with self.assertRaisesRegex(DataError, f"{LIST} is not the file that the manifest beside it names"):
                     list(opened(self.store).parts())
+
+    def test_names_the_line_of_the_list_that_cannot_be_read(self):
+        manifest = a_run(self.store)
+        lines = (self.store.get(LIST) or b"").splitlines(keepends=True)[0] + b"{\n"
+        damaged = manifest.model_copy(update={"file_audits_sha256": commit.digest_of(lines)})
+        self.store.put("metadata/runs/run_id=r1/manifest.json", damaged.to_bytes())
+        self.store.put(LIST, lines)
+
+        with self.assertRaisesRegex(DataError, f"{LIST} line 2 is no PageAudit"):
+            list(opened(self.store).parts())
 
     def test_names_the_part_that_is_missing_or_has_other_bytes(self):
         a_run(self.store)

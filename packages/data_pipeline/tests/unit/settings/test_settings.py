@@ -22,6 +22,8 @@ class FromMapping(unittest.TestCase):
                 "source_timeout_seconds": 60.0,
                 "source_attempts": 6,
                 "source_first_wait_seconds": 0.5,
+                "lakehouse_memory_mb": 1536,
+                "lakehouse_workers": 2,
                 "run_id": "",
                 "job_completion_index": -1,
                 "log_format": "auto",

@@ -51,7 +51,7 @@ def next_record(lines: bytes, start: int, width: int) -> FoundRecord | None:
     RFC 4180 comes first. If that does not give ``width`` fields and the text holds ``\\"``, the shortest
     group of lines that is a record of the backslash dialect counts.
     """
-    end = _end_by_quotes(lines, start)
+    end = end_by_quotes(lines, start)
     if end:
         raw = lines[start : end - 1]
         fields = _parse_rfc4180(raw, width, _FIELD)
@@ -67,7 +67,7 @@ def next_record(lines: bytes, start: int, width: int) -> FoundRecord | None:
     return FoundRecord(end, lines[start:end], None, too_long=True) if count > LONGEST_RECORD_LINES else None
 
 
-def _end_by_quotes(lines: bytes, start: int) -> int:
+def end_by_quotes(lines: bytes, start: int) -> int:
     """Where the record at ``start`` ends by RFC 4180, after its line end; 0 if it does not."""
     end = start
     quotes = 0

@@ -72,6 +72,21 @@ def header_difference(line: bytes, expected: tuple[str, ...]) -> str:
     return f"the header misses {missing[:5]} and adds {[excerpt(name.encode()) for name in extra[:5]]}"
 
 
+def looks_like_a_header(line: bytes, layout: Layout) -> bool:
+    """Whether a first line names columns, known ones for the most part, so that a difference is one of columns.
+
+    Names count as the same whatever their case and punctuation. A line of text or a record names none of them.
+    """
+    known = {_letters(name) for name in (*layout.header, *layout.other_header)}
+    found = [_letters(name) for name in line.decode("utf-8", "replace").split(",")]
+    named = sum(name in known for name in found)
+    return len(found) > 1 and 2 * named > min(len(found), len(layout.header))
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
+
+
 def excerpt(raw: bytes, length: int = 160) -> str:
     """The start of untrusted bytes as printable text."""
     text = raw[:length].decode("utf-8", "replace")

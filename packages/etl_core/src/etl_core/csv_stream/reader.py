@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from etl_core.csv_stream.dialect import next_record, parse_record, write_fields
 from etl_core.csv_stream.keys import KeySet
-from etl_core.csv_stream.layout import Layout, excerpt, header_difference, plain_record
+from etl_core.csv_stream.layout import Layout, excerpt, header_difference, looks_like_a_header, plain_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,12 +65,23 @@ class Summary:
     dialect: Dialect
 
 
+def require_header(line: bytes, layout: Layout) -> None:
+    """Raise ``RecordError`` unless this first line of a stream, without its end, is the layout's header."""
+    fields = parse_record(line, len(layout.header))
+    found = tuple(name.decode("utf-8", "replace") for name in fields or ())
+    if found and found in (layout.header, layout.other_header):
+        return
+    if looks_like_a_header(line, layout):
+        raise RecordError("header", header_difference(line, layout.header))
+    raise RecordError("error_row", f"the source wrote in place of a header: {excerpt(line)}")
+
+
 class RecordReader:
     """Checks and hashes one CSV stream: ``feed`` it bytes, then ``finish``.
 
     Raises ``RecordError`` as soon as the stream is known to be wrong. Reasons: ``no_header``,
-    ``header`` (differs from the layout's), ``error_row`` (one field where a record belongs: the
-    source writes its exceptions so), ``width``, ``malformed``, ``truncated``, ``foreign``
+    ``header`` (names columns, others than the layout's), ``error_row`` (no header, or one field where a
+    record belongs: the source writes its exceptions so), ``width``, ``malformed``, ``truncated``, ``foreign``
     (a record that does not meet the condition), ``repeated_key``.
 
     With ``handing_out``, ``take`` gives the records read since the last call. Do not trust them before
@@ -164,11 +175,7 @@ class RecordReader:
 
     def _take_header(self, lines: bytes) -> bytes:
         line, _, rest = lines.partition(b"\n")
-        expected = self._layout.header
-        fields = parse_record(line, self._width)
-        found = tuple(name.decode("utf-8", "replace") for name in fields or ())
-        if found != expected and (not found or found != self._layout.other_header):
-            raise RecordError("header", header_difference(line, expected))
+        require_header(line, self._layout)
         self._header_hash = hashlib.sha256(line).hexdigest()
         return rest
 

@@ -40,6 +40,8 @@ MAX_LIST_ATTEMPTS = 5
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 _RETRYABLE = frozenset({401, 408, 410, 429, 500, 502, 503, 504})  # 401: a token EKS does not know yet
 
+_CREDENTIALS = "The request had no valid credentials: renew those of the kubeconfig or of the service account."
+
 _log = structlog.get_logger()
 
 
@@ -265,14 +267,14 @@ def _error_of(request: str, status: int, answer: Mapping[str, Any], retry_after:
         return AlreadyExistsError(text)
     # 409 Conflict: two writers of one quota or object.
     if status == 409 or status in _RETRYABLE:
-        return UnavailableError(text, retry_after=retry_after)
+        return UnavailableError(text, advice=_CREDENTIALS if status == 401 else "", retry_after=retry_after)
     return DataError(text)
 
 
 def _advice_on(message: str) -> str:
     """What to try after a 403: it may come from authorization or from admission."""
     if "system:anonymous" in message:
-        return "The request had no valid credentials: renew those of the kubeconfig or of the service account."
+        return _CREDENTIALS
     if re.search(r'User "[^"]*" cannot ', message):
         return "Grant that right to the service account or user."
     return "An admission policy of the cluster refuses it: change what the message names, or ask the policy's owner."

@@ -98,7 +98,8 @@ def _explain_waiting(
         if one.get("type") == "PodScheduled" and one.get("status") == "False":
             return Diagnosis("unschedulable", f"no node fits the pod. {one.get('message', '')}".strip(), started=False)
     if status.get("phase") == "Pending":
-        newest = events[-1] if events else {}
+        known = [one for one in events if one.get("reason") in (*_EVENTS, "Pulled")]
+        newest: Mapping[str, Any] = known[-1] if known else {}
         if newest.get("reason") in _EVENTS:
             word, found = _EVENTS[newest["reason"]]
             detail = f"{found} ({newest['reason']}). {str(newest.get('message', ''))[:300]}"
@@ -109,7 +110,7 @@ def _explain_waiting(
 def _explain_pull(reason: str, message: str, events: Sequence[Mapping[str, Any]]) -> Diagnosis:
     """A failed pull; while the node backs off, only the event of the last try may name the cause."""
     tries = [str(one.get("message", ""))[:300] for one in events if one.get("reason") == "Failed"]
-    causes = [text for text in tries if "pull" in text.lower()][-1:]
+    causes = [text for text in tries if "failed to pull" in text.lower()][-1:]  # others are "Error: ErrImagePull"
     said = " ".join(filter(None, [message, *causes]))
     passes = reason == "RegistryUnavailable" or any(text in said.lower() for text in _PASSING_PULLS)
     detail = f"the image cannot be pulled{' now' if passes else ''} ({reason}). {said}".strip()

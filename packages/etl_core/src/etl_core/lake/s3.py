@@ -17,6 +17,7 @@ import hashlib
 import os
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,6 +81,18 @@ def make_client(pool_size: int = 16) -> S3Client:
     return client
 
 
+@dataclass(frozen=True)
+class S3Access:
+    """What another S3 client needs to read the same bucket. ``endpoint`` is an address with its scheme."""
+
+    bucket: str
+    endpoint: str
+    region: str
+    key_id: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
+
+
 class S3Store:
     """Objects under ``s3://bucket/prefix``."""
 
@@ -98,6 +111,15 @@ class S3Store:
 
     def uri(self, key: str) -> str:
         return f"{self.url}/{checked_key(key)}"
+
+    def access(self) -> S3Access:
+        """How another client reaches the bucket now: credentials of a role expire. Without any, they are empty."""
+        with _translate_errors("find the credentials of S3"):
+            found = boto3.session.Session().get_credentials()
+            keys = found.get_frozen_credentials() if found else None
+        meta = self._client.meta
+        secrets = (keys.access_key, keys.secret_key, keys.token) if keys else ("", "", "")
+        return S3Access(self._bucket, meta.endpoint_url, meta.region_name, *(one or "" for one in secrets))
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)

@@ -194,13 +194,29 @@ class RefusedStreams(ReadingCase):
             ("other case", HEAD.upper(), "misses ['type', 'id', 'company', 'date', 'name']"),
             ("a byte order mark", b"\xef\xbb\xbf" + HEAD, "misses ['type']"),
             ("a carriage return", HEAD[:-1] + b"\r\n", "adds ['published·']"),
-            ("no header but a page", b"<html>\x1b[2J\n", "adds ['<html>·[2J']"),
-            ("nothing", b"\n", "adds ['']"),
+            ("other punctuation", HEAD.replace(b"name", b"Na-me").upper(), "misses ['type',"),
+            ("few columns, all known", b"id,name\n", "misses ['type',"),
+            ("many columns more", HEAD[:-1] + b",a,b,c,d,e,f,g,h\n", "misses [] and adds ['a', 'b',"),
         ]
         for what, head, told in table:
             with self.subTest(what):
                 error = self.assert_refused("header", head + b"x\n")
                 self.assertIn(told, error.detail)
+
+    def test_a_first_line_that_names_no_columns_is_no_header(self):
+        for what, line in [
+            ("a page", b"<html>\x1b[2J\n"),
+            ("a sentence", b"Could not generate header for CSV.\n"),
+            ("a sentence with commas", b"Sorry, the service, with its id, is down\n"),
+            ("a document", b'{"message":"Database internal error.","status":400}\n'),
+            ("a name", b"id\n"),
+            ("a record", csv_of(record(1))[len(HEAD) :]),
+            ("nothing", b"\n"),
+            ("no text", bytes(range(128, 256)) + b"\n"),
+        ]:
+            with self.subTest(what):
+                error = self.assert_refused("error_row", line + b"x\n")
+                self.assertIn("in place of a header", error.detail)
 
     def test_a_header_is_refused_before_any_record(self):
         reader = RecordReader(LAYOUT)
@@ -220,7 +236,7 @@ class RefusedStreams(ReadingCase):
         self.assert_refused("header", HEAD.upper() + body[len(HEAD) :])
 
     def test_an_unreadable_header_is_refused(self):
-        self.assert_refused("header", b'"\n', layout=Layout(header=HEADER, key="id", other_header=()))
+        self.assert_refused("error_row", b'"\n', layout=Layout(header=HEADER, key="id", other_header=()))
 
     def test_a_record_of_another_width_is_refused(self):
         one = csv_of(record(1))

@@ -293,6 +293,12 @@ class RetryRequests(ClientCase):
                     self.cluster.job("op-1")
         self.assertEqual(self.clock.slept, [])
 
+    def test_of_credentials_that_stay_invalid_ends_with_that_advice(self):
+        self.answer(*[refuses(401, "Unauthorized")] * 4)
+
+        with self.assertRaisesRegex(UnavailableError, "no valid credentials: renew"):
+            self.cluster.job("op-1")
+
     def test_ends_with_the_tries(self):
         self.answer(*[refuses(503, "ServiceUnavailable", "etcd is away")] * 4)
 

@@ -156,7 +156,7 @@ class ExplainPod(unittest.TestCase):
             ("Pulling", "slow_pull"),
         ]:
             with self.subTest(reason=reason):
-                events = [event("Scheduled", "op-1-abcde"), event(reason, "op-1-abcde", "the message")]
+                events = [event(reason, "op-1-abcde", "the message"), event("Scheduled", "op-1-abcde")]
                 why = explain_pod(waiting("ContainerCreating"), events)
                 assert why is not None
                 self.assertEqual((why.reason, why.started, why.temporary), (word, False, True))
@@ -190,7 +190,8 @@ class ExplainPod(unittest.TestCase):
             ("RegistryUnavailable", "no answer", ""),
         ]:
             with self.subTest(reason=reason, message=message):
-                why = explain_pod(waiting(reason, message), [event("Failed", "op-1-abcde", said)])
+                events = [event("Failed", "op-1-abcde", text) for text in (said, "Error: ImagePullBackOff")]
+                why = explain_pod(waiting(reason, message), events)
                 assert why is not None
                 self.assertEqual((why.reason, why.started, why.temporary), ("image_pull", False, True))
                 self.assertIn(f"({reason}). {message}", why.detail)

@@ -14,7 +14,7 @@ from typing import Any
 from sandbox.cluster.controller import Controller
 from sandbox.cluster.handlers import Handlers
 from sandbox.cluster.job import Pod
-from sandbox.cluster.kubelet import ENDS, Kubelet
+from sandbox.cluster.kubelet import ENDS, STARTS, Kubelet
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import ACCOUNTS, CONFIG_MAPS, JOBS, PODS, QUOTAS, SECRETS, KubeObject, Resource, Store
 from sandbox.cluster.quantities import canonical
@@ -28,7 +28,9 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     def __init__(self, settings: ClusterSettings | None = None) -> None:
         self.settings = settings or ClusterSettings()
-        self._faults = Faults(self.settings.seed, {**STAGES, **dict.fromkeys(ENDS, "pod")})
+        self._faults = Faults(
+            self.settings.seed, {**STAGES, **dict.fromkeys(ENDS, "pod"), **dict.fromkeys(STARTS, "start")}
+        )
         self.faults, self.clear_faults = self._faults.listed, self._faults.clear
         self._store, self._loop = Store(), Loop()
         self.bugs = self._loop.bugs  # tracebacks of whatever went wrong inside the stand-in; a test may want none
@@ -70,7 +72,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._faults.add(name, **common, params=options)
 
     def disrupt(self, pod_name: str, how: str = "disrupted") -> None:
-        """End a pod as the cluster does: disrupted, preempted, evicted, oom_killed. LookupError if it is not there."""
+        """End a pod as the cluster does: by the name of a fault of pods. LookupError if it is not there."""
         with self._loop.lock:
             found = {pod.name: pod for pod in self._all(PODS) if isinstance(pod, Pod)}
             self._kubelet.disrupt(found[pod_name], how)

@@ -8,6 +8,7 @@ from sandbox.cluster.job import Job, Pod
 from sandbox.cluster.kubelet import Kubelet
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import ACCOUNTS, JOBS, PODS, Store, now, suffix
+from sandbox.cluster.pod_admission import refusals
 from sandbox.cluster.problems import over_quota
 from sandbox.cluster.settings import ClusterSettings
 
@@ -45,7 +46,20 @@ class Controller:
 
     def _pod_changed(self, pod: Pod) -> None:
         if pod.ended:
-            self._count(pod.job, pod)
+            pod.job.uncounted.append(pod)
+            if self._settings.count_seconds and not pod.job.gone:
+                self._loop.after(self._settings.count_seconds, partial(self._count_ended, pod))
+            else:
+                self._count_ended(pod)
+        self._loop.after(0, partial(self._sync, pod.job))
+
+    def _count_ended(self, pod: Pod) -> None:
+        """Put a pod into its Job's counts, and let it go if it was deleted."""
+        pod.job.uncounted.remove(pod)
+        pod.meta.pop("finalizers", None)
+        self._count(pod.job, pod)
+        if pod.deleting:
+            self._kubelet.remove(pod)
         self._loop.after(0, partial(self._sync, pod.job))
 
     def _count(self, job: Job, pod: Pod) -> None:
@@ -100,33 +114,38 @@ class Controller:
     def _scale(self, job: Job) -> None:
         """As many pods as are wanted, unless the last failure is too near."""
         wanted = min(job.spec["parallelism"], job.completions - len(job.done) - len(job.failed_indexes))
-        for _ in range(wanted - len(job.alive)):
+        for _ in range(wanted - len(job.alive) - len(job.uncounted)):
             index = job.free_index() if job.indexed else None
             if (job.indexed and index is None) or not job.backing_off.isdisjoint({None, "create"}):
                 return
             if refused := self._refused(job):
-                self._store.warn(job, "FailedCreate", f"Error creating: {refused}")
+                self._store.note(job, "FailedCreate", f"Error creating: {refused}", "Warning")
                 self._back_off(job, "create")
                 return
             job.tries.pop("create", None)
-            self._kubelet.add(job.new_pod(index))
+            pod = job.new_pod(index)
+            self._store.note(job, "SuccessfulCreate", f"Created pod: {pod.name}")
+            self._kubelet.add(pod)
 
     def _refused(self, job: Job) -> str:
         """Why a pod of this Job cannot be made; empty if it can."""
-        limit, pod = self._settings.quota_pods, f'pods "{job.name}-{suffix()}"'
+        name = f"{job.name}-{suffix()}"
+        limit, pod = self._settings.quota_pods, f'pods "{name}"'
         if limit is not None and (used := self.pods_in_use(job.namespace)) >= limit:
             return str(over_quota(pod, "pods", used, limit))
         account = job.spec["template"]["spec"].get("serviceAccountName", "default")
         if account not in self._store.find(ACCOUNTS, job.namespace):
-            return f'{pod} is forbidden: error looking up service account: serviceaccount "{account}" not found'
-        return ""
+            why = f'error looking up service account {job.namespace}/{account}: serviceaccount "{account}" not found'
+            return f"{pod} is forbidden: {why}"
+        container = job.spec["template"]["spec"]["containers"][0]
+        return next(refusals(name, container, self._settings), "")
 
     def _finish(self, job: Job, kind: str, reason: str, message: str) -> None:
         """Say how it will end, end its pods, and say that it has ended when they have."""
         job.condition("FailureTarget" if kind == "Failed" else "SuccessCriteriaMet", reason, message)
         for pod in job.alive:
             self._kubelet.delete(pod)
-        if job.alive:
+        if job.alive or job.uncounted:
             return
         job.condition(kind, reason, message)
         if kind == "Complete":

@@ -12,6 +12,7 @@ from sandbox.cluster.job import Job, Pod
 from sandbox.cluster.kubelet import Kubelet
 from sandbox.cluster.lists import page, selected
 from sandbox.cluster.objects import JOBS, QUOTAS, REVIEWS, KubeObject, Resource, Store
+from sandbox.cluster.pod_admission import WEBHOOK
 from sandbox.cluster.problems import Problem, over_quota
 from sandbox.cluster.quantities import canonical
 from sandbox.cluster.settings import ClusterSettings
@@ -103,6 +104,8 @@ class Handlers:
         name = body["metadata"]["name"]
         if wrong := causes(body):
             raise Problem(422, "Invalid", f'Job.batch "{name}" is invalid: [{", ".join(wrong)}]')
+        if denied := self._settings.denies.get("jobs"):
+            raise Problem(403, "Forbidden", WEBHOOK.format(denied))
         jobs, limit = self._store.find(JOBS, call.namespace), self._settings.quota_jobs
         if limit is not None and len(jobs) >= limit:
             raise over_quota(f'jobs.batch "{name}"', "count/jobs.batch", len(jobs), limit)

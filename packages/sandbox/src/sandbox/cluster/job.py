@@ -11,6 +11,7 @@ from sandbox.cluster.objects import JOBS, PODS, KubeObject, now, suffix
 if TYPE_CHECKING:
     from sandbox.cluster.process import Process
 
+_ENDS = ("succeeded", "failed")
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
 
@@ -34,6 +35,7 @@ class Job(KubeObject):
         self.indexed = self.spec["completionMode"] == "Indexed"
         self.per_index: int | None = self.spec.get("backoffLimitPerIndex")
         self.pods: dict[str, Pod] = {}  # that exist, by name
+        self.uncounted: list[Pod] = []  # that have ended and are in no count yet
         self.done: set[Any] = set()  # indexes, or names of pods
         self.failed = 0
         self.failed_indexes: set[int] = set()
@@ -52,7 +54,9 @@ class Job(KubeObject):
 
     def free_index(self) -> int | None:
         """The lowest index that wants a pod now; none has a successor before it has ended."""
-        taken = self.done | self.failed_indexes | self.backing_off | {pod.index for pod in self.alive}
+        taken = (
+            self.done | self.failed_indexes | self.backing_off | {pod.index for pod in [*self.alive, *self.uncounted]}
+        )
         return next((index for index in range(self.completions) if index not in taken), None)
 
     def new_pod(self, index: int | None) -> Pod:
@@ -64,6 +68,7 @@ class Job(KubeObject):
         meta: dict[str, Any] = {"name": f"{stem}-{suffix()}", "namespace": self.namespace, "ownerReferences": [owner]}
         for member in ("labels", "annotations"):
             meta[member] = (template["metadata"].get(member) or {}) | own
+        meta["finalizers"] = ["batch.kubernetes.io/job-tracking"]
         pod = Pod({"metadata": meta, "spec": template["spec"]}, self, index)
         self.pods[pod.name] = pod
         return pod
@@ -95,7 +100,10 @@ class Job(KubeObject):
         status |= {"startTime": self.started_at, "completionTime": self.completed_at, "conditions": self.conditions}
         status["completedIndexes"] = index_text(self.done) if self.indexed else ""
         status = {key: value for key, value in status.items() if value}
-        status["ready"] = sum(pod.phase == "Running" for pod in active)
+        if self.started_at:
+            uncounted = {word: [pod.uid for pod in self.uncounted if pod.phase.lower() == word] for word in _ENDS}
+            status["uncountedTerminatedPods"] = {word: uids for word, uids in uncounted.items() if uids}
+        status["ready"] = sum(pod.ready for pod in active)
         status["terminating"] = len(self.alive) - len(active)
         if self.per_index is not None:
             status["failedIndexes"] = index_text(self.failed_indexes)
@@ -103,7 +111,7 @@ class Job(KubeObject):
 
 
 class Pod(KubeObject):
-    """One pod of a Job, with one container."""
+    """One pod of a Job, with one container of its own; ``sidecars`` run beside it until the pod is deleted."""
 
     def __init__(self, body: dict[str, Any], job: Job, index: int | None) -> None:
         super().__init__(PODS, body)
@@ -111,6 +119,8 @@ class Pod(KubeObject):
         self.container: dict[str, Any] = body["spec"]["containers"][0]
         self.grace: int = body["spec"]["terminationGracePeriodSeconds"]
         self.phase = "Pending"
+        self.sidecars: tuple[str, ...] = ()
+        self.seen = False  # by the scheduler
         self.scheduled_at = self.started_at = ""
         self.waiting = {"reason": "ContainerCreating"}
         self.terminated: dict[str, Any] | None = None
@@ -124,6 +134,10 @@ class Pod(KubeObject):
         return self.phase in {"Succeeded", "Failed"}
 
     @property
+    def ready(self) -> bool:
+        return self.phase == "Running" and self.terminated is None
+
+    @property
     def deleting(self) -> bool:
         return "deletionTimestamp" in self.meta
 
@@ -133,29 +147,53 @@ class Pod(KubeObject):
         return written[max(len(written) - lines, 0) :]
 
     def end(self, code: int) -> None:
-        """Its container has ended."""
-        self.phase = "Succeeded" if code == 0 and not self.reason else "Failed"
+        """Its container has ended; the pod has, too, unless something runs beside it."""
         self.terminated = {"exitCode": code, "reason": self.killed_reason or ("Completed" if code == 0 else "Error")}
         self.terminated |= {"startedAt": self.started_at or now(), "finishedAt": now()}
+        if not self.sidecars or self.deleting or self.reason:
+            self.finish()
         if code != 0 and self.container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
             last = b"".join(self.log(80))[-2048:]
             self.terminated["message"] = last.decode(errors="replace")
+
+    def cannot_start(self, message: str) -> None:
+        """Its program does not exist, or cannot be executed."""
+        self.terminated = {"exitCode": 128, "reason": "StartError", "message": message}
+        self.terminated |= {"startedAt": "1970-01-01T00:00:00Z", "finishedAt": now()}
+        self.finish()
+
+    def finish(self) -> None:
+        """All its containers have ended."""
+        code = (self.terminated or {}).get("exitCode")
+        self.phase = "Succeeded" if code == 0 and not self.reason else "Failed"
 
     def to_json(self) -> dict[str, Any]:
         found = {"phase": self.phase, "reason": self.reason, "message": self.message, "startTime": self.scheduled_at}
         status: dict[str, Any] = {key: value for key, value in found.items() if value}
         status["conditions"] = [self.disruption] if self.disruption else []
         if self.scheduled_at:
-            ready = {"type": "Ready", "status": "True" if self.phase == "Running" else "False"}
-            status["conditions"] += [ready, {"type": "PodScheduled", "status": "True"}]
-            status["containerStatuses"] = [self._container_status()]
-        else:
+            runs, ready = str(self.phase == "Running"), str(self.ready)
+            conditions = {"PodReadyToStartContainers": runs, "Initialized": "True", "Ready": ready}
+            conditions |= {"ContainersReady": ready, "PodScheduled": "True"}
+            status["conditions"] += [{"type": kind, "status": holds} for kind, holds in conditions.items()]
+            statuses = [self._container_status(), *map(self._sidecar_status, self.sidecars)]
+            status["containerStatuses"] = sorted(statuses, key=lambda one: str(one["name"]))
+        elif self.seen:
             why = {"reason": "Unschedulable", "message": "0/1 nodes are available: 1 Too many pods."}
             status["conditions"] += [{"type": "PodScheduled", "status": "False", **why}]
         return self.body | {"status": status}
 
+    def _sidecar_status(self, name: str) -> dict[str, Any]:
+        states: dict[str, dict[str, Any]] = {
+            "Pending": {"waiting": {"reason": "ContainerCreating"}},
+            "Running": {"running": {"startedAt": self.started_at}},
+        }
+        ended = {"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": self.started_at}}
+        common = {"name": name, "image": name, "imageID": "", "restartCount": 0}
+        return {**common, "ready": self.phase == "Running", "state": states.get(self.phase, ended)}
+
     def _container_status(self) -> dict[str, Any]:
-        runs = self.phase == "Running"
+        runs = self.ready
         state: dict[str, Any] = {"running": {"startedAt": self.started_at}} if runs else {"waiting": self.waiting}
         if self.terminated is not None:
             state = {"terminated": self.terminated}

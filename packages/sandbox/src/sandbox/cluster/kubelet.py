@@ -20,9 +20,17 @@ from sandbox.faults import FaultDraw, Faults
 _DISRUPTIONS = {
     "disrupted": ("EvictionByEvictionAPI", "Eviction API: evicting"),
     "preempted": ("PreemptionByScheduler", "default-scheduler: preempting to accommodate a higher priority pod"),
+    "tainted": ("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint"),
     "evicted": ("TerminationByKubelet", "The node was low on resource: memory."),
 }
-ENDS = (*_DISRUPTIONS, "oom_killed")
+ENDS = (*_DISRUPTIONS, "oom_killed", "killed")
+# What keeps a pod in ContainerCreating, by the name of the fault: reason and message of its event.
+_HELD = {
+    "pod_sandbox": ("FailedCreatePodSandBox", 'Failed to create pod sandbox: plugin type="stand-in" failed'),
+    "volume_mount": ("FailedMount", 'MountVolume.SetUp failed for volume "scratch": timed out'),
+    "pull_limit": ("Failed", "Failed to pull image: toomanyrequests: You have reached your pull rate limit."),
+}
+STARTS = tuple(_HELD)
 
 
 class Kubelet:
@@ -40,24 +48,32 @@ class Kubelet:
     def add(self, pod: Pod) -> None:
         """A pod has been made."""
         self._store.add(pod)
+        pod.sidecars = self._settings.sidecars
+        if self._settings.scheduler_seconds:
+            self._loop.after(self._settings.scheduler_seconds, partial(self._look_at, pod))
+        else:
+            self._look_at(pod)
+
+    def _look_at(self, pod: Pod) -> None:
+        pod.seen = True
         self._queue.append(pod)
         self._schedule()
 
     def delete(self, pod: Pod) -> None:
         """Ask a pod to go; one that has ended is removed."""
         if pod.ended:
-            self._remove(pod)
+            self.remove(pod)
         elif not pod.deleting:
             pod.meta |= {"deletionTimestamp": now(), "deletionGracePeriodSeconds": pod.grace}
             self.changed(pod)
             self._stop(pod)
 
     def disrupt(self, pod: Pod, how: str) -> None:
-        """End a pod as the cluster does: disrupted, preempted, evicted or oom_killed."""
+        """End a pod as the cluster does: disrupted, preempted, tainted, evicted, oom_killed or killed."""
         if pod.ended or pod.deleting:
             return
-        if how == "oom_killed":
-            pod.killed_reason = "OOMKilled"
+        if how in ("oom_killed", "killed"):
+            pod.killed_reason = "OOMKilled" if how == "oom_killed" else ""
             self._signal(pod, SIGKILL)
             return
         reason, message = _DISRUPTIONS[how]
@@ -83,23 +99,41 @@ class Kubelet:
                 pod.scheduled_at = now()
                 if deadline := pod.body["spec"].get("activeDeadlineSeconds"):
                     self._loop.after(deadline, partial(self._overdue, pod))
+                self._store.note(pod, "Pulling", f'Pulling image "{pod.container["image"]}"')
                 self._loop.after(self._settings.pod_start_seconds, partial(self._start, pod))
 
     def _start(self, pod: Pod) -> None:
         if pod.ended:
             return
+        held = FaultDraw(self._faults, pod.name).take("start")
+        if held is not None:
+            reason, message = _HELD[held.name]
+            self._store.note(pod, reason, message, "Warning")
+            limited = held.name == "pull_limit"
+            pod.waiting = {"reason": "ImagePullBackOff", "message": "Back-off"} if limited else pod.waiting
+            self._loop.after(held.param("seconds", 3600.0), partial(self._start, pod))
+            return
+        pod.waiting = {"reason": "ContainerCreating"}
         instant = self._settings.instant
         try:
             variables = variables_of(pod, self._store)
             command = command_of(pod, self._settings) if instant is None else []
         except CannotStart as missing:  # for ever: the settings are fixed
             pod.waiting = dict(zip(("reason", "message"), missing.args, strict=True))
-            self._store.warn(pod, "Failed", ": ".join(["Error", *missing.args]))
+            self._store.note(pod, "Failed", ": ".join(["Error", *missing.args]), "Warning")
             return
+        self._store.note(pod, "Pulled", "Successfully pulled the image")
         if instant is None:
             environment = {"HOSTNAME": pod.name, **self._settings.base_environment, **variables}
             folder, end = Path(self._folder.name, pod.uid), partial(self._end, pod)
-            pod.process = Process(command, environment, folder, lambda code: self._loop.after(0, partial(end, code)))
+            try:
+                pod.process = Process(
+                    command, environment, folder, lambda code: self._loop.after(0, partial(end, code))
+                )
+            except OSError as error:
+                pod.cannot_start(f'exec: "{command[0]}": {error.strerror}')
+                self._leave(pod)
+                return
         else:
             chosen = instant(pod.body) if callable(instant) else instant
             self._loop.after(chosen.seconds, partial(self._end, pod, chosen.exit_code))
@@ -121,24 +155,33 @@ class Kubelet:
         self._signal(pod, SIGTERM)
 
     def _signal(self, pod: Pod, number: int) -> None:
-        """To the process; a pod that has none ends of it."""
-        if pod.process is None:
+        """To the process; a pod that has none, or only others beside it, ends of it."""
+        if pod.terminated is not None:
+            if not pod.ended:
+                pod.finish()
+                self._leave(pod)
+        elif pod.process is None:
             self._end(pod, 128 + number)
         else:
             pod.process.signal(number)
 
     def _end(self, pod: Pod, code: int) -> None:
         """A pod's container has ended, of itself or not, or will never be made."""
-        if pod.ended:
+        if pod.terminated is not None:
             return
         pod.end(code)
+        if pod.ended:
+            self._leave(pod)
+        else:
+            self.changed(pod)
+
+    def _leave(self, pod: Pod) -> None:
+        """A pod has ended."""
         self._here.discard(pod)
         self._running.discard(pod)
-        if pod.deleting:
-            self._remove(pod)
         self.changed(pod)
         self._schedule()
 
-    def _remove(self, pod: Pod) -> None:
+    def remove(self, pod: Pod) -> None:
         self._store.find(PODS, pod.namespace).pop(pod.name, None)
         pod.job.pods.pop(pod.name, None)

@@ -71,10 +71,10 @@ class Store:
     def add(self, item: KubeObject) -> None:
         self.find(item.resource, item.namespace)[item.name] = item
 
-    def warn(self, about: KubeObject, reason: str, message: str) -> None:
-        """Note an event; there are none here but those of type Warning."""
+    def note(self, about: KubeObject, reason: str, message: str, kind: str = "Normal") -> None:
+        """Keep an event."""
         meta = {"name": f"{about.name}.{suffix()}{suffix()}", "namespace": about.namespace}
         involved = {**about.resource.head, "name": about.name, "namespace": about.namespace, "uid": about.uid}
-        event: dict[str, Any] = {"type": "Warning", "reason": reason, "message": message, "count": 1}
+        event: dict[str, Any] = {"type": kind, "reason": reason, "message": message, "count": 1}
         event |= {"firstTimestamp": now(), "lastTimestamp": now()}
         self.add(KubeObject(EVENTS, {"metadata": meta, "involvedObject": involved, **event}))

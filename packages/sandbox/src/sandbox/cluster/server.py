@@ -20,6 +20,11 @@ _REFUSALS = {
     "http_410": EXPIRED,
     "http_429": (429, "TooManyRequests", "too many requests, please try again later"),
     "http_500": (500, "InternalError", "Internal error occurred: etcdserver: request timed out"),
+    "webhook_500": (
+        500,
+        "InternalError",
+        'Internal error occurred: failed calling webhook "policy.stand-in": context deadline exceeded',
+    ),
     "http_503": (503, "ServiceUnavailable", "the server is currently unable to handle the request"),
 }
 STAGES = {**dict.fromkeys((*_REFUSALS, "quota_403", "reset"), "edge"), "lost_answer": "answer"}

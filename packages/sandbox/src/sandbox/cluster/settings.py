@@ -34,7 +34,16 @@ class ClusterSettings:
     quota_jobs: int | None = None  # per namespace: all Jobs; one more is a 403
     quota_pods: int | None = None  # per namespace: pods that have not ended; one more is a FailedCreate event
 
+    # As of a LimitRange, by "cpu" and "memory": a container that asks for less, or for more, is refused.
+    minimum: Mapping[str, str] = field(default_factory=dict)
+    maximum: Mapping[str, str] = field(default_factory=dict)
+    must_specify: tuple[str, ...] = ()  # "limits.cpu": a quota on it refuses containers without
+    denies: Mapping[str, str] = field(default_factory=dict)  # what a webhook says to all "jobs" or "pods"
+    sidecars: tuple[str, ...] = ()  # containers that a webhook puts beside each pod's own; they run until it is deleted
+
     pods_at_once: int = 110  # of the one node; the rest is Unschedulable
+    scheduler_seconds: float = 0.0  # until the scheduler looks at a pod; before that a pod has no condition
+    count_seconds: float = 0.0  # until an ended pod is in its Job's counts; 1 s and more in a real cluster
     pod_start_seconds: float = 0.0  # ContainerCreating; an image pull and a start take 2 to 60 s in a real cluster
     retry_seconds: float = 0.1  # before a failed pod's successor, doubling; 10 s in a real cluster
     retry_seconds_max: float = 5.0  # 600 s in a real cluster

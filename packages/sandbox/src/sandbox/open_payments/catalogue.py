@@ -31,7 +31,7 @@ class Entry(NamedTuple):
         time = "T12:00:00+0000" if settings.modified_format == "datetime" else ""
         item: dict[str, Any] = load_json("catalogue.json")["item"] | {
             "identifier": self.dataset_id,
-            "title": self.title,
+            "title": settings.retitled.get(self.title, self.title),
             "description": self.title,
             "theme": [self.theme],
             "keyword": [self.keyword],

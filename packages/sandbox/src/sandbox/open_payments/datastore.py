@@ -108,7 +108,11 @@ def _download(settings: Settings, statement: Statement, draw: FaultDraw) -> Repl
         return reply
     if settings.machine_names:
         result.header = list(result.names)
-    if fault := draw.take("header"):
+    fault = draw.take("header")
+    if fault and fault.name == "text_line":  # what answers is no CSV at all
+        reply.chunks = [Data(fault.param("text", errors.NO_HEADER).encode() + b"\n")]
+        return reply
+    if fault:
         drift(fault, result, len(statement.table.columns))
     rows = total(result.runs)
     if fault := draw.take("body", lambda fault: rows > 0 and fault.name != "json_garbage"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from sandbox.open_payments.csv_dialect import Dialect
@@ -31,6 +31,8 @@ class Settings:
     machine_names: bool = False  # CSV headers as `change_type` instead of `Change_Type`
     modified_format: Literal["date", "datetime"] = "date"
     title_dash: bool = False  # an en dash in the titles of the yearly datasets
+    # Titles of the catalogue by the true one: {"2023 General Payment Data": "2024 General Payment Data"}.
+    retitled: Mapping[str, str] = field(default_factory=dict)
     # The summary by reporting entity; "missing": it is listed, its table answers 404.
     summary: Literal["whole", "missing", "without the year", "zero", "not listed"] = "whole"
     rows_limit: int = 500  # largest `limit` outside /download

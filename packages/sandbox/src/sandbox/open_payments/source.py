@@ -25,7 +25,7 @@ _FAULTS = {
     "edge": "http_500 http_502 http_503 http_504 http_429 waf_403 waf_200 slow_start republish",
     "conditions": "conditions_ignored",
     "count": "wrong_count",
-    "header": "header_drift",
+    "header": "header_drift text_line",
     "body": "cut_body short_body short_rows error_row repeated_row foreign_row cached_bad json_garbage reset "
     "stall drip",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from etl_core.csv_stream.reader import RecordError
+from etl_core.csv_stream.reader import RecordError, require_header
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ def _join(task: WindowTask, path: Path, number: int, to: AnswerSink) -> None:
     """Append a page without its header: every page has one."""
     with path.open("rb") as page:
         if number > 1:
-            header = page.readline()
-            names = header.rstrip(b"\n").replace(b'"', b"").decode("utf-8", "replace").split(",")
-            if names not in (list(task.columns.titles), list(task.columns.names)):
-                raise RecordError("header", f"page {number} has a different header")
+            try:
+                require_header(page.readline().removesuffix(b"\n"), task.layout)
+            except RecordError as error:
+                raise RecordError(error.reason, f"page {number}: {error.detail}") from error
         while chunk := page.read(CHUNK):
             to.take(chunk)

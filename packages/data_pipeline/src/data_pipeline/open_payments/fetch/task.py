@@ -68,7 +68,7 @@ class WindowTask:
     @property
     def layout(self) -> Layout:
         """The rules every record of the answer must meet."""
-        return self.columns.layout(self.company_id, self.window)
+        return self.columns.layout(self.release.year, self.company_id, self.window)
 
 
 @contextlib.contextmanager

@@ -236,7 +236,9 @@ class Comparison:
 
     def _records(self, side: int, one: ProvedSlice) -> Iterator[Record]:
         for part in one.parts:
-            reader = RecordReader(self._columns[side].layout(part.company_id, part.window), handing_out=True)
+            reader = RecordReader(
+                self._columns[side].layout(part.release.year, part.company_id, part.window), handing_out=True
+            )
             try:
                 for chunk in one.run.chunks(part):
                     self._check_stop()

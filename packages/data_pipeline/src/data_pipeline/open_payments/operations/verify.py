@@ -276,7 +276,7 @@ class _Reading:
             return
         try:
             asked = query.describe(query.conditions_of(self._columns, keys.company_id, window))
-            layout = self._columns.layout(keys.company_id, window)
+            layout = self._columns.layout(keys.year, keys.company_id, window)
         except DataError as error:
             self._note("does_not_tile", audit_key, str(error))
             return

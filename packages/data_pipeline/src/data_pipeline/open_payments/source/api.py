@@ -115,12 +115,11 @@ class Source:
             if len(rows) < query.ROWS_PER_QUERY or (at_least is not None and len(counts) >= at_least):
                 return counts
 
-    def publication_date(self, table: Table) -> str:
-        """The publication date of one record, ``MM/DD/YYYY``; empty if the table is."""
-        name = table.columns.name_of(table.columns.dataset.publication_date_column)
-        rows = _results_in(
-            self._query(f"/{table.distribution_id}", query.rows_params((name,), sort=name, limit=1), None)
-        )
+    def value_of_a_record(self, table: Table, title: str) -> str:
+        """What the first record of the table, by record id, has in a column; empty if the table is."""
+        name = table.columns.name_of(title)
+        params = query.rows_params((name,), sort=table.columns.record_id, limit=1)
+        rows = _results_in(self._query(f"/{table.distribution_id}", params, None))
         return str(rows[0].get(name) or "") if rows else ""
 
     def company_ids(self) -> Iterator[str]:

@@ -52,6 +52,10 @@ class ListedYear:
     route: Literal["catalogue", "script"]
 
 
+Listed = dict[int, tuple[ListedYear, ...]]
+"""The datasets that a route lists for each year: one, if all is well."""
+
+
 @dataclass(frozen=True)
 class ResolvedRelease:
     """A release and the table that holds it now."""
@@ -76,26 +80,52 @@ class _Cache(BaseModel):
     datasets: dict[str, _CachedDataset] = {}
 
 
-def listed_in_catalogue(dataset: Dataset, items: list[dict[str, Any]]) -> dict[int, ListedYear]:
+def listed_in_catalogue(dataset: Dataset, items: list[dict[str, Any]]) -> Listed:
     """Years of a dataset in the metastore's answer, with or without reference ids."""
-    years: dict[int, ListedYear] = {}
+    years: Listed = {}
     for item in items:
         year = dataset.year_in(str(item.get("title", "")))
         day = _DAY.fullmatch(str(item.get("modified", "")).strip())
         dataset_id = str(item.get("identifier", "")).lower()
         if year is not None and _UUID.fullmatch(dataset_id):
-            years[year] = ListedYear(dataset_id, day[1] if day else "", "catalogue")
+            years = _with(years, year, ListedYear(dataset_id, day[1] if day else "", "catalogue"))
     return years
 
 
-def listed_in_script(dataset: Dataset, script: str) -> dict[int, ListedYear]:
+def listed_in_script(dataset: Dataset, script: str) -> Listed:
     """Years of a dataset in the site's script. A year may stand there before it is published."""
-    return {
-        int(year): ListedYear(dataset_id.lower(), "", "script")
-        for year, block in _YEAR_IN_SCRIPT.findall(script)
-        for kind, dataset_id in _DATASET_IN_SCRIPT.findall(block)
-        if kind == dataset.script_type
-    }
+    years: Listed = {}
+    for year, block in _YEAR_IN_SCRIPT.findall(script):
+        for kind, dataset_id in _DATASET_IN_SCRIPT.findall(block):
+            if kind == dataset.script_type:
+                years = _with(years, int(year), ListedYear(dataset_id.lower(), "", "script"))
+    return years
+
+
+def _with(years: Listed, year: int, found: ListedYear) -> Listed:
+    """These years and one more; a dataset that is listed twice is one."""
+    others = tuple(one for one in years.get(year, ()) if one.dataset_id != found.dataset_id)
+    return years | {year: (*others, found)}
+
+
+def only_one(dataset: Dataset, year: int, listed: Listed) -> ListedYear:
+    """The dataset of a year.
+
+    Raises:
+        UsageError: none is listed. DataError: there are several, and nothing says which one holds the year.
+
+    """
+    if year not in listed:
+        have = ", ".join(str(one) for one in sorted(listed))
+        raise UsageError(f"the source has no program year {year} of {dataset.name}; it has {have}.")
+    found, *others = listed[year]
+    if others:
+        ids = " and ".join(one.dataset_id for one in listed[year])
+        raise DataError(
+            f"the {found.route} lists {len(listed[year])} datasets as {year} of {dataset.name}: {ids}.",
+            advice="Nothing says which one holds the year. Run again once CMS has corrected it.",
+        )
+    return found
 
 
 class Catalogue:
@@ -106,9 +136,9 @@ class Catalogue:
         self._store = store
         self._now = now
 
-    def years(self, dataset: Dataset) -> dict[int, ListedYear]:
+    def years(self, dataset: Dataset) -> Listed:
         """The years of a dataset that the source lists, by the first route that lists any."""
-        years: dict[int, ListedYear] = {}
+        years: Listed = {}
         try:
             years = listed_in_catalogue(dataset, self._source.catalogue())
         except (BlockedError, UnreachableError):
@@ -134,6 +164,7 @@ class Catalogue:
 
         Raises:
             UsageError: the source has no such year. NotFoundError: it is listed, not yet published.
+            DataError: several datasets are listed for it.
 
         """
         cached = self.cached(dataset, (year,)).get(year)
@@ -158,7 +189,7 @@ class Catalogue:
         for year in sorted(listed):
             try:
                 releases[year] = self._resolve(dataset, year, listed).release
-            except NotFoundError as error:
+            except (NotFoundError, DataError) as error:
                 problems[year] = str(error)
         self._remember(dataset, releases, of_all=True)
         return releases, problems
@@ -177,11 +208,8 @@ class Catalogue:
             if (not years or year in years) and self._is_fresh(entry.resolved_at)
         }
 
-    def _resolve(self, dataset: Dataset, year: int, listed: dict[int, ListedYear]) -> ResolvedRelease:
-        if year not in listed:
-            have = ", ".join(str(one) for one in sorted(listed))
-            raise UsageError(f"the source has no program year {year} of {dataset.name}; it has {have}.")
-        found = listed[year]
+    def _resolve(self, dataset: Dataset, year: int, listed: Listed) -> ResolvedRelease:
+        found = only_one(dataset, year, listed)
         try:
             table = self._source.table(dataset, found.dataset_id)
         except NotFoundError as error:
@@ -204,7 +232,7 @@ class Catalogue:
         return ResolvedRelease(release, table)
 
     def _publication_day(self, table: Table) -> str:
-        text = self._source.publication_date(table)
+        text = self._source.value_of_a_record(table, table.columns.dataset.publication_date_column)
         try:
             return datetime.strptime(text, "%m/%d/%Y").date().isoformat()  # noqa: DTZ007 - a day, not a moment
         except ValueError:

@@ -576,17 +576,20 @@ class Pages(DownloadCase):
         def later(asked: Any) -> bool:
             return bool(asked["offset"] == "10000")
 
-        for change in (
-            edits(lambda body: body.replace(b"Record_ID", b"Record")),
-            edits(lambda body: body.split(b"\n", 1)[1]),
-            sends(b""),
+        for change, reason, detail in (
+            (edits(lambda body: body.replace(b"Record_ID", b"Record")), "header", "misses ['Record_ID']"),
+            (edits(lambda body: body.split(b"\n", 1)[1]), "error_row", "in place of a header: NEW,"),
+            (sends(b"Could not generate header for CSV."), "error_row", "in place of a header: Could not"),
+            (sends(b""), "error_row", "in place of a header"),
         ):
-            with self.subTest():
+            with self.subTest(detail=detail):
                 self.setUp()
                 self.site.fault("download", change, when=later)
                 self.assertEqual(self.prove("pages").records, 10_001)
                 (attempt,) = read_attempts(self.store, "r1")
-                self.assertEqual((attempt.reason, attempt.detail), ("header", "page 3 has a different header"))
+                self.assertEqual(attempt.reason, reason)
+                self.assertRegex(attempt.detail, "^page 3: ")
+                self.assertIn(detail, attempt.detail)
 
     def test_pages_may_use_titles_or_machine_names(self):
         names = (",".join(TITLES).encode(), ",".join(self.table.names).encode())

@@ -148,6 +148,20 @@ class TheRelease(unittest.TestCase):
             a_release(route="guess")
 
 
+class TheManifest(unittest.TestCase):
+    def test_a_manifest_is_closed_only_if_its_run_is_completed_and_the_year_adds_up(self):
+        """The newest closed run is what is read downstream: a completed part of a year is not one."""
+        for status, closed, expected in [
+            ("completed", True, True),
+            ("completed", False, False),
+            ("partial", True, False),
+            ("torn", True, False),
+        ]:
+            with self.subTest(status=status, closed=closed):
+                closure = a_manifest().closure.model_copy(update={"closed": closed})
+                self.assertIs(a_manifest(status=status, closure=closure).is_closed, expected)
+
+
 class TheSelection(unittest.TestCase):
     def test_a_selection_is_the_whole_year_only_if_nothing_narrows_it(self):
         cases: list[tuple[dict[str, Any], bool]] = [

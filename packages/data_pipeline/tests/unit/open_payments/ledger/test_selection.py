@@ -115,7 +115,7 @@ class ForecastNumbers(unittest.TestCase):
     def test_the_numbers_of_a_forecast_know_that_one_window_cannot_be_shared(self):
         for rows, seconds in [(60_000, 17.2), (120_000, 17.2)]:  # 60,000 rows of 572 bytes at 2 MB/s
             with self.subTest(rows=rows):
-                self.assertEqual(forecast(GENERAL, companies(rows), set(), streams=64).seconds, seconds)
+                self.assertEqual(forecast(GENERAL, companies(rows, 1), set(), streams=64).seconds, seconds)
 
     def test_the_numbers_of_a_forecast_are_zero_where_nothing_is_left(self):
         nothing = Forecast(companies=1, already_proved=1, rows=0, windows=0, requests=0, bytes=0, seconds=0.0)

@@ -214,12 +214,16 @@ class Races(LakeCase):
         self.assertFalse(remove(self.store, entry))
         self.assertIsNotNone(self.store.get(part.key))
 
-    def test_an_orphan_is_removed(self):
+    def test_an_orphan_is_removed_be_it_a_part_or_a_proof(self):
+        (stray,) = a_slice(COMPANY).parts
+        self.prove(stray)
         self.put(self.theirs.part(1, 1))
-        (entry,) = unnamed(self.store, self.world.now() + timedelta(hours=1))
+        found = list(unnamed(self.store, self.world.now() + timedelta(hours=1)))
 
-        self.assertTrue(remove(self.store, entry))
-        self.assertIsNone(self.store.get(self.theirs.part(1, 1)))
+        self.assertEqual([entry.key for entry in found], [self.mine.part_audit(1, 1), self.theirs.part(1, 1)])
+        for entry in found:
+            self.assertTrue(remove(self.store, entry))
+            self.assertIsNone(self.store.get(entry.key))
 
 
 class Files(unittest.TestCase):

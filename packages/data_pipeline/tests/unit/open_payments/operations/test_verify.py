@@ -323,9 +323,9 @@ class RecordIdsOfARun(RunCase):
                 with self.subTest(record_id=record_id, also=also):
                     self.setUp()
                     rows = self.windows[COMPANY][0][2]
-                    rows[0] = (*first[:4], record_id, first[5])
+                    rows[0] = (*first[:4], record_id, *first[5:])
                     theirs = self.windows[company_id][number][2]
-                    theirs[0] = (*theirs[0][:4], record_id, theirs[0][5])
+                    theirs[0] = (*theirs[0][:4], record_id, *theirs[0][5:])
                     self.build()
                     self.assertEqual(self.found(), {("repeated_id", self.part), ("repeated_id", also)})
 

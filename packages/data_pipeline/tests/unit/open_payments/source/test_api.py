@@ -187,11 +187,12 @@ class GroupedCounts(SourceCase):
                 self.assertIn("answered without results", self.refuses("groups", body, self.counts))
 
 
-class ThePublicationDate(SourceCase):
-    def test_the_publication_date_is_that_of_one_record(self):
+class AValueOfARecord(SourceCase):
+    def test_a_value_of_a_record_costs_one_row(self):
         table = self.source.table(GENERAL, self.table.dataset_id)
 
-        self.assertEqual(self.source.publication_date(table), "06/30/2026")
+        self.assertEqual(self.source.value_of_a_record(table, GENERAL.program_year_column), "2024")
+        self.assertEqual(self.source.value_of_a_record(table, GENERAL.publication_date_column), "06/30/2026")
         self.assertEqual(
             (self.site.asked[-1]["limit"], self.site.asked[-1]["properties[0]"]), ("1", table.columns.names[-1])
         )
@@ -203,7 +204,7 @@ class ThePublicationDate(SourceCase):
         for rows in answers:
             with self.subTest(rows=rows):
                 self.site.fault("rows", sends({"results": rows}))
-                self.assertEqual(self.source.publication_date(table), "")
+                self.assertEqual(self.source.value_of_a_record(table, GENERAL.publication_date_column), "")
 
 
 class Companies(SourceCase):
@@ -287,7 +288,7 @@ class ADownload(SourceCase):
     def test_a_download_streams_one_sorted_page(self):
         rows = self.rows(sort=KEY, limit=2, offset=1, bypass_cache=True)
 
-        self.assertEqual([row.split(b",")[-2][-1:] for row in rows], [b"2", b"3"])
+        self.assertEqual([row.split(b",")[-3][-1:] for row in rows], [b"2", b"3"])
         self.assertTrue(self.site.asked[-1].bypass_cache)
 
     def test_a_download_is_tried_once(self):

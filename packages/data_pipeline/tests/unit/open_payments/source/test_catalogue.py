@@ -6,10 +6,12 @@ from data_pipeline.lake_layout.open_payments import DATASET_IDS_CACHE
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL, RESEARCH
 from data_pipeline.open_payments.source.catalogue import (
     Catalogue,
+    Listed,
     ListedYear,
     ResolvedRelease,
     listed_in_catalogue,
     listed_in_script,
+    only_one,
 )
 from etl_core.errors import BlockedError, DataError, NotFoundError, UnavailableError, UnreachableError, UsageError
 from packages.data_pipeline.tests.unit.fakes import (
@@ -28,15 +30,16 @@ from packages.data_pipeline.tests.unit.fakes import (
 )
 
 ONE_ID = "e6b17c6a-2534-4207-a4a1-6746a14911ff"
+TWIN_ID = "fb3a65aa-c901-4a38-a813-b04b00dfa2a9"
 
 
 class ListedInCatalogue(WorldCase):
-    def years(self, **item: Any) -> dict[int, ListedYear]:
+    def years(self, **item: Any) -> Listed:
         real = {"title": "2024 General Payment Data", "identifier": ONE_ID, "modified": "2026-06-30"}
         return listed_in_catalogue(GENERAL, [real | item])
 
     def test_the_catalogue_finds_the_general_payments_of_a_year(self):
-        listed = ListedYear(ONE_ID, "2026-06-30", "catalogue")
+        listed = (ListedYear(ONE_ID, "2026-06-30", "catalogue"),)
         for title in ("2024 General Payment Data", " 2024 General Payment Data\n", "2024 \u2013 General Payment Data"):
             with self.subTest(title=title):
                 self.assertEqual(self.years(title=title), {2024: listed})
@@ -77,14 +80,39 @@ class ListedInCatalogue(WorldCase):
             (None, ""),
         ]:
             with self.subTest(modified=modified):
-                self.assertEqual(self.years(modified=modified)[2024].modified, day)
+                self.assertEqual([one.modified for one in self.years(modified=modified)[2024]], [day])
 
     def test_the_catalogue_does_not_need_a_date(self):
-        (listed,) = listed_in_catalogue(
-            GENERAL, [{"title": "2024 General Payment Data", "identifier": ONE_ID}]
-        ).values()
+        listed = listed_in_catalogue(GENERAL, [{"title": "2024 General Payment Data", "identifier": ONE_ID}])
 
-        self.assertEqual(listed.modified, "")
+        self.assertEqual(listed, {2024: (ListedYear(ONE_ID, "", "catalogue"),)})
+
+
+class OnlyOne(WorldCase):
+    """Two datasets of one title: nothing says which of them holds the year."""
+
+    def test_a_dataset_listed_twice_is_one(self):
+        listed = listed_in_catalogue(GENERAL, [{"title": "2024 General Payment Data", "identifier": ONE_ID}] * 2)
+
+        self.assertEqual(only_one(GENERAL, 2024, listed).dataset_id, ONE_ID)
+
+    def test_two_datasets_of_one_year_are_refused_and_both_named_by_either_route(self):
+        twins = [
+            {"title": title, "identifier": one}
+            for title, one in [("2024 General Payment Data", ONE_ID), ("2024 \u2013 General Payment Data", TWIN_ID)]
+        ]
+        block = f'[{{type:"generalPayments",id:"{ONE_ID}"}},{{type:"generalPayments",id:"{TWIN_ID}"}}]'
+        for route, listed in [
+            ("catalogue", listed_in_catalogue(GENERAL, twins)),
+            ("script", listed_in_script(GENERAL, f"PGYR2024:{block}")),
+        ]:
+            with (
+                self.subTest(route),
+                self.assertRaisesRegex(
+                    DataError, f"the {route} lists 2 datasets as 2024 of general-payments: {ONE_ID} and {TWIN_ID}"
+                ),
+            ):
+                only_one(GENERAL, 2024, listed)
 
 
 class ListedInScript(WorldCase):
@@ -96,7 +124,7 @@ class ListedInScript(WorldCase):
 
         self.assertEqual(
             listed_in_script(GENERAL, script),
-            {2023: ListedYear(ONE_ID, "", "script"), 2024: ListedYear(dataset_id_of(2024), "", "script")},
+            {2023: (ListedYear(ONE_ID, "", "script"),), 2024: (ListedYear(dataset_id_of(2024), "", "script"),)},
         )
 
     def test_the_script_ignores_anything_else(self):

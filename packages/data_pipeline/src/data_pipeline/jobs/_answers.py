@@ -1,0 +1,99 @@
+"""What jobs that answer questions share: an open database over files of the lake, and answers on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from data_pipeline.job import Context
+    from data_pipeline.lakehouse.documents import StoredFile
+    from data_pipeline.lakehouse.query import OutputFormat, PinnedTable, Tables
+    from data_pipeline.open_payments.ledger.committed import Run
+
+output_format = click.option(
+    "--format", "output_format", type=click.Choice(("table", "csv", "json", "parquet")), default="table",
+    show_default=True, help="Of the answer: json is an object per line.",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def opened(context: Context, tables: Sequence[PinnedTable]) -> Iterator[Tables]:
+    """The tables, in a database of the job's limits."""
+    import tempfile
+    from pathlib import Path
+
+    from data_pipeline.lakehouse.database import Limits
+    from data_pipeline.lakehouse.query import open_tables
+
+    limits = Limits(context.settings.lakehouse_memory_mb, context.settings.lakehouse_workers)
+    with (
+        tempfile.TemporaryDirectory(prefix="data-pipeline-query-") as folder,
+        open_tables(tables, limits, Path(folder), context.stop, context.s3_access) as database,
+    ):
+        yield database
+
+
+def pinned_tables(context: Context) -> list[PinnedTable]:
+    """The tables of the newest build of each dataset and year."""
+    from data_pipeline.lakehouse.builds import current_builds
+    from data_pipeline.lakehouse.query import tables_of
+
+    found = (tables_of(build, lambda key: location(context, key)) for build in current_builds(context.store))
+    return [table for tables in found for table in tables]
+
+
+def table_of_run(context: Context, name: str, run: Run, files: Iterable[StoredFile | None]) -> PinnedTable:
+    """Staged or quarantined files of a run as a table."""
+    from data_pipeline.lakehouse.query import PinnedTable
+
+    manifest = run.manifest
+    of_run = manifest.dataset, manifest.year, manifest.release.name, "", manifest.run_id, manifest.is_closed
+    keys = [one.key for one in files if one is not None]
+    return PinnedTable(name, *of_run, manifest.rows, tuple(location(context, key) for key in keys))
+
+
+def location(context: Context, key: str) -> str:
+    """Where DuckDB opens an object of the lake; it does not decode an address of a file."""
+    from urllib.parse import unquote, urlsplit
+
+    uri = context.store.uri(key)
+    return unquote(urlsplit(uri).path) if uri.startswith("file:") else uri
+
+
+def show(tables: Tables, question: str, output_format: OutputFormat) -> None:
+    """Write the answer to stdout, until it ends or nobody reads it."""
+    if output_format == "parquet":
+        _hand_out(tables.ask_for_parquet(question))
+    elif output_format == "json":
+        say(f"{line}\n" for line in tables.ask_for_json(question))
+    else:
+        say(tables.ask(question).lines(output_format))
+
+
+def say(lines: Iterable[str]) -> None:
+    """Write lines to stdout, until they end or nobody reads them."""
+    import sys
+
+    from etl_core.stdio import write_bytes
+
+    write_bytes(sys.stdout, (line.encode("utf-8", "replace") for line in lines))
+
+
+def _hand_out(path: Path) -> None:
+    """Write a file to stdout, unless that is a terminal."""
+    import sys
+
+    from etl_core.errors import UsageError
+    from etl_core.files import READ_BYTES
+    from etl_core.stdio import write_bytes
+
+    if sys.stdout.isatty():
+        raise UsageError("Parquet is not for a terminal: redirect stdout to a file.")
+    with path.open("rb") as stream:
+        write_bytes(sys.stdout, iter(lambda: stream.read(READ_BYTES), b""))

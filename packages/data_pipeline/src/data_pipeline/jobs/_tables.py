@@ -1,0 +1,112 @@
+"""Options of jobs that make tables of a committed run of Open Payments, and what they pass to the lakehouse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.open_payments.datasets import DATASETS, GENERAL
+
+if TYPE_CHECKING:
+    from data_pipeline.job import Context
+    from data_pipeline.lakehouse.curate import Curation
+    from data_pipeline.lakehouse.stage import Staging
+    from data_pipeline.open_payments.ledger.committed import Run
+
+committed = frame.together(
+    click.option("--dataset", type=click.Choice(tuple(DATASETS)), help=f"Dataset of --year. Default: {GENERAL.name}."),
+    click.option("--year", type=int, help="Program year, such as 2024: its newest closed run."),
+    click.option("--run-id", help="This committed run, which may be a partial one, in place of --year."),
+    frame.lake,
+)
+
+
+def chosen_run(context: Context, dataset: str | None, year: int | None) -> Run:
+    """The committed run of a command line.
+
+    Raises:
+        UsageError: neither or both of year and run were given. NotFoundError: there is no such run.
+        DataError: the run is not committed.
+
+    """
+    from data_pipeline.open_payments.ledger.committed import newest_run, open_run
+    from data_pipeline.open_payments.ledger.documents import Selection
+    from etl_core.errors import NotFoundError, UsageError
+
+    if year is None and context.run_id and dataset is None:
+        return open_run(context.store, context.run_id)
+    if year is None or context.run_id:
+        raise UsageError("Give --year, with --dataset if it is another one, or --run-id alone.")
+    selection = Selection(dataset=dataset or GENERAL.name, year=year)
+    found = newest_run(context.store, selection)
+    if found is None:
+        raise NotFoundError(
+            f"{context.store.url} has no closed run of {selection.dataset} {year}.",
+            advice="Finish one with run_pipeline, or name a partial one with --run-id.",
+        )
+    return found
+
+
+def staging_of(context: Context, run: Run, *, accept_drift: bool = False) -> Staging:
+    """The parts of a run under the contract of its dataset."""
+    from data_pipeline.lakehouse.contract import Contract
+    from data_pipeline.lakehouse.database import Limits
+    from data_pipeline.lakehouse.parts import Parts
+    from data_pipeline.lakehouse.stage import Staging
+    from data_pipeline.open_payments.datasets import dataset_named
+    from data_pipeline.open_payments.ledger.schemas import read_schema
+
+    contract = Contract.from_toml(dataset_named(run.manifest.dataset).contract)
+    columns = read_schema(context.store, run.manifest.release)
+    aliases = dict(zip(columns.names, columns.titles, strict=True))
+    settings = context.settings
+    return Staging(
+        context.store,
+        Parts(run, contract, aliases, accept_drift),
+        Limits(settings.lakehouse_memory_mb, settings.lakehouse_workers),
+        now=context.now,
+        progress=context.progress,
+        check_stop=context.stop.check,
+    )
+
+
+def curation_of(context: Context, run: Run) -> Curation:
+    """The build that follows from a run; raises ``DataError`` if not all of its parts are staged."""
+    from data_pipeline import lake_layout
+    from data_pipeline.lakehouse.curate import Curation, Inputs
+    from data_pipeline.open_payments.datasets import dataset_named
+    from data_pipeline.open_payments.tables import derived_tables
+    from etl_core.errors import DataError
+
+    manifest = run.manifest
+    staging = staging_of(context, run)
+    staged = staging.done()
+    audits = staging.parts.audits
+    missing = len(audits) - len(staged)
+    if missing:
+        raise DataError(
+            f"{missing} of {len(audits)} parts of run {manifest.run_id} are not staged under contract "
+            f"{staging.contract.hash}.",
+            advice=f"Stage them first: data-pipeline run stage -- --run-id {manifest.run_id}",
+        )
+    inputs = Inputs(
+        contract=staging.contract,
+        derived=derived_tables(dataset_named(manifest.dataset)),
+        scope=lake_layout.open_payments.year_scope(manifest.dataset, manifest.year),
+        dataset=manifest.dataset,
+        year=manifest.year,
+        release=manifest.release.name,
+        run_id=manifest.run_id,
+        closed=manifest.is_closed,
+        parts=tuple(staged[part.key] for part in audits),
+    )
+    return Curation(
+        context.store,
+        inputs,
+        staging.limits,
+        now=context.now,
+        progress=context.progress,
+        check_stop=context.stop.check,
+    )

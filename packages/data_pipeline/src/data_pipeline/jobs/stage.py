@@ -1,0 +1,72 @@
+"""Turn the parts of a committed run into typed Parquet, and quarantine what violates the contract.
+
+For every part, the records of its audit are staged or quarantined, none is lost: the text, the reasons
+and the place of a quarantined record are kept. Odd values that can be read, such as the year 0002, are
+staged and flagged, so that totals equal the source's. Only parts that are not staged under this
+contract are read; a changed contract stages them again beside the old ones.
+
+Reads the run's manifest, audits, schema and parts. Writes staging/…, the contract, and for each part
+metadata/staging/….json, create-only. Needs the extra lakehouse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _tables as tables
+
+if TYPE_CHECKING:
+    from data_pipeline.job import Context
+    from data_pipeline.lakehouse.documents import StageFact
+
+
+@frame.job(
+    tables.committed,
+    click.option(
+        "--accept-drift", is_flag=True,
+        help="Stage the known columns of parts that have further ones, or another order; reported.",
+    ),
+)  # fmt: skip
+def command(context: Context, dataset: str | None, year: int | None, accept_drift: bool) -> int:
+    from data_pipeline.lakehouse.documents import StageFact
+    from data_pipeline.lakehouse.stage import totals_of
+    from etl_core.stdio import say
+
+    run = tables.chosen_run(context, dataset, year)
+    staging = tables.staging_of(context, run, accept_drift=accept_drift)
+    before = staging.done()
+    documents = before
+    if len(before) < len(staging.parts.audits):
+        context.begin(run.manifest.run_id)
+        documents = staging.run(before)
+    fact = StageFact(
+        job=context.job,
+        run_id=run.manifest.run_id,
+        dataset=run.manifest.dataset,
+        year=run.manifest.year,
+        release=run.manifest.release.name,
+        status="already staged" if documents is before else "staged",
+        closed=run.manifest.is_closed,
+        contract=staging.contract.hash,
+        new_parts=len(documents) - len(before),
+        seconds=round(context.seconds, 3),
+        lake=context.store.url,
+        **totals_of(documents.values()),
+    )
+    if fact.quarantined or fact.new_values:
+        say(*_summary(fact))
+    context.print_document(fact)
+    return 0
+
+
+def _summary(fact: StageFact) -> list[str]:
+    lines = [f"quarantined  {count:,} {reason}" for reason, count in fact.reasons.items()]
+    lines += [f"new values   {one.records:,} of {one.column}, such as {one.least!r:.100}" for one in fact.new_values]
+    return lines
+
+
+JOB = (frame.entrypoint_of(command, "stage"), "Turn the parts of a committed run into typed Parquet and quarantine")
+KUBERNETES = {"args": ["--year", "2025"]}

@@ -1,0 +1,84 @@
+"""The keys behind the raw zone: contracts, staged and quarantined parts, builds. Whatever the domain.
+
+A *scope* is the folder of the parts that are staged together, such as a release; a *unit* is a part's name in it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from etl_core.errors import DataError
+
+STAGING = "staging/"
+STAGING_DOCUMENTS = "metadata/staging/"
+CURATED = "curated/"
+BUILDS = "metadata/curated/"
+_RAW = re.compile(r"raw/(?P<scope>.+)/(?P<unit>[^/]+/[^/]+)\.csv")
+
+
+def contract(contract_hash: str) -> str:
+    """The columns and rules that a stage used."""
+    return f"metadata/contracts/{contract_hash}.json"
+
+
+@dataclass(frozen=True)
+class StagedKeys:
+    """The keys of one part under one contract."""
+
+    scope: str
+    contract: str
+    unit: str
+
+    @classmethod
+    def of_part(cls, part: str, contract_hash: str) -> StagedKeys:
+        """Those of a raw part; raises ``DataError`` if the key is of none."""
+        match = _RAW.fullmatch(part)
+        if match is None:
+            raise DataError(f"{part} is not the key of a raw part.")
+        return cls(match["scope"], contract_hash, match["unit"])
+
+    @property
+    def staged(self) -> str:
+        """The typed records."""
+        return f"{STAGING}{self._path}.parquet"
+
+    @property
+    def quarantine(self) -> str:
+        """The other records, as text, with the reasons."""
+        return f"{STAGING}quarantine/{self._path}.parquet"
+
+    @property
+    def document(self) -> str:
+        """What became of the records of the part: its commit."""
+        return f"{STAGING_DOCUMENTS}{self._path}.json"
+
+    @property
+    def _path(self) -> str:
+        return f"{self.scope}/contract={self.contract}/{self.unit}"
+
+
+def staging_documents(scope: str, contract_hash: str) -> str:
+    """Prefix of what became of the parts of a scope under a contract."""
+    return f"{STAGING_DOCUMENTS}{scope}/contract={contract_hash}/"
+
+
+def build_file(scope: str, build: str, table: str, number: int, sha256: str) -> str:
+    """One file of a build; its name contains its hash."""
+    return f"{CURATED}{scope}/build={build}/{table}-{number:04d}-{sha256[:8]}.parquet"
+
+
+def builds(scope: str) -> str:
+    """Prefix of the manifests of all builds of a scope, such as a dataset's year."""
+    return f"{BUILDS}{scope}/"
+
+
+def build_manifest(scope: str, number: int) -> str:
+    """A build's manifest: its commit. The highest number wins."""
+    return f"{builds(scope)}{number:08d}.json"
+
+
+def number_of_build(key: str) -> int | None:
+    """The number of the manifest under ``key``; None for any other key."""
+    match = re.search(r"/(\d{8})\.json$", key)
+    return int(match[1]) if match else None

@@ -1,0 +1,120 @@
+"""Parts on this machine become Parquet on this machine, and are counted: nothing here touches the lake."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data_pipeline.lakehouse import sql
+from data_pipeline.lakehouse.documents import NewValues
+from etl_core.csv_stream.layout import excerpt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from data_pipeline.lakehouse.contract import Contract
+    from data_pipeline.lakehouse.parts import LocalPart
+
+
+class Misread(Exception):
+    """DuckDB refuses a file, or finds another number of records in it than the audit says."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One part: its files, None where there is no record for them, and what a ``StagedPart`` says of its records."""
+
+    part: LocalPart
+    file: Path | None
+    quarantine: Path | None
+    measures: dict[str, Any]
+
+
+def convert(
+    database: DuckDBPyConnection, contract: Contract, parts: Sequence[LocalPart], folder: Path
+) -> list[Converted]:
+    """Convert parts of equal columns, in one statement.
+
+    Raises:
+        Misread: not every audited record is staged or quarantined.
+
+    """
+    import duckdb
+
+    out = folder / uuid.uuid4().hex
+    out.mkdir()
+    columns = len(contract.columns)
+    select = sql.stage(contract, {str(one.path): one.audit.key for one in parts}, parts[0].header)
+    try:
+        if len(parts) == 1:  # cheaper than with PARTITION_BY
+            single = out / f"{sql.NUMBER}=1" / "data_0.parquet"
+            single.parent.mkdir()
+            database.execute(sql.copy(f"SELECT * EXCLUDE {sql.NUMBER} FROM ({select})", str(single), columns=columns))
+        else:
+            database.execute(sql.copy(select, str(out), columns=columns, by=sql.NUMBER))
+        measured = _measured(database, contract, [str(one) for one in sorted(out.glob("*/*.parquet"))])
+        return [
+            _with_quarantine(database, contract, part, out / f"{sql.NUMBER}={number}", measured)
+            for number, part in enumerate(parts, 1)
+        ]
+    except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+        raise Misread(f"DuckDB refuses it: {excerpt(str(error).encode())}") from error
+
+
+def _with_quarantine(
+    database: DuckDBPyConnection, contract: Contract, part: LocalPart, folder: Path, measured: dict[str, dict[str, Any]]
+) -> Converted:
+    """One part with its measures. If records are missing, a second pass looks for them."""
+    audit = part.audit
+    measures = measured[audit.key]
+    quarantine, quarantined, reasons = None, 0, {}
+    if measures["staged"] != audit.records:
+        folder.mkdir(exist_ok=True)
+        quarantine = folder / "quarantine.parquet"
+        select = sql.quarantine(contract, str(part.path), part.header, audit.key, audit.sha256)
+        quarantined = database.execute(sql.copy(select, str(quarantine), columns=len(part.header))).fetchall()[0][0]
+        source = sql.read_parquet([str(quarantine)])
+        reasons = {reason: count for _, reason, count in database.execute(sql.counts(sql.REASONS, source)).fetchall()}
+    if measures["staged"] + quarantined != audit.records:
+        raise Misread(f"{measures['staged']} records staged and {quarantined} quarantined, proved were {audit.records}")
+    return Converted(
+        part,
+        folder / "data_0.parquet" if measures["staged"] else None,
+        quarantine if quarantined else None,
+        {**measures, "quarantined": quarantined, "reasons": reasons},
+    )
+
+
+def _measured(database: DuckDBPyConnection, contract: Contract, files: list[str]) -> dict[str, dict[str, Any]]:
+    """What is said of the staged records of each part; of a part without any, zeros."""
+    amounts = [one.title for one in contract.amounts]
+    found: defaultdict[str, dict[str, Any]] = defaultdict(
+        lambda: {
+            "staged": 0, "least": None, "greatest": None, "new_values": (),
+            "amounts": dict.fromkeys(amounts, 0), "flags": {},
+        }
+    )  # fmt: skip
+    if not files:
+        return found
+    source = sql.read_parquet(files)
+    for part, staged, least, greatest, *more in database.execute(sql.measured(contract, source)).fetchall():
+        sums, new = more[: len(amounts)], more[len(amounts) :]
+        found[part] |= {
+            "staged": staged,
+            "least": None if least is None else str(least),
+            "greatest": None if greatest is None else str(greatest),
+            "amounts": {name: total or 0 for name, total in zip(amounts, sums, strict=True)},
+            "new_values": tuple(
+                NewValues(column=column.title, records=count, least=low[:200], greatest=high[:200])
+                for column, count, low, high in zip(contract.listed, new[::3], new[1::3], new[2::3], strict=True)
+                if count
+            ),
+        }
+    for part, flag, count in database.execute(sql.counts(sql.FLAGS, source)).fetchall():
+        found[part]["flags"][flag] = count
+    return found

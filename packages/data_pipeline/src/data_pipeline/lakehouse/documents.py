@@ -1,0 +1,150 @@
+"""What the lakehouse writes into the lake, and the facts of its jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from data_pipeline.lakehouse.contract import HeaderDrift
+from data_pipeline.runs.documents import Sha256
+from etl_core.documents import Document, Value
+
+
+class StoredFile(Value):
+    """An object, and what it must be."""
+
+    key: str
+    bytes: int
+    sha256: Sha256
+
+
+class NewValues(Value):
+    """Values of a column that the contract does not list."""
+
+    column: str
+    records: int
+    least: str = Field(description="the first of them in the order of text")
+    greatest: str
+
+
+class StagedPart(Document):
+    """What became of the records of one part: each is staged or quarantined. Written last, it is their commit."""
+
+    part: str = Field(description="its key")
+    part_sha256: Sha256
+    contract: str
+    records: int = Field(description="audited")
+    staged: int
+    quarantined: int
+    file: StoredFile | None = Field(description="null if nothing was staged")
+    quarantine: StoredFile | None = Field(description="null if nothing was quarantined")
+    reasons: dict[str, int] = Field(description="quarantined records by violated rule")
+    flags: dict[str, int] = Field(description="staged records by violated rule")
+    new_values: tuple[NewValues, ...]
+    drift: HeaderDrift | None = Field(description="how the header differs, where that was accepted")
+    amounts: dict[str, Decimal] = Field(description="sums of the staged records, by column")
+    least: str | None = Field(description="of the first column that tables are sorted by")
+    greatest: str | None
+    staged_at: datetime
+    software: dict[str, str]
+
+    @property
+    def staged_file(self) -> StoredFile:
+        """The file of a part with staged records."""
+        if self.file is None:
+            raise ValueError(f"{self.part} has no staged records")
+        return self.file
+
+    @model_validator(mode="after")
+    def _nothing_disappears(self) -> Self:
+        if (self.file is None) != (self.staged == 0):
+            raise ValueError(f"{self.staged} staged records are in {self.file}")
+        if self.staged + self.quarantined != self.records:
+            raise ValueError(f"{self.staged} staged and {self.quarantined} quarantined are not {self.records} records")
+        return self
+
+
+class BuildFile(StoredFile):
+    """One file of a table of a build."""
+
+    table: str
+    rows: int
+
+
+class BuildManifest(Document):
+    """One build: nothing else names its files. Written last and create-only, it is the build's commit."""
+
+    number: int = Field(0, description="the highest one of a scope is what readers see")
+    parent: int | None = Field(None, description="the number that was current before")
+    scope: str = Field(description="the folder of its builds, such as dataset=…/year=…")
+    build: str = Field(description="hash of its inputs: the same inputs give the same build")
+    table: str = Field(description="the table that holds the staged records; the others follow from it")
+    dataset: str
+    year: int
+    release: str
+    run_id: str
+    closed: bool = Field(description="false: of a partial run")
+    contract: str
+    parts: int
+    rows: int = Field(description="of the table; those that were staged")
+    quarantined: int
+    amounts: dict[str, Decimal] = Field(description="sums over the table, by column")
+    files: tuple[BuildFile, ...] = Field(description="of all tables, each in its order")
+    created_at: datetime
+    software: dict[str, str]
+
+    @property
+    def tables(self) -> dict[str, tuple[BuildFile, ...]]:
+        """The files of each table, in order."""
+        names = dict.fromkeys(one.table for one in self.files)
+        return {name: tuple(one for one in self.files if one.table == name) for name in names}
+
+
+class BuildFact(Document):
+    """How ``build_curated`` ended."""
+
+    job: str
+    run_id: str
+    dataset: str
+    year: int
+    release: str
+    status: Literal["built", "already built"]
+    closed: bool
+    contract: str
+    build: str
+    manifest: str = Field(description="its key")
+    rows: int
+    quarantined: int
+    tables: dict[str, int] = Field(description="rows by table")
+    bytes: int = Field(description="of all files")
+    seconds: float
+    retry_after_seconds: float | None = None
+    lake: str
+
+
+class StageFact(Document):
+    """How ``stage`` ended."""
+
+    job: str
+    run_id: str
+    dataset: str
+    year: int
+    release: str
+    status: Literal["staged", "already staged"]
+    closed: bool = Field(description="false: the run is partial")
+    contract: str
+    parts: int
+    new_parts: int = Field(description="staged by this call")
+    rows: int = Field(description="staged")
+    quarantined: int
+    reasons: dict[str, int]
+    flags: dict[str, int]
+    new_values: tuple[NewValues, ...]
+    drift: HeaderDrift | None
+    bytes: int = Field(description="of the staged files")
+    seconds: float
+    retry_after_seconds: float | None = None
+    lake: str

@@ -1,0 +1,220 @@
+"""Staging: the parts of a committed run become typed Parquet, and quarantine.
+
+Good records are written in a first pass. Only where they are fewer than the audit says does a second pass look for the
+others. Files are written here, checked, and uploaded create-only; the document of a part comes last. A process that
+dies leaves files that the next one finds again, for the same part under the same contract gives the same records.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data_pipeline import __version__
+from data_pipeline.lake_layout import lakehouse as keys
+from data_pipeline.lake_layout.lakehouse import StagedKeys
+from data_pipeline.lakehouse.conversion import Misread, convert
+from data_pipeline.lakehouse.database import duckdb_version, open_database
+from data_pipeline.lakehouse.documents import NewValues, StagedPart, StoredFile
+from etl_core.errors import ConflictError
+from etl_core.files import translate_os_errors
+from etl_core.lake import put_or_agree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from data_pipeline.lakehouse.contract import Contract
+    from data_pipeline.lakehouse.conversion import Converted
+    from data_pipeline.lakehouse.database import Limits
+    from data_pipeline.lakehouse.parts import LocalPart, Parts
+    from data_pipeline.runs.documents import CsvPartAudit
+    from etl_core.lake import ObjectStore
+    from etl_core.progress import Progress
+
+# Half of the parts of a year have some 200 records. Read one by one, most of their time would go into planning; the
+# files of more than these would wait for each other.
+MOST_PARTS, MOST_BYTES = 64, 32_000_000
+# Requests to the lake wait for its answers, not for the processor.
+READERS = 16
+
+
+@dataclass
+class Staging:
+    """The parts of one run under one contract."""
+
+    store: ObjectStore
+    parts: Parts
+    limits: Limits
+    now: Callable[[], datetime]
+    progress: Progress
+    check_stop: Callable[[], None]
+
+    @property
+    def contract(self) -> Contract:
+        """That all parts are staged under."""
+        return self.parts.contract
+
+    def keys(self, part: CsvPartAudit) -> StagedKeys:
+        """Where a part is staged."""
+        return StagedKeys.of_part(part.key, self.contract.hash)
+
+    def done(self) -> dict[str, StagedPart]:
+        """What is staged already, by the key of its part; raises ``ConflictError`` if it is of other bytes."""
+        wanted = {self.keys(part).document: part for part in self.parts.audits}
+        scopes = {self.keys(part).scope for part in wanted.values()}
+        there = [
+            entry.key
+            for scope in sorted(scopes)
+            for entry in self.store.list(keys.staging_documents(scope, self.contract.hash))
+            if entry.key in wanted
+        ]
+        with ThreadPoolExecutor(READERS) as pool:
+            found = [one for one in pool.map(self._read, there) if one is not None]
+        for one, key in zip(found, there, strict=True):
+            if one.part_sha256 != wanted[key].sha256:
+                raise ConflictError(
+                    f"{self.store.url}/{key} is of other bytes than the run's part {one.part}: sha256 "
+                    f"{one.part_sha256}, proved were {wanted[key].sha256}.",
+                    advice="Nothing was overwritten.",
+                )
+        return {one.part: one for one in found}
+
+    def run(self, done: dict[str, StagedPart]) -> dict[str, StagedPart]:
+        """Stage what is not ``done``; the documents of all parts of the run, by the keys of the parts.
+
+        Raises:
+            DataError: a part is not the audited one, has another header, or cannot be read to the last record.
+            AccessError: memory or disk does not suffice. StoppedError: asked to stop; what is staged is kept.
+
+        """
+        put_or_agree(self.store, keys.contract(self.contract.hash), self.contract.to_bytes())
+        todo = [part for part in self.parts.audits if part.key not in done]
+        self.progress.start("stage", units=len(todo), rows=sum(part.records for part in todo))
+        staged = dict(done)
+        try:
+            with ThreadPoolExecutor(self.limits.workers) as pool:
+                waiting = [pool.submit(self._stage, batch) for batch in batches(todo)]
+                try:
+                    for one in waiting:
+                        staged |= {document.part: document for document in one.result()}
+                finally:
+                    pool.shutdown(cancel_futures=True)
+        finally:
+            self.progress.stop()
+        return staged
+
+    def _read(self, key: str) -> StagedPart | None:
+        raw = self.store.get(key)
+        return None if raw is None else StagedPart.parse(raw, key)
+
+    def _stage(self, batch: Sequence[CsvPartAudit]) -> list[StagedPart]:
+        """One batch; parts of equal columns are read together."""
+        self.check_stop()
+        with self._folder() as folder, open_database(self.limits, folder / "spill") as database:
+            with ThreadPoolExecutor(READERS) as pool:
+                paths = [folder / f"{number}.csv" for number in range(len(batch))]
+                local = list(pool.map(self.parts.fetch, batch, paths))
+            groups: defaultdict[tuple[str, ...], list[LocalPart]] = defaultdict(list)
+            for one in local:
+                groups[one.header].append(one)
+            made = [one for group in groups.values() for one in self._convert(database, group, folder)]
+            with ThreadPoolExecutor(READERS) as pool:
+                documents = list(pool.map(self._publish, made))
+        self.progress.advance(
+            units=len(batch), rows=sum(part.records for part in batch), bytes_read=sum(part.bytes for part in batch)
+        )
+        return documents
+
+    def _convert(self, database: DuckDBPyConnection, parts: list[LocalPart], folder: Path) -> list[Converted]:
+        """DuckDB's reading of parts, where it has none that of our own reader."""
+        try:
+            return convert(database, self.contract, parts, folder)
+        except Misread as error:
+            first, *others = parts
+            if others:
+                return [made for one in parts for made in self._convert(database, [one], folder)]
+            if first.transcoded:
+                raise self.parts.run.damaged(first.audit, str(error)) from error
+            return self._convert(database, [self.parts.transcode(first)], folder)
+
+    def _publish(self, made: Converted) -> StagedPart:
+        audit, places = made.part.audit, self.keys(made.part.audit)
+        quarantine = self._put(places.quarantine, made.quarantine)
+        document = StagedPart(
+            part=audit.key,
+            part_sha256=audit.sha256,
+            contract=self.contract.hash,
+            records=audit.records,
+            file=self._put(places.staged, made.file),
+            quarantine=quarantine,
+            drift=made.part.drift,
+            staged_at=self.now(),
+            software={"data_pipeline": __version__, "duckdb": duckdb_version()},
+            **made.measures,
+        )
+        put = self.store.put_new(places.document, document.to_bytes())
+        return document if put.created else self._read(places.document) or document
+
+    def _put(self, key: str, path: Path | None) -> StoredFile | None:
+        """What stands under ``key`` then; a process that died may have left the same records, of another DuckDB."""
+        if path is None:
+            return None
+        size = path.stat().st_size
+        put = self.store.put_new(key, path)
+        there = None if put.created else self.store.head(key)
+        return StoredFile(key=key, bytes=there.size if there else size, sha256=put.sha256)
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        folder = self.store.scratch_file()
+        try:
+            with translate_os_errors(f"work in {folder}"):
+                folder.mkdir()
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def batches(parts: Iterable[CsvPartAudit]) -> Iterator[list[CsvPartAudit]]:
+    """Parts in groups that are worth a statement each, the largest parts first: they take longest."""
+    batch: list[CsvPartAudit] = []
+    for part in sorted(parts, key=lambda one: (-one.bytes, one.key)):
+        if batch and (len(batch) == MOST_PARTS or sum(one.bytes for one in batch) + part.bytes > MOST_BYTES):
+            yield batch
+            batch = []
+        batch.append(part)
+    if batch:
+        yield batch
+
+
+def totals_of(documents: Iterable[StagedPart]) -> dict[str, Any]:
+    """What became of the records of several parts together, as facts have it."""
+    documents = list(documents)
+    new: dict[str, NewValues] = {}
+    for one in (values for document in documents for values in document.new_values):
+        seen = new.get(one.column, one.model_copy(update={"records": 0}))
+        new[one.column] = NewValues(
+            column=one.column,
+            records=seen.records + one.records,
+            least=min(seen.least, one.least),
+            greatest=max(seen.greatest, one.greatest),
+        )
+    return {
+        "parts": len(documents),
+        "rows": sum(one.staged for one in documents),
+        "quarantined": sum(one.quarantined for one in documents),
+        "reasons": dict(sorted(sum((Counter(one.reasons) for one in documents), Counter[str]()).items())),
+        "flags": dict(sorted(sum((Counter(one.flags) for one in documents), Counter[str]()).items())),
+        "new_values": tuple(new[column] for column in sorted(new)),
+        "drift": next((one.drift for one in documents if one.drift is not None), None),
+        "bytes": sum(one.file.bytes for one in documents if one.file is not None),
+    }

@@ -1,0 +1,19 @@
+"""Settings of the jobs that make tables."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LakehouseSettings(BaseModel):
+    """How much of this machine those jobs may use."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    lakehouse_memory_mb: int = Field(
+        # Two databases, each of which can sort 60,000 research records.
+        1536,
+        ge=64,
+        description="memory of all databases together, in MB; the process itself takes some 200 more",
+    )
+    lakehouse_workers: int = Field(2, ge=1, le=64, description="databases running at once, each on one thread")

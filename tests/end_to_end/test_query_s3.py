@@ -1,0 +1,56 @@
+"""Tables of a lake in S3, on a server that speaks S3: DuckDB reads them with its own client, and nothing else."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.end_to_end.s3 import SETTINGS, Bucket, s3_server
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def on_s3(world):
+    """A year in a bucket, staged and built; and another bucket that no question may reach."""
+    with s3_server() as url:
+        bucket, other = Bucket(url, "lake-of-tables"), Bucket(url, "not-the-lake")
+        place = {"LAKE_URL": f"s3://{bucket.name}/a=b", "AWS_ENDPOINT_URL": url, "SOURCE_TIMEOUT_SECONDS": "60"}
+        there = replace(world, environment={**world.environment, **SETTINGS, **place})
+        assert there.pipeline().status == 0
+        for job in ("stage", "build_curated"):
+            ended = there.run(job, "--", "--year", "2024")
+            assert ended.status == 0, ended.stderr
+        yield there, other
+        bucket.close()
+        other.close()
+
+
+def answered(world, *words):
+    process = world.start(*words)
+    stdout, stderr = process.communicate(timeout=250)
+    return process.returncode, stdout, json.loads(stderr.splitlines()[-1 if process.returncode == 0 else -2])
+
+
+def test_tables_in_s3_are_asked_traced_and_exported_and_no_other_bucket_is_read(on_s3):
+    world, other = on_s3
+    rows = world.source.truth(2024)["rows"]
+
+    status, out, _ = answered(
+        world, "query", "--", "SELECT count(*), min(record_id) FROM general_payments", "--format", "csv"
+    )
+    count, record_id = out.splitlines()[1].split(",")
+    assert (status, int(count)) == (0, rows)
+
+    traced = world.run("trace", "--", record_id)
+    assert (traced.status, traced.fact["status"], traced.fact["row"]["record_id"]) == (0, "traced", record_id)
+    exported = world.run("export", "--", "--year", "2024", "--to", "out")
+    assert (exported.status, exported.fact["rows"]) == (0, rows)
+    shown = world.run("quarantine", "--", "--year", "2024")
+    assert (shown.status, shown.fact["rows"], shown.fact["quarantined"]) == (0, rows, 0)
+
+    other.client.put_object(Bucket=other.name, Key="x.csv", Body=b"a\n1\n")
+    for source in (f"read_csv('s3://{other.name}/x.csv')", "read_text('s3://lake-of-tables/a=b/metadata/**')"):
+        status, out, failure = answered(world, "query", "--", f"SELECT * FROM {source}")
+        assert (status, out) == (2, "")
+        assert "Permission Error" in failure["message"]
