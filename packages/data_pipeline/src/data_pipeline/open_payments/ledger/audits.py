@@ -6,13 +6,15 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
+import structlog
+
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit, SliceAudit
 from data_pipeline.open_payments.windows import tiles
 from data_pipeline.runs import attempts
 from etl_core.documents import read, read_or_skip
-from etl_core.errors import ConflictError
+from etl_core.errors import ConflictError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.windows import Window
     from etl_core.lake import ObjectStore
 
+_log = structlog.get_logger()
 _MODULUS = 1 << 256
 # Reading audits is bound by the lake's latency, not by the machine.
 READERS = 16
@@ -94,10 +97,14 @@ class Audits:
         audits: list[Audit] = []
         for generation in itertools.count(1):
             key = keys.part_audit(window.number, window.of, generation)
-            audit = read_or_skip(Audit, self._store, key)
-            if audit is None and self._store.head(key) is None:
+            try:
+                audit = read(Audit, self._store, key)
+            except DataError as error:
+                _log.warning("skipped a proof that cannot be read", key=key, error=str(error))
+                continue
+            if audit is None:
                 return WindowProofs(audits, generation)
-            if audit is not None and audit.window == window:
+            if audit.window == window:
                 audits.append(audit)
         raise AssertionError("generations are counted without end")
 
