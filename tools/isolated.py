@@ -15,8 +15,10 @@ TOOLS = {
     "check-jsonschema": ("check-jsonschema==0.39.0",),
     "cyclonedx-py": ("cyclonedx-bom==7.5.0",),
     "other-readers": ("pandas==3.1.1", "polars==2.1.0", "pyarrow==26.0.1"),
+    "pipx": ("pipx==1.18.4", "uv==0.13.9"),
     "poetry": ("poetry==2.5.1", "poetry-plugin-export==1.10.1", "poetry-plugin-pypi-mirror==0.6.5"),
     "spark": ("pyspark==3.5.9",),
+    "uv": ("uv==0.13.9",),
 }
 
 

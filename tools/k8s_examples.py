@@ -6,7 +6,7 @@ hardening are defined once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -33,6 +33,7 @@ class Example:
 
     args: list[str]
     service_account: str
+    pod: dict[str, Any] = field(default_factory=dict)  # what its pod needs besides the defaults of PodOptions
 
 
 def example_of(job: Job) -> Example | None:
@@ -45,7 +46,7 @@ def example_of(job: Job) -> Example | None:
     given = getattr(job.module, "KUBERNETES", {})
     if given is None:
         return None
-    example = Example(given.get("args", []), given.get("service_account", DEFAULT_ACCOUNT))
+    example = Example(given.get("args", []), given.get("service_account", DEFAULT_ACCOUNT), given.get("pod", {}))
     command = getattr(job.module, "command", None)
     if isinstance(command, click.Command):
         try:
@@ -63,8 +64,9 @@ def arguments(job: Job, example: Example) -> list[str]:
     return ["run", job.name, *(["--", *example.args] if example.args else [])]
 
 
-def body_of(name: str, component: str, account: str, args: list[str]) -> dict[str, Any]:
+def body_of(name: str, component: str, example: Example, args: list[str]) -> dict[str, Any]:
     """A Job as the fan-out would create it, without the digest by which it recognises its own."""
+    account = example.service_account
     submits = account == SUBMITTER
     spec = JobSpec(
         name=name,
@@ -80,6 +82,7 @@ def body_of(name: str, component: str, account: str, args: list[str]) -> dict[st
             pod_annotation={"linkerd.io/inject": "disabled"},
             # A submitter follows a whole year; a pod that replaces it continues.
             timeout_hours=24 if submits else 6,
+            **example.pod,
         ),
         user_id=specs.USER_ID,
         annotation_prefix=specs.PREFIX,
@@ -99,7 +102,7 @@ def body_of(name: str, component: str, account: str, args: list[str]) -> dict[st
 def cron_job() -> dict[str, Any]:
     fan_out = Registry().load("fan_out")
     example = example_of(fan_out) or Example([], SUBMITTER)
-    job = body_of("", "fan-out", example.service_account, arguments(fan_out, example))
+    job = body_of("", "fan-out", example, arguments(fan_out, example))
     labels = job["metadata"]["labels"]
     # Its history limits clean up: with a TTL of hours, Monday's failure would be gone before anybody looks.
     del job["spec"]["ttlSecondsAfterFinished"]
@@ -142,7 +145,7 @@ def files() -> dict[str, str]:
         example = example_of(job)
         if example is not None:
             name = job.name.replace("_", "-")
-            body = body_of(f"data-pipeline-{name}", name, example.service_account, arguments(job, example))
+            body = body_of(f"data-pipeline-{name}", name, example, arguments(job, example))
             made[f"{name}.yaml"] = as_yaml(body, f"{job.description}.")
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",

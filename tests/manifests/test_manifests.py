@@ -229,7 +229,6 @@ def labels_of_workers():
         dataset_id="e6b17c6a",
         distribution_id="9323b84e-0",
         modified="2026-06-30",
-        route="catalogue",
     )
     return labels_of("0123456789ab", release, "packed")
 

@@ -19,6 +19,7 @@ from data_pipeline.jobs import _frame as frame
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 from data_pipeline.registry import Registry
 from etl_core.errors import BUG, DONE, EXIT_STATUSES, INTERRUPTED, USAGE, PipelineError, StoppedError
+from etl_core.machine import what_is_missing
 from etl_core.stdio import guard_stdio, say
 
 if TYPE_CHECKING:
@@ -192,8 +193,12 @@ def exit_code_of(argv: list[str]) -> int:
         return error.exit_status.code
     except SystemExit as error:
         return _code_of(error)
-    except Exception:  # noqa: BLE001 - the last wall
-        return _bug()
+    except Exception as error:  # noqa: BLE001 - the last wall
+        missing = what_is_missing(error)
+        if missing is None:
+            return _bug()
+        say(f"{PROGRAM}: {missing}")
+        return missing.exit_status.code
 
 
 def _bug() -> int:

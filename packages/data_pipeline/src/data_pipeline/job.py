@@ -19,6 +19,7 @@ from data_pipeline import lake_layout
 from data_pipeline.wiring import Services, checked_settings
 from etl_core import logs
 from etl_core.errors import PipelineError, StoppedError
+from etl_core.machine import what_is_missing
 from etl_core.progress import for_terminal
 from etl_core.stdio import say
 from etl_core.stop import Stop
@@ -156,9 +157,14 @@ def job_context(
                 _log.error(f"the job {_how_it_ended(error)}", error=type(error).__name__, message=str(error))
                 context.print_failure(error)
                 raise
-            except Exception:
-                _log.exception("a bug")
-                raise
+            except Exception as error:
+                missing = what_is_missing(error)
+                if missing is None:
+                    _log.exception("a bug")
+                    raise
+                _log.error(f"the job {_how_it_ended(missing)}", error=type(missing).__name__, message=str(missing))
+                context.print_failure(missing)
+                raise missing from error
             finally:
                 try:
                     with contextlib.suppress(PipelineError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from data_pipeline import __version__, lake_layout
+from data_pipeline.settings import extras
 from data_pipeline.settings.environment import load_settings
 from etl_core.errors import ConfigError
 from etl_core.progress import Progress
@@ -158,6 +159,7 @@ class Services:
 
     def cluster(self, namespace: str, *, patience_seconds: float = 300.0) -> Cluster:
         """The Kubernetes cluster of the pod, or of the kubeconfig; an upgrade of its API server takes minutes."""
+        extras.require("kubernetes", "kubernetes")
         from etl_core.kube.client import connect
         from etl_core.retry import Retry, RetryPolicy
 

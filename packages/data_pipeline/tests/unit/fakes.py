@@ -612,7 +612,6 @@ def a_release(table: Published | None = None, **changes: Any) -> Release:
         "dataset_id": dataset_id_of(2024),
         "distribution_id": "9323b84e-cda3-5f6b-a501-b76926c7c035",
         "modified": "2026-06-30",
-        "route": "catalogue",
     }
     if table is not None:
         values |= {

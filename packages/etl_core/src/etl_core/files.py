@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from etl_core.errors import AccessError, PermanentError
+from etl_core.machine import what_is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +36,8 @@ def translate_os_errors(doing: str) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         message = f"cannot {doing}: {reason}."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise AccessError(
-                message, advice="Free some space and run the same command again; work done is kept."
-            ) from error
+        if missing := what_is_missing(error, doing):
+            raise missing from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise AccessError(message, advice=PERMISSION_ADVICE) from error
         raise PermanentError(message) from error

@@ -53,4 +53,5 @@ def command(context: Context, dataset: str | None, year: int | None) -> int:
 
 
 JOB = (frame.entrypoint_of(command, "build_curated"), "Make the tables of a dataset's year from its staged parts")
-KUBERNETES = {"args": ["--year", "2025"]}
+# LAKEHOUSE_MEMORY_MB, and the process itself; a year's files twice, and what DuckDB spills.
+KUBERNETES = {"args": ["--year", "2025"], "pod": {"memory": "2Gi", "scratch": "10Gi"}}

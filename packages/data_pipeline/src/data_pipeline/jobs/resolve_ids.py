@@ -53,7 +53,7 @@ def resolve(context: Context, name: str, years: tuple[int, ...], *, refresh: boo
         "dataset": name,
         "status": "cached" if cached else "resolved",
         "years": {
-            str(year): release.model_dump(include={"dataset_id", "distribution_id", "modified", "route"})
+            str(year): release.model_dump(include={"dataset_id", "distribution_id", "modified"})
             for year, release in sorted(releases.items())
             if not years or year in years
         },

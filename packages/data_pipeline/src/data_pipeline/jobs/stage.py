@@ -69,4 +69,5 @@ def _summary(fact: StageFact) -> list[str]:
 
 
 JOB = (frame.entrypoint_of(command, "stage"), "Turn the parts of a committed run into typed Parquet and quarantine")
-KUBERNETES = {"args": ["--year", "2025"]}
+# LAKEHOUSE_MEMORY_MB, and the process itself.
+KUBERNETES = {"args": ["--year", "2025"], "pod": {"memory": "2Gi"}}

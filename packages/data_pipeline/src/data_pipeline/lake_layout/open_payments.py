@@ -144,6 +144,11 @@ def schemas(dataset: str, year: int) -> str:
     return f"metadata/schemas/dataset={dataset}/year={year}/"
 
 
+def named_release(dataset: str, year: int, distribution_id: str) -> str:
+    """The release of a distribution, under the name that the lake gave it first."""
+    return f"{schemas(dataset, year)}distribution_id={distribution_id}.json"
+
+
 def release_of_schema(key: str) -> str | None:
     """The release whose schema lies under ``key``; None for any other key."""
     match = re.search(r"/release=([^/]+)/schema\.json$", key)

@@ -10,7 +10,8 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl_core.errors import AccessError, ConfigError
+from data_pipeline.settings import extras
+from etl_core.errors import AccessError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +41,9 @@ def open_database(limits: Limits, folder: Path) -> Iterator[DuckDBPyConnection]:
         ConfigError: DuckDB is not installed. AccessError: out of memory, or the disk of ``folder`` is full.
 
     """
-    try:
-        import duckdb
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "DuckDB is not installed.", advice="Install the extra: pip install 'openpayments-data-pipeline[lakehouse]'"
-        ) from error
+    extras.require("duckdb", "lakehouse")
+    import duckdb
+
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": 1,
         "memory_limit": f"{limits.memory_mb_each}MB",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,7 +13,7 @@ from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome
 from data_pipeline.open_payments.fetch.slices import Slices
 from data_pipeline.open_payments.fetch.window import Strategy, WindowFetcher
-from data_pipeline.open_payments.ledger import commit, open_work, plans, schemas
+from data_pipeline.open_payments.ledger import commit, open_work, plans, releases, schemas
 from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.ledger.documents import Plan, PlannedCompany
 from data_pipeline.open_payments.ledger.selection import Forecast, describe, forecast, select
@@ -106,6 +106,7 @@ class Pipeline:
         """
         _log.info("finding the release", dataset=selection.dataset, year=selection.year)
         resolved = self.catalogue.resolve(dataset_named(selection.dataset), selection.year)
+        resolved = replace(resolved, release=releases.as_named(self._store, resolved.release))
         schemas.must_be_provable(resolved.release, resolved.table.columns)
         found = self._existing(selection, run_id, resolved, dry_run=dry_run)
         if found is not None:
@@ -119,6 +120,8 @@ class Pipeline:
         self._must_be_of_its_year(resolved)
         plan = ours = self._plan(selection, run_id, resolved, totals, trust_count=trust_count)
         if not dry_run:
+            resolved = replace(resolved, release=releases.name(self._store, resolved.release))
+            ours = ours.model_copy(update={"release": resolved.release})
             schemas.write_schema(self._store, resolved.release, resolved.table.columns)
             plan = write_plan(self._store, ours)
         joined = plan.created_at != ours.created_at
@@ -181,8 +184,8 @@ class Pipeline:
         by_payer: dict[str, int] | None = None
         try:
             resolved = self.catalogue.resolve(dataset_named(plan.release.dataset), plan.release.year)
-            release, source_rows = resolved.release, resolved.table.rows
-            same = release.distribution_id == plan.release.distribution_id
+            same = resolved.release.distribution_id == plan.release.distribution_id
+            release, source_rows = plan.release if same else resolved.release, resolved.table.rows
             if same and (plan.selection.is_whole_year or source_rows != plan.source_rows):
                 by_payer = self._by_payer(resolved)
                 source_rows = source_rows if by_payer is None else sum(by_payer.values())

@@ -31,7 +31,6 @@ class Resolve(ContextCase):
                     "dataset_id": one.dataset_id,
                     "distribution_id": one.distribution_id,
                     "modified": "2026-06-30",
-                    "route": "catalogue",
                 }
                 for one in (older, self.table)
             },

@@ -11,7 +11,7 @@ class UploadRaw(CommittedCase):
 
         status, fact, err = self.run_job("upload_raw", "--run-id", "r1", "--to", str(other), "--dry-run")
         self.assertEqual((status, fact["status"], fact["copied"], other.exists()), (0, "planned", 0, other.exists()))
-        self.assertEqual(err.count("would copy"), 13)
+        self.assertEqual(err.count("would copy"), 14)
 
         # The part is not what its audit says, so it is not copied, and the manifest is not either.
         status, fact, err = self.run_job("upload_raw", "--run-id", "r1", "--to", str(other))

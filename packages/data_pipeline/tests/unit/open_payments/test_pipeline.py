@@ -103,6 +103,7 @@ class ARun(PipelineCase):
             [
                 "dataset_ids_cache.json",
                 TOTALS.rpartition("/")[2],
+                f"distribution_id={self.table.distribution_id}.json",
                 "schema.json",
                 "6",
                 *[POINTER] * 2,
@@ -550,7 +551,7 @@ class ATableThatMoves(PipelineCase):
         self.assertEqual(open_work.open_companies(self.store, first.run_id, "failed")[1], ())
 
     def test_may_be_proved_again_by_a_run_that_is_killed_after_any_write(self):
-        for writes in range(1, 17):
+        for writes in range(1, 21):
             with self.subTest(writes=writes):
                 self.setUp()
                 self.world.streams = 1
@@ -655,6 +656,47 @@ class EveryDataset(PipelineCase):
 
         found = self.world.pipeline.forecast(self.prepare(dataset=OWNERSHIP.name))
         self.assertEqual((manifest.status, manifest.file_audits, found.windows), ("completed", 1, 0))
+
+
+class TheNameOfARelease(PipelineCase):
+    """It is the first one that the lake gave, by whatever route and date the table is found later."""
+
+    def found_otherwise(self) -> None:
+        self.table.modified = "2026-07-09"
+        self.store.delete(lake_layout.open_payments.DATASET_IDS_CACHE)
+
+    def test_a_completed_run_stays_done_under_another_date(self):
+        manifest, _ = self.run_all()
+        self.found_otherwise()
+
+        again = self.prepare()
+
+        self.assertEqual(again.manifest, manifest)
+        self.assertEqual(again.resolved.release, manifest.release)
+
+    def test_an_open_run_is_committed_under_another_date(self):
+        plan = self.prepare().plan
+        self.found_otherwise()
+        manifest, _ = self.run_all()
+
+        self.assertEqual((manifest.run_id, manifest.status), (plan.run_id, "completed"))
+        self.assertEqual((manifest.release, manifest.release_at_end), (plan.release, plan.release))
+
+    def test_another_selection_of_a_release_shares_its_proofs_under_another_date(self):
+        self.run_all(company_id=COMPANY)
+        self.found_otherwise()
+        before = len(self.site.of_kind("download"))
+
+        manifest, _ = self.run_all()
+
+        self.assertEqual((manifest.status, manifest.release.modified), ("completed", "2026-06-30"))
+        self.assertEqual(len(self.site.of_kind("download")) - before, 2)
+
+    def test_a_dry_run_names_no_release(self):
+        self.prepare(dry_run=True)
+        self.found_otherwise()
+
+        self.assertEqual(self.prepare().plan.release.modified, "2026-07-09")
 
 
 class TheProgramYear(PipelineCase):

@@ -287,7 +287,7 @@ class Upload(RunCase):
         self.assertGreater(fact.upload.bytes, 1000)
         self.assertEqual(
             fact.upload.model_dump(exclude={"bytes"}),
-            {"status": "uploaded", "to": "memory://other", "planned": 16, "copied": 16, "same": 0},
+            {"status": "uploaded", "to": "memory://other", "planned": 17, "copied": 17, "same": 0},
         )
         self.assertIsNotNone(self.other.get(lake_layout.runs.manifest(fact.run_id)))
 
@@ -322,7 +322,7 @@ class Upload(RunCase):
 
         self.assertEqual(copied(dry_run=True), ("planned", 0))
         self.assertIn(f"would copy  {lake_layout.runs.plan('r1')}", lines)
-        self.assertEqual(copied(), ("uploaded", 16))
+        self.assertEqual(copied(), ("uploaded", 17))
         self.assertIn(f"copied  {lake_layout.runs.plan('r1')}", lines)
         self.other.put(lake_layout.runs.plan("r1"), b"other")
         with self.assertRaises(ConflictError):

@@ -12,6 +12,7 @@ import requests
 import urllib3
 
 from etl_core.errors import DataError, UnavailableError, UnreachableError
+from etl_core.machine import what_is_missing
 from etl_core.printable import printable, without_password
 
 if TYPE_CHECKING:
@@ -45,11 +46,15 @@ def translate_http_errors(url: str) -> Iterator[None]:
     ) as error:
         raise DataError(f"{url} is not a valid URL: {printable(without_password(error))}") from error
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
+        if missing := what_is_missing(error, f"get {url}"):
+            raise missing from error
         raise UnreachableError(
             f"GET {url} failed: {_root_cause(error)}.",
             advice="Check the address and the network; behind a proxy, set HTTPS_PROXY.",
         ) from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        if missing := what_is_missing(error, f"get {url}"):
+            raise missing from error
         raise UnavailableError(f"GET {url} failed: {_root_cause(error)}") from error
     except ValueError as error:  # requests lets some through that come from reading where a redirect leads
         raise DataError(f"GET {url} redirected to an invalid URL: {printable(str(error))}") from error

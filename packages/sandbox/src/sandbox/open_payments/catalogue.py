@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from sandbox.open_payments.columns import load_json
@@ -29,13 +29,14 @@ class Entry(NamedTuple):
     def item(self, settings: Settings) -> dict[str, Any]:
         """The dataset's JSON."""
         time = "T12:00:00+0000" if settings.modified_format == "datetime" else ""
+        modified = self.modified + timedelta(settings.modified_days)
         item: dict[str, Any] = load_json("catalogue.json")["item"] | {
             "identifier": self.dataset_id,
             "title": settings.retitled.get(self.title, self.title),
             "description": self.title,
             "theme": [self.theme],
             "keyword": [self.keyword],
-            **dict.fromkeys(("issued", "modified"), self.modified.isoformat() + time),
+            **dict.fromkeys(("issued", "modified"), modified.isoformat() + time),
             "distribution": [self.file],
         }
         return item | ({"temporal": self.temporal} if self.temporal else {})

@@ -30,6 +30,7 @@ class Settings:
     dialect: Dialect = "B"  # A = DKAN 2.x, B = DKAN 3 and later: CSV, `format` and `limit` rules (facts 1)
     machine_names: bool = False  # CSV headers as `change_type` instead of `Change_Type`
     modified_format: Literal["date", "datetime"] = "date"
+    modified_days: int = 0  # added to `modified` in the catalogue: edited, and no publication
     title_dash: bool = False  # an en dash in the titles of the yearly datasets
     # Titles of the catalogue by the true one: {"2023 General Payment Data": "2024 General Payment Data"}.
     retitled: Mapping[str, str] = field(default_factory=dict)

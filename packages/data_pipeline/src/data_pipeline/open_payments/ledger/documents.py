@@ -27,16 +27,18 @@ CountsFrom = Literal["grouped", "entities", "count"]
 
 
 class Release(Value):
-    """One publication of one program year: what a slice belongs to."""
+    """One publication of one program year: what a slice belongs to.
+
+    It is (dataset, year, distribution). Nothing in it says how it was found; its date is the one of its first name.
+    """
 
     dataset: str
     year: int
     dataset_id: str = Field(description="stable for a program year")
     distribution_id: str = Field(description="changes at every publication")
     modified: str = Field(
-        description="YYYY-MM-DD: the catalogue's, or by the script route the records' publication date"
+        description="YYYY-MM-DD in its name: the publication date that the source gave when the lake named it"
     )
-    route: Literal["catalogue", "script"]
 
     @property
     def name(self) -> str:
@@ -53,6 +55,12 @@ def _is_built(key: str, build: Callable[[], str]) -> bool:
         return key == build()
     except UsageError:  # of ids that can be part of no key
         return False
+
+
+class NamedRelease(Document):
+    """The name of a distribution in a lake: written once, before anything lies under it."""
+
+    release: Release
 
 
 class Audit(runs.CsvPartAudit):
@@ -300,4 +308,4 @@ class Manifest(runs.RunManifest):
         return tuple(folder(*where) for folder, holds in folders.items() if holds)
 
 
-PUBLISHED: tuple[type[Document], ...] = (Audit, SliceAudit, Attempt, Plan, Manifest)
+PUBLISHED: tuple[type[Document], ...] = (NamedRelease, Audit, SliceAudit, Attempt, Plan, Manifest)

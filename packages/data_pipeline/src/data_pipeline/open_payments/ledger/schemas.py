@@ -40,7 +40,6 @@ def write_schema(store: ObjectStore, release: Release, columns: Columns) -> None
         "schema_version": 1,
         "release": release.model_dump(),
         "columns": [{"title": title, "name": name} for title, name in zip(columns.titles, columns.names, strict=True)],
-        "drift": {"added": drift.added, "removed": drift.removed, "reordered": drift.reordered},
     }
     put_or_agree(
         store,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.ledger import releases
 from data_pipeline.open_payments.ledger.audits import keys_of
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan, SliceAudit
 from data_pipeline.open_payments.ledger.plans import require_plan
@@ -74,6 +75,7 @@ def objects_of(plan: Plan, manifest: Manifest, audits: Iterable[Audit]) -> list[
         *parts,
         *proofs.values(),
         *slices.values(),
+        ToCopy(releases.key_of(release)),
         ToCopy(lake_layout.open_payments.schema(release.dataset, release.year, release.name)),
         *map(ToCopy, pointers.of_plan(plan)),
         ToCopy(lake_layout.runs.plan(run_id), kind=Plan),
@@ -191,6 +193,7 @@ def _prefixes(plan: Plan, manifest: Manifest) -> list[str]:
     return [
         lake_layout.open_payments.release_parts(*where),
         lake_layout.open_payments.release_audits(*where),
+        releases.key_of(manifest.release),
         lake_layout.open_payments.schema(*where),
         lake_layout.runs.folder(manifest.run_id),
         *pointers.of_plan(plan),

@@ -221,13 +221,13 @@ class Catalogue:
             what = f"program year {year} of {dataset.name}"
             raise DataError(f"{what} resolves to {table.distribution_id!r}, which is no distribution id")
         modified = found.modified or self._publication_day(table)
+        _log.info("found the table of a year", year=year, by=found.route, distribution=table.distribution_id)
         release = Release(
             dataset=dataset.name,
             year=year,
             dataset_id=found.dataset_id,
             distribution_id=table.distribution_id,
             modified=modified,
-            route=found.route,
         )
         return ResolvedRelease(release, table)
 

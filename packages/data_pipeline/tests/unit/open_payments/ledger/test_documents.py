@@ -10,8 +10,8 @@ from data_pipeline.open_payments.ledger.documents import (
     Attempt,
     Audit,
     Manifest,
+    NamedRelease,
     Plan,
-    Release,
     Selection,
     SliceAudit,
 )
@@ -28,7 +28,14 @@ from packages.data_pipeline.tests.unit.fakes import (
     an_audit,
 )
 
-DOCUMENTS = (an_audit(), a_slice(parts=2), an_attempt(count_before=None), a_plan(max_files=3), a_manifest())
+DOCUMENTS = (
+    an_audit(),
+    a_slice(parts=2),
+    an_attempt(count_before=None),
+    a_plan(max_files=3),
+    a_manifest(),
+    NamedRelease(release=a_release()),
+)
 
 
 class AttemptTest(unittest.TestCase):
@@ -70,7 +77,7 @@ class Documents(unittest.TestCase):
                 one.schema_version = 1  # type: ignore[misc]
 
     def test_documents_are_one_json_line_each_and_a_slice_one_more_for_each_part(self):
-        for one, lines in zip(DOCUMENTS, (1, 3, 1, 1, 1), strict=True):
+        for one, lines in zip(DOCUMENTS, (1, 3, 1, 1, 1, 1), strict=True):
             with self.subTest(model=type(one).__name__):
                 self.assertEqual(one.to_bytes().count(b"\n"), lines)
                 for line in one.to_bytes().splitlines():
@@ -142,10 +149,9 @@ class TheRelease(unittest.TestCase):
     def test_a_release_is_named_by_its_date_and_the_first_eight_of_its_distribution(self):
         self.assertEqual(a_release().name, "2026-06-30-9323b84e")
 
-    def test_a_release_comes_by_one_of_two_routes(self):
-        self.assertEqual(Release.model_validate(a_release().model_dump() | {"route": "script"}).route, "script")
-        with self.assertRaises(ValidationError):
-            a_release(route="guess")
+    def test_a_release_does_not_say_how_it_was_found(self):
+        fields = {"dataset", "year", "dataset_id", "distribution_id", "modified"}
+        self.assertEqual(a_release().model_dump().keys(), fields)
 
 
 class TheManifest(unittest.TestCase):

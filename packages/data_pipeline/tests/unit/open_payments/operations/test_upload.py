@@ -5,6 +5,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.ledger import releases
 from data_pipeline.open_payments.ledger.audits import keys_of
 from data_pipeline.open_payments.ledger.committed import open_run
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan, SliceAudit
@@ -73,6 +74,7 @@ class ObjectsOf(WorldCase):
                 ToCopy(f"{slice_audits}{OTHER}/part-1-of-1.json", content_of(audits[2].to_bytes())),
                 ToCopy(f"{slice_audits}{COMPANY}/slice.jsonl", kind=SliceAudit),
                 ToCopy(f"{slice_audits}{OTHER}/slice.jsonl", kind=SliceAudit),
+                ToCopy(releases.key_of(a_release())),
                 ToCopy(f"metadata/schemas/{release}/schema.json"),
                 *map(ToCopy, pointers.of_plan(a_plan())),
                 ToCopy("metadata/runs/run_id=r1/plan.json", kind=Plan),
@@ -125,7 +127,7 @@ class UploadCase(WorldCase):
 
     def of_run(self) -> dict[str, bytes]:
         """What makes the run, by key."""
-        mine = (RELEASE, "run_id=r1/", "_r1")
+        mine = (RELEASE, "/distribution_id=", "run_id=r1/", "_r1")
         keys = [one.key for one in self.store.list("") if any(word in one.key for word in mine)]
         keys = [key for key in keys if not key.endswith("_r2")]
         return {key: self.store.get(key) or b"" for key in keys}
@@ -146,11 +148,11 @@ class Upload(UploadCase):
 
         run = self.of_run()
         self.assertEqual(self.all_there(), run)
-        self.assertEqual(len(run), 16)
-        self.assertEqual(uploaded, Uploaded(files=16, copied=16, same=0, bytes=sum(map(len, run.values()))))
+        self.assertEqual(len(run), 17)
+        self.assertEqual(uploaded, Uploaded(files=17, copied=17, same=0, bytes=sum(map(len, run.values()))))
         self.assertEqual(self.there.writes[-1], lake_layout.runs.manifest("r1"))
         kinds = [key.split("/")[0] for key in self.there.writes]
-        self.assertEqual(kinds, ["raw"] * 2 + ["metadata"] * 14)
+        self.assertEqual(kinds, ["raw"] * 2 + ["metadata"] * 15)
         self.assertEqual(sorted(self.lines), sorted(f"copied  {key}" for key in run))
 
     def test_an_upload_leaves_caches_and_other_runs_behind(self):
@@ -164,10 +166,10 @@ class Upload(UploadCase):
         self.upload()
         self.there.calls.clear()
 
-        self.assertEqual(self.upload(), Uploaded(files=16, copied=0, same=16, bytes=0))
+        self.assertEqual(self.upload(), Uploaded(files=17, copied=0, same=17, bytes=0))
 
-        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 9)
-        self.assertEqual(len(self.there.calls), 10, "beside the listings only the manifest is read")
+        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 10)
+        self.assertEqual(len(self.there.calls), 11, "beside the listings only the manifest is read")
         self.assertEqual(self.lines, [])
 
     def test_an_upload_continues_after_a_break(self):
@@ -177,7 +179,7 @@ class Upload(UploadCase):
 
         uploaded = self.upload()
 
-        self.assertEqual((uploaded.copied, uploaded.same), (3, 13))
+        self.assertEqual((uploaded.copied, uploaded.same), (3, 14))
         self.assertEqual(self.all_there(), self.of_run())
         self.assertEqual(
             self.there.writes[-3:], [self.part, lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")]
@@ -189,7 +191,7 @@ class Upload(UploadCase):
 
         uploaded = self.upload()
 
-        self.assertEqual((uploaded.copied, uploaded.files), (8, 13))
+        self.assertEqual((uploaded.copied, uploaded.files), (8, 14))
 
     def test_an_upload_counts_the_same_content_written_meanwhile_as_done(self):
         body = self.store.get(self.part) or b""
@@ -199,7 +201,7 @@ class Upload(UploadCase):
 
         uploaded = self.upload()
 
-        self.assertEqual((uploaded.copied, uploaded.same), (15, 1))
+        self.assertEqual((uploaded.copied, uploaded.same), (16, 1))
         self.assertIn(f"same    {self.part}", self.lines)
 
     def test_an_upload_leaves_no_file_behind(self):
@@ -308,7 +310,7 @@ class Overwrite(UploadCase):
         with capture_logs() as logs:
             uploaded = self.upload(overwrite=True)
 
-        self.assertEqual((uploaded.copied, uploaded.same), (3, 13))
+        self.assertEqual((uploaded.copied, uploaded.same), (3, 14))
         self.assertEqual(self.all_there(), self.of_run())
         self.assertEqual([one["key"] for one in logs], differing, "the manifest last")
         self.assertEqual(
@@ -361,7 +363,7 @@ class DryRun(UploadCase):
     def test_a_dry_run_says_what_it_would_copy_and_copies_nothing(self):
         uploaded = self.upload(dry_run=True)
 
-        self.assertEqual((uploaded.files, uploaded.copied, uploaded.same), (16, 0, 0))
+        self.assertEqual((uploaded.files, uploaded.copied, uploaded.same), (17, 0, 0))
         self.assertEqual(uploaded.bytes, sum(map(len, self.of_run().values())))
         self.assertEqual(sorted(self.lines), sorted(f"would copy  {key}" for key in self.of_run()))
         self.assertEqual(self.there.writes, [])
@@ -372,6 +374,6 @@ class DryRun(UploadCase):
 
         uploaded = self.upload(dry_run=True)
 
-        self.assertEqual((uploaded.copied, uploaded.same), (0, 15))
+        self.assertEqual((uploaded.copied, uploaded.same), (0, 16))
         self.assertEqual(self.lines, [f"would copy  {self.part}"])
         self.assertEqual(uploaded.bytes, len(self.store.get(self.part) or b""))

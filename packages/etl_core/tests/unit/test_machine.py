@@ -1,0 +1,52 @@
+import errno
+import unittest
+
+import urllib3
+
+from etl_core.errors import AccessError
+from etl_core.files import translate_os_errors
+from etl_core.http.translate import translate_http_errors
+from etl_core.machine import ADVICE, what_is_missing
+
+
+def caused_by(cause: BaseException) -> BaseException:
+    error = ValueError("outer")
+    error.__cause__ = cause
+    return error
+
+
+class WhatIsMissing(unittest.TestCase):
+    def test_a_lack_is_named_with_advice_however_deep_it_lies(self):
+        for error, said in [
+            (OSError(errno.EMFILE, "x"), "cannot read: Too many open files. Raise the limit of open files"),
+            (OSError(errno.ENOSPC, "x"), "cannot read: No space left on device. Free some space"),
+            (OSError(errno.ENOMEM, "x"), "cannot read: Cannot allocate memory. Give the process more memory"),
+            (MemoryError(), "cannot read: out of memory. Give the process more memory"),
+            (RuntimeError("can't start new thread"), "cannot read: can't start new thread. Raise the limit of threads"),
+            (AccessError("as it is"), "as it is"),
+        ]:
+            for one in (error, caused_by(error), caused_by(caused_by(error)), ValueError("args", error)):
+                with self.subTest(said=said, error=repr(one)):
+                    found = what_is_missing(one, "read")
+                    self.assertIsInstance(found, AccessError)
+                    self.assertTrue(str(found).startswith(said), str(found))
+
+    def test_a_bug_is_none(self):
+        endless = ValueError("own cause")
+        endless.args = (endless,)
+        for error in (ValueError("x"), RuntimeError("x"), OSError(errno.ENOENT, "x"), OSError("no number"), endless):
+            with self.subTest(type(error).__name__):
+                self.assertIsNone(what_is_missing(error))
+
+    def test_errors_of_files_and_requests_say_so_too(self):
+        for number, advice in ADVICE.items():
+            for translated in (translate_os_errors("read x"), translate_http_errors("http://x/")):
+                with self.subTest(number), self.assertRaises(AccessError) as caught, translated:
+                    raise OSError(number, "no")
+                self.assertEqual(caught.exception.advice, advice)
+        refused = urllib3.exceptions.HTTPError("outer", OSError(errno.EMFILE, "x"))
+        with (
+            self.assertRaisesRegex(AccessError, "cannot get http://x/: Too many open files"),
+            translate_http_errors("http://x/"),
+        ):
+            raise refused
