@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import Literal, Protocol, Self, TypeVar
 
+import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from etl_core.errors import DataError
+
+_log = structlog.get_logger()
 
 
 class Value(BaseModel):
@@ -43,6 +46,10 @@ class Document(Value):
             advice = "It is damaged, or a newer version wrote it: restore it or move it away, or use that version."
             raise DataError(message, advice=advice) from error
 
+    def is_at(self, key: str) -> bool:  # noqa: ARG002 - a document without ids of its own may lie anywhere
+        """Whether what the document says of itself is the place ``key``: it may be a copy under another name."""
+        return True
+
     def stored_as(self, raw: bytes) -> Self:
         """The same document, remembering the bytes it was parsed from."""
         object.__setattr__(self, "_stored", raw)
@@ -61,6 +68,28 @@ class Readable(Protocol):
 
 
 def read(kind: type[D], store: Readable, key: str) -> D | None:
-    """The document under ``key``, or None; raises ``DataError`` if what lies there is no such document."""
+    """The document under ``key``, or None.
+
+    Raises:
+        DataError: what lies there is no such document, or is one of another place.
+
+    """
     raw = store.get(key)
-    return None if raw is None else kind.parse(raw, key)
+    if raw is None:
+        return None
+    found = kind.parse(raw, key)
+    if not found.is_at(key):
+        raise DataError(
+            f"{key} is the {kind.__name__} of another place.",
+            advice="It was copied or renamed: move it away, and restore what belongs here.",
+        )
+    return found
+
+
+def read_or_skip(kind: type[D], store: Readable, key: str) -> D | None:
+    """As ``read``; what cannot be read is named in the log, and counts as not there."""
+    try:
+        return read(kind, store, key)
+    except DataError as error:
+        _log.warning("skipped what cannot be read", key=key, error=str(error))
+        return None

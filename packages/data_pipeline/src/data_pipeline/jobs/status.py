@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @frame.job(click.option("--run-id", help="The run to show. Default: the newest one."), frame.as_json, frame.lake)
 def command(context: Context, as_json: bool) -> int:
+    from data_pipeline.open_payments.ledger.documents import Plan
     from data_pipeline.open_payments.operations.status import progress_of_run, table_of
     from data_pipeline.runs.plans import newest_run
 
-    context.run_id = context.run_id or newest_run(context.store)
+    context.run_id = context.run_id or newest_run(Plan, context.store)
     fact = progress_of_run(context.store, context.run_id, context.now())
     if not as_json:
         say(*table_of(context.run_id, fact, context.store.url).split("\n"))

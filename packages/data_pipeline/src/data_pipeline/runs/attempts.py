@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from data_pipeline import lake_layout
 from data_pipeline.runs.documents import Attempt
+from etl_core.documents import read_or_skip
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,4 +28,5 @@ def read_attempts(
     """The failed attempts of a run, or of one unit, except those of units to leave out; the oldest first."""
     keys = (entry.key for entry in store.list(lake_layout.runs.failures(run_id, unit)))
     wanted = (key for key in keys if lake_layout.runs.unit_of_failure(key) not in leave_out)
-    return sorted((kind.parse(store.get(key) or b"", key) for key in wanted), key=lambda one: one.at)
+    found = filter(None, (read_or_skip(kind, store, key) for key in wanted))
+    return sorted(found, key=lambda one: one.at)

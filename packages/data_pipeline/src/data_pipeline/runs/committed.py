@@ -18,6 +18,7 @@ from data_pipeline.runs.commit import digest_of, read_manifest
 from data_pipeline.runs.documents import PartAudit, RunManifest
 from etl_core.csv_stream.reader import RecordError
 from etl_core.csv_stream.records import fields_of
+from etl_core.documents import read_or_skip
 from etl_core.errors import DataError, NotFoundError
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def newest_run(
 ) -> CommittedRun[M, A, list[bytes]] | None:
     """The newest committed run of a selection, by default the newest closed one, or None."""
     for run_id in pointers.newest_first(store, lake_layout.runs.selection(pointers.hash_of(selection))):
-        found = read_manifest(manifest, store, run_id)
+        found = read_or_skip(manifest, store, lake_layout.runs.manifest(run_id))
         if found is not None and found.selection == selection and (found.is_closed or not closed):
             return CommittedRun(store, found, audit, fields_of)
     return None

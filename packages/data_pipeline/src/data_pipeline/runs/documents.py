@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
+from data_pipeline import lake_layout
 from etl_core.documents import Document, Value
 
 RunStatus = Literal["completed", "partial", "failed", "torn"]
@@ -18,7 +18,10 @@ class RunPlan(Document):
 
     run_id: str
     selection: Value = Field(description="what the run was asked for")
-    created_at: datetime
+    created_at: AwareDatetime
+
+    def is_at(self, key: str) -> bool:
+        return lake_layout.runs.run_of(key) == self.run_id
 
     @property
     def edition(self) -> str:
@@ -42,7 +45,10 @@ class Attempt(Document):
     final: bool = Field(description="no further attempt followed in this run")
     records: int
     bytes: int
-    at: datetime
+    at: AwareDatetime
+
+    def is_at(self, key: str) -> bool:
+        return f"/run_id={self.run_id}/" in key
 
     @property
     def unit(self) -> str:
@@ -57,8 +63,8 @@ class PartAudit(Document):
     records: int
     bytes: int
     sha256: Sha256 = Field(description="of the part's bytes")
-    started_at: datetime
-    proved_at: datetime
+    started_at: AwareDatetime
+    proved_at: AwareDatetime
     seconds: float
     requests: int
     retries: int
@@ -88,9 +94,12 @@ class RunManifest(Document):
     bytes: int
     file_audits: int = Field(description="lines of file_audits.jsonl")
     file_audits_sha256: Sha256
-    created_at: datetime
-    finished_at: datetime
+    created_at: AwareDatetime
+    finished_at: AwareDatetime
     software: dict[str, str]
+
+    def is_at(self, key: str) -> bool:
+        return lake_layout.runs.run_of(key) == self.run_id
 
     @property
     def is_closed(self) -> bool:

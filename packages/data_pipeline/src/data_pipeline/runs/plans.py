@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from data_pipeline import lake_layout
 from data_pipeline.runs import pointers
 from data_pipeline.runs.documents import RunPlan
-from etl_core.documents import read
+from etl_core.documents import read, read_or_skip
 from etl_core.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def write_plan(store: ObjectStore, plan: P) -> P:
         pointers.write(store, pointers.of_plan(named))
         if store.put_new(lake_layout.runs.plan(run_id), named.to_bytes()).created:
             return named
-        theirs = require_plan(type(plan), store, run_id)
-        if _same_work(theirs, plan) and not is_committed(store, run_id):
+        theirs = read_or_skip(type(plan), store, lake_layout.runs.plan(run_id))
+        if theirs is not None and _same_work(theirs, plan) and not is_committed(store, run_id):
             return theirs
     raise ConflictError(f"{MOST_RUNS_OF_A_NAME} runs are named {plan.run_id}.", advice="Choose another --run-id.")
 
@@ -73,7 +73,8 @@ def is_committed(store: ObjectStore, run_id: str) -> bool:
 def newest_plan(kind: type[P], store: ObjectStore, selection: Value, edition: str) -> P | None:
     """The newest plan of a selection and edition, by one listing and one read, or None."""
     folder = lake_layout.runs.selection(pointers.hash_of(selection), edition)
-    plans = (read_plan(kind, store, run_id) for run_id in pointers.newest_first(store, folder))
+    keys = map(lake_layout.runs.plan, pointers.newest_first(store, folder))
+    plans = (read_or_skip(kind, store, key) for key in keys)
     return next((one for one in plans if one and one.selection == selection and one.edition == edition), None)
 
 
@@ -83,10 +84,10 @@ def plans_named(kind: type[P], store: ObjectStore, run_id: str) -> list[P]:
     return [plan for plan in itertools.takewhile(lambda plan: plan is not None, one_by_one) if plan]
 
 
-def newest_run(store: ObjectStore) -> str:
+def newest_run(kind: type[RunPlan], store: ObjectStore) -> str:
     """The run planned last, of any selection; raises ``NotFoundError`` in a lake without runs."""
     for run_id in pointers.newest_first(store, lake_layout.runs.ALL_SELECTIONS):
-        if store.head(lake_layout.runs.plan(run_id)) is not None:
+        if read_or_skip(kind, store, lake_layout.runs.plan(run_id)) is not None:
             return run_id
     raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one with run_pipeline.")
 

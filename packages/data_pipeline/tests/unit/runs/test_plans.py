@@ -41,7 +41,7 @@ class Plans(LakeCase):
         plans.write_plan(self.store, a_plan("other", minutes=9, at_most=1))
 
         self.assertEqual((self.newest(), self.newest(at_most=1), self.newest(at_most=2)), ("m", "other", None))
-        self.assertEqual(plans.newest_run(self.store), "other")
+        self.assertEqual(plans.newest_run(PagesPlan, self.store), "other")
 
     def test_are_found_by_one_listing_and_one_read_however_many_there_are(self):
         for number in range(50):
@@ -56,7 +56,7 @@ class Plans(LakeCase):
         plans.write_plan(self.store, a_plan("r1"))
         pointers.write(self.store, pointers.of_plan(a_plan("r2", minutes=5)))
 
-        self.assertEqual((self.newest(), plans.newest_run(self.store)), ("r1", "r1"))
+        self.assertEqual((self.newest(), plans.newest_run(PagesPlan, self.store)), ("r1", "r1"))
 
     def test_of_another_selection_under_a_pointer_are_not_taken(self):
         plans.write_plan(self.store, a_plan("r1"))
@@ -87,7 +87,7 @@ class Plans(LakeCase):
         with self.assertRaisesRegex(NotFoundError, "memory:// has no run r9"):
             plans.require_plan(PagesPlan, self.store, "r9")
         with self.assertRaisesRegex(NotFoundError, "memory:// has no run yet"):
-            plans.newest_run(self.store)
+            plans.newest_run(PagesPlan, self.store)
 
     def test_run_out_of_names_after_a_thousand(self):
         for name in plans.names_of("r1"):

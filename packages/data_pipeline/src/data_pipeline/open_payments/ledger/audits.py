@@ -6,22 +6,25 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
+import structlog
+
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit, SliceAudit
 from data_pipeline.open_payments.windows import tiles
 from data_pipeline.runs import attempts
-from etl_core.documents import read
-from etl_core.errors import ConflictError
+from etl_core.documents import read, read_or_skip
+from etl_core.errors import ConflictError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
     from data_pipeline.open_payments.ledger.documents import Release
     from data_pipeline.open_payments.windows import Window
     from etl_core.lake import ObjectStore
 
+_log = structlog.get_logger()
 _MODULUS = 1 << 256
 # Reading audits is bound by the lake's latency, not by the machine.
 READERS = 16
@@ -29,7 +32,7 @@ READERS = 16
 
 def keys_of(release: Release, company_id: str) -> SliceKeys:
     """The keys of one slice of a release."""
-    return SliceKeys(release.dataset, release.year, release.name, company_id)
+    return release.keys(company_id)
 
 
 class WindowProofs(NamedTuple):
@@ -51,24 +54,35 @@ class Audits:
         prefix = lake_layout.open_payments.release_audits(self._release.dataset, self._release.year, self._release.name)
         return closed_in(entry.key for entry in self._store.list(prefix))
 
-    def slice_audit(self, company_id: str, generation: int | None = None) -> SliceAudit | None:
-        """The proof of a slice, or None; the newest of them unless one is named."""
-        keys = keys_of(self._release, company_id)
-        if generation is not None:
-            return read(SliceAudit, self._store, keys.slice_audit(generation))
-        newest = None
-        for number in itertools.count(1):
-            found = read(SliceAudit, self._store, keys.slice_audit(number))
-            if found is None:
-                break
-            newest = found
-        return newest
+    def slice_audit(self, company_id: str, generation: int = 1) -> SliceAudit | None:
+        """The proof of a slice of this generation, or None."""
+        return read(SliceAudit, self._store, keys_of(self._release, company_id).slice_audit(generation))
 
     def slice_audits(self, generations: Mapping[str, int]) -> dict[str, SliceAudit]:
         """The proofs of several slices, by company, each of the generation named; those that are there."""
+        return self._by_company(self.slice_audit, generations)
+
+    def newest_slices(self, generations: Mapping[str, int]) -> dict[str, SliceAudit]:
+        """The newest proof that can be read of each slice, by company, up to the generation named."""
+        return self._by_company(self._newest_slice, generations)
+
+    def _newest_slice(self, company_id: str, generation: int) -> SliceAudit | None:
+        keys = keys_of(self._release, company_id)
+        stored = (
+            read_or_skip(SliceAudit, self._store, keys.slice_audit(number)) for number in range(generation, 0, -1)
+        )
+        return next(filter(None, stored), None)
+
+    def _by_company(
+        self, read_one: Callable[[str, int], SliceAudit | None], generations: Mapping[str, int]
+    ) -> dict[str, SliceAudit]:
         with ThreadPoolExecutor(READERS) as pool:
-            found = pool.map(self.slice_audit, generations.keys(), generations.values())
+            found = pool.map(read_one, generations.keys(), generations.values())
             return {audit.company_id: audit for audit in found if audit is not None}
+
+    def _taken(self, key_of: Callable[[int], str]) -> int:
+        """How many generations in a row have an object under their key, whatever it is."""
+        return next(number for number in itertools.count() if self._store.head(key_of(number + 1)) is None)
 
     def part_audit(self, company_id: str, number: int, of: int, generation: int = 1) -> Audit | None:
         """The proof of a part, or None."""
@@ -79,10 +93,20 @@ class Audits:
 
         What is stored under the window's key, but was cut by other bounds, is no proof of it.
         """
-        numbers = window.number, window.of
-        one_by_one = (self.part_audit(company_id, *numbers, generation) for generation in itertools.count(1))
-        stored = [audit for audit in itertools.takewhile(lambda audit: audit is not None, one_by_one) if audit]
-        return WindowProofs([one for one in stored if one.window == window], len(stored) + 1)
+        keys = keys_of(self._release, company_id)
+        audits: list[Audit] = []
+        for generation in itertools.count(1):
+            key = keys.part_audit(window.number, window.of, generation)
+            try:
+                audit = read(Audit, self._store, key)
+            except DataError as error:
+                _log.warning("skipped a proof that cannot be read", key=key, error=str(error))
+                continue
+            if audit is None:
+                return WindowProofs(audits, generation)
+            if audit.window == window:
+                audits.append(audit)
+        raise AssertionError("generations are counted without end")
 
     def proof_of_unit(self, company_id: str, number: int, of: int) -> Audit | None:
         """The newest proof of window ``number`` of a slice that is cut into ``of`` equal ones, or None."""
@@ -126,11 +150,12 @@ class Audits:
         audit = slice_audit_of(self._release, company_id, parts, count_after, now, counts_after)
         keys = keys_of(self._release, company_id)
         while not self._store.put_new(keys.slice_audit(audit.generation), audit.to_bytes()).created:
-            newest = self.slice_audit(company_id)
+            taken = self._taken(keys.slice_audit)
+            newest = self._newest_slice(company_id, taken)
             if newest is not None and newest.records == audit.records:
                 _must_agree(keys.slice_audit(newest.generation), newest.content_hash, audit.content_hash)
                 return newest
-            audit = audit.model_copy(update={"generation": 1 if newest is None else newest.generation + 1})
+            audit = audit.model_copy(update={"generation": taken + 1})
         return audit
 
 

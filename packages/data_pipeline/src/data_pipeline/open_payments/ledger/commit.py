@@ -101,4 +101,4 @@ def read_slices(store: ObjectStore, plan: Plan) -> dict[str, SliceAudit]:
     audits = Audits(store, plan.release)
     closed = audits.closed()
     planned_ids = {company.company_id for company in plan.companies}
-    return audits.slice_audits({one: closed[one] for one in sorted(closed.keys() & planned_ids)})
+    return audits.newest_slices({one: closed[one] for one in sorted(closed.keys() & planned_ids)})

@@ -6,17 +6,19 @@ a field is never renamed or re-used; a new meaning is a new field and a new ``sc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from data_pipeline import lake_layout
+from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.windows import Window
 from data_pipeline.runs import documents as runs
 from data_pipeline.runs.documents import Sha256
 from etl_core.documents import Document, Value
-from etl_core.errors import DataError
+from etl_core.errors import DataError, UsageError
 
 Verdict = Literal["proved", "empty"]
 # Where a document has a field named bytes.
@@ -43,6 +45,17 @@ class Release(Value):
         """As it stands in keys."""
         return f"{self.modified}-{self.distribution_id[:8]}"
 
+    def keys(self, company_id: str) -> SliceKeys:
+        """The keys of one slice."""
+        return SliceKeys(self.dataset, self.year, self.name, company_id)
+
+
+def _is_built(key: str, build: Callable[[], str]) -> bool:
+    try:
+        return key == build()
+    except UsageError:  # of ids that can be part of no key
+        return False
+
 
 class NamedRelease(Document):
     """The name of a distribution in a lake: written once, before anything lies under it."""
@@ -67,6 +80,12 @@ class Audit(runs.CsvPartAudit):
         "all of which were counted at once before the slice was closed: counts_after of the slice"
     )
 
+    def is_at(self, key: str) -> bool:
+        window = self.window
+        return _is_built(
+            key, lambda: self.release.keys(self.company_id).part_audit(window.number, window.of, self.generation)
+        )
+
 
 class SliceAudit(Document):
     """Closes a slice: its parts tile it, and their records sum to the source's count.
@@ -87,7 +106,10 @@ class SliceAudit(Document):
     counts_after: tuple[int, ...] = Field(
         (), description="the source's count of each window after the last row of all had come; empty for one window"
     )
-    proved_at: datetime
+    proved_at: AwareDatetime
+
+    def is_at(self, key: str) -> bool:
+        return _is_built(key, lambda: self.release.keys(self.company_id).slice_audit(self.generation))
 
     def to_bytes(self) -> Raw:
         """Its own line, and those of its parts as they are stored."""

@@ -49,5 +49,5 @@ def proved_companies(store: ObjectStore, plan: Plan) -> set[str]:
     if plan.counts_from == "entities":
         counted = counts_at_end(store, plan.release)
         rows = {company_id: counted.get(company_id) for company_id in rows}
-    found = audits.slice_audits({company_id: closed[company_id] for company_id in rows})
+    found = audits.newest_slices({company_id: closed[company_id] for company_id in rows})
     return {company_id for company_id, one in found.items() if rows[company_id] in (None, one.records)}

@@ -8,6 +8,7 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan
 from data_pipeline.open_payments.ledger.selection import describe
 from data_pipeline.runs import commit, plans, pointers
+from etl_core.documents import read_or_skip
 from etl_core.errors import ConflictError, TemporaryError
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def committed(store: ObjectStore, dataset: str, year: int, release: str) -> Iter
 
 
 def _manifests(store: ObjectStore, folder: str, release: str) -> Iterator[Manifest]:
-    manifests = (read_manifest(store, run_id) for run_id in pointers.newest_first(store, folder))
+    keys = map(lake_layout.runs.manifest, pointers.newest_first(store, folder))
+    manifests = (read_or_skip(Manifest, store, key) for key in keys)
     return (one for one in manifests if one is not None and one.release.name == release)
 
 
@@ -112,7 +114,7 @@ def counts_at_end(store: ObjectStore, release: Release, since: datetime | None =
     folder = lake_layout.open_payments.recounts(release.dataset, release.year, release.name)
     counted: dict[str, int] = {}
     for run_id in pointers.newest_first(store, folder, since=since):
-        manifest = read_manifest(store, run_id)
+        manifest = read_or_skip(Manifest, store, lake_layout.runs.manifest(run_id))
         for payer in () if manifest is None else (*manifest.closure.moved, *manifest.closure.unplanned):
             counted.setdefault(payer.company_id, payer.source_rows)
     return counted

@@ -55,7 +55,7 @@ def read_schema(store: ObjectStore, release: Release) -> Columns:
         pairs = [(str(one["title"]), str(one["name"])) for one in json.loads(store.get(key) or b"")["columns"]]
         titles, names = (tuple(one) for one in zip(*pairs, strict=True))
         columns = Columns(dataset_named(release.dataset), titles, names)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{key} does not say which columns the release has: {error!r}.") from error
     if columns.missing:
         raise DataError(f"{key} lacks {', '.join(columns.missing)}, so nothing of the release can be read.")

@@ -15,22 +15,28 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+import structlog
+
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import READERS, keys_of
 from data_pipeline.open_payments.ledger.committed import open_run
 from data_pipeline.open_payments.ledger.documents import SliceAudit
 from data_pipeline.runs.plans import all_runs
+from etl_core.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from data_pipeline.open_payments.ledger.documents import Audit, Release
+    from data_pipeline.open_payments.ledger.committed import Run
+    from data_pipeline.open_payments.ledger.documents import Audit, Plan, Release
     from etl_core.lake import ObjectInfo, ObjectStore
 
 RAW, AUDITS = lake_layout.open_payments.RAW, lake_layout.open_payments.AUDITS
 RUNS_PER_BATCH = 1000
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,7 @@ _LooseSlices = dict[str, dict[str, _Loose]]
 def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
     """Objects written before that moment that no audit, slice, manifest or unfinished plan names.
 
-    Raises:
-        DataError: something that names objects cannot be read, so nothing can be said.
-
+    Where something that names objects cannot be read, it is named in the log, and what it may name is kept.
     """
     loose: _LooseSlices = {}
     for slice_path, entries in _by_slice(store):
@@ -102,24 +106,41 @@ def _loose_of(store: ObjectStore, entries: list[ObjectInfo], before: datetime) -
         return audit not in there if audit else other_cuts and key.startswith(AUDITS) and "-of-" in key
 
     loose = [entry for entry in entries if entry.modified < before and is_loose(entry.key)]
-    named = {key for proof in proofs if loose for key in _named_by(_parts_of(store, proof))}
+    try:
+        named = {key for proof in proofs if loose for key in _named_by(_parts_of(store, proof))}
+    except DataError as error:
+        _log.warning("a slice is left alone: a proof of it cannot be read", error=str(error))
+        return _Loose([], proofs)
     return _Loose([entry for entry in loose if entry.key not in named], proofs)
 
 
 def _kept_by_run(store: ObjectStore, loose: Mapping[str, Mapping[str, _Loose]], run: tuple[str, bool]) -> set[str]:
     """Keys of loose objects that a committed run names, or that lie in the slices of an unfinished one."""
     run_id, is_committed = run
-    if not is_committed:
-        plan = plans.require_plan(store, run_id)
-        here = loose.get(_path_of(plan.release), {})
-        mine = here.keys() & {company.company_id for company in plan.companies}
-        return {entry.key for company_id in mine for entry in here[company_id].entries}
-    committed = open_run(store, run_id)
+    here: list[Mapping[str, _Loose]] = list(loose.values()) if is_committed else []
+    try:
+        if not is_committed:
+            return _in_open_slices(plans.require_plan(store, run_id), loose)
+        committed = open_run(store, run_id)
+        here = [loose.get(_path_of(committed.manifest.release), {})]
+        return _named_by_list_alone(committed, *here)
+    except DataError as error:
+        # Nobody continues a run without a plan. What a committed one names is not known: all it may be is kept.
+        _log.warning("a run cannot be read, and what it may name is kept", run=run_id, error=str(error))
+        return {entry.key for slices in here for one in slices.values() for entry in one.entries}
+
+
+def _in_open_slices(plan: Plan, loose: Mapping[str, Mapping[str, _Loose]]) -> set[str]:
+    here = loose.get(_path_of(plan.release), {})
+    mine = here.keys() & {company.company_id for company in plan.companies}
+    return {entry.key for company_id in mine for entry in here[company_id].entries}
+
+
+def _named_by_list_alone(committed: Run, here: Mapping[str, _Loose]) -> set[str]:
+    """Proofs that are there have been read. Of one that is lost, the run's list still has the parts."""
     release = committed.manifest.release
-    here = loose.get(_path_of(release), {})
     generations = {one.company_id: one.generation for one in committed.manifest.proved}
     lost = {one for one in here.keys() & generations if _proof(release, one, generations) not in here[one].proofs}
-    # Proofs that are there have been read. Of one that is lost, the run's list still has the parts.
     return _named_by(part for part in committed.parts() if part.company_id in lost) if lost else set()
 
 

@@ -89,7 +89,8 @@ def table_of(run_id: str, fact: Mapping[str, Any], lake: str) -> str:
 def _closed_results(store: ObjectStore, plan: Plan, closed: Mapping[str, int]) -> dict[str, SliceResult]:
     rows = {company.company_id: company.rows for company in plan.companies}
     unknown = [one for one in closed if rows[one] is None or closed[one] > 1 or plan.counts_from == "entities"]
-    audits = Audits(store, plan.release).slice_audits({one: closed[one] for one in unknown})
+    audits = Audits(store, plan.release).newest_slices({one: closed[one] for one in unknown})
+    closed = {one: generation for one, generation in closed.items() if one in audits or one not in unknown}
     rows |= {one: audit.records for one, audit in audits.items()}
     return {
         one: SliceResult(

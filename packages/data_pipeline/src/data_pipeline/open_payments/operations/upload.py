@@ -13,9 +13,10 @@ import structlog
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import releases
 from data_pipeline.open_payments.ledger.audits import keys_of
+from data_pipeline.open_payments.ledger.documents import Manifest, Plan, SliceAudit
 from data_pipeline.open_payments.ledger.plans import require_plan
 from data_pipeline.runs import pointers
-from etl_core.errors import ConflictError, UsageError
+from etl_core.errors import ConflictError, DataError, UsageError
 from etl_core.files import translate_os_errors
 from etl_core.lake import content_of, overlap
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from data_pipeline.open_payments.ledger.committed import Run
-    from data_pipeline.open_payments.ledger.documents import Audit, Manifest, Plan
+    from data_pipeline.open_payments.ledger.documents import Audit
+    from etl_core.documents import Document
     from etl_core.lake import ObjectStore
 
 WORKERS = 8
@@ -34,11 +36,12 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ToCopy:
-    """One object of a run; ``sha256`` and ``size`` where the audits know them."""
+    """One object of a run; ``sha256`` and ``size`` where the audits know them, ``kind`` where it is a document."""
 
     key: str
     sha256: str | None = None
     size: int | None = None
+    kind: type[Document] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,26 +60,30 @@ def objects_of(plan: Plan, manifest: Manifest, audits: Iterable[Audit]) -> list[
     The pointers go with it, so that the same command finds the run in the other lake and does nothing there.
     """
     parts: list[ToCopy] = []
-    proofs: dict[str, None] = {}
-    slices: dict[str, None] = {}
+    proofs: dict[str, ToCopy] = {}
+    slices: dict[str, ToCopy] = {}
     generations = {one.company_id: one.generation for one in manifest.slices}
     for audit in audits:
         parts.append(ToCopy(audit.key, audit.sha256, audit.bytes))
         keys = keys_of(audit.release, audit.company_id)
-        proofs[keys.part_audit(audit.window.number, audit.window.of, audit.generation)] = None
-        slices[keys.slice_audit(generations.get(audit.company_id, 1))] = None
+        proof = keys.part_audit(audit.window.number, audit.window.of, audit.generation)
+        proofs[proof] = ToCopy(proof, content_of(audit.to_bytes()))
+        closes = keys.slice_audit(generations.get(audit.company_id, 1))
+        slices[closes] = ToCopy(closes, kind=SliceAudit)
     release, run_id = manifest.release, manifest.run_id
-    rest = [
-        releases.key_of(release),
-        lake_layout.open_payments.schema(release.dataset, release.year, release.name),
-        *pointers.of_plan(plan),
-        lake_layout.runs.plan(run_id),
-        lake_layout.runs.file_audits(run_id),
-        lake_layout.open_payments.download_report(run_id, manifest.year),
-        *pointers.of_manifest(manifest),
-        lake_layout.runs.manifest(run_id),
+    return [
+        *parts,
+        *proofs.values(),
+        *slices.values(),
+        ToCopy(releases.key_of(release)),
+        ToCopy(lake_layout.open_payments.schema(release.dataset, release.year, release.name)),
+        *map(ToCopy, pointers.of_plan(plan)),
+        ToCopy(lake_layout.runs.plan(run_id), kind=Plan),
+        ToCopy(lake_layout.runs.file_audits(run_id), manifest.file_audits_sha256),
+        ToCopy(lake_layout.open_payments.download_report(run_id, manifest.year)),
+        *map(ToCopy, pointers.of_manifest(manifest)),
+        ToCopy(lake_layout.runs.manifest(run_id), kind=Manifest),
     ]
-    return [*parts, *map(ToCopy, proofs), *map(ToCopy, slices), *map(ToCopy, rest)]
 
 
 def missing(wanted: Iterable[ToCopy], there: dict[str, int]) -> list[ToCopy]:
@@ -162,6 +169,8 @@ def _fetched(here: ObjectStore, there: ObjectStore, one: ToCopy) -> tuple[Path, 
             for chunk in here.read(one.key):
                 stream.write(chunk)
         sha256 = content_of(path)
+        if one.kind is not None and not one.kind.parse(path.read_bytes(), one.key).is_at(one.key):
+            raise DataError(f"{here.url}/{one.key} is the {one.kind.__name__} of another place; not copied.")
         if one.sha256 is not None and sha256 != one.sha256:
             raise ConflictError(f"{here.url}/{one.key} holds sha256 {sha256}, its audit says {one.sha256}; not copied.")
     except BaseException:

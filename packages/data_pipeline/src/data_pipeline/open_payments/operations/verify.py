@@ -100,10 +100,12 @@ def verify_run(
         TemporaryError: the source does not answer, or contradicts itself.
 
     """
+    key = lake_layout.runs.manifest(run_id)
     try:
-        manifest = plans.read_manifest(store, run_id)
+        raw = store.get(key)
+        manifest = None if raw is None else Manifest.parse(raw, key)
     except DataError as error:
-        return Verified([Fault("unreadable", lake_layout.runs.manifest(run_id), str(error))])
+        return Verified([Fault("unreadable", key, str(error))])
     if manifest is None:
         plans.require_plan(store, run_id)
         raise DataError(
@@ -182,7 +184,7 @@ class _Reading:
         self._hold_against_plan(lines)
         report = lake_layout.open_payments.download_report(self._run_id, manifest.year)
         whole = len(self._audits) == len(proved)
-        if whole and self._store.get(report) != manifests.report_of(manifest.slices, self._audits):
+        if whole and self._body(report) != manifests.report_of(manifest.slices, self._audits):
             self._note("report_differs", report, "it is not what the manifest and the audits give")
         self._verified.slices = len(proved)
         self._verified.findings.sort(key=lambda one: (one.key, one.finding))
@@ -191,20 +193,30 @@ class _Reading:
     def _note(self, finding: str, key: str, detail: str) -> None:
         self._verified.findings.append(Fault(finding, key, detail))
 
+    def _body(self, key: str) -> bytes | None:
+        try:
+            return self._store.get(key)
+        except DataError:  # a link, for example: it is not what it must be
+            return None
+
     def _read(self, model: type[M], key: str) -> M | None:
         self._named.add(key)
-        raw = self._store.get(key)
-        if raw is None:
-            self._note("missing", key, "the run names it, and it is not there")
-            return None
         try:
+            raw = self._store.get(key)
+            if raw is None:
+                self._note("missing", key, "the run names it, and it is not there")
+                return None
             return model.parse(raw, key)
         except DataError as error:
             self._note("unreadable", key, str(error))
             return None
 
     def _read_lines(self) -> bytes:
-        listed = AuditList.read(Audit, self._store, self._run_id)
+        try:
+            listed = AuditList.read(Audit, self._store, self._run_id)
+        except DataError as error:  # a link, for example
+            self._note("unreadable", lake_layout.runs.file_audits(self._run_id), str(error))
+            return b""
         if not listed.is_of(self._manifest):
             self._note("digest_differs", listed.key, "it is missing, or not the file whose digest the manifest has")
         for one in listed.entries():
@@ -283,6 +295,9 @@ class _Reading:
         except RecordError as error:
             self._note(error.reason, key, error.detail)
             return
+        except DataError as error:
+            self._note("unreadable", key, str(error))
+            return
         names = ("records", "bytes", "sha256", "content_hash", "header_hash", "dialect")
         differing = [(name, getattr(summary, name), getattr(part, name)) for name in names]
         said = [f"{name} {found}, its audit says {says}" for name, found, says in differing if found != says]
@@ -322,9 +337,24 @@ class _Reading:
             lake_layout.open_payments.first_generation_of(key)
             for key in self._named | self._named_by_other_generations(there)
         }
+        keys = {one.key for one in there}
         for entry in there:
             if lake_layout.open_payments.first_generation_of(entry.key) not in named:
                 self._note("extra", entry.key, f"{entry.size} bytes in a slice of the run that nothing names")
+            elif entry.key not in self._named:
+                self._check_other_generation(entry.key, keys)
+
+    def _check_other_generation(self, key: str, there: Collection[str]) -> None:
+        """A part of another generation has an audit, and each audit and slice can be read and is in its place."""
+        audit = lake_layout.open_payments.audit_of_part(key)
+        if audit is not None:
+            if audit not in there:
+                self._note("extra", key, "a part of another generation that has no audit")
+            return
+        kind = SliceAudit if lake_layout.open_payments.company_of_slice_audit(key) else Audit
+        found = self._read(kind, key)
+        if found is not None and not found.is_at(key):
+            self._note("misplaced", key, "what it says of itself is not its place")
 
     def _named_by_other_generations(self, there: Iterable[ObjectInfo]) -> set[str]:
         """Parts and proofs of slices proved at another count, which may be cut otherwise."""
@@ -338,7 +368,7 @@ class _Reading:
             try:
                 parts = SliceAudit.parse(self._store.get(key) or b"", key).parts
             except DataError:
-                continue  # it names nothing, and is of another run
+                continue  # it names nothing; a finding of its own says so
             named |= {
                 one for part in parts for one in (part.key, lake_layout.open_payments.audit_of_part(part.key)) if one
             }

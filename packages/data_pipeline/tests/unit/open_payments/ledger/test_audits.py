@@ -130,7 +130,7 @@ class Slices(AuditsCase):
         self.assertEqual([one.generation for one in (first, second, third)], [1, 2, 3])
         self.assertEqual((again, third.parts), (second, first.parts))
         self.assertEqual(self.store.writes, [KEYS.slice_audit(number) for number in (1, 2, 3)])
-        self.assertEqual([self.audits.slice_audit(COMPANY, number) for number in (1, 2, None, 4)],
+        self.assertEqual([self.audits.slice_audit(COMPANY, number) for number in (1, 2, 3, 4)],
                          [first, second, third, None])  # fmt: skip
         self.assertEqual(self.audits.closed(), {COMPANY: 3})
         self.assertEqual(set(self.audits.closed()), {COMPANY})
@@ -142,13 +142,31 @@ class Slices(AuditsCase):
             self.audits.close_slice(COMPANY, (an_audit(content_hash="2" * 64),), 3, START)
         self.assertIn(KEYS.slice_audit(), str(caught.exception))
 
-    def test_slices_that_cannot_be_read_are_data_errors(self):
+    def test_slices_that_cannot_be_read_are_data_errors_and_the_next_proof_stands_beside_them(self):
         self.store.put(KEYS.slice_audit(), an_audit().to_bytes())
 
         with self.assertRaisesRegex(DataError, "is no SliceAudit of schema version 1"):
             self.audits.slice_audit(COMPANY)
-        with self.assertRaises(DataError):
-            self.audits.close_slice(COMPANY, (an_audit(),), 3, START)
+        proved = self.audits.close_slice(COMPANY, (an_audit(),), 3, START)
+
+        self.assertEqual(proved.generation, 2)
+        self.assertEqual(self.audits.newest_slices(self.audits.closed()), {COMPANY: proved})
+
+    def test_slices_keep_their_proof_under_garbage_of_later_generations(self):
+        proved = self.audits.close_slice(COMPANY, (an_audit(),), 3, START)
+        other = a_slice(OTHER).to_bytes()
+        for garbage in (b"", b"{", b"\xff", b"[" * 100_000, other):
+            with self.subTest(garbage=garbage[:9]):
+                self.store.put(KEYS.slice_audit(2), garbage)
+
+                self.assertEqual(self.audits.newest_slices(self.audits.closed()), {COMPANY: proved})
+                self.assertEqual(self.audits.close_slice(COMPANY, (an_audit(),), 3, START), proved)
+
+    def test_parts_keep_their_proof_under_garbage_of_later_generations(self):
+        proved = self.audits.publish_part(an_audit())
+        self.store.put(KEYS.part_audit(1, 1, 2), b"[" * 100_000)
+
+        self.assertEqual(self.audits.window_proofs(COMPANY, an_audit().window), ([proved], 3))
 
     def test_slices_that_are_proved_are_found_by_listing_the_release(self):
         """S2.3: what is done is what has an audit in the lake."""
@@ -191,8 +209,9 @@ class Attempts(AuditsCase):
         (attempt,) = read_attempts(self.store, "r1", company_id=COMPANY)
         self.assertEqual(attempt.company_id, COMPANY)
 
-    def test_attempts_that_cannot_be_read_are_data_errors(self):
-        self.store.put(f"{lake_layout.runs.failures('r1')}company_id=1/attempt-0.json", b"{}")
+    def test_attempts_that_cannot_be_read_are_skipped(self):
+        write_attempt(self.store, an_attempt())
+        for number, garbage in enumerate((b"{}", b"", an_attempt(run_id="r2").to_bytes())):
+            self.store.put(f"{lake_layout.runs.failures('r1')}company_id=1/attempt-{number}.json", garbage)
 
-        with self.assertRaisesRegex(DataError, "attempt-0.json is no Attempt of schema version 1"):
-            read_attempts(self.store, "r1")
+        self.assertEqual(read_attempts(self.store, "r1"), [an_attempt()])

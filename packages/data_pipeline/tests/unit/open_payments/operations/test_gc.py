@@ -154,7 +154,9 @@ class Garbage(LakeCase):
 
 
 class WhatCannotBeRead(LakeCase):
-    def test_what_cannot_be_read_may_name_anything_so_nothing_is_an_orphan(self):
+    """It is named in the log; only what it may name is kept."""
+
+    def test_what_a_proof_or_a_committed_run_that_cannot_be_read_may_name_is_kept(self):
         for key in (self.mine.slice_audit(), lake_layout.runs.file_audits("r1"), lake_layout.runs.manifest("r1")):
             with self.subTest(key=key):
                 self.setUp()
@@ -162,14 +164,24 @@ class WhatCannotBeRead(LakeCase):
                 if key == lake_layout.runs.file_audits("r1"):  # read only where the slice's own proof is lost
                     self.store.delete(self.mine.slice_audit())
                 self.store.put(key, b"{")
-                with self.assertRaises(DataError):
-                    self.found()
-        self.setUp()
-        self.put(self.mine.part(1, 1))
-        self.store.delete(lake_layout.runs.manifest("r1"))
-        self.store.put(lake_layout.runs.plan("r1"), b"{")
-        with self.assertRaises(DataError):
-            self.found()
+
+                self.is_kept()
+
+    def test_orphans_of_other_slices_and_releases_are_still_found(self):
+        other = a_release(distribution_id="11111111-cda3-5f6b-a501-b76926c7c035", modified="2025-01-01")
+        loose = self.put(self.theirs.part(1, 1), keys_of(other, "7").part(1, 1))
+        self.store.put(self.mine.slice_audit(), b"{")
+
+        self.assertEqual(self.found(), loose)
+
+    def test_a_plan_that_cannot_be_read_keeps_nothing_because_nobody_continues_its_run(self):
+        loose = self.put(self.theirs.part(1, 1))
+        self.plan("r2", OTHER)
+        self.is_kept()
+
+        self.store.put(lake_layout.runs.plan("r2"), b"{")
+
+        self.assertEqual(self.found(), loose)
 
 
 class ProvingStore(MemoryStore):

@@ -4,6 +4,7 @@ from typing import Any
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of
+from data_pipeline.open_payments.ledger.documents import Plan
 from data_pipeline.open_payments.operations.status import progress_of_run, table_of
 from data_pipeline.runs.attempts import write_attempt
 from data_pipeline.runs.plans import newest_run, write_plan
@@ -156,11 +157,11 @@ class TheNewestRun(StatusCase):
         self.world.later(hours=1)
         write_attempt(self.store, an_attempt(run_id="r1"))
 
-        self.assertEqual(newest_run(self.store), "a-name")
+        self.assertEqual(newest_run(Plan, self.store), "a-name")
 
     def test_the_newest_run_is_none_in_an_empty_lake(self):
         with self.assertRaisesRegex(NotFoundError, "has no run yet"):
-            newest_run(MemoryStore())
+            newest_run(Plan, MemoryStore())
 
 
 class TheTable(StatusCase):

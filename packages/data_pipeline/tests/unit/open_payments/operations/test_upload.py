@@ -8,12 +8,12 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import releases
 from data_pipeline.open_payments.ledger.audits import keys_of
 from data_pipeline.open_payments.ledger.committed import open_run
-from data_pipeline.open_payments.ledger.documents import Manifest
+from data_pipeline.open_payments.ledger.documents import Manifest, Plan, SliceAudit
 from data_pipeline.open_payments.operations.upload import ToCopy, Uploaded, missing, objects_of, upload_run
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from data_pipeline.runs import pointers
 from etl_core.errors import ConflictError, DataError, UsageError
-from etl_core.lake import Body, ObjectInfo, PutResult
+from etl_core.lake import Body, ObjectInfo, PutResult, content_of
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
@@ -69,19 +69,19 @@ class ObjectsOf(WorldCase):
             objects_of(a_plan(), a_manifest(), audits),
             [
                 *[ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits],
-                ToCopy(f"{slice_audits}{COMPANY}/part-1-of-2.json"),
-                ToCopy(f"{slice_audits}{COMPANY}/part-2-of-2.json"),
-                ToCopy(f"{slice_audits}{OTHER}/part-1-of-1.json"),
-                ToCopy(f"{slice_audits}{COMPANY}/slice.jsonl"),
-                ToCopy(f"{slice_audits}{OTHER}/slice.jsonl"),
+                ToCopy(f"{slice_audits}{COMPANY}/part-1-of-2.json", content_of(audits[0].to_bytes())),
+                ToCopy(f"{slice_audits}{COMPANY}/part-2-of-2.json", content_of(audits[1].to_bytes())),
+                ToCopy(f"{slice_audits}{OTHER}/part-1-of-1.json", content_of(audits[2].to_bytes())),
+                ToCopy(f"{slice_audits}{COMPANY}/slice.jsonl", kind=SliceAudit),
+                ToCopy(f"{slice_audits}{OTHER}/slice.jsonl", kind=SliceAudit),
                 ToCopy(releases.key_of(a_release())),
                 ToCopy(f"metadata/schemas/{release}/schema.json"),
                 *map(ToCopy, pointers.of_plan(a_plan())),
-                ToCopy("metadata/runs/run_id=r1/plan.json"),
-                ToCopy("metadata/runs/run_id=r1/file_audits.jsonl"),
+                ToCopy("metadata/runs/run_id=r1/plan.json", kind=Plan),
+                ToCopy("metadata/runs/run_id=r1/file_audits.jsonl", "0" * 64),
                 ToCopy("metadata/runs/run_id=r1/download_report_2024.csv"),
                 *map(ToCopy, pointers.of_manifest(a_manifest())),
-                ToCopy("metadata/runs/run_id=r1/manifest.json"),
+                ToCopy("metadata/runs/run_id=r1/manifest.json", kind=Manifest),
             ],
         )
 
@@ -278,6 +278,25 @@ class Conflicts(UploadCase):
                 ):
                     self.upload()
                 self.assertEqual(self.there.writes, [])
+
+
+class Documents(UploadCase):
+    def test_documents_that_cannot_be_read_or_are_of_another_place_are_not_copied(self):
+        mine, theirs = (keys_of(self.manifest.release, one) for one in (COMPANY, OTHER))
+        for key, body in [
+            (mine.slice_audit(), b""),
+            (mine.slice_audit(), self.store.get(theirs.slice_audit())),
+            (mine.part_audit(1, 1), b""),
+            (mine.part_audit(1, 1), self.store.get(theirs.part_audit(1, 1))),
+        ]:
+            with self.subTest(key=key, size=len(body or b"")):
+                good = self.store.get(key) or b""
+                self.store.put(key, body or b"")
+                with self.assertRaisesRegex((ConflictError, DataError), key):
+                    self.upload()
+                self.assertNotEqual(MemoryStore.get(self.there, key), body)
+                self.assertNotIn(lake_layout.runs.manifest("r1"), self.there.writes)
+                self.store.put(key, good)
 
 
 class Overwrite(UploadCase):

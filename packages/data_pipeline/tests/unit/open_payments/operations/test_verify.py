@@ -27,6 +27,7 @@ from packages.data_pipeline.tests.unit.fakes import (
     a_release,
     a_result,
     a_slice,
+    an_audit,
     payments,
     sends,
 )
@@ -287,12 +288,28 @@ class APart(RunCase):
         extra = {keys.part(1, 1), keys.part_audit(3, 3), f"{folder}/old/part-1-of-2.csv"}
         for key in extra:
             self.store.put(key, b"x")
-        for later in (keys.part(1, 2, 2), keys.part_audit(1, 2, 2)):
-            self.store.put(later, b"x")  # of a time when the source counted other rows: gc's, too
+        later = an_audit(number=1, of=2, generation=2, release=self.release)
+        for key, body in ((keys.part(1, 2, 2), b"x"), (keys.part_audit(1, 2, 2), later.to_bytes())):
+            self.store.put(key, body)  # of a time when the source counted other rows: gc's, too
         of_nobody = keys_of(self.release, "77").part(1, 1)
         self.store.put(of_nobody, b"x")  # it is in no slice of the run: gc's
 
         self.assertEqual(self.found(), {("extra", key) for key in extra})
+
+    def test_garbage_under_names_of_later_generations_is_found(self):
+        keys = self.keys()
+        later = an_audit(number=1, of=2, generation=2, release=self.release)
+        for key, body, finding in [
+            (keys.part(1, 2, 2), b"x", "extra"),
+            (keys.part_audit(1, 2, 2), b"x", "unreadable"),
+            (keys.part_audit(1, 2, 3), later.to_bytes(), "misplaced"),
+            (keys.slice_audit(2), b"", "unreadable"),
+            (keys.slice_audit(3), self.store.get(keys.slice_audit()) or b"", "misplaced"),
+        ]:
+            with self.subTest(key=key):
+                self.store.put(key, body)
+                self.assertEqual(self.found(), {(finding, key)})
+                self.store.delete(key)
 
 
 class RecordIdsOfARun(RunCase):
@@ -484,7 +501,7 @@ class AuditsOfARun(RunCase):
 
         self.assertEqual(self.found(), set())
         self.store.put(self.keys(OTHER).slice_audit(2), b"{}")
-        self.assertEqual({finding for finding, _ in self.found()}, {"extra"})
+        self.assertEqual({finding for finding, _ in self.found()}, {"extra", "unreadable"})
 
     def test_audits_whose_sums_are_wrong_are_found(self):
         changes: list[dict[str, Any]] = [
