@@ -123,22 +123,21 @@ def stage(contract: Contract, parts: Mapping[str, str], header: Sequence[str]) -
     """The good records of parts, cast and flagged, in their order, with the number of the part of each."""
     flags = list(rules(contract, "flag"))
     suspect = " OR ".join(f"({suspicion(column, rule)})" for column, rule in flags) or "false"
-    columns = [f"{typed(column)} AS {name(column.title)}" for column in contract.columns]
-    columns.append(f"CASE WHEN {suspect} THEN nullif({reasons(flags)}, '') END AS {FLAGS}")
+    columns = ", ".join(f"{typed(column)} AS {name(column.title)}" for column in contract.columns)
+    found = f"CASE WHEN {suspect} THEN nullif({reasons(flags)}, '') END AS {FLAGS}"
     where = quarantined(contract, transcoded=NOT_UTF8 in header)
-    return f"SELECT {', '.join(columns)}, {PART}, {NUMBER} FROM {read_csv(parts, header)} WHERE ({where}) IS NOT TRUE"
+    return f"SELECT {columns}, {found}, {PART}, {NUMBER} FROM {read_csv(parts, header)} WHERE ({where}) IS NOT TRUE"
 
 
 def quarantine(contract: Contract, path: str, header: Sequence[str], part: str, sha256: str) -> str:
     """The other records of one part: their text, why, and where they stand in it, counted from 1."""
     transcoded = NOT_UTF8 in header
     more = f"CASE WHEN {NOT_UTF8} IS NOT NULL THEN 'record.encoding' END" if transcoded else ""
-    columns = [f"{name(column)} AS {name(column.lower())}" for column in header if column != NOT_UTF8]
-    columns.append(f"{reasons(rules(contract, 'quarantine'), more=more)} AS {REASONS}")
-    columns.append(f"{literal(sha256)} AS {PART_SHA256}")
+    columns = ", ".join(f"{name(column)} AS {name(column.lower())}" for column in header if column != NOT_UTF8)
+    why = f"{reasons(rules(contract, 'quarantine'), more=more)} AS {REASONS}, {literal(sha256)} AS {PART_SHA256}"
     numbered = f"SELECT *, row_number() OVER () AS {RECORD} FROM {read_csv({path: part}, header)}"
     where = quarantined(contract, transcoded=transcoded)
-    return f"SELECT {', '.join(columns)}, {PART}, {RECORD} FROM ({numbered}) WHERE ({where}) IS TRUE"
+    return f"SELECT {columns}, {why}, {PART}, {RECORD} FROM ({numbered}) WHERE ({where}) IS TRUE"
 
 
 def copy(select: str, path: str, *, columns: int, by: str = "") -> str:

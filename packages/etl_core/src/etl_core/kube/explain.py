@@ -21,7 +21,7 @@ _CONFIGURATION = frozenset({"CreateContainerConfigError", "CreateContainerError"
 _CANNOT_START = frozenset({"StartError", "ContainerCannotRun"})
 # Of a pod in ContainerCreating nothing but its events says what it waits for.
 _EVENTS = {
-    "FailedCreatePodSandBox": ("pod_sandbox", "the node cannot create the pod's sandbox"),
+    "FailedCreatePodSandBox": ("pod_sandbox", "the node cannot set up the pod"),
     "FailedMount": ("volume_mount", "a volume of the pod cannot be mounted"),
     "FailedAttachVolume": ("volume_mount", "a volume of the pod cannot be attached"),
     "Pulling": ("slow_pull", "the node is still pulling the image"),
