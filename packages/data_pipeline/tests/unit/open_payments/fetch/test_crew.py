@@ -1,5 +1,5 @@
-import _thread
 import contextlib
+import signal
 import threading
 import unittest
 from collections.abc import Callable, Iterator, Sequence
@@ -190,10 +190,11 @@ class ManyStreams(CrewCase):
 
     def test_ctrl_c_makes_the_threads_drop_their_windows_and_waits_for_them(self):
         before, dropped = threading.active_count(), threading.Event()
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
 
         class Slow(Work):
             def prove(self, task: WindowTask) -> Audit:
-                _thread.interrupt_main()
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 dropped.wait(20)
                 raise StoppedError("dropped", signal_number=2)
 
