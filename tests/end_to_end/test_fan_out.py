@@ -351,7 +351,7 @@ def test_what_the_cluster_will_always_refuse_is_reported_at_once(fleet, reason, 
 @pytest.mark.parametrize("world", [{"first_companies": 1}], indirect=True, ids=["1 company"])
 @pytest.mark.parametrize("fault", ["pull_limit", "pod_sandbox", "volume_mount", "webhook_500"])
 def test_what_passes_is_waited_for(fleet, fault):
-    fleet.cluster.fault(fault, count=1, seconds=2)
+    fleet.cluster.fault(fault, count=1, seconds=5)
     ended = fleet.run("--shape", "per-company", "--pending-check-after", "0.5")
     assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
     if fault != "webhook_500":

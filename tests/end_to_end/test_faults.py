@@ -67,7 +67,7 @@ def test_a_line_of_text_in_place_of_csv_is_no_drift_and_is_retried(world, text, 
 
 @pytest.mark.parametrize("fault", ["waf_403", "waf_200"])
 def test_a_block_by_the_firewall_stops_all_requests_and_is_temporary(world, fault):
-    world.source.fault(fault, after=5)
+    world.source.fault(fault, after=6)
     ended = world.pipeline()
     assert ended.status == 4, ended.stderr
     # Eight streams may be under way when the first of them learns of it; nobody asks after that.

@@ -143,7 +143,7 @@ def test_without_grouped_counts_companies_are_requested_one_by_one(world):
 def test_the_first_companies_cost_no_more_than_their_own_requests(world):
     ended = world.pipeline("--max-files", "3")
     assert (ended.status, ended.fact["planned"]) == (0, 3)
-    assert world.source.summary()["requests"] <= 3 * 2 + 6
+    assert world.source.summary()["requests"] <= 3 * 2 + 7
     assert not list(world.lake.glob("metadata/totals/**/*.json")), "totals of a part of the companies are not kept"
 
 

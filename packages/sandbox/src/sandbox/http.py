@@ -47,7 +47,12 @@ class Connection(BaseHTTPRequestHandler):
         raise NotImplementedError
 
     def do_GET(self) -> None:
-        self.respond(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) == length:
+            self.respond(body)
+        else:  # the client was killed while it sent the request
+            self.close_connection = True
 
     do_POST = do_DELETE = do_GET  # noqa: N815 - http.server wants them
 
