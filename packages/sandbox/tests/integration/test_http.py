@@ -7,33 +7,30 @@ import socket
 from sandbox.http import Connection, LoopbackServer
 
 
-class Recorder(LoopbackServer):
-    def __init__(self) -> None:
-        super().__init__(0, Answering)
-        self.bodies: list[bytes] = []
+ANSWERED: list[bytes] = []
 
 
 class Answering(Connection):
     def respond(self, body: bytes) -> None:
-        self.server.bodies.append(body)
+        ANSWERED.append(body)
         self.send_response(204)
         self.end_headers()
 
 
-def answer_to(server: Recorder, body: bytes) -> bytes:
+def answer_to(server: LoopbackServer, body: bytes) -> bytes:
     """What comes back for a request of 10 bytes of which only ``body`` arrives."""
-    with socket.create_connection(server.server_address) as client:
+    with socket.create_connection(("127.0.0.1", server.server_address[1])) as client:
         client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n" + body)
         client.shutdown(socket.SHUT_WR)
         return client.makefile("rb").read()
 
 
 def test_a_request_that_its_client_did_not_finish_is_not_answered():
-    server = Recorder()
+    server = LoopbackServer(0, Answering)
     server.start()
     try:
         assert answer_to(server, b"half") == b""
         assert answer_to(server, b"0123456789").startswith(b"HTTP/1.1 204")
-        assert server.bodies == [b"0123456789"]
+        assert ANSWERED == [b"0123456789"]
     finally:
         server.close()
