@@ -6,7 +6,6 @@ import socket
 
 from sandbox.http import Connection, LoopbackServer
 
-
 ANSWERED: list[bytes] = []
 
 
