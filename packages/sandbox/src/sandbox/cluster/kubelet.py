@@ -99,10 +99,10 @@ class Kubelet:
                 pod.scheduled_at = now()
                 if deadline := pod.body["spec"].get("activeDeadlineSeconds"):
                     self._loop.after(deadline, partial(self._overdue, pod))
-                self._store.note(pod, "Pulling", f'Pulling image "{pod.container["image"]}"')
-                self._loop.after(self._settings.pod_start_seconds, partial(self._start, pod))
+                self._prepare(pod)
 
-    def _start(self, pod: Pod) -> None:
+    def _prepare(self, pod: Pod) -> None:
+        """Set up what a pod has before its image is pulled, or say what holds it up."""
         if pod.ended:
             return
         held = FaultDraw(self._faults, pod.name).take("start")
@@ -111,9 +111,15 @@ class Kubelet:
             self._store.note(pod, reason, message, "Warning")
             limited = held.name == "pull_limit"
             pod.waiting = {"reason": "ImagePullBackOff", "message": "Back-off"} if limited else pod.waiting
-            self._loop.after(held.param("seconds", 3600.0), partial(self._start, pod))
+            self._loop.after(held.param("seconds", 3600.0), partial(self._prepare, pod))
             return
         pod.waiting = {"reason": "ContainerCreating"}
+        self._store.note(pod, "Pulling", f'Pulling image "{pod.container["image"]}"')
+        self._loop.after(self._settings.pod_start_seconds, partial(self._start, pod))
+
+    def _start(self, pod: Pod) -> None:
+        if pod.ended:
+            return
         instant = self._settings.instant
         try:
             variables = variables_of(pod, self._store)
