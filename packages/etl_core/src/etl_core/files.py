@@ -28,6 +28,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, in 1 MiB pieces."""
+    with path.open("rb") as stream:
+        while chunk := stream.read(READ_BYTES):
+            yield chunk
+
+
 @contextlib.contextmanager
 def translate_os_errors(doing: str) -> Iterator[None]:
     """Raise ``AccessError`` or ``PermanentError`` in place of an ``OSError``: "cannot <doing>: …"."""

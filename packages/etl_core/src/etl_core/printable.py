@@ -22,6 +22,11 @@ def escaped(text: str, *, keep: str = "") -> str:
     )
 
 
+def dotted(text: str) -> str:
+    """The text with a dot for each control character: as many characters as before."""
+    return "".join(one if one.isprintable() else "·" for one in text)
+
+
 def without_password(text: object) -> str:
     """Text in whose URLs the user name and the password are left out: ``https://…@host/path``."""
     # Up to the last @ of the word: a password may hold slashes and @ that nobody has encoded.

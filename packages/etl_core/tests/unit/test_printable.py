@@ -1,6 +1,6 @@
 import unittest
 
-from etl_core.printable import escaped, has_password, printable, without_password
+from etl_core.printable import dotted, escaped, has_password, printable, without_password
 
 
 class Printable(unittest.TestCase):
@@ -26,6 +26,11 @@ class Escaped(unittest.TestCase):
             with self.subTest(shown):
                 self.assertEqual(escaped(text), shown)
         self.assertEqual(escaped("a\nb\x1b", keep="\n"), "a\nb\\x1b")
+
+
+class Dotted(unittest.TestCase):
+    def test_each_control_character_is_a_dot(self):
+        self.assertEqual(dotted("a\x1b\n\u202eé"), "a···é")
 
 
 class Passwords(unittest.TestCase):

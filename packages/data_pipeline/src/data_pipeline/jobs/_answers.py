@@ -90,10 +90,9 @@ def _hand_out(path: Path) -> None:
     import sys
 
     from etl_core.errors import UsageError
-    from etl_core.files import READ_BYTES
+    from etl_core.files import chunks_of
     from etl_core.stdio import write_bytes
 
     if sys.stdout.isatty():
         raise UsageError("Parquet is not for a terminal: redirect stdout to a file.")
-    with path.open("rb") as stream:
-        write_bytes(sys.stdout, iter(lambda: stream.read(READ_BYTES), b""))
+    write_bytes(sys.stdout, chunks_of(path))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from data_pipeline.lake_layout import lakehouse as keys
 from data_pipeline.lakehouse.documents import BuildManifest
+from etl_core.documents import read
 from etl_core.errors import ConflictError, UnavailableError
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ def numbers(store: ObjectStore, scope: str) -> list[int]:
 
 def read_build(store: ObjectStore, scope: str, number: int) -> BuildManifest | None:
     """One manifest; raises ``DataError`` if a newer version wrote it, or it is damaged."""
-    key = keys.build_manifest(scope, number)
-    raw = store.get(key)
-    return None if raw is None else BuildManifest.parse(raw, key)
+    return read(BuildManifest, store, keys.build_manifest(scope, number))
 
 
 def current_build(store: ObjectStore, scope: str) -> BuildManifest | None:

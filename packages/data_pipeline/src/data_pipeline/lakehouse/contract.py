@@ -27,6 +27,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from etl_core.documents import Document, Value
 from etl_core.errors import DataError
+from etl_core.printable import dotted
 
 Kind = Literal["text", "id", "code", "date", "decimal", "integer", "boolean"]
 Rule = Literal["required", "pattern", "type", "length", "range", "values"]
@@ -236,4 +237,4 @@ def header_drift(expected: Sequence[str], found: Sequence[str]) -> HeaderDrift:
 
 def _shown(title: str) -> str:
     """A title from outside, as printable text."""
-    return "".join(letter if letter.isprintable() else "·" for letter in title[:80])
+    return dotted(title[:80])

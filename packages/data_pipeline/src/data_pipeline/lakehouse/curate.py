@@ -13,7 +13,6 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
@@ -24,7 +23,8 @@ from data_pipeline.lakehouse import builds, sql
 from data_pipeline.lakehouse.database import Limits, duckdb_version, open_database
 from data_pipeline.lakehouse.documents import BuildFile, BuildManifest, StagedPart, StoredFile
 from etl_core.errors import DataError, NotFoundError
-from etl_core.files import sha256_of, translate_os_errors
+from etl_core.files import sha256_of
+from etl_core.lake import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +153,7 @@ class Curation:
         files = list(grouped(inputs.parts, self.rows_per_file))
         self.progress.start("build", units=len(inputs.parts), rows=sum(one.staged for one in inputs.parts))
         try:
-            with self._folder() as folder:
+            with scratch_folder(self.store) as folder:
                 curated = [self._file(parts, folder) for parts in files]
                 made = [(inputs.contract.name, path) for path in curated]
                 made += self._derive(curated, folder)
@@ -271,13 +271,3 @@ class Curation:
             self.store.put_new(key, path, sha256=digest)
             files.append(BuildFile(key=key, bytes=size, sha256=digest, table=table, rows=count))
         return files
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        folder = self.store.scratch_file()
-        try:
-            with translate_os_errors(f"work in {folder}"):
-                folder.mkdir()
-                yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ from etl_core.csv_stream.dialect import write_fields
 from etl_core.csv_stream.reader import RecordError
 from etl_core.csv_stream.records import fields_of
 from etl_core.errors import DataError
-from etl_core.files import READ_BYTES
+from etl_core.files import chunks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -85,7 +85,7 @@ class Parts:
         path = local.path.with_suffix(".rfc4180.csv")
         with path.open("wb") as stream:
             try:
-                stream.writelines(transcoded(_chunks(local.path), local.header))
+                stream.writelines(transcoded(chunks_of(local.path), local.header))
             except RecordError as error:
                 raise self.run.damaged(local.audit, error.detail) from error
         return replace(local, path=path, header=(*local.header, NOT_UTF8))
@@ -115,12 +115,6 @@ class Parts:
 def _titles(path: Path) -> tuple[str, ...]:
     with path.open(newline="", encoding="utf-8", errors="replace") as stream:
         return tuple(next(csv.reader(stream), []))
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while chunk := stream.read(READ_BYTES):
-            yield chunk
 
 
 def transcoded(chunks: Iterable[bytes], header: Iterable[str]) -> Iterator[bytes]:

@@ -7,11 +7,9 @@ dies leaves files that the next one finds again, for the same part under the sam
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +19,9 @@ from data_pipeline.lake_layout.lakehouse import StagedKeys
 from data_pipeline.lakehouse.conversion import Misread, convert
 from data_pipeline.lakehouse.database import duckdb_version, open_database
 from data_pipeline.lakehouse.documents import NewValues, StagedPart, StoredFile
+from etl_core.documents import read
 from etl_core.errors import ConflictError
-from etl_core.files import translate_os_errors
-from etl_core.lake import put_or_agree
+from etl_core.lake import put_or_agree, scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,15 +76,15 @@ class Staging:
             if entry.key in wanted
         ]
         with ThreadPoolExecutor(READERS) as pool:
-            found = [one for one in pool.map(self._read, there) if one is not None]
-        for one, key in zip(found, there, strict=True):
+            found = {key: one for key, one in zip(there, pool.map(self._read, there), strict=True) if one is not None}
+        for key, one in found.items():
             if one.part_sha256 != wanted[key].sha256:
                 raise ConflictError(
                     f"{self.store.url}/{key} is of other bytes than the run's part {one.part}: sha256 "
                     f"{one.part_sha256}, proved were {wanted[key].sha256}.",
                     advice="Nothing was overwritten.",
                 )
-        return {one.part: one for one in found}
+        return {one.part: one for one in found.values()}
 
     def run(self, done: dict[str, StagedPart]) -> dict[str, StagedPart]:
         """Stage what is not ``done``; the documents of all parts of the run, by the keys of the parts.
@@ -113,13 +111,12 @@ class Staging:
         return staged
 
     def _read(self, key: str) -> StagedPart | None:
-        raw = self.store.get(key)
-        return None if raw is None else StagedPart.parse(raw, key)
+        return read(StagedPart, self.store, key)
 
     def _stage(self, batch: Sequence[CsvPartAudit]) -> list[StagedPart]:
         """One batch; parts of equal columns are read together."""
         self.check_stop()
-        with self._folder() as folder, open_database(self.limits, folder / "spill") as database:
+        with scratch_folder(self.store) as folder, open_database(self.limits, folder / "spill") as database:
             with ThreadPoolExecutor(READERS) as pool:
                 paths = [folder / f"{number}.csv" for number in range(len(batch))]
                 local = list(pool.map(self.parts.fetch, batch, paths))
@@ -172,16 +169,6 @@ class Staging:
         put = self.store.put_new(key, path)
         there = None if put.created else self.store.head(key)
         return StoredFile(key=key, bytes=there.size if there else size, sha256=put.sha256)
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        folder = self.store.scratch_file()
-        try:
-            with translate_os_errors(f"work in {folder}"):
-                folder.mkdir()
-                yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def batches(parts: Iterable[CsvPartAudit]) -> Iterator[list[CsvPartAudit]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from etl_core.csv_stream.dialect import BARE_FIELD, QUOTED_FIELD, write_fields
+from etl_core.printable import dotted
 
 
 @dataclass(frozen=True)
@@ -89,5 +90,4 @@ def _letters(name: str) -> str:
 
 def excerpt(raw: bytes, length: int = 160) -> str:
     """The start of untrusted bytes as printable text."""
-    text = raw[:length].decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else "·" for character in text)
+    return dotted(raw[:length].decode("utf-8", "replace"))

@@ -7,14 +7,16 @@ others get the hash of what is there. ``put`` replaces, for caches and where som
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from etl_core.errors import ConflictError, DataError
-from etl_core.files import sha256_of
+from etl_core.files import sha256_of, translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +102,24 @@ def checked_key(key: str) -> str:
 def content_of(body: Body) -> str:
     """SHA-256 (hex) of a body."""
     return sha256_of(body) if isinstance(body, Path) else hashlib.sha256(body).hexdigest()
+
+
+@contextlib.contextmanager
+def scratch_folder(store: ObjectStore) -> Iterator[Path]:
+    """A folder for files that are made before they are put into the store; it is removed with all it holds.
+
+    Raises:
+        AccessError: it cannot be created, or what is written there fails for the machine's sake.
+        PermanentError: any other error of the file system within the block.
+
+    """
+    folder = store.scratch_file()
+    try:
+        with translate_os_errors(f"work in {folder}"):
+            folder.mkdir()
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def put_or_agree(store: ObjectStore, key: str, body: bytes) -> PutResult:
