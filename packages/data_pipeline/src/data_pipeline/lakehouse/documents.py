@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from data_pipeline.lakehouse.contract import HeaderDrift
 from data_pipeline.runs.documents import Sha256
@@ -48,7 +47,7 @@ class StagedPart(Document):
     amounts: dict[str, Decimal] = Field(description="sums of the staged records, by column")
     least: str | None = Field(description="of the first column that tables are sorted by")
     greatest: str | None
-    staged_at: datetime
+    staged_at: AwareDatetime
     software: dict[str, str]
 
     @property
@@ -93,7 +92,7 @@ class BuildManifest(Document):
     quarantined: int
     amounts: dict[str, Decimal] = Field(description="sums over the table, by column")
     files: tuple[BuildFile, ...] = Field(description="of all tables, each in its order")
-    created_at: datetime
+    created_at: AwareDatetime
     software: dict[str, str]
 
     @property

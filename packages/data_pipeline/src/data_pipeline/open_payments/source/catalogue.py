@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.documents import Release
@@ -66,13 +66,13 @@ class ResolvedRelease:
 
 class _CachedYear(BaseModel):
     release: Release
-    resolved_at: datetime
+    resolved_at: AwareDatetime
 
 
 class _CachedDataset(BaseModel):
     years: dict[int, _CachedYear] = {}
     # When all years there were had last been resolved; a run asks for one of them only.
-    all_resolved_at: datetime | None = None
+    all_resolved_at: AwareDatetime | None = None
 
 
 class _Cache(BaseModel):

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.source.api import COUNTS_TRIED
@@ -72,7 +72,7 @@ class YearSource(BaseModel):
 
     distribution_id: str
     route: Route
-    built_at: datetime
+    built_at: AwareDatetime
 
 
 class Totals(BaseModel):

@@ -311,8 +311,12 @@ class TheCache(CatalogueCase):
 
     def test_a_cache_that_cannot_be_read_is_ignored_and_written_again(self):
         entry = {"release": a_release(self.table).model_dump(mode="json"), "resolved_at": START.isoformat()}
-        years = {"datasets": {"general-payments": {"years": {"x": entry}}}}
-        for garbage in (b"", b"\xff", b"{}", b"[]", b'{"datasets": 7}', json.dumps(years).encode()):
+        no_zone = {**entry, "resolved_at": START.replace(tzinfo=None).isoformat()}
+        caches = [
+            json.dumps({"datasets": {"general-payments": {"years": years}}}).encode()
+            for years in ({"x": entry}, {"2024": no_zone})
+        ]
+        for garbage in (b"", b"\xff", b"{}", b"[]", b'{"datasets": 7}', *caches):
             with self.subTest(garbage=garbage):
                 self.store.put(DATASET_IDS_CACHE, garbage)
                 self.assertEqual(self.kinds_of(), ["catalogue", "table"])
