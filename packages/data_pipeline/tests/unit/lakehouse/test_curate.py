@@ -146,7 +146,7 @@ class Chain(BuildCase):
 
         self.assertEqual((new.number, new.parent), (2, 1))
         self.assertEqual(builds.current_build(self.store, SCOPE), new)
-        self.assertEqual(builds.read_build(self.store, SCOPE, 1), old)
+        self.assertEqual(builds.read_manifest(self.store, build_manifest(SCOPE, 1)), old)
         self.assertEqual(len(self.rows(old, "payments")), 4)
         again = self.curation().run()
         self.assertEqual((again.number, again.build, again.files), (3, old.build, old.files))
