@@ -100,6 +100,16 @@ class Built(BuildCase):
         self.assertEqual(self.curation().run(), first)
         self.assertEqual(self.store.writes, writes)
 
+    def test_a_build_that_lost_a_file_gets_it_again_and_stays_the_same_build(self):
+        build = self.curation().run()
+        key = build.tables["payers"][0].key
+        body = self.store.get(key)
+        self.store.delete(key)
+
+        self.assertIsNone(self.curation().current())
+        self.assertEqual(self.curation().run(), build)
+        self.assertEqual(self.store.get(key), body)
+
     def test_another_input_gives_another_build(self):
         inputs = self.curation().inputs
         for changes in (
