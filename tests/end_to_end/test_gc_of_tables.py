@@ -77,7 +77,7 @@ def test_a_removal_that_was_killed_anywhere_leaves_readers_whole_and_is_finished
     world.source.republish(2024, changed=1)
     fact = build_a_year(world)
     with contextlib.closing(DirectoryStore(world.lake)) as folder:
-        bodies = {entry.key: folder.get(entry.key) for entry in folder.list("")}
+        bodies = {entry.key: folder.get(entry.key) or b"" for entry in folder.list("")}
     later = datetime.now(UTC) + timedelta(hours=1)
 
     def a_copy():

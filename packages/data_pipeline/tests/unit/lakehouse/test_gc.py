@@ -105,10 +105,11 @@ class StagedInVain(GcCase):
         self.assertEqual(self.loose_staged(lambda *_: False), [])
 
     def test_what_is_in_use_is_asked_by_scope_and_contract(self):
-        asked = []
-        self.loose_staged(lambda *what: bool(asked.append(what)) or True)
+        for used in ((RAW_SCOPE, CONTRACT.hash), (RAW_SCOPE, "00000000"), (SCOPE, CONTRACT.hash)):
+            with self.subTest(used=used):
+                is_kept = used == (RAW_SCOPE, CONTRACT.hash)
 
-        self.assertEqual(asked, [(RAW_SCOPE, CONTRACT.hash)])
+                self.assertEqual(self.loose_staged(lambda *what, used=used: what == used) == [], is_kept)
 
     def test_a_file_without_a_document_is_loose_unless_a_document_names_it_meanwhile(self):
         own = StagedKeys.of_part(raw_key("5"), CONTRACT.hash)
