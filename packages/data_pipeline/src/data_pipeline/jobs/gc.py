@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     click.option("--delete", is_flag=True, help="Delete what is listed."),
     click.option(
         "--older-than-hours", type=frame.FiniteFloat(0, 1_000_000), default=24, show_default=True,
-        help="Only files written longer ago: a job at work publishes files shortly before it commits them.",
+        help="Only files written longer ago: a running job publishes files shortly before it commits them.",
     ),
     frame.lake,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Builds that newer ones replaced, staged parts that nothing uses, and files that a killed job left.
 
 What commits a thing is removed first, a manifest before its files, the document of a part before its file: a process
-that dies leaves files that nothing names, which the next one finds. What is young is kept, for a builder at work
+that dies leaves files that nothing names, which the next one finds. What is young is kept, for a running builder
 writes files shortly before it commits them, and a reader may still read the build that was replaced a moment ago.
 """
 
