@@ -32,7 +32,7 @@ def answered(world, *words):
     return process.returncode, stdout, json.loads(stderr.splitlines()[-1 if process.returncode == 0 else -2])
 
 
-def test_tables_in_s3_are_asked_traced_and_exported_and_no_other_bucket_is_read(on_s3):
+def test_tables_in_s3_are_asked_traced_exported_and_copied_and_no_other_bucket_is_read(on_s3):
     world, other = on_s3
     rows = world.source.truth(2024)["rows"]
 
@@ -48,6 +48,14 @@ def test_tables_in_s3_are_asked_traced_and_exported_and_no_other_bucket_is_read(
     assert (exported.status, exported.fact["rows"]) == (0, rows)
     shown = world.run("quarantine", "--", "--year", "2024")
     assert (shown.status, shown.fact["rows"], shown.fact["quarantined"]) == (0, rows, 0)
+
+    copied = world.run("upload_raw", "--", "--run-id", shown.fact["run_id"], "--with-build", "--to", "copy")
+    assert (copied.status, copied.fact["build"]["number"]) == (0, 1), copied.stderr
+    copy = ("--lake", "copy")
+    question = ("query", "--", "SELECT * FROM general_payments ORDER BY record_id", "--format", "csv")
+    assert answered(world, *question, *copy)[:2] == answered(world, *question)[:2]
+    assert world.run("trace", "--", record_id, *copy).fact["request"] == traced.fact["request"]
+    assert world.run("build_curated", "--", "--year", "2024", *copy).fact["status"] == "already built"
 
     other.client.put_object(Bucket=other.name, Key="x.csv", Body=b"a\n1\n")
     for source in (f"read_csv('s3://{other.name}/x.csv')", "read_text('s3://lake-of-tables/a=b/metadata/**')"):

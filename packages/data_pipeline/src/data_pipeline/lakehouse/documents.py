@@ -7,9 +7,12 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from data_pipeline.lake_layout import lakehouse as keys
+from data_pipeline.lake_layout.lakehouse import StagedKeys
 from data_pipeline.lakehouse.contract import HeaderDrift
 from data_pipeline.runs.documents import Sha256
 from etl_core.documents import Document, Value
+from etl_core.errors import DataError
 
 
 class StoredFile(Value):
@@ -49,6 +52,15 @@ class StagedPart(Document):
     greatest: str | None
     staged_at: AwareDatetime
     software: dict[str, str]
+
+    def is_at(self, key: str) -> bool:
+        """Whether ``key`` is the place of this part under this contract, and so are those of its files."""
+        try:
+            own = StagedKeys.of_part(self.part, self.contract)
+        except DataError:
+            return False
+        files = (self.file, own.staged), (self.quarantine, own.quarantine)
+        return key == own.document and all(file is None or file.key == place for file, place in files)
 
     @property
     def files(self) -> tuple[StoredFile, ...]:
@@ -99,6 +111,13 @@ class BuildManifest(Document):
     files: tuple[BuildFile, ...] = Field(description="of all tables, each in its order")
     created_at: AwareDatetime
     software: dict[str, str]
+
+    def is_at(self, key: str) -> bool:
+        """Whether ``key`` is the place of this number, and all files are this build's own."""
+        prefix = keys.build_files(self.scope, self.build)
+        return key == keys.build_manifest(self.scope, self.number) and all(
+            file.key.startswith(prefix) for file in self.files
+        )
 
     @property
     def tables(self) -> dict[str, tuple[BuildFile, ...]]:
