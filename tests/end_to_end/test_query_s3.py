@@ -46,6 +46,9 @@ def test_tables_in_s3_are_asked_traced_exported_and_copied_and_no_other_bucket_i
     assert (traced.status, traced.fact["status"], traced.fact["row"]["record_id"]) == (0, "traced", record_id)
     exported = world.run("export", "--", "--year", "2024", "--to", "out")
     assert (exported.status, exported.fact["rows"]) == (0, rows)
+    table = ("export", "--", "--year", "2024", "--table", "general_payments", "--format", "parquet")
+    exported = world.run(*table, "--per", "company", "--to", "out")
+    assert (exported.status, exported.fact["rows"], len(exported.fact["files"])) == (0, rows, 12), exported.stderr
     shown = world.run("quarantine", "--", "--year", "2024")
     assert (shown.status, shown.fact["rows"], shown.fact["quarantined"]) == (0, rows, 0)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _tables as tables
 from etl_core.stdio import say
 
 if TYPE_CHECKING:
@@ -37,22 +38,13 @@ def command(context: Context, target: str, with_build: bool, overwrite: bool, dr
     from data_pipeline.open_payments.run import upload
 
     run = open_run(context.store, context.run_id)
-    build = build_of(context, run) if with_build else None
+    build = tables.build_of(context, run) if with_build else None
     with contextlib.closing(context.open_store(target, named="--to")) as other:
         how: dict[str, Any] = {"overwrite": overwrite, "dry_run": dry_run, "on_file": say}
         fact = upload(context.store, other, context.run_id, **how)
         copied = copy_of(context, other, run, build, **how) if build is not None else {}
     context.print_fact(**fact.model_dump(), **copied)
     return 0
-
-
-def build_of(context: Context, run: Run) -> BuildManifest:
-    """The build that readers see of a run; raises ``NotFoundError`` if there is none."""
-    from data_pipeline.lake_layout.open_payments import year_scope
-    from data_pipeline.lakehouse.copying import build_of_run
-
-    manifest = run.manifest
-    return build_of_run(context.store, year_scope(manifest.dataset, manifest.year), manifest.run_id)
 
 
 def copy_of(context: Context, other: ObjectStore, run: Run, build: BuildManifest, **how: Any) -> dict[str, Any]:  # noqa: ANN401 - of Copying

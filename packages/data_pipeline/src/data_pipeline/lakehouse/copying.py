@@ -16,7 +16,7 @@ from data_pipeline.lakehouse.contract import Contract
 from data_pipeline.lakehouse.documents import BuildManifest, StagedPart
 from data_pipeline.runs.copying import ToCopy
 from etl_core.documents import read
-from etl_core.errors import ConflictError, DataError, NotFoundError
+from etl_core.errors import ConflictError, DataError
 from etl_core.lake import content_of
 
 if TYPE_CHECKING:
@@ -27,18 +27,6 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
 
 READERS = 16
-
-
-def build_of_run(store: ObjectStore, scope: str, run_id: str) -> BuildManifest:
-    """The build that readers see of a scope; raises ``NotFoundError`` if it is not of this run."""
-    current = builds.current_build(store, scope)
-    if current is None or current.run_id != run_id:
-        found = "there is none" if current is None else f"it is of run {current.run_id}"
-        raise NotFoundError(
-            f"the build of {scope} that readers see is not of run {run_id}: {found}.",
-            advice=f"Name that run, or make the build: data-pipeline run build_curated -- --run-id {run_id}",
-        )
-    return current
 
 
 def objects_of(build: BuildManifest, parts: Sequence[StagedPart]) -> list[list[ToCopy]]:

@@ -2,7 +2,7 @@ from typing import Any
 
 from data_pipeline.lake_layout.lakehouse import StagedKeys, build_manifest
 from data_pipeline.lakehouse import builds
-from data_pipeline.lakehouse.copying import build_of_run, copy_build
+from data_pipeline.lakehouse.copying import copy_build
 from data_pipeline.runs.copying import Copied, Copying
 from etl_core.errors import ConflictError, DataError, NotFoundError, UnavailableError
 from etl_core.lake import Body, PutResult
@@ -82,10 +82,13 @@ class Copies(CopyCase):
         self.assertEqual((copied.copied, len(lines), self.there.writes), (0, copied.files, []))
 
     def test_the_build_of_a_run_is_the_one_that_readers_see(self):
-        self.assertEqual(build_of_run(self.store, SCOPE, "r1"), self.build)
-        for scope, run_id, said in ((SCOPE, "r2", "it is of run r1"), ("payments/year=1999", "r1", "there is none")):
+        self.assertEqual(builds.require_build(self.store, SCOPE, "r1"), self.build)
+        for scope, run_id, said in (
+            (SCOPE, "r2", "is of run r1, not of r2"),
+            ("payments/year=1999", "r1", "has no build of"),
+        ):
             with self.subTest(run_id=run_id), self.assertRaisesRegex(NotFoundError, said):
-                build_of_run(self.store, scope, run_id)
+                builds.require_build(self.store, scope, run_id)
 
 
 class Refused(CopyCase):
