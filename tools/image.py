@@ -1,8 +1,8 @@
 """``make image``: build etl-data-pipeline with docker, podman or buildah, and list its contents.
 
 The list, a CycloneDX document with the hash of every wheel, is written to .cache/image/sbom.cdx.json. Arguments go to
-the build, as in ``ARGS="--build-arg PYTHON=3.12"``. The variable ``CA`` names a file of certificates for the build, as of
-a proxy that inspects TLS.
+the build, as in ``ARGS="--build-arg PYTHON=3.12"``. ``CA`` names a file of certificates, such
+as that of a proxy which inspects TLS.
 """
 
 from __future__ import annotations
