@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from data_pipeline.job import Context
     from data_pipeline.lakehouse.documents import BuildManifest
-    from data_pipeline.lakehouse.export import ExportedFile, Exporter, FileFormat
+    from data_pipeline.lakehouse.export import Exporter, FileFormat
+    from data_pipeline.lakehouse.facts import ExportedFile
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Audit
 
@@ -69,7 +70,7 @@ def command(
     target: str,
     overwrite: bool,
 ) -> int:
-    from dataclasses import asdict
+    from data_pipeline.lakehouse.facts import ExportFact
 
     if target == "-":
         context.give_stdout_to_data()
@@ -94,7 +95,9 @@ def command(
             )
         finally:
             context.progress.stop()
-    context.print_fact(**source.about, status="exported", rows=rows, to=target, files=[asdict(one) for one in written])
+    context.print_document(
+        ExportFact(**source.about, status="exported", rows=rows, to=target, files=tuple(written), **context.said_by_all)
+    )
     return 0
 
 

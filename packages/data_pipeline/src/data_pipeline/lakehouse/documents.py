@@ -1,9 +1,9 @@
-"""What the lakehouse writes into the lake, and the facts of its jobs."""
+"""What the lakehouse writes into the lake."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -124,50 +124,3 @@ class BuildManifest(Document):
         """The files of each table, in order."""
         names = dict.fromkeys(one.table for one in self.files)
         return {name: tuple(one for one in self.files if one.table == name) for name in names}
-
-
-class BuildFact(Document):
-    """How ``build_curated`` ended."""
-
-    job: str
-    run_id: str
-    dataset: str
-    year: int
-    release: str
-    status: Literal["built", "already built"]
-    closed: bool
-    contract: str
-    build: str
-    manifest: str = Field(description="its key")
-    rows: int
-    quarantined: int
-    tables: dict[str, int] = Field(description="rows by table")
-    bytes: int = Field(description="of all files")
-    seconds: float
-    retry_after_seconds: float | None = None
-    lake: str
-
-
-class StageFact(Document):
-    """How ``stage`` ended."""
-
-    job: str
-    run_id: str
-    dataset: str
-    year: int
-    release: str
-    status: Literal["staged", "already staged"]
-    closed: bool = Field(description="false: the run is partial")
-    contract: str
-    parts: int
-    new_parts: int = Field(description="staged by this call")
-    rows: int = Field(description="staged")
-    quarantined: int
-    reasons: dict[str, int]
-    flags: dict[str, int]
-    new_values: tuple[NewValues, ...]
-    drift: HeaderDrift | None
-    bytes: int = Field(description="of the staged files")
-    seconds: float
-    retry_after_seconds: float | None = None
-    lake: str

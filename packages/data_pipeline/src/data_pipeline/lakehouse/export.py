@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.database import open_database
+from data_pipeline.lakehouse.facts import ExportedFile
 from etl_core.csv_stream.dialect import write_fields
 from etl_core.errors import ConflictError, DataError
 from etl_core.files import chunks_of, sha256_of, translate_os_errors
@@ -57,17 +58,6 @@ class Run(Protocol):
     def records(self, part: Any) -> Iterator[list[bytes]]:  # noqa: ANN401 - likewise
         """The records of a part; raises ``DataError`` as ``chunks``."""
         ...
-
-
-@dataclass(frozen=True)
-class ExportedFile:
-    """A file of an export; ``rows`` do not count the header."""
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
-    status: Literal["written", "already there"]
 
 
 @dataclass(frozen=True)
@@ -185,14 +175,15 @@ def publish(folder: ObjectStore, name: str, path: Path, rows: int, *, overwrite:
     digest, size = sha256_of(path), path.stat().st_size
     if overwrite:
         folder.put(name, path)
-        return ExportedFile(name, rows, size, digest, "written")
+        return ExportedFile(name=name, rows=rows, bytes=size, sha256=digest, status="written")
     put = folder.put_new(name, path, sha256=digest)
     if put.sha256 != digest:
         raise ConflictError(
             f"{folder.url}/{name} holds something else.",
             advice="It was left alone. Name another folder, or add --overwrite.",
         )
-    return ExportedFile(name, rows, size, digest, "written" if put.created else "already there")
+    status: Literal["written", "already there"] = "written" if put.created else "already there"
+    return ExportedFile(name=name, rows=rows, bytes=size, sha256=digest, status=status)
 
 
 def write_files(

@@ -10,6 +10,7 @@ import duckdb
 
 from data_pipeline.lakehouse import export
 from data_pipeline.lakehouse.database import Limits
+from data_pipeline.lakehouse.facts import ExportedFile
 from data_pipeline.lakehouse.query import PinnedTable, open_tables
 from data_pipeline.runs.documents import CsvPartAudit
 from etl_core.csv_stream.dialect import write_fields
@@ -73,7 +74,7 @@ class ExportCase(FolderCase):
     def note_check(self) -> None:
         self.stops += 1
 
-    def written(self, file_format: export.FileFormat = "csv", *, overwrite: bool = False) -> export.ExportedFile:
+    def written(self, file_format: export.FileFormat = "csv", *, overwrite: bool = False) -> ExportedFile:
         limits = Limits(memory_mb=256, workers=1)
         name = f"all.{file_format}"
         (one,) = export.write_files(self.export, {name: self.parts}, self.out, file_format, limits, overwrite=overwrite)
