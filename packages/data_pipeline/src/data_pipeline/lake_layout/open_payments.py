@@ -117,6 +117,11 @@ def commits(dataset: str, year: int, release: str) -> str:
     return f"metadata/commits/{scope(dataset, year, release)}/all/"
 
 
+def pointers_to_commits(dataset: str, year: int, release: str) -> str:
+    """Prefix of all pointers to the committed runs of one release."""
+    return f"metadata/commits/{scope(dataset, year, release)}/"
+
+
 def recounts(dataset: str, year: int, release: str) -> str:
     """Folder of the pointers to the committed runs that found payers at another count at their end."""
     return f"metadata/commits/{scope(dataset, year, release)}/recounts/"
@@ -143,9 +148,17 @@ def rows_of_reference_count(key: str) -> int | None:
     return int(match[1]) if match else None
 
 
+SCHEMAS = "metadata/schemas/"
+
+
 def schemas(dataset: str, year: int) -> str:
     """Prefix of the schemas of all releases of a year."""
-    return f"metadata/schemas/dataset={dataset}/year={year}/"
+    return f"{SCHEMAS}{year_scope(dataset, year)}/"
+
+
+def is_named_release(key: str) -> bool:
+    """Whether the name of a release lies under ``key``."""
+    return key.startswith(SCHEMAS) and "/distribution_id=" in key
 
 
 def named_release(dataset: str, year: int, distribution_id: str) -> str:
