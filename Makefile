@@ -12,8 +12,9 @@ override PYTHON := $(value PYTHON)
 override YEAR := $(value YEAR)
 override MAX := $(value MAX)
 override COMPANY := $(value COMPANY)
+override CA := $(value CA)
 override ARGS := $(value ARGS)
-export PYTHON YEAR MAX COMPANY ARGS
+export PYTHON YEAR MAX COMPANY CA ARGS
 
 export TMPDIR := $(CURDIR)/.cache/tmp
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
@@ -39,7 +40,7 @@ run: install-runtime ## the real site into ./data: YEAR=2024, and MAX=20, MAX=al
 bench: install ## measure against what a user would use instead; ARGS="NAME …"
 	@$(BIN)/python tools/with_args.py $(BIN)/python -m benchmarks
 
-image: install ## build etl-data-pipeline with docker, podman or buildah, and list its contents; ARGS="…"
+image: install ## build etl-data-pipeline with docker, podman or buildah, and list its contents; CA=FILE, ARGS="…"
 	@$(BIN)/python tools/with_args.py $(BIN)/python tools/image.py
 
 k8s-check: install ## check the Kubernetes manifests without a cluster: schemas, kustomize, policy scan

@@ -2,6 +2,8 @@
 #
 #     docker build -f docker/data-pipeline.Dockerfile -t etl-data-pipeline .
 #
+# Behind a proxy that inspects TLS, add its certificate: `--secret id=ca,src=FILE`.
+#
 # Slow steps come first: after a change of our source only two small layers are rebuilt, in seconds. The `job` stage has
 # installed wheels and no build tools. Reasons: docs/decisions/0009-one-image.md.
 
@@ -12,17 +14,20 @@ ARG BASE=docker.io/library/python:${PYTHON}-slim
 FROM ${BASE} AS dependencies
 # Names of further extras of openpayments-data-pipeline, separated by spaces; each has its file in docker/requirements/.
 ARG EXTRAS=""
-ENV PIP_CACHE_DIR=/var/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_CACHE_DIR=/var/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off PIP_CERT=/etc/ssl/pip.pem
+# What pip trusts: Debian's certificates and the secret `ca`. Written in each step that uses it, because a step before it
+# would come from the cache whatever the secret is. The stages that run do not have this file.
 COPY docker/requirements /requirements
-RUN --mount=type=cache,target=/var/cache/pip,sharing=locked \
+RUN --mount=type=cache,target=/var/cache/pip,sharing=locked --mount=type=secret,id=ca \
     set -eu; \
+    cat /etc/ssl/certs/ca-certificates.crt $(ls /run/secrets/ca 2>/dev/null) > "${PIP_CERT}"; \
     python -m venv --without-pip /opt/venv; \
     set -- --requirement /requirements/runtime.txt; \
     for extra in ${EXTRAS}; do \
         [ -f "/requirements/${extra}.txt" ] || { echo "there is no extra ${extra}: see docker/requirements" >&2; exit 1; }; \
         set -- "$@" --requirement "/requirements/${extra}.txt"; \
     done; \
-    pip --python /opt/venv/bin/python install --quiet --require-hashes --only-binary :all: "$@"; \
+    pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: "$@"; \
     # We use only the connection of the Kubernetes client. Its asynchronous copy (68 MB) and the bytecode of 900
     # generated classes (23 MB) would be most of the image.
     cd /opt/venv/lib/python3*/site-packages/kubernetes; \
@@ -31,9 +36,10 @@ RUN --mount=type=cache,target=/var/cache/pip,sharing=locked \
 
 
 FROM dependencies AS wheels
-RUN --mount=type=cache,target=/var/cache/pip,sharing=locked \
-    python -m venv /opt/build \
-    && /opt/build/bin/pip install --quiet --require-hashes --only-binary :all: --requirement /requirements/build.txt
+RUN --mount=type=cache,target=/var/cache/pip,sharing=locked --mount=type=secret,id=ca \
+    cat /etc/ssl/certs/ca-certificates.crt $(ls /run/secrets/ca 2>/dev/null) > "${PIP_CERT}" \
+    && python -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes --only-binary :all: --requirement /requirements/build.txt
 COPY packages /packages
 # Built without an index: the backend is already installed.
 RUN for package in etl_core data_pipeline sandbox; do \

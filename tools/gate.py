@@ -23,12 +23,14 @@ BIN = Path(sys.executable).parent  # not resolved: the environment's folder, not
 # Variables of a person's shell that checks must not see: a test reaches no account, bucket or site of theirs.
 NOT_FOR_CHECKS = ("AWS_", "OPEN_PAYMENTS_", "SOURCE_", "LAKE_", "LOG_", "RUN_ID", "GRACE_", "PYTEST_ADDOPTS")
 # Variables of `make` itself; a test may start another one.
-OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "YEAR", "MAX", "COMPANY", "ARGS"}
+OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "YEAR", "MAX", "COMPANY", "CA", "ARGS"}
 # By default boto3 reads files in the home folder and asks a link-local address for credentials.
 FOR_CHECKS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
+    # Empty is unset. Tests start some 3,000 programs; each would compile our 120 modules again.
+    "PYTHONDONTWRITEBYTECODE": "",
 }
 
 

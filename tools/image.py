@@ -1,13 +1,16 @@
 """``make image``: build etl-data-pipeline with docker, podman or buildah, and list its contents.
 
 The list, a CycloneDX document with the hash of every wheel, is written to .cache/image/sbom.cdx.json. Arguments go to
-the build, as in ``ARGS="--build-arg PYTHON=3.12"``.
+the build, as in ``ARGS="--build-arg PYTHON=3.12"``. ``CA`` names a file of certificates, such
+as that of a proxy which inspects TLS.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -31,6 +34,23 @@ def builder() -> list[str] | None:
 
 def _succeeds(*words: str) -> bool:
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def secret_of(ca: str) -> list[str]:
+    """The words that pass certificates to a build; none for an empty name.
+
+    Raises:
+        SystemExit: the file cannot be read, or is not PEM.
+
+    """
+    if not ca:
+        return []
+    file = Path(ca).expanduser().resolve()
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:  # SSLError is one
+        sys.exit(f"CA={ca}: no certificates in PEM can be read from {file}: {error}.")
+    return ["--secret", f"id=ca,src={file}"]
 
 
 def revision() -> str:
@@ -58,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         print("SKIPPED: no docker, podman or buildah to build an image with.")
     else:
         words = [*engine, "-f", "docker/data-pipeline.Dockerfile", "-t", "etl-data-pipeline"]
-        words += ["--build-arg", f"REVISION={revision()}", *arguments, "."]
+        words += [*secret_of(os.environ.get("CA", "")), "--build-arg", f"REVISION={revision()}", *arguments, "."]
         print(" ".join(words), file=sys.stderr)
         if status := subprocess.run(words, cwd=ROOT, check=False).returncode:
             return status

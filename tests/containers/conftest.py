@@ -1,7 +1,7 @@
 """A real build and real runs, by buildah and podman, on a stand-in for python:3.11-slim.
 
 No registry is asked: the stand-in is made from Debian's packages, with pip left as the official image has it. Pip's
-settings and the certificates of this machine are mounted while building, never written into a layer.
+settings of this machine are mounted while building, and its certificates given as a user gives those of a proxy.
 """
 
 import configparser
@@ -16,6 +16,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from tools import image as image_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / ".cache" / "containers"
@@ -32,6 +34,7 @@ class Engine:
     """buildah and podman with a store of their own below .cache."""
 
     volumes: tuple[str, ...]
+    ca: tuple[str, ...]
 
     def command(self, program, *words):
         return [program, "--root", str(STORE / "storage"), "--runroot", str(STORE / "run"), *map(str, words)]
@@ -45,7 +48,7 @@ class Engine:
         """Build a context; the answer's stdout and stderr show each step, and which were cached."""
         return self.buildah(
             "bud", "--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--force-rm",
-            *self.volumes, "-f", context / "docker/data-pipeline.Dockerfile", "-t", tag, *words, context,
+            *self.volumes, *self.ca, "-f", context / "docker/data-pipeline.Dockerfile", "-t", tag, *words, context,
             check=check,
         )  # fmt: skip
 
@@ -79,6 +82,13 @@ class Engine:
         return json.loads(self.buildah("inspect", "--type", "image", image).stdout)["OCIv1"]["config"]
 
 
+def ca_of_pip():
+    """The certificates with which pip reaches its index here: its setting `cert`, or OpenSSL's variable."""
+    words = [sys.executable, "-m", "pip", "config", "get", "global.cert"]
+    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    return os.environ.get("PIP_CERT") or said or os.environ.get("SSL_CERT_FILE", "")
+
+
 def mounts_of_pip(folder):
     """Volumes with which pip finds the same packages in a build as here: its settings, and the folders they name."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
@@ -88,7 +98,7 @@ def mounts_of_pip(folder):
         section, _, key = name.rpartition(".")
         if section in ("global", ":env:"):
             settings[key] = " ".join(shlex.split(value))
-    settings.setdefault("cert", os.environ.get("SSL_CERT_FILE", ""))
+    settings.pop("cert", None)
     written = configparser.RawConfigParser()
     written["global"] = {key: value for key, value in settings.items() if value}
     file = folder / "pip.conf"
@@ -113,7 +123,7 @@ def engine(tmp_path_factory):
     if os.geteuid() != 0:
         pytest.skip("no image is built here: buildah's chroot isolation with a store of its own needs root")
     STORE.mkdir(parents=True, exist_ok=True)
-    engine = Engine(mounts_of_pip(tmp_path_factory.mktemp("pip")))
+    engine = Engine(mounts_of_pip(tmp_path_factory.mktemp("pip")), tuple(image_tool.secret_of(ca_of_pip())))
     try:
         ensure_base(engine)
         yield engine

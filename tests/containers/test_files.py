@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 import yaml
 
 from data_pipeline import __version__
+from tools import image as image_tool
 from tools import isolated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,3 +114,21 @@ def test_without_a_container_engine_there_is_no_image_builder(tmp_path):
     answer = subprocess.run(words, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
 
     assert answer.stdout == "None\n"
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_make_image_refuses_a_ca_without_certificates_before_it_builds(tmp_path, content):
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(SystemExit, match=rf"CA={file}: no certificates in PEM"):
+        image_tool.secret_of(str(file))
+
+
+def test_make_image_passes_a_ca_as_a_secret_and_none_without_one(tmp_path):
+    file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(file))
+
+    assert image_tool.secret_of(str(file)) == ["--secret", f"id=ca,src={file}"]
+    assert image_tool.secret_of("") == []

@@ -1,14 +1,22 @@
 """The image, built and run with the restrictions of a cluster."""
 
+import dataclasses
+import functools
+import hashlib
+import http.server
 import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
+import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.containers.conftest import OWNER, opened
 from tools import image as image_tool
@@ -160,9 +168,7 @@ def test_a_change_of_our_source_does_not_install_dependencies_again(engine, imag
     # Different each time, or an older build in the cache would match.
     path.write_text(f"{path.read_text()}\nCHANGED = {time.time_ns()}\n")
 
-    started = time.monotonic()
     answer = engine.build(context, "etl-data-pipeline-changed")
-    seconds = time.monotonic() - started
 
     said = answer.stdout + answer.stderr
     steps = dict(re.findall(r"STEP \d+/\d+: (.*)\n(-->.*)", said))
@@ -173,7 +179,6 @@ def test_a_change_of_our_source_does_not_install_dependencies_again(engine, imag
     changed = engine.run("localhost/etl-data-pipeline-changed", "-c", "import etl_core.errors as e; print(e.CHANGED)",
                          options=["--entrypoint", "python"])  # fmt: skip
     assert changed.returncode == 0, changed.stderr
-    assert seconds < 60
 
 
 def test_an_extra_that_does_not_exist_is_named(engine, image, context):
@@ -183,6 +188,56 @@ def test_an_extra_that_does_not_exist_is_named(engine, image, context):
 
     assert answer.returncode != 0
     assert "there is no extra nonsense: see docker/requirements" in answer.stdout + answer.stderr
+
+
+@pytest.fixture
+def inspected(tmp_path, context):
+    """An index with one wheel, and a context that needs it; gives pip's settings, and the CA's certificate.
+
+    Nobody trusts that CA, as that of a proxy which inspects TLS.
+    """
+    wheel = tmp_path / "index" / "kubernetes" / "kubernetes-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in ("aio/a.py", "client/api/a.py", "client/models/a.py"):  # the image has them removed
+            archive.writestr(f"kubernetes/{name}", "")
+        archive.writestr("kubernetes-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: kubernetes\nVersion: 1.0\n")
+        archive.writestr(
+            "kubernetes-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("kubernetes-1.0.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (context / "docker/requirements/runtime.txt").write_text(f"kubernetes==1.0 --hash=sha256:{digest}\n")
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    # It lists a folder as an index does: a page of links.
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "index")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        settings = tmp_path / "pip.conf"
+        settings.write_text(f"[global]\nindex-url = https://127.0.0.1:{server.server_port}\nretries = 0\n")
+        yield settings, tmp_path / "ca.pem"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_build_behind_a_proxy_that_inspects_tls_needs_only_its_certificate(engine, image, context, inspected):
+    settings, authority = inspected
+    without = dataclasses.replace(engine, volumes=("--volume", f"{settings}:/etc/pip.conf:ro"), ca=())
+    given = dataclasses.replace(without, ca=tuple(image_tool.secret_of(str(authority))))
+    words = (context, "etl-data-pipeline-inspected", "--target", "dependencies")
+
+    refused = without.build(*words, check=False)
+    assert refused.returncode != 0
+    assert "certificate verify failed" in refused.stdout + refused.stderr
+    given.build(*words)
+    kept = engine.run("localhost/etl-data-pipeline-inspected", "/run/secrets", options=["--entrypoint", "ls"])
+    assert "ca" not in kept.stdout.split()
 
 
 def test_the_sbom_lists_exactly_the_distributions_of_the_image(engine, image, tmp_path):

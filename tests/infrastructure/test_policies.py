@@ -224,6 +224,14 @@ def collect(story: Story) -> None:
     closed = next(key for key in lake.listed("metadata/audits/") if COMPANY in key and key.endswith("slice.jsonl"))
     lake.write(closed.replace("slice.jsonl", "part-1-of-99.json"), b"a proof of another cut")
     story.run("collect", "gc", "--", "--older-than-hours", "0", "--delete")
+    # A build that another one replaced, and parts staged under a contract of another time.
+    (manifest,) = lake.listed("metadata/curated/")
+    newer = json.loads(lake.read(manifest)) | {"number": 2, "parent": 1}
+    lake.write(manifest.replace("00000001", "00000002"), json.dumps(newer).encode())
+    lake.write("curated/dataset=a/year=2024/build=00000000/a-0000-00000000.parquet", b"of a build that was killed")
+    for key in ("metadata/staging/{}.json", "staging/{}.parquet"):
+        lake.write(key.format("dataset=a/year=2024/release=a/contract=00000000/company_id=1/part-1-of-1"), b"x")
+    story.run("collect", "gc", "--", "--keep", "1", "--older-than-hours", "0", "--delete")
 
 
 def upload(story: Story) -> None:
@@ -392,6 +400,11 @@ def as_administrator(empty) -> Iterator[Callable[..., object]]:
         "metadata/lake_id.json",
         "metadata/runs/run_id=a/plan.json",
         "metadata/runs/run_id=a/manifest.json",
+        "metadata/curated/dataset=a/year=2024/00000001.json",
+        "metadata/staging/dataset=a/a.json",
+        "metadata/contracts/a.json",
+        "staging/dataset=a/a.parquet",
+        "curated/dataset=a/a.parquet",
     ],
 )
 def test_the_bucket_refuses_a_plain_write_of_a_fact_even_to_an_administrator(as_administrator, key):

@@ -109,7 +109,7 @@ class Reading(unittest.TestCase):
             ("a/company_id=53/slice.x.json", None),
             (keys.part(1, 1), None),
             ("a/company_id=53/slice.jsonl.tmp", None),
-            ("a/company_id=x/slice.jsonl", None),
+            ("a/company_id=y/slice.jsonl", None),
             ("a/company_id=/slice.jsonl", None),
         ]:
             with self.subTest(key=key):
@@ -122,7 +122,7 @@ class Reading(unittest.TestCase):
             (keys.slice_audit(), "53"),
             (lake_layout.runs.failure("r1", lake_layout.open_payments.company("53"), "x"), "53"),
             (lake_layout.runs.plan("r1"), None),
-            ("a/company_id=x/b", None),
+            ("a/company_id=y/b", None),
         ]:
             with self.subTest(key=key):
                 self.assertEqual(lake_layout.open_payments.company_of(key), company_id)
@@ -206,16 +206,42 @@ class Ids(unittest.TestCase):
             with self.subTest(run_id=run_id), self.assertRaises(UsageError):
                 lake_layout.logs.log(run_id, 1)
 
-    def test_of_companies_are_up_to_38_digits(self):
-        for company_id in ["1", "100000000053", "9" * 38]:
+    def test_of_companies_of_up_to_38_digits_stand_in_keys_as_they_are(self):
+        for company_id in ["1", "007", "100000000053", "9" * 38]:
             with self.subTest(company_id=company_id):
-                self.assertEqual(lake_layout.ids.checked_company_id(company_id), company_id)
+                self.assertEqual(lake_layout.ids.encoded_company(company_id), company_id)
+                self.assertEqual(lake_layout.ids.shown_company(company_id), company_id)
 
-    def test_of_companies_that_are_none_are_refused_in_every_key(self):
-        for company_id in [*NO_IDS, "12a", "1.0", "+1", "9" * 39, "\u0661", "1 "]:
+    def test_of_other_companies_stand_in_keys_as_hexadecimal_digits_and_are_found_in_them_again(self):
+        for company_id, text in [
+            ("", "x"),
+            ("-1", "x2d31"),
+            ("1 ", "x3120"),
+            ("x2d31", "x7832643331"),
+            ("../x", "x2e2e2f78"),
+            ("\u0661", "xd9a1"),
+            ("9" * 39, "x" + "39" * 39),
+            ("\u00e9" * 50, "x" + "c3a9" * 50),
+            ("a\x00", "x6100"),
+            *((one, f"x{one.encode().hex()}") for one in NO_IDS if len(one) <= 100),
+        ]:
             keys = SliceKeys(*THIS, company_id)
+            with self.subTest(company_id=company_id):
+                self.assertEqual(lake_layout.ids.encoded_company(company_id), text)
+                self.assertEqual(lake_layout.ids.decoded_company(text), company_id)
+                self.assertEqual(keys.part(1, 1), f"raw/{RELEASE}/company_id={text}/part-1-of-1.csv")
+                self.assertEqual(lake_layout.open_payments.company_of(keys.part(1, 1)), company_id)
+                self.assertEqual(lake_layout.open_payments.company_of_slice_audit(keys.slice_audit(2)), company_id)
+                self.assertEqual(lake_layout.open_payments.audit_of_part(keys.part(1, 1)), keys.part_audit(1, 1))
+                self.assertEqual(lake_layout.ids.shown_company(company_id), f"{company_id!a} ({text} in keys)")
+
+    def test_of_companies_that_no_key_can_hold_are_refused_in_every_key(self):
+        for company_id in ["a" * 101, "\u00e9" * 51, "\ud800"]:
+            keys = SliceKeys(*THIS, company_id)
+            self.assertFalse(lake_layout.ids.can_be_encoded(company_id))
+            self.assertEqual(lake_layout.ids.shown_company(company_id), ascii(company_id[:100]))
             for build in (
-                lake_layout.ids.checked_company_id,
+                lake_layout.ids.encoded_company,
                 lambda one, keys=keys: keys.part(1, 1),
                 lambda one, keys=keys: keys.part_audit(1, 1),
                 lambda one, keys=keys: keys.slice_audit(),
@@ -223,4 +249,10 @@ class Ids(unittest.TestCase):
             ):
                 with self.subTest(company_id=company_id), self.assertRaises(UsageError) as caught:
                     build(company_id)
-                self.assertIn(repr(company_id), str(caught.exception))
+                self.assertIn(ascii(company_id[:40]), str(caught.exception))
+
+    def test_of_companies_are_not_found_in_folders_of_another_spelling(self):
+        for text in ["x2D31", "x2d3", "xff", "x35", "12a", "X", "", "y", "x" + "61" * 101, "9" * 39]:
+            with self.subTest(text=text):
+                self.assertIsNone(lake_layout.ids.decoded_company(text))
+                self.assertIsNone(lake_layout.open_payments.company_of(f"a/company_id={text}/b"))

@@ -1,4 +1,5 @@
 -- Payments of one company as the source sent them: reads that company's parts alone.
+-- A payer id that is no number is x and the hexadecimal digits of its UTF-8 bytes: x2d31 is -1.
 -- A release may hold parts that no run committed; join with file_audits, as in rows_against_manifest, where that matters.
 SELECT nature_of_payment_or_transfer_of_value AS nature,
        count(*) AS lines,

@@ -257,7 +257,7 @@ class _FanOut:
         try:
             cluster = services.cluster(self._options.namespace, patience_seconds=LEFTOVERS_SECONDS)
             jobs = [job for job in map(observe_job, cluster.jobs(selector)) if not job.is_open]
-            proved = Audits(services.store, release).closed() if jobs else {}
+            proved = set(map(specs.unit_of_company, Audits(services.store, release).closed() if jobs else ()))
             for name in leftovers(jobs, release.name, proved, self._is_committed):
                 cluster.delete_job(name)
         except StoppedError:

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from data_pipeline.lake_layout.ids import encoded_company
 from etl_core.kube.describe import LONGEST_NAME, JobSpec, PodOptions, digest_annotation, job_body, job_name
 
 if TYPE_CHECKING:
@@ -70,7 +71,19 @@ def units_in(plan: FanOutPlan, digest: str) -> tuple[str, ...]:
 
 
 def _unit(plan: FanOutPlan, digest: str, number: int) -> str:
-    return f"packed-{digest[:12]}" if plan.shape == "packed" else plan.bins[number][0].company_id
+    return f"packed-{digest[:12]}" if plan.shape == "packed" else unit_of_company(plan.bins[number][0].company_id)
+
+
+def companies_by_unit(plan: FanOutPlan, digest: str) -> dict[str, frozenset[str]]:
+    """Whose slices each Job proves."""
+    if plan.shape == "packed":
+        return dict.fromkeys(units_in(plan, digest), frozenset(unit.company_id for unit in plan.units))
+    return {_unit(plan, digest, at): frozenset({own[0].company_id}) for at, own in enumerate(plan.bins)}
+
+
+def unit_of_company(company_id: str) -> str:
+    """The unit of a company's Job, a label: the id as it stands in keys, or its hash where that is too long."""
+    return as_label(encoded_company(company_id))
 
 
 def body_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: PodOptions) -> dict[str, Any]:
@@ -127,7 +140,7 @@ def _grace(env: Mapping[str, str]) -> int:
     return max(MIN_GRACE_SECONDS, own + MIN_GRACE_SECONDS // 2)
 
 
-def as_label(run_id: str) -> str:
-    """A run id as a label value, or its hash where it cannot be one; the annotation has all of it."""
-    fits = len(run_id) <= LONGEST_NAME and run_id[-1].isalnum()
-    return run_id if fits else hashlib.sha256(run_id.encode()).hexdigest()[:32]
+def as_label(text: str) -> str:
+    """A run id or a payer's id in keys as a label value, or its hash where it cannot be one."""
+    fits = len(text) <= LONGEST_NAME and text[-1].isalnum()
+    return text if fits else hashlib.sha256(text.encode()).hexdigest()[:32]

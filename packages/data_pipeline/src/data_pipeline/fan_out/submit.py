@@ -109,6 +109,7 @@ class Submitter:
         self._rows: Counter[str] = Counter()  # by company
         for unit in plan.units:
             self._rows[unit.company_id] += unit.rows
+        self._companies = specs.companies_by_unit(plan, digest)
         self._selector = specs.selector_of(specs.labels_of(plan.lake_id, plan.release, plan.shape))
         self._state = SubmitterState()
         self._result = FanOutResult()
@@ -149,9 +150,7 @@ class Submitter:
         return Observation(self._proved_units(companies), jobs, self._block())
 
     def _proved_units(self, companies: set[str]) -> frozenset[str]:
-        if self._plan.shape == "packed":
-            return frozenset(self._units) if companies >= self._rows.keys() else frozenset()
-        return frozenset(companies & self._units.keys())
+        return frozenset(unit for unit, own in self._companies.items() if own <= companies)
 
     def _show(self, companies: set[str]) -> None:
         fresh = companies - self._shown
@@ -255,7 +254,7 @@ class Submitter:
         return why
 
     def _attempts_of(self, unit: str) -> list[Attempt]:
-        company_id = None if self._plan.shape == "packed" else unit
+        company_id = None if self._plan.shape == "packed" else next(iter(self._companies[unit]))
         return read_attempts(self._store, self._plan.run_id, company_id=company_id)
 
     def _fail(self, failures: Mapping[str, Diagnosis]) -> None:
@@ -266,9 +265,8 @@ class Submitter:
 
     def _write_attempts(self, unit: str, why: Diagnosis) -> None:
         """An attempt for every slice of the unit that is not proved and for which no worker left a reason."""
-        companies = set(self._rows) if self._plan.shape == "packed" else {unit}
         explained = {one.company_id for one in self._attempts_of(unit) if one.final}
-        for company_id in sorted(companies - self._plan.proved_of(self._audits.closed()) - explained):
+        for company_id in sorted(self._companies[unit] - self._plan.proved_of(self._audits.closed()) - explained):
             attempt = Attempt.of_slice(
                 self._plan.run_id, self._plan.release, company_id, reason=why.reason,
                 detail=_with_advice(why.detail, why.reason), temporary=why.temporary, at=self._now(),

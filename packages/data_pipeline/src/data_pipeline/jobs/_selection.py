@@ -21,9 +21,15 @@ NEWEST_YEAR = "2025"
 
 
 def _company_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    from data_pipeline.lake_layout.ids import checked_company_id
+    from data_pipeline.lake_layout.ids import decoded_company, encoded_company
 
-    return None if value is None else checked_company_id(value)
+    if value is None:
+        return None
+    known = decoded_company(value)
+    if known is None:
+        encoded_company(value)
+        known = value
+    return known
 
 
 def _slice(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -79,8 +85,13 @@ dataset = click.option(
     help="Dataset of the family.",
 )
 year = click.option("--year", type=int, required=True, help="Program year, such as 2024.")
-company_id = click.option("--company-id", callback=_company_id, help="One company, by its id (digits).")
-required_company_id = click.option("--company-id", required=True, callback=_company_id, help="The company, by its id.")
+company_id = click.option("--company-id", callback=_company_id, help="One company, by its id at the source or in keys.")
+required_company_id = click.option(
+    "--company-id",
+    required=True,
+    callback=_company_id,
+    help="The company, by its id: as the source has it, or as in keys (x2d31).",
+)
 max_files = click.option(
     "--max-files",
     type=click.IntRange(min=1),

@@ -99,12 +99,14 @@ def files_of(
     manifest: Manifest, parts: Iterable[Audit], company_id: str | None, per: Per, file_format: FileFormat
 ) -> Files:
     """The parts by the name of the file that they belong in; raises ``NotFoundError`` if there is none."""
+    from data_pipeline.lake_layout.ids import shown_company
     from data_pipeline.lake_layout.open_payments import company
     from etl_core.errors import NotFoundError
 
     chosen = [part for part in parts if company_id in (None, part.company_id)]
     if not chosen:
-        raise NotFoundError(f"run {manifest.run_id} has no part of {company_id or 'any company'}.")
+        whose = "any company" if company_id is None else shown_company(company_id)
+        raise NotFoundError(f"run {manifest.run_id} has no part of {whose}.")
     state = "" if manifest.is_closed else "_partial"
     stem = f"{manifest.dataset}_{manifest.year}_{manifest.release.name}{state}"
     if per == "year" and company_id is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from data_pipeline.lake_layout.ids import checked_company_id
+from data_pipeline.lake_layout.open_payments import company
 from data_pipeline.lake_layout.runs import folder
 
 LAKE_ID = "metadata/lake_id.json"
@@ -22,7 +22,7 @@ def claims(run_id: str) -> str:
 
 def claim(run_id: str, company_id: str, number: int, of: int) -> str:
     """One window reserved by a pod."""
-    return f"{claims(run_id)}company_id={checked_company_id(company_id)}/part-{number}-of-{of}.json"
+    return f"{claims(run_id)}{company(company_id)}/part-{number}-of-{of}.json"
 
 
 def not_before(source: str) -> str:

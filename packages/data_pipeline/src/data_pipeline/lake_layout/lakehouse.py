@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from etl_core.errors import DataError
 
 STAGING = "staging/"
+QUARANTINE = "staging/quarantine/"
 STAGING_DOCUMENTS = "metadata/staging/"
+STAGED_ZONES = (STAGING_DOCUMENTS, STAGING)
 CURATED = "curated/"
 BUILDS = "metadata/curated/"
 _RAW = re.compile(r"raw/(?P<scope>.+)/(?P<unit>[^/]+/[^/]+)\.csv")
+_STAGED = re.compile(
+    r"(?:metadata/staging/|staging/(?:quarantine/)?)(?P<scope>.+)/contract=(?P<contract>[^/]+)/(?P<unit>[^/]+/[^/]+)"
+    r"\.(?:json|parquet)"
+)
 
 
 def contract(contract_hash: str) -> str:
@@ -38,6 +44,12 @@ class StagedKeys:
             raise DataError(f"{part} is not the key of a raw part.")
         return cls(match["scope"], contract_hash, match["unit"])
 
+    @classmethod
+    def of(cls, key: str) -> StagedKeys | None:
+        """Those of the part that a staged object is of; None if the key is of none."""
+        match = _STAGED.fullmatch(key)
+        return cls(**match.groupdict()) if match else None
+
     @property
     def staged(self) -> str:
         """The typed records."""
@@ -46,7 +58,7 @@ class StagedKeys:
     @property
     def quarantine(self) -> str:
         """The other records, as text, with the reasons."""
-        return f"{STAGING}quarantine/{self._path}.parquet"
+        return f"{QUARANTINE}{self._path}.parquet"
 
     @property
     def document(self) -> str:
@@ -58,14 +70,25 @@ class StagedKeys:
         return f"{self.scope}/contract={self.contract}/{self.unit}"
 
 
-def staging_documents(scope: str, contract_hash: str) -> str:
-    """Prefix of what became of the parts of a scope under a contract."""
-    return f"{STAGING_DOCUMENTS}{scope}/contract={contract_hash}/"
+def staged_zones(scope: str, contract_hash: str) -> tuple[str, ...]:
+    """Prefixes of the documents, the staged and the quarantined records of a scope under a contract."""
+    return tuple(f"{zone}{scope}/contract={contract_hash}/" for zone in (STAGING_DOCUMENTS, STAGING, QUARANTINE))
+
+
+def build_files(scope: str, build: str) -> str:
+    """Prefix of all files of a build."""
+    return f"{CURATED}{scope}/build={build}/"
 
 
 def build_file(scope: str, build: str, table: str, number: int, sha256: str) -> str:
     """One file of a build; its name contains its hash."""
-    return f"{CURATED}{scope}/build={build}/{table}-{number:04d}-{sha256[:8]}.parquet"
+    return f"{build_files(scope, build)}{table}-{number:04d}-{sha256[:8]}.parquet"
+
+
+def scope_of_build_file(key: str) -> str | None:
+    """The scope of the build that a file of a curated table is of; None for any other key."""
+    match = re.fullmatch(r"curated/(.+)/build=[^/]+/[^/]+\.parquet", key)
+    return match[1] if match else None
 
 
 def builds(scope: str) -> str:

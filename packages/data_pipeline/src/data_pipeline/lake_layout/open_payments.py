@@ -6,17 +6,21 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from data_pipeline.lake_layout.ids import checked_company_id, numbered
+from data_pipeline.lake_layout.ids import ENCODED_COMPANY, decoded_company, encoded_company, numbered
 from data_pipeline.lake_layout.runs import folder
 
 DATASET_IDS_CACHE = "metadata/dataset_ids_cache.json"
 RAW = "raw/"
 AUDITS = "metadata/audits/"
+_COMPANY = rf"company_id=(?P<company>{ENCODED_COMPANY})"
+_SLICE_AUDIT = re.compile(rf"/{_COMPANY}/slice(?:\.[0-9]+)?\.jsonl$")
+_PART = re.compile(rf"raw/(dataset=.+/{_COMPANY}/part-[0-9]+-of-[0-9]+(?:\.[0-9]+)?)\.csv")
+_FOLDER = re.compile(rf"/{_COMPANY}/")
 
 
 def company(company_id: str) -> str:
     """The folder of one company, wherever there is one."""
-    return f"company_id={checked_company_id(company_id)}"
+    return f"company_id={encoded_company(company_id)}"
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,8 @@ def release_audits(dataset: str, year: int, release: str) -> str:
 
 def company_of_slice_audit(key: str) -> str | None:
     """The company whose slice proof, of any generation, lies under ``key``; None for any other key."""
-    match = re.search(r"/company_id=([0-9]+)/slice(?:\.[0-9]+)?\.jsonl$", key)
-    return match.group(1) if match else None
+    match = _SLICE_AUDIT.search(key)
+    return decoded_company(match["company"]) if match else None
 
 
 def generation_of(key: str) -> int:
@@ -74,14 +78,14 @@ def first_generation_of(key: str) -> str:
 
 def audit_of_part(key: str) -> str | None:
     """Where the proof of the raw part ``key`` belongs; None for any other key."""
-    match = re.fullmatch(r"raw/(dataset=.+/company_id=[0-9]+/part-[0-9]+-of-[0-9]+(?:\.[0-9]+)?)\.csv", key)
+    match = _PART.fullmatch(key)
     return f"{AUDITS}{match[1]}.json" if match else None
 
 
 def company_of(key: str) -> str | None:
     """The company whose folder ``key`` lies in, or None."""
-    match = re.search(r"/company_id=([0-9]+)/", key)
-    return match[1] if match else None
+    match = _FOLDER.search(key)
+    return decoded_company(match["company"]) if match else None
 
 
 def download_report(run_id: str, year: int) -> str:
@@ -113,6 +117,11 @@ def commits(dataset: str, year: int, release: str) -> str:
     return f"metadata/commits/{scope(dataset, year, release)}/all/"
 
 
+def pointers_to_commits(dataset: str, year: int, release: str) -> str:
+    """Prefix of all pointers to the committed runs of one release."""
+    return f"metadata/commits/{scope(dataset, year, release)}/"
+
+
 def recounts(dataset: str, year: int, release: str) -> str:
     """Folder of the pointers to the committed runs that found payers at another count at their end."""
     return f"metadata/commits/{scope(dataset, year, release)}/recounts/"
@@ -139,9 +148,17 @@ def rows_of_reference_count(key: str) -> int | None:
     return int(match[1]) if match else None
 
 
+SCHEMAS = "metadata/schemas/"
+
+
 def schemas(dataset: str, year: int) -> str:
     """Prefix of the schemas of all releases of a year."""
-    return f"metadata/schemas/dataset={dataset}/year={year}/"
+    return f"{SCHEMAS}{year_scope(dataset, year)}/"
+
+
+def is_named_release(key: str) -> bool:
+    """Whether the name of a release lies under ``key``."""
+    return key.startswith(SCHEMAS) and "/distribution_id=" in key
 
 
 def named_release(dataset: str, year: int, distribution_id: str) -> str:

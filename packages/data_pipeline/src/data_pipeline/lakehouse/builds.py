@@ -16,40 +16,47 @@ from etl_core.errors import ConflictError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from etl_core.lake import ObjectStore
+    from etl_core.lake import ObjectInfo, ObjectStore
 
 # Builds of one dataset and year at once are few; each attempt that is lost means that another one was committed.
 MOST_ATTEMPTS = 20
 
 
-def numbers(store: ObjectStore, scope: str) -> list[int]:
-    """The numbers of all manifests of a scope, ascending."""
-    found = (keys.number_of_build(entry.key) for entry in store.list(keys.builds(scope)))
-    return sorted(number for number in found if number is not None)
+def manifests(store: ObjectStore, scope: str) -> list[ObjectInfo]:
+    """The manifests of a scope, by ascending number."""
+    found = store.list(keys.builds(scope))
+    return [one for one in found if one.key == keys.build_manifest(scope, keys.number_of_build(one.key) or 0)]
 
 
-def read_build(store: ObjectStore, scope: str, number: int) -> BuildManifest | None:
+def read_manifest(store: ObjectStore, key: str) -> BuildManifest | None:
     """One manifest; raises ``DataError`` if a newer version wrote it, or it is damaged."""
-    return read(BuildManifest, store, keys.build_manifest(scope, number))
+    return read(BuildManifest, store, key)
 
 
 def current_build(store: ObjectStore, scope: str) -> BuildManifest | None:
     """What readers see of a scope: pin it once, and read only the files it names. None if nothing was built."""
-    there = numbers(store, scope)
-    return read_build(store, scope, there[-1]) if there else None
+    there = manifests(store, scope)
+    return read_manifest(store, there[-1].key) if there else None
+
+
+def scopes(store: ObjectStore) -> list[str]:
+    """The scopes that anything was built of."""
+    found = (entry.key for entry in store.list(keys.BUILDS) if keys.number_of_build(entry.key) is not None)
+    return sorted({key.removeprefix(keys.BUILDS).rpartition("/")[0] for key in found})
 
 
 def current_builds(store: ObjectStore) -> Iterator[BuildManifest]:
     """What readers see of every scope, in the order of the scopes."""
-    scopes = {
-        entry.key.removeprefix(keys.BUILDS).rpartition("/")[0]
-        for entry in store.list(keys.BUILDS)
-        if keys.number_of_build(entry.key) is not None
-    }
-    for scope in sorted(scopes):
+    for scope in scopes(store):
         build = current_build(store, scope)
         if build is not None:
             yield build
+
+
+def missing_files(store: ObjectStore, build: BuildManifest) -> list[str]:
+    """The files of a build that the lake does not hold, by one listing."""
+    there = {entry.key for entry in store.list(keys.build_files(build.scope, build.build))}
+    return [file.key for file in build.files if file.key not in there]
 
 
 def must_not_replace_a_closed_one(current: BuildManifest | None, *, closed: bool) -> None:

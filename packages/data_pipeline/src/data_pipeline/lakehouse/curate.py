@@ -22,7 +22,7 @@ from data_pipeline.lake_layout import lakehouse as keys
 from data_pipeline.lakehouse import builds, sql
 from data_pipeline.lakehouse.database import Limits, duckdb_version, open_database
 from data_pipeline.lakehouse.documents import BuildFile, BuildManifest, StagedPart, StoredFile
-from etl_core.errors import DataError, NotFoundError
+from etl_core.errors import DataError, NotFoundError, UnavailableError
 from etl_core.files import sha256_of
 from etl_core.lake import scratch_folder
 
@@ -131,7 +131,7 @@ class Curation:
     rows_per_file: int = ROWS_PER_FILE
 
     def current(self) -> BuildManifest | None:
-        """The manifest of this build if readers see it.
+        """The manifest of this build if readers see it, and it has all its files: ``run`` writes those it lacks.
 
         Raises:
             ConflictError: the run is partial, and readers see a build of a closed one.
@@ -139,7 +139,9 @@ class Curation:
         """
         current = builds.current_build(self.store, self.inputs.scope)
         builds.must_not_replace_a_closed_one(current, closed=self.inputs.closed)
-        return current if current is not None and current.build == self.inputs.build else None
+        if current is None or current.build != self.inputs.build or builds.missing_files(self.store, current):
+            return None
+        return current
 
     def run(self) -> BuildManifest:
         """Write the files, then the manifest; the manifest that stands.
@@ -147,6 +149,7 @@ class Curation:
         Raises:
             DataError: a staged file is not what its document says, or a sum does not hold.
             AccessError: memory or disk does not suffice. ConflictError: as ``current``.
+            UnavailableError: a file was removed while it was built.
 
         """
         inputs = self.inputs
@@ -160,7 +163,7 @@ class Curation:
                 published = self._publish(made, folder)
         finally:
             self.progress.stop()
-        return builds.commit_build(
+        build = builds.commit_build(
             self.store,
             BuildManifest(
                 scope=inputs.scope,
@@ -181,6 +184,9 @@ class Curation:
                 software={"data_pipeline": __version__, "duckdb": duckdb_version()},
             ),
         )
+        if missing := builds.missing_files(self.store, build):
+            raise UnavailableError(f"{missing[0]} was removed while build {build.build} was made; run it again.")
+        return build
 
     def _file(self, parts: Sequence[StagedPart], folder: Path) -> Path:
         """One file of the curated table; rows and sums equal those of its parts."""

@@ -51,6 +51,11 @@ class StagedPart(Document):
     software: dict[str, str]
 
     @property
+    def files(self) -> tuple[StoredFile, ...]:
+        """Those it has."""
+        return tuple(one for one in (self.file, self.quarantine) if one is not None)
+
+    @property
     def staged_file(self) -> StoredFile:
         """The file of a part with staged records."""
         if self.file is None:

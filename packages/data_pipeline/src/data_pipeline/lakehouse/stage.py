@@ -66,17 +66,20 @@ class Staging:
         return StagedKeys.of_part(part.key, self.contract.hash)
 
     def done(self) -> dict[str, StagedPart]:
-        """What is staged already, by the key of its part; raises ``ConflictError`` if it is of other bytes."""
+        """What is staged already and has its files, by the key of its part.
+
+        Raises:
+            ConflictError: it is of other bytes than the run's part.
+
+        """
         wanted = {self.keys(part).document: part for part in self.parts.audits}
-        scopes = {self.keys(part).scope for part in wanted.values()}
-        there = [
-            entry.key
-            for scope in sorted(scopes)
-            for entry in self.store.list(keys.staging_documents(scope, self.contract.hash))
-            if entry.key in wanted
-        ]
+        scopes = sorted({self.keys(part).scope for part in wanted.values()})
+        prefixes = [prefix for scope in scopes for prefix in keys.staged_zones(scope, self.contract.hash)]
+        there = {entry.key for prefix in prefixes for entry in self.store.list(prefix)}
+        documents = sorted(there & wanted.keys())
         with ThreadPoolExecutor(READERS) as pool:
-            found = {key: one for key, one in zip(there, pool.map(self._read, there), strict=True) if one is not None}
+            read = zip(documents, pool.map(self._read, documents), strict=True)
+            found = {key: one for key, one in read if one is not None and {file.key for file in one.files} <= there}
         for key, one in found.items():
             if one.part_sha256 != wanted[key].sha256:
                 raise ConflictError(

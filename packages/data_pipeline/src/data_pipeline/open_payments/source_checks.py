@@ -22,6 +22,7 @@ from data_pipeline.doctor.checks import (
     summary_of,
 )
 from data_pipeline.doctor.lake import LAKE_CHECKS, LakeDoctor
+from data_pipeline.lake_layout.ids import can_be_encoded
 from data_pipeline.open_payments.assumptions import SOURCE_CHECKS
 from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.catalogue import Listed, listed_in_catalogue, listed_in_script, only_one
@@ -172,7 +173,7 @@ class SourceDoctor:
         counts = self._source.grouped_counts(
             table.distribution_id, columns.payer, columns.record_id, at_least=MOST_PAYERS
         )
-        strange = [company_id for company_id in counts if not company_id.isdigit()]
+        strange = [company_id for company_id in counts if not can_be_encoded(company_id)]
         if counts and not strange:
             self._known["grouped_counts"] = counts
         return require(

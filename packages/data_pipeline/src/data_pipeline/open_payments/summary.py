@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from data_pipeline.lake_layout.ids import shown_company
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,7 +33,7 @@ def _run_lines(fact: RunFact) -> Iterator[str]:
         yield f"note       {fact.note}"
     yield f"lake       {fact.lake}"
     for one in fact.failures:
-        yield f"failed     {one.company_id}  {one.reason}"
+        yield f"failed     {shown_company(one.company_id)}  {one.reason}"
     if fact.failed > len(fact.failures):
         yield f"           and {fact.failed - len(fact.failures)} more, all in the report CSV"
     for reason, detail in {one.reason: one.detail for one in fact.failures if one.detail}.items():
@@ -49,6 +51,6 @@ def _plan_lines(fact: RunFact, expected: Expected) -> Iterator[str]:
     yield f"time       about {expected.seconds:,.0f} s at the source's usual speed"
     yield f"lake       {fact.lake}"
     for company in expected.first_companies:
-        yield f"  {company.company_id}  {'?' if company.rows is None else f'{company.rows:,}'} rows"
+        yield f"  {shown_company(company.company_id)}  {'?' if company.rows is None else f'{company.rows:,}'} rows"
     if expected.companies > len(expected.first_companies):
         yield f"  and {expected.companies - len(expected.first_companies):,} more"

@@ -78,4 +78,4 @@ class DiffReleases(WorldCase):
 
         self.assertEqual((status, fact["status"], fact["error"]), (3, "failed", "NotFoundError"))
         self.assertIn(f"two releases of the year are needed, committed runs name {OLDER}.", err)
-        self.assertEqual(self.run_job("--company-id", "x")[0], 2)
+        self.assertEqual(self.run_job("--company-id", "x" * 101)[0], 2)

@@ -28,7 +28,8 @@ class Gc(CommandCase):
         status, fact, err = self.run_job("gc", "--delete")
 
         self.assertEqual((status, fact["status"], fact["objects"], fact["bytes"]), (0, "removed", 1, 10))
-        self.assertIn(f"removed  {self.key}", err)
+        self.assertIn(f"removed orphan  {self.key}", err)
+        self.assertEqual(fact["by_kind"], {"orphan": 1})
         self.assertFalse((self.lake / self.key).exists())
         self.assertEqual(self.run_job("gc", "--delete")[1]["status"], "nothing to remove")
 

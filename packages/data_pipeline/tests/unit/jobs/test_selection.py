@@ -84,11 +84,14 @@ class Options(unittest.TestCase):
             with self.subTest(words=words):
                 self.assertEqual(parsed(*words.split())[name], value)
         self.assertEqual(parsed("--slice", " 2/4 ")["slice_of"], "2/4")
+        for given, company_id in [("-1", "-1"), ("x2d31", "-1"), ("", ""), ("x", ""), ("1 ", "1 "), ("x31", "x31")]:
+            with self.subTest(given=given):
+                self.assertEqual(parsed("--company-id", given)["company_id"], company_id)
 
     def test_refuse_the_rest(self):
         for words in [
             "--dataset research", "--max-files 0", "--max-files x", "--slice 5/4", "--slice x", "--strategy guess",
-            "--totals-from guess", "--streams 0", "--streams 65", "--company-id x", "--company-id ../1", "--year x",
+            "--totals-from guess", "--streams 0", "--streams 65", f"--company-id {'x' * 101}", "--year x",
         ]:  # fmt: skip
             with self.subTest(words=words), self.assertRaises((click.ClickException, UsageError)):
                 parsed(*words.split())

@@ -42,9 +42,12 @@ def raw_key(payer: str, scope: str = SCOPE) -> str:
 
 class LakehouseCase(unittest.TestCase):
     def setUp(self) -> None:
-        self.store = MemoryStore()
+        self.store = self.new_store()
         self.addCleanup(self.store.close)
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def new_store(self) -> MemoryStore:
+        return MemoryStore()
 
     def commit(self, parts: dict[str, bytes], *, run_id: str = "r1", closed: bool = True, **of_audits: Any) -> Run:
         """Commit a run of parts, by payer: bytes of CSV whose records have no line breaks."""

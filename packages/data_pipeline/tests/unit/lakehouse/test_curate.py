@@ -101,6 +101,16 @@ class Built(BuildCase):
         self.assertEqual(self.curation().run(), first)
         self.assertEqual(self.store.writes, writes)
 
+    def test_a_build_that_lost_a_file_gets_it_again_and_stays_the_same_build(self):
+        build = self.curation().run()
+        key = build.tables["payers"][0].key
+        body = self.store.get(key)
+        self.store.delete(key)
+
+        self.assertIsNone(self.curation().current())
+        self.assertEqual(self.curation().run(), build)
+        self.assertEqual(self.store.get(key), body)
+
     def test_another_input_gives_another_build(self):
         inputs = self.curation().inputs
         for changes in (
@@ -147,7 +157,7 @@ class Chain(BuildCase):
 
         self.assertEqual((new.number, new.parent), (2, 1))
         self.assertEqual(builds.current_build(self.store, SCOPE), new)
-        self.assertEqual(builds.read_build(self.store, SCOPE, 1), old)
+        self.assertEqual(builds.read_manifest(self.store, build_manifest(SCOPE, 1)), old)
         self.assertEqual(len(self.rows(old, "payments")), 4)
         again = self.curation().run()
         self.assertEqual((again.number, again.build, again.files), (3, old.build, old.files))

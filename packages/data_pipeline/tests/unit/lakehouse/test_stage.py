@@ -169,6 +169,19 @@ class Again(LakehouseCase):
 
         self.assertEqual(self.store.get(DOCUMENT), document)
 
+    def test_a_part_that_lost_a_file_is_staged_again(self):
+        run = self.commit({"7": csv_of([a_record(), a_record(Id="2", Amount="x")]), "8": csv_of([a_record(Id="3")])})
+        before = self.staging(run).run({})
+        for key in (STAGED, QUARANTINE):
+            with self.subTest(key=key):
+                body = self.store.get(key)
+                self.store.delete(key)
+
+                done = self.staging(run).done()
+                self.assertEqual(list(done), [raw_key("8")])
+                self.assertEqual(self.staging(run).run(done), before)
+                self.assertEqual(self.store.get(key), body)
+
     def test_two_at_once_agree(self):
         run = self.commit({"7": csv_of([a_record()])})
         theirs = self.staging(run).run({})

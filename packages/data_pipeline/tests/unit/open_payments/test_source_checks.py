@@ -218,7 +218,7 @@ class EachCheck(SourceCase):
             ("grouped_counts", "groups", says(400, "Database internal error."), when(groupings__0=PAYER)),
             ("grouped_counts", "groups", says(400), when(groupings__0=PAYER)),
             ("grouped_counts", "groups", sends({"results": []}), when(groupings__0=PAYER)),
-            ("grouped_counts", "groups", swaps(TINY.encode(), b"a name"), when(groupings__0=PAYER)),
+            ("grouped_counts", "groups", swaps(TINY.encode(), b"a" * 101), when(groupings__0=PAYER)),
             ("grouped_counts_sum", "groups", swaps(b'"rows": "3"', b'"rows": "4"'), when(groupings__0=PAYER)),
             ("date_ranges_as_text", "groups", swaps(b"01/15/2024", b"12/14/2024"), when(groupings__0=DAY)),
             ("window_counts_tile", "count", sends({"count": 7}), when(conditions__1__operator=">=")),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from data_pipeline.lake_layout.ids import shown_company
 from data_pipeline.open_payments.fetch.task import NotProvedError, WindowTask, translate_release_gone
 from data_pipeline.open_payments.fetch.window import WindowFetcher
 from data_pipeline.open_payments.source import query
@@ -92,7 +93,8 @@ class Slices:
         with self._recording_failures(company):
             if not tile_the_slice([part.window for part in parts]):
                 raise DataError(
-                    f"the {len(parts)} proved windows of company {company.company_id} leave a gap or overlap.",
+                    f"the {len(parts)} proved windows of company {shown_company(company.company_id)} "
+                    "leave a gap or overlap.",
                     advice="Nothing was closed. Run the same command again; if it repeats, report it.",
                 )
             if len(parts) > 1:
@@ -144,8 +146,9 @@ class Slices:
         held = {part.window.number: part.records for part in parts}
         raise NotProvedError(
             "count_moved",
-            f"the {len(parts)} proved windows of company {company.company_id} hold {sum(held.values())} records, "
-            f"the source counts {sum(counts.values())}; windows {sorted(moved)} keep changing",
+            f"the {len(parts)} proved windows of company {shown_company(company.company_id)} "
+            f"hold {sum(held.values())} records, the source counts {sum(counts.values())}; "
+            f"windows {sorted(moved)} keep changing",
             records=sum(held.values()), expected=sum(counts.values()),
         )  # fmt: skip
 
@@ -181,7 +184,8 @@ class Slices:
                 return windows, rows_of(windows, by_date)
             rows = self._source.count(self._release.distribution_id, self._conditions(company), tally)
         raise NotProvedError(
-            "counts_disagree", f"company {company.company_id} has {rows} rows and {counted} by payment date"
+            "counts_disagree",
+            f"company {shown_company(company.company_id)} has {rows} rows and {counted} by payment date",
         )
 
     def _by_date(self, company: PlannedCompany, tally: Tally) -> dict[str, int] | None:

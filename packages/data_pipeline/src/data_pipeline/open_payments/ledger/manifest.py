@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from data_pipeline import __version__, lake_layout
+from data_pipeline.lake_layout.ids import shown_company
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger.documents import Closure, Manifest, PayerCount, SliceResult
 
@@ -226,7 +227,10 @@ def manifest_of(
 def _named(counts: Sequence[PayerCount]) -> str:
     """The payers with both their counts, the largest difference first."""
     ordered = sorted(counts, key=lambda one: -abs(one.source_rows - one.rows))
-    named = [f"{one.company_id} has {one.source_rows:,} rows at the source, {one.rows:,} here" for one in ordered]
+    named = [
+        f"{shown_company(one.company_id)} has {one.source_rows:,} rows at the source, {one.rows:,} here"
+        for one in ordered
+    ]
     more = len(named) - MOST_PAYERS_NAMED
     return ", ".join(named[:MOST_PAYERS_NAMED]) + (f", and {more:,} payers more" if more > 0 else "")
 

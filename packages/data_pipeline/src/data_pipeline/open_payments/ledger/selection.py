@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from data_pipeline.lake_layout.ids import shown_company
 from data_pipeline.open_payments.ledger.documents import PlannedCompany, Selection
 from etl_core.errors import UsageError
 
@@ -90,7 +91,7 @@ def describe(selection: Selection) -> str:
     """A selection in words."""
     head = f"{selection.dataset} {selection.year}, "
     if selection.company_id is not None:
-        return f"{head}company {selection.company_id}"
+        return f"{head}company {shown_company(selection.company_id)}"
     if selection.rerun_of is not None:
         return f"{head}what run {selection.rerun_of} left {selection.rerun_what}"
     part = f", part {selection.slice_of} of them" if selection.slice_of else ""

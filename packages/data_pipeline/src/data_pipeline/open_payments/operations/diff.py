@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipeline import lake_layout
+from data_pipeline.lake_layout.ids import shown_company
 from data_pipeline.open_payments.ledger.audits import content_hash_of
 from data_pipeline.open_payments.ledger.committed import proved_slices
 from data_pipeline.open_payments.ledger.schemas import read_schema
@@ -122,7 +123,9 @@ def difference(company_id: str, older: Digests | None, newer: Iterable[Record], 
                 key, claim = (text.decode("utf-8", "surrogateescape") for text in (record.key, record.mark))
                 notes.append(f"record {key} says {claim}, is {verdict}")
     if older is not None and older.asked(2):
-        raise DataError(f"record ids of company {company_id} stand in several parts of the newer release.")
+        raise DataError(
+            f"record ids of company {shown_company(company_id)} stand in several parts of the newer release."
+        )
     removed = 0 if older is None else older.asked(0)
     numbers = counts["added"], removed, counts["changed"], counts["unchanged"]
     return Difference(company_id, *numbers, disagreements, "; ".join(notes))
@@ -204,7 +207,7 @@ class Comparison:
         chosen = sorted({one for side in self._slices for one in side}, key=lambda one: (len(one), one))
         if company_id is not None:
             if company_id not in chosen:
-                raise NotFoundError(f"neither release has a proved slice of company {company_id}.")
+                raise NotFoundError(f"neither release has a proved slice of company {shown_company(company_id)}.")
             chosen = [company_id]
         rows = sum(side[one].rows for side in self._slices for one in chosen if one in side)
         names = " with ".join(one.name for one in self._pair)

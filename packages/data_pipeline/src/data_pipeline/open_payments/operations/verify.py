@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from data_pipeline import lake_layout
+from data_pipeline.lake_layout.ids import shown_company
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger import manifest as manifests
 from data_pipeline.open_payments.ledger import plans, schemas
@@ -139,7 +140,10 @@ def against_source(source: Source, run_id: str, manifest: Manifest) -> list[Faul
             found.append(Fault("slice_count_differs", slice_key, detail))
     if manifest.selection.is_whole_year:
         unplanned = sorted(counts.keys() - {one.company_id for one in manifest.slices})
-        found += [Fault("payer_missing", key, f"{one}, who has {counts[one]} rows at the source") for one in unplanned]
+        found += [
+            Fault("payer_missing", key, f"{shown_company(one)}, who has {counts[one]} rows at the source")
+            for one in unplanned
+        ]
     return found
 
 
@@ -261,7 +265,11 @@ class _Reading:
     def _must_be_of(self, keys: SliceKeys, key: str, audit: Audit | SliceAudit, *, fits: bool = True) -> None:
         found = audit.company_id, audit.release.distribution_id
         if not fits or found != (keys.company_id, self._release.distribution_id):
-            self._note("misplaced", key, f"what it says of itself is not its place: company {found[0]}, {found[1]}")
+            self._note(
+                "misplaced",
+                key,
+                f"what it says of itself is not its place: company {shown_company(found[0])}, {found[1]}",
+            )
 
     def _part(self, keys: SliceKeys, part: Audit, window: Window) -> None:
         here = window.number, window.of, part.generation

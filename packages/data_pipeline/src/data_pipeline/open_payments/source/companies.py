@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+from data_pipeline.lake_layout.ids import shown_company
 from etl_core.csv_stream.layout import excerpt
 from etl_core.errors import NotFoundError
 
@@ -23,7 +24,7 @@ def must_be_listed(source: Source, company_id: str) -> None:
         return
     offered = similar(company_id, names)
     raise NotFoundError(
-        f"there is no company {company_id}: it has no rows, and CMS does not list it.",
+        f"there is no company {shown_company(company_id)}: it has no rows, and CMS does not list it.",
         advice=f"Similar ids: {', '.join(offered)}." if offered else "CMS lists no companies at the moment.",
     )
 

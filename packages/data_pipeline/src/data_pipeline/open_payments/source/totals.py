@@ -19,7 +19,14 @@ import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
 
 from data_pipeline import lake_layout
+from data_pipeline.lake_layout.ids import (
+    LONGEST_COMPANY_ID,
+    can_be_encoded,
+    is_number,
+    shown_company,
+)
 from data_pipeline.open_payments.source.api import COUNTS_TRIED
+from data_pipeline.open_payments.source.query import conditions_of
 from etl_core.errors import (
     BlockedError,
     DataError,
@@ -188,7 +195,7 @@ class TotalsBuilder:
                 _log.warning("no grouped count, asking company by company", error=str(error))
                 used = "entities"
         if used == "entities" and field is not None:
-            rows, errors = self._by_company(field, resolved.release.year, at_most)
+            rows, errors = self._by_company(field, resolved, at_most)
         source = YearSource(distribution_id=resolved.release.distribution_id, route=used, built_at=self._now())
         return source, rows, errors
 
@@ -206,9 +213,13 @@ class TotalsBuilder:
             rows = self._source.grouped_counts(
                 table.distribution_id, columns.payer, columns.record_id, at_least=at_most
             )
-            strange = [company_id for company_id in rows if not company_id.isdigit()]
-            if strange:
-                raise DataError(f"the source counts rows of payers whose ids are no numbers: {strange[:3]}")
+            unfit = [shown_company(company_id) for company_id in rows if not can_be_encoded(company_id)]
+            if unfit:
+                raise DataError(
+                    f"the source counts rows of payers whose ids are no text of up to {LONGEST_COMPANY_ID} bytes: "
+                    f"{', '.join(unfit[:3])}.",
+                    advice="No key can hold such an id. The year can be closed once CMS has corrected it.",
+                )
             in_all = sum(rows.values())
             if at_most is not None or in_all == counted:
                 return rows
@@ -221,29 +232,39 @@ class TotalsBuilder:
             advice="It is being changed, or contradicts itself. Run the same command again later.",
         )
 
-    def _by_company(self, field: str, year: int, at_most: int | None) -> tuple[dict[str, int], dict[str, str]]:
+    def _by_company(
+        self, field: str, resolved: ResolvedRelease, at_most: int | None
+    ) -> tuple[dict[str, int], dict[str, str]]:
         rows: dict[str, int] = {}
         errors: dict[str, str] = {}
         ids = self._source.company_ids()
         with ThreadPoolExecutor(self._workers) as pool:
             while batch := list(islice(ids, self._workers if at_most is not None else 500)):
-                for company_id, answer in zip(batch, pool.map(partial(self._one_company, field), batch), strict=True):
+                count = partial(self._one_company, field, resolved)
+                for company_id, answer in zip(batch, pool.map(count, batch), strict=True):
                     if isinstance(answer, str):
                         errors[company_id] = answer
                     else:
-                        rows[company_id] = answer.get(year, 0)
+                        rows[company_id] = answer
                 if at_most is not None and sum(1 for count in rows.values() if count) >= at_most:
                     break
         return rows, errors
 
-    def _one_company(self, field: str, company_id: str) -> dict[int, int] | str:
+    def _one_company(self, field: str, resolved: ResolvedRelease, company_id: str) -> int | str:
+        table = resolved.table
         try:
-            return self._source.company_totals(lake_layout.ids.checked_company_id(company_id), field)
+            if is_number(company_id):
+                return self._source.company_totals(company_id, field).get(resolved.release.year, 0)
+            if not can_be_encoded(company_id):
+                _log.warning("the company list names an id that no key can hold", company=shown_company(company_id))
+                return 0  # if it has rows, the sum of all others is not the table's count
+            # Such an id can be no part of a profile's path.
+            return self._source.count(table.distribution_id, conditions_of(table.columns, company_id))
         except (BlockedError, StoppedError):
             raise
         except NotFoundError:
-            return {}  # listed, and without a profile page: it has never had a row
-        except (TemporaryError, DataError, UsageError) as error:
+            return 0  # listed, and without a profile page: it has never had a row
+        except (TemporaryError, DataError) as error:
             return str(error)
 
     def _newest(self, dataset: str) -> tuple[str | None, Totals | None]:

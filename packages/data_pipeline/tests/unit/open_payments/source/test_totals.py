@@ -344,13 +344,18 @@ class Grouped(TotalsCase):
 
         self.assertEqual(found.rows, {COMPANY: 3, OTHER: 3})
 
-    def test_grouped_counts_of_payers_without_a_number_are_refused(self):
+    def test_grouped_counts_of_payers_without_a_number_are_counts_like_others(self):
         self.table.rows += payments(COMPANY, 1, first=9)
-        for odd in ("", "12a"):
+        for odd in ("", "12a", "-1", "1 "):
             with self.subTest(payer=odd):
                 self.table.rows[-1] = (self.table.rows[-1][0], odd, *self.table.rows[-1][2:])
-                with self.assertRaisesRegex(DataError, f"payers whose ids are no numbers: \\['{odd}'\\]"):
-                    self.ensure(route=GROUPED)
+                self.assertEqual(self.ensure(route=GROUPED, rescrape=True).rows[odd], 1)
+
+    def test_grouped_counts_of_payers_that_no_key_can_hold_are_refused(self):
+        self.table.rows += payments(COMPANY, 1, first=9)
+        self.table.rows[-1] = (self.table.rows[-1][0], "a" * 101, *self.table.rows[-1][2:])
+        with self.assertRaisesRegex(DataError, "payers whose ids are no text of up to 100 bytes: 'a{100}'"):
+            self.ensure(route=GROUPED)
 
     def test_grouped_counts_that_are_refused_are_asked_for_company_by_company(self):
         """S1.2: the company endpoint stays as the fallback."""
@@ -427,12 +432,14 @@ class CompanyByCompany(TotalsCase):
                 self.assertIn(message, errors.pop(OTHER))
                 self.assertEqual(errors, {COMPANY: None, "777": None})
 
-    def test_counting_company_by_company_puts_an_id_that_is_none_into_its_error(self):
-        self.site.list_companies([COMPANY, "../x"])
+    def test_counting_company_by_company_asks_the_table_about_an_id_that_is_no_number(self):
+        self.table.rows += payments(COMPANY, 1, first=9)
+        self.table.rows[-1] = (self.table.rows[-1][0], "../x", *self.table.rows[-1][2:])
+        self.site.list_companies([COMPANY, "../x", "a" * 101])
 
-        self.ensure(route="entities")
+        self.assertEqual(self.ensure(route="entities").rows["../x"], 1)
 
-        self.assertEqual([one["error"] is None for one in self.kept()["companies"]], [False, True])
+        self.assertEqual({one["error"] for one in self.kept()["companies"]}, {None})
         self.assertEqual(len(self.site.of_kind("company")), 1)
 
     def test_counting_company_by_company_takes_a_missing_profile_for_no_rows(self):
