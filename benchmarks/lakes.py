@@ -106,13 +106,16 @@ def commit_parts(store: ObjectStore, seed: str, run_id: str, parts: Sequence[Aud
     )
 
 
-def multiplied(store: ObjectStore, seed: str, run_id: str, copies: int) -> None:
-    """Commit a run with the parts of another and copies of them, which have payers and record ids of their own."""
-    parts: list[Audit] = []
-    for number in range(copies):
-        for part in committed.open_run(store, seed).parts():
-            body = b"".join(committed.open_run(store, seed).chunks(part))
-            parts.append(_copied(store, part, body, number) if number else part)
+def multiplied(store: ObjectStore, seed: str, run_id: str, copies: int, *, least_bytes: int = 0) -> None:
+    """Commit a run with the parts of another that have so many bytes, and with copies of them, so many of each in all.
+
+    Copies have payers and record ids of their own.
+    """
+    run, parts = committed.open_run(store, seed), []
+    for part in run.parts():
+        if part.bytes >= least_bytes:
+            body = b"".join(run.chunks(part))
+            parts += [_copied(store, part, body, number) if number else part for number in range(copies)]
     commit_parts(store, seed, run_id, parts)
 
 

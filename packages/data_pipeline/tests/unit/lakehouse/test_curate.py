@@ -185,7 +185,7 @@ class Chain(BuildCase):
         with ThreadPoolExecutor(4) as pool:
             made = list(pool.map(lambda release: self.curation(release=release).run(), ("b", "c", "d", "c")))
 
-        chain = [builds.read_build(self.store, SCOPE, number) for number in builds.numbers(self.store, SCOPE)]
+        chain = [builds.read_manifest(self.store, one.key) for one in builds.manifests(self.store, SCOPE)]
         self.assertEqual(
             [(one.number, one.parent) for one in chain if one], [(1, None), (2, 1), (3, 2), (4, 3)][: len(chain)]
         )
