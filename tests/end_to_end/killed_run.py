@@ -92,8 +92,9 @@ def run_pipeline(context: Context) -> None:
 def upload_raw(context: Context, target: ObjectStore) -> None:
     from data_pipeline.open_payments.ledger.committed import open_run
     from data_pipeline.open_payments.operations.upload import upload_run
+    from data_pipeline.runs.copying import Copying
 
-    uploaded = upload_run(context.store, target, open_run(context.store, context.run_id))
+    uploaded = upload_run(Copying(context.store, target), open_run(context.store, context.run_id))
     target.close()
     context.print_fact(status="uploaded", copied=uploaded.copied)
 

@@ -115,11 +115,14 @@ class Tables:
             for (text,) in self._batches(objects):
                 yield printable_json(str(text))
 
-    def ask_for_parquet(self, question: str) -> Path:
-        """The result as a file in the scratch folder."""
+    def ask_for_file(self, question: str, file_format: Literal["csv", "parquet"] = "parquet") -> Path:
+        """The result as a file in the scratch folder, which the next one replaces; CSV has plain line feeds."""
         with self._explained():
-            path = self._scratch / "answer.parquet"
-            self._select(question).to_parquet(str(path), compression="zstd")
+            path = self._scratch / f"answer.{file_format}"
+            if file_format == "csv":
+                self._select(question).to_csv(str(path))
+            else:
+                self._select(question).to_parquet(str(path), compression="zstd")
             return path
 
     def _select(self, question: str) -> DuckDBPyRelation:
@@ -181,8 +184,8 @@ def _confine(database: DuckDBPyConnection, files: Sequence[str], scratch: Path) 
     """From now on only the files can be opened, and no setting changes."""
     # A file is opened by a pattern that matches nothing else; both forms are compared with the list.
     allowed = {form for path in files for form in (path, sql.pattern_of(path))}
-    # Parquet answers are written to the scratch folder; DuckDB writes beside and renames.
-    allowed |= {str(scratch / name) for name in ("answer.parquet", "tmp_answer.parquet")}
+    # Files are written to the scratch folder; DuckDB writes beside and renames.
+    allowed |= {str(scratch / f"{beside}answer.{ending}") for beside in ("", "tmp_") for ending in ("csv", "parquet")}
     database.execute(f"SET allowed_paths = [{', '.join(map(sql.literal, sorted(allowed)))}]")
     database.execute(NO_OUTSIDE_ACCESS)
     database.execute("SET lock_configuration = true")

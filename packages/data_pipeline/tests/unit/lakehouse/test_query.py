@@ -140,7 +140,7 @@ class QueryCase(FolderCase):
     def test_parquet_keeps_the_types(self):
         with self.open() as tables:
             found = duckdb.read_parquet(
-                str(tables.ask_for_parquet("SELECT amount, year FROM payments ORDER BY id LIMIT 1"))
+                str(tables.ask_for_file("SELECT amount, year FROM payments ORDER BY id LIMIT 1"))
             )
         self.assertEqual([str(one) for one in found.types], ["DECIMAL(18,2)", "INTEGER"])
         self.assertEqual(len(found.fetchall()), 1)
