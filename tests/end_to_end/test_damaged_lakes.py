@@ -173,3 +173,38 @@ def test_damage_of_another_run_stops_nobody(whole, document):
         for job in ("one company", "the year", "verify", "gc", "status"):
             status, said = ends(lake, job)
             assert (document, damage, job, status) == (document, damage, job, 0), said[-600:]
+
+
+@pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
+def test_junk_where_parts_and_proofs_belong_stops_nobody_and_verify_names_it(whole):
+    """Nothing is overwritten: what belongs there stands beside it, as the next generation."""
+    part, linked, proof = (
+        next(iter(sorted(whole.glob(f"{pattern}/{name}"))))
+        for pattern, name in [
+            (f"raw/*/*/*/company_id={ONE}", "part-1-of-1.csv"),
+            ("raw/*/*/*/company_id=*[!3]", "part-1-of-1.csv"),
+            (f"metadata/audits/*/*/*/company_id={ONE}", "slice.jsonl"),
+        ]
+    )
+    shutil.rmtree(whole / "metadata/runs")
+    shutil.rmtree(whole / "metadata/selections")
+    shutil.rmtree(whole / "metadata/commits")
+    for path in (part, linked):
+        for audit in (whole / "metadata/audits" / path.parent.relative_to(whole / "raw")).iterdir():
+            audit.unlink()
+        path.unlink()
+    part.write_bytes(b"<html>")
+    linked.symlink_to("/dev/zero")
+    proof.write_bytes(b"")
+
+    assert ends(whole, "a run by its name")[0] == 0
+
+    status, said = ends(whole, "verify")
+    assert status == 3, said
+    for junk in (part, linked, proof):
+        assert str(junk.relative_to(whole)) in said
+    assert (part.read_bytes(), proof.read_bytes(), linked.is_symlink()) == (b"<html>", b"", True)
+    for junk in (part, linked, proof):
+        junk.unlink()
+    status, said = ends(whole, "verify")
+    assert status == 0, said

@@ -627,12 +627,11 @@ def a_release(table: Published | None = None, **changes: Any) -> Release:
 
 def an_audit(company_id: str = COMPANY, *, number: int = 1, of: int = 1, **changes: Any) -> Audit:
     release = changes.pop("release", a_release())
-    prefix = f"raw/dataset=general-payments/year=2024/release={release.name}/company_id={company_id}"
     values: dict[str, Any] = {
         "release": release,
         "company_id": company_id,
         "window": tiles(of)[number - 1],
-        "key": f"{prefix}/part-{number}-of-{of}.csv",
+        "key": release.keys(company_id).part(number, of),
         "url": "http://site.test/download",
         "condition": f"payer = {company_id}",
         "strategy": "window",

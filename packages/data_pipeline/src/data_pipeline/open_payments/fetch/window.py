@@ -30,7 +30,7 @@ from data_pipeline.open_payments.ledger.documents import Attempt, Audit
 from data_pipeline.open_payments.source import query
 from data_pipeline.runs.attempts import write_attempt
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
-from etl_core.errors import ConflictError, PermanentError, TemporaryError
+from etl_core.errors import ConflictError, DataError, PermanentError, TemporaryError
 from etl_core.files import translate_os_errors
 
 if TYPE_CHECKING:
@@ -114,8 +114,12 @@ class WindowFetcher:
             task.seconds += time.monotonic() - started
 
     def _existing_proof(self, task: WindowTask) -> Audit | None:
-        """The newest proof of this very window with the source's count; if the counts differ, the source is asked."""
-        proofs, task.generation = self._audits.window_proofs(task.company_id, task.window)
+        """The newest proof of this very window with the source's count; if the counts differ, the source is asked.
+
+        A part without a proof is taken up, if it is one: the next proof has its generation.
+        """
+        proofs, free = self._audits.window_proofs(task.company_id, task.window)
+        task.generation = next((one for one in free[:-1] if self._part_at(task, one) is not None), free[-1])
         if not proofs or task.expected is None:
             return proofs[-1] if proofs else None
         if proofs[-1].records != task.expected:
@@ -237,21 +241,13 @@ class WindowFetcher:
         bytes; the first part stays. A part without a proof and with another number of records is
         older than a change of the table: it becomes an orphan for ``gc``.
         """
-        reader = RecordReader(task.layout)
-        try:
-            for chunk in self._store.read(key):
-                reader.feed(chunk)
-            theirs = reader.finish()
-        except RecordError as error:
-            raise ConflictError(
-                f"{key} already exists and is not a valid part ({error.reason}: {error.detail}).",
-                advice="Inspect it, move it away, then run again.",
-            ) from error
-        if theirs.records != ours.records:
+        theirs = self._part_at(task, task.generation)
+        if theirs is None or theirs.records != ours.records:
             task.generation += 1
+            held = "is no part" if theirs is None else f"already holds {theirs.records} records"
             raise NotProvedError(
                 "count_moved",
-                f"{key} already holds {theirs.records} records, this answer {ours.records}; both are kept",
+                f"{key} {held}, this answer has {ours.records}; both are kept",
                 records=ours.records, received=ours.bytes, expected=ours.records,
             )  # fmt: skip
         if theirs.content_hash != ours.content_hash:
@@ -260,6 +256,18 @@ class WindowFetcher:
                 advice="The existing part has no audit. Inspect it, move it away, then run again.",
             )
         return theirs
+
+    def _part_at(self, task: WindowTask, generation: int) -> Summary | None:
+        """What the lake holds as the window's part of this generation; None for what is no part of the window."""
+        key = keys_of(task.release, task.company_id).part(task.window.number, task.window.of, generation)
+        reader = RecordReader(task.layout)
+        try:
+            for chunk in self._store.read(key):
+                reader.feed(chunk)
+            return reader.finish()
+        except (RecordError, DataError) as error:
+            _log.warning("passed over an object that is no part; verify reports it", key=key, error=str(error))
+            return None
 
     def record_failure(self, task: WindowTask, error: Exception, *, number: int = 1, final: bool = True) -> None:
         """Record a failed attempt in the lake, or in the log if the lake cannot be written."""

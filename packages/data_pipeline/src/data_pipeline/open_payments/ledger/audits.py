@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.open_payments.ledger.documents import Release
     from data_pipeline.open_payments.windows import Window
-    from etl_core.lake import ObjectStore
+    from etl_core.lake import ObjectInfo, ObjectStore
 
 _log = structlog.get_logger()
 _MODULUS = 1 << 256
@@ -36,10 +36,14 @@ def keys_of(release: Release, company_id: str) -> SliceKeys:
 
 
 class WindowProofs(NamedTuple):
-    """The proofs of one window, and the generation that the next one will have."""
+    """The proofs of one window, and the generations that the next one may have.
+
+    The last of ``free`` has no object. Parts without a proof lie under those before it: of a process that died
+    before the proof, or what is no part.
+    """
 
     audits: list[Audit]
-    next_generation: int
+    free: list[int]
 
 
 class Audits:
@@ -48,11 +52,16 @@ class Audits:
     def __init__(self, store: ObjectStore, release: Release) -> None:
         self._store = store
         self._release = release
+        self._reported: set[str] = set()
 
     def closed(self) -> dict[str, int]:
         """Companies whose slice is closed, and the newest generation of its proof, by one listing."""
         prefix = lake_layout.open_payments.release_audits(self._release.dataset, self._release.year, self._release.name)
-        return closed_in(entry.key for entry in self._store.list(prefix))
+        there = list(self._store.list(prefix))
+        for key in empty_in(there) - self._reported:
+            self._reported.add(key)
+            _log.warning("skipped an empty object in place of the proof of a slice", key=key)
+        return closed_in(there)
 
     def slice_audit(self, company_id: str, generation: int = 1) -> SliceAudit | None:
         """The proof of a slice of this generation, or None."""
@@ -82,7 +91,7 @@ class Audits:
 
     def _taken(self, key_of: Callable[[int], str]) -> int:
         """How many generations in a row have an object under their key, whatever it is."""
-        return next(number for number in itertools.count() if self._store.head(key_of(number + 1)) is None)
+        return next(number for number in itertools.count() if not self._is_taken(key_of(number + 1)))
 
     def part_audit(self, company_id: str, number: int, of: int, generation: int = 1) -> Audit | None:
         """The proof of a part, or None."""
@@ -95,6 +104,7 @@ class Audits:
         """
         keys = keys_of(self._release, company_id)
         audits: list[Audit] = []
+        free: list[int] = []
         for generation in itertools.count(1):
             key = keys.part_audit(window.number, window.of, generation)
             try:
@@ -103,10 +113,18 @@ class Audits:
                 _log.warning("skipped a proof that cannot be read", key=key, error=str(error))
                 continue
             if audit is None:
-                return WindowProofs(audits, generation)
-            if audit.window == window:
+                free.append(generation)
+                if not self._is_taken(keys.part(window.number, window.of, generation)):
+                    return WindowProofs(audits, free)
+            elif audit.window == window:
                 audits.append(audit)
         raise AssertionError("generations are counted without end")
+
+    def _is_taken(self, key: str) -> bool:
+        try:
+            return self._store.head(key) is not None
+        except DataError:  # a link
+            return True
 
     def proof_of_unit(self, company_id: str, number: int, of: int) -> Audit | None:
         """The newest proof of window ``number`` of a slice that is cut into ``of`` equal ones, or None."""
@@ -159,14 +177,19 @@ class Audits:
         return audit
 
 
-def closed_in(keys: Iterable[str]) -> dict[str, int]:
-    """Companies whose slice one of the keys closes, and the newest generation of its proof."""
+def closed_in(there: Iterable[ObjectInfo]) -> dict[str, int]:
+    """Companies whose slice one of the objects closes, and the newest generation of its proof."""
     newest: dict[str, int] = {}
-    for key in keys:
-        company_id = lake_layout.open_payments.company_of_slice_audit(key)
-        if company_id is not None:
-            newest[company_id] = max(newest.get(company_id, 1), lake_layout.open_payments.generation_of(key))
+    for one in there:
+        company_id = lake_layout.open_payments.company_of_slice_audit(one.key)
+        if company_id is not None and one.size:
+            newest[company_id] = max(newest.get(company_id, 1), lake_layout.open_payments.generation_of(one.key))
     return newest
+
+
+def empty_in(there: Iterable[ObjectInfo]) -> set[str]:
+    """Empty objects where the proofs of slices belong: they close nothing."""
+    return {one.key for one in there if not one.size and lake_layout.open_payments.company_of_slice_audit(one.key)}
 
 
 def content_hash_of(parts: Iterable[Audit]) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from data_pipeline import lake_layout
+from data_pipeline.lake_layout.ids import encoded_company
 from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import READERS, keys_of
 from data_pipeline.open_payments.ledger.committed import open_run
@@ -47,7 +48,7 @@ class _Loose:
     proofs: set[str]
 
 
-# By the path of a release and company.
+# By the path of a release, and what stands in its folders as the company.
 _LooseSlices = dict[str, dict[str, _Loose]]
 
 
@@ -60,8 +61,8 @@ def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
     for slice_path, entries in _by_slice(store):
         found = _loose_of(store, entries, before)
         if found.entries:
-            release, _, company_id = slice_path.rpartition("/company_id=")
-            loose.setdefault(release, {})[company_id] = found
+            release, _, company = slice_path.rpartition("/company_id=")
+            loose.setdefault(release, {})[company] = found
     kept: set[str] = set()
     runs = all_runs(store) if loose else iter(())
     with ThreadPoolExecutor(READERS) as pool:
@@ -132,20 +133,19 @@ def _kept_by_run(store: ObjectStore, loose: Mapping[str, Mapping[str, _Loose]], 
 
 def _in_open_slices(plan: Plan, loose: Mapping[str, Mapping[str, _Loose]]) -> set[str]:
     here = loose.get(_path_of(plan.release), {})
-    mine = here.keys() & {company.company_id for company in plan.companies}
-    return {entry.key for company_id in mine for entry in here[company_id].entries}
+    mine = here.keys() & {encoded_company(one.company_id) for one in plan.companies}
+    return {entry.key for company in mine for entry in here[company].entries}
 
 
 def _named_by_list_alone(committed: Run, here: Mapping[str, _Loose]) -> set[str]:
     """Proofs that are there have been read. Of one that is lost, the run's list still has the parts."""
     release = committed.manifest.release
-    generations = {one.company_id: one.generation for one in committed.manifest.proved}
-    lost = {one for one in here.keys() & generations if _proof(release, one, generations) not in here[one].proofs}
-    return _named_by(part for part in committed.parts() if part.company_id in lost) if lost else set()
-
-
-def _proof(release: Release, company_id: str, generations: Mapping[str, int]) -> str:
-    return keys_of(release, company_id).slice_audit(generations[company_id])
+    proofs = {
+        encoded_company(one.company_id): keys_of(release, one.company_id).slice_audit(one.generation)
+        for one in committed.manifest.proved
+    }
+    lost = {one for one in here.keys() & proofs if proofs[one] not in here[one].proofs}
+    return _named_by(part for part in committed.parts() if encoded_company(part.company_id) in lost) if lost else set()
 
 
 def _path_of(release: Release) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger import plans
-from data_pipeline.open_payments.ledger.audits import Audits, closed_in, read_attempts
+from data_pipeline.open_payments.ledger.audits import Audits, closed_in, empty_in, read_attempts
 from data_pipeline.open_payments.ledger.documents import SliceResult
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from data_pipeline.open_payments.ledger.documents import Plan
     from etl_core.lake import ObjectStore
+
+_log = structlog.get_logger()
 
 
 def progress_of_run(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
@@ -38,7 +42,9 @@ def progress_of_run(store: ObjectStore, run_id: str, now: datetime) -> dict[str,
     if manifest is not None:
         results, proved_bytes = manifest.slices, manifest.bytes
     else:
-        closed = closed_in(entry.key for entry in audits)
+        closed = closed_in(audits)
+        for key in sorted(empty_in(audits)):
+            _log.warning("an empty object lies in place of the proof of a slice", key=key)
         attempts = read_attempts(store, run_id, leave_out=closed)
         results = results_from_lake(plan, {}, attempts, _closed_results(store, plan, closed))
         parts = store.list(lake_layout.open_payments.release_parts(*where))

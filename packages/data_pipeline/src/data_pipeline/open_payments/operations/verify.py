@@ -336,11 +336,14 @@ class _Reading:
                 self._note("repeated_id", key, f"{len(held)} record ids stand in other parts too, such as {held[0]}")
 
     def _find_extra(self, companies: set[str]) -> None:
-        """Another generation of what is named is of a time when the source counted other rows: ``gc`` lists it."""
+        """Another generation of what is named is of a time when the source counted other rows: ``gc`` lists it.
+
+        What lies in no company's folder is of no run, such as a link in place of a folder.
+        """
         where = self._release.dataset, self._release.year, self._release.name
         prefixes = lake_layout.open_payments.release_parts(*where), lake_layout.open_payments.release_audits(*where)
         there = [one for prefix in prefixes for one in self._store.list(prefix)]
-        there = [one for one in there if lake_layout.open_payments.company_of(one.key) in companies]
+        there = [one for one in there if lake_layout.open_payments.company_of(one.key) in {*companies, None}]
         named = {
             lake_layout.open_payments.first_generation_of(key)
             for key in self._named | self._named_by_other_generations(there)
@@ -348,7 +351,8 @@ class _Reading:
         keys = {one.key for one in there}
         for entry in there:
             if lake_layout.open_payments.first_generation_of(entry.key) not in named:
-                self._note("extra", entry.key, f"{entry.size} bytes in a slice of the run that nothing names")
+                detail = f"{entry.size} bytes that nothing names, in a slice of the run or in none"
+                self._note("extra", entry.key, detail)
             elif entry.key not in self._named:
                 self._check_other_generation(entry.key, keys)
 

@@ -191,7 +191,7 @@ class Proved(DownloadCase):
 
         self.assertEqual(self.site.kinds(), ["count", "download", "count"])
         self.assertEqual((second.generation, second.records, second.key), (2, 4, self.part.replace(".csv", ".2.csv")))
-        self.assertEqual(self.audits.window_proofs(COMPANY, first.window), ([first, second], 3))
+        self.assertEqual(self.audits.window_proofs(COMPANY, first.window), ([first, second], [3]))
         self.assertEqual(self.world.parts(), [second.key, self.part])
         self.assertEqual([self.prove(expected=rows).generation for rows in (4, 3, None)], [2, 2, 2])
         self.assertEqual(self.site.kinds()[3:], ["count"], "the count may be the one that is old")
@@ -671,12 +671,32 @@ class APartThatIsThere(DownloadCase):
         self.assertEqual(self.store.get(self.part), orphan)
         self.assert_nothing_is_left()
 
-    def test_an_existing_object_that_is_no_part_is_a_conflict(self):
-        self.there(lambda body: body[:-9])
+    def test_an_existing_object_that_is_no_part_is_passed_over_and_stays(self):
+        second = keys_of(self.resolved.release, COMPANY).part(1, 1, 2)
+        for name, junk in {"cut": self.body()[:-9], "empty": b"", "text": b"<html>\n", "zeros": bytes(999)}.items():
+            with self.subTest(name):
+                self.store.put(self.part, junk)
+                self.store.put(second, b"junk, too")
 
-        with self.assertRaisesRegex(ConflictError, "already exists and is not a valid part .truncated"):
-            self.prove()
-        self.assertEqual(self.reasons(), ["conflict"])
+                audit = self.prove()
+
+                self.assertEqual((audit.generation, audit.records, self.reasons()), (3, 3, []))
+                self.assertEqual((self.store.get(self.part), self.store.get(second)), (junk, b"junk, too"))
+                asked = len(self.site.of_kind("download"))
+                self.assertEqual(self.prove(), audit)
+                self.assertEqual(len(self.site.of_kind("download")), asked, "a proof after a gap was not found")
+                self.store.delete(audit.key)
+                self.store.delete(self.part_audit.replace("1-of-1", "1-of-1.3"))
+
+    def test_junk_that_appears_during_the_download_costs_one_more_attempt(self):
+        def meanwhile(real: Reply) -> Reply:
+            self.store.put_new(self.part, b"junk")
+            return real
+
+        self.site.fault("download", meanwhile, 1)
+
+        self.assertEqual((self.prove().generation, self.reasons()), (2, ["count_moved"]))
+        self.assertEqual(self.store.get(self.part), b"junk")
 
     def test_a_part_proved_by_another_process_meanwhile_is_adopted(self):
         def meanwhile(real: Reply) -> Reply:

@@ -1,5 +1,7 @@
 from datetime import timedelta
 
+from structlog.testing import capture_logs
+
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of, read_attempts
 from data_pipeline.open_payments.windows import Window
@@ -65,7 +67,7 @@ class Parts(AuditsCase):
         self.audits.publish_part(an_audit(window=stored, of=2))
 
         self.assertEqual([one.window for one in self.audits.window_proofs(COMPANY, stored).audits], [stored])
-        self.assertEqual(self.audits.window_proofs(COMPANY, asked), ([], 2))
+        self.assertEqual(self.audits.window_proofs(COMPANY, asked), ([], [2]))
 
     def test_the_newest_proof_of_a_unit_counts(self):
         """Another pod proved the window again, after the source's count had moved."""
@@ -166,7 +168,25 @@ class Slices(AuditsCase):
         proved = self.audits.publish_part(an_audit())
         self.store.put(KEYS.part_audit(1, 1, 2), b"[" * 100_000)
 
-        self.assertEqual(self.audits.window_proofs(COMPANY, an_audit().window), ([proved], 3))
+        self.assertEqual(self.audits.window_proofs(COMPANY, an_audit().window), ([proved], [3]))
+
+    def test_parts_without_a_proof_do_not_hide_the_proofs_of_later_generations(self):
+        self.store.put_new(KEYS.part(1, 1), b"")
+        proved = self.audits.publish_part(an_audit(generation=2))
+
+        self.assertEqual(self.audits.window_proofs(COMPANY, an_audit().window), ([proved], [1, 3]))
+        self.assertEqual(self.audits.proof_of_unit(COMPANY, 1, 1), proved)
+
+    def test_slices_are_not_closed_by_an_empty_object_which_is_named_once(self):
+        self.store.put_new(KEYS.slice_audit(), b"")
+
+        with capture_logs() as logged:
+            self.assertEqual([self.audits.closed(), self.audits.closed()], [{}, {}])
+
+        self.assertEqual([one["key"] for one in logged], [KEYS.slice_audit()])
+        part = self.audits.publish_part(an_audit())
+        self.assertEqual(self.audits.close_slice(COMPANY, (part,), 3, START).generation, 2)
+        self.assertEqual(self.audits.closed(), {COMPANY: 2})
 
     def test_slices_that_are_proved_are_found_by_listing_the_release(self):
         """S2.3: what is done is what has an audit in the lake."""

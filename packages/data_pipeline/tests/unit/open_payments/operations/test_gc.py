@@ -109,6 +109,21 @@ class Garbage(LakeCase):
         self.commit(plan)
         self.assertEqual(self.found(), [self.theirs.part(1, 1)])
 
+    def test_an_orphan_is_not_in_the_open_slices_of_payers_whose_id_is_no_number(self):
+        for number, company_id in enumerate(("-1", "", "1 ", "abc")):
+            with self.subTest(company_id=company_id):
+                keys = keys_of(a_release(), company_id)
+                self.put(keys.part(1, 1))
+                plan = self.plan(f"r{number}-open", company_id)
+                self.is_kept()
+                self.commit(plan)
+                self.assertEqual(self.found(), [keys.part(1, 1)])
+                self.prove(*a_slice(company_id).parts, close=True)
+                self.commit(self.plan(f"r{number}-done", company_id))
+                for lost in (keys.part_audit(1, 1), keys.slice_audit()):
+                    self.store.delete(lost)
+                    self.is_kept()
+
     def test_an_orphan_is_a_proof_of_another_cut_than_the_closed_slice_has_and_then_its_part(self):
         (stray,) = a_slice(COMPANY).parts
         self.prove(stray)

@@ -296,6 +296,15 @@ class APart(RunCase):
 
         self.assertEqual(self.found(), {("extra", key) for key in extra})
 
+    def test_an_object_of_the_release_in_no_folder_of_a_company_is_found(self):
+        """A store lists a link in place of a folder as an object."""
+        parts, audits = (one.partition("/company_id=")[0] for one in (self.part, self.keys().part_audit(1, 2)))
+        for key in (f"{parts}/company_id=77", f"{audits}/company_id={COMPANY}", f"{parts}/company_id=a copy/x.csv"):
+            with self.subTest(key=key):
+                self.store.put(key, b"x")
+                self.assertEqual(self.found(), {("extra", key)})
+                self.store.delete(key)
+
     def test_garbage_under_names_of_later_generations_is_found(self):
         keys = self.keys()
         later = an_audit(number=1, of=2, generation=2, release=self.release)
