@@ -106,7 +106,14 @@ def stage(context: Context) -> None:
     context.print_fact(parts=len(staging.run(staging.done())))
 
 
-JOBS = {"run_pipeline": run_pipeline, "stage": stage}
+def build_curated(context: Context) -> None:
+    from data_pipeline.jobs import _tables as tables
+
+    build = tables.curation_of(context, tables.chosen_run(context, None, None)).run()
+    context.print_fact(build=build.build)
+
+
+JOBS = {"run_pipeline": run_pipeline, "stage": stage, "build_curated": build_curated}
 
 
 def main(options: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -112,7 +113,7 @@ class Tables:
         with self._explained():
             objects = self._select(question).query("answer", "SELECT to_json(answer)::VARCHAR FROM answer")
             for (text,) in self._batches(objects):
-                yield str(text)
+                yield printable_json(str(text))
 
     def ask_for_file(self, question: str, file_format: Literal["csv", "parquet"] = "parquet") -> Path:
         """The result as a file in the scratch folder, which the next one replaces; CSV has plain line feeds."""
@@ -247,6 +248,13 @@ def _reach_s3(database: DuckDBPyConnection, access: S3Access) -> None:
 
 def _first_line(error: Exception) -> str:
     return printable(str(error).partition("\n")[0])
+
+
+def printable_json(text: str) -> str:
+    """The same JSON; DuckDB leaves some characters as they are that a terminal obeys, such as U+009B."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def csv_lines(answer: Answer) -> Iterator[str]:
