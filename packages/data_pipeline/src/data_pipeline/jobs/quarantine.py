@@ -72,4 +72,5 @@ def command(
 
 
 JOB = (frame.entrypoint_of(command, "quarantine"), "Show what was quarantined of a committed run, and why")
-KUBERNETES = {"args": ["--year", options.NEWEST_YEAR]}
+# LAKEHOUSE_MEMORY_MB, and the process itself.
+KUBERNETES = {"args": ["--year", options.NEWEST_YEAR], "pod": {"memory": "2Gi"}}

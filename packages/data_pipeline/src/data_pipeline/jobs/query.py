@@ -66,4 +66,5 @@ def lines_of(tables: list[PinnedTable], output_format: OutputFormat) -> Iterator
 
 
 JOB = (frame.entrypoint_of(command, "query"), "Ask the lake's tables a question in SQL; nothing can be written")
-KUBERNETES = {"args": ["--tables"]}
+# LAKEHOUSE_MEMORY_MB, and the process itself.
+KUBERNETES = {"args": ["--tables"], "pod": {"memory": "2Gi"}}

@@ -181,4 +181,5 @@ def request_of(context: Context, run: Run, part: Audit) -> TracedRequest:
 
 
 JOB = (frame.entrypoint_of(command, "trace"), "Follow one record back to the request that fetched it")
-KUBERNETES = {"args": ["1077673952"]}
+# LAKEHOUSE_MEMORY_MB, and the process itself.
+KUBERNETES = {"args": ["1077673952"], "pod": {"memory": "2Gi"}}

@@ -118,11 +118,12 @@ class Tables:
     def ask_for_file(self, question: str, file_format: Literal["csv", "parquet"] = "parquet") -> Path:
         """The result as a file in the scratch folder, which the next one replaces; CSV has plain line feeds."""
         with self._explained():
-            path = self._scratch / f"answer.{file_format}"
+            path, answer = self._scratch / f"answer.{file_format}", self._select(question)
             if file_format == "csv":
-                self._select(question).to_csv(str(path))
+                answer.to_csv(str(path))
             else:
-                self._select(question).to_parquet(str(path), compression="zstd")
+                rows = sql.rows_in_group(len(answer.columns))
+                answer.to_parquet(str(path), compression="zstd", row_group_size=rows)
             return path
 
     def _select(self, question: str) -> DuckDBPyRelation:

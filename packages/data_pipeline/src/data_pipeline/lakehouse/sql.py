@@ -140,11 +140,16 @@ def quarantine(contract: Contract, path: str, header: Sequence[str], part: str, 
     return f"SELECT {columns}, {why}, {PART}, {RECORD} FROM ({numbered}) WHERE ({where}) IS TRUE"
 
 
+def rows_in_group(columns: int) -> int:
+    """Of a Parquet file with so many columns."""
+    return max(VALUES_IN_ROW_GROUP // columns // 2048, 1) * 2048
+
+
 def copy(select: str, path: str, *, columns: int, by: str = "") -> str:
     """Write a query as Parquet, its rows in order. With ``by`` a file per value of that column, which it lacks, below
     the folder ``path``. ``columns`` is how many there are, which decides the size of row groups.
     """
-    rows = max(VALUES_IN_ROW_GROUP // columns // 2048, 1) * 2048
+    rows = rows_in_group(columns)
     more = f", PARTITION_BY ({name(by)})" if by else ""
     return f"COPY ({select}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}{more})"
 
