@@ -5,6 +5,7 @@ All columns are text under a collation that ignores case; order is the order of 
 
 from __future__ import annotations
 
+import heapq
 import operator
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -109,9 +110,18 @@ class Statement:
         self.cost["rows_sorted"] += total(self._matching)
         # Rows that are equal under the sort stay in the order that the turn gives them.
         placed = [(run.part, row) for run in rotated(self._matching, self._turn) for row in run.rows]
+        last = self.query["offset"] + (self.query["limit"] or len(placed))
         for column, descending in reversed(sorts):
             texts = {run.part: self.table.texts(run.part, column) for run in self._matching}
-            placed.sort(key=lambda at: texts[at[0]][at[1]].lower(), reverse=descending)
+
+            def key(at: tuple[str, int], texts: Mapping[str, Sequence[str]] = texts) -> str:
+                return texts[at[0]][at[1]].lower()
+
+            if len(sorts) == 1 and 0 <= last < len(placed) // 100:
+                # As from an index: the few rows asked for, and no others in order.
+                placed = (heapq.nlargest if descending else heapq.nsmallest)(last, placed, key)
+            else:
+                placed.sort(key=key, reverse=descending)
         return [Run(part, [row for _, row in rows]) for part, rows in groupby(placed, operator.itemgetter(0))]
 
     def _page(self, runs: Sequence[Run]) -> list[Run]:

@@ -242,6 +242,16 @@ def test_sorts_go_by_text_one_property_after_the_other(site):
     assert pairs == sorted(sorted(pairs, key=lambda pair: pair[1], reverse=True), key=lambda pair: pair[0])
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_few_sorted_rows_are_the_first_of_all_sorted_rows(site, order):
+    sorts = [{"property": "record_id", "order": order}]
+    ids = site.download(LARGE, sorts=sorts).column("Record_ID")
+    assert len(ids) > 300
+    for offset in (0, 1):
+        few = site.download(LARGE, sorts=sorts, limit=2, offset=offset).column("Record_ID")
+        assert few == ids[offset : offset + 2]
+
+
 def test_ids_of_2023_sort_as_texts_not_as_numbers(start):
     """Facts 1.3: nine and ten digits stand in one column."""
     site = start(years=(2023,), company_rows={LARGE: 300, SMALL: 300})
