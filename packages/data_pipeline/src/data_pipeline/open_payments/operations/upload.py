@@ -107,7 +107,7 @@ def upload_run(
     Raises:
         UsageError: both are one lake, or one lies within the other.
         ConflictError: other content lies under a key of the run, and ``overwrite`` was not asked for.
-        DataError: the list of the run's parts is not the one its manifest names.
+        DataError: the list of the run's parts is not the one its manifest names, or the report beside it is missing.
 
     """
     if overlap(here, there):
@@ -117,6 +117,12 @@ def upload_run(
         )
     manifest, plan = run.manifest, require_plan(here, run.manifest.run_id)
     mine = {entry.key: entry.size for prefix in _prefixes(plan, manifest) for entry in here.list(prefix)}
+    report = lake_layout.open_payments.download_report(manifest.run_id, manifest.year)
+    if report not in mine:
+        raise DataError(
+            f"{here.url} has no {report}.",
+            advice=f"Derive it again: data-pipeline run write_manifest -- --run-id {manifest.run_id}",
+        )
     wanted = [replace(one, size=mine.get(one.key, one.size)) for one in objects_of(plan, manifest, run.parts())]
     present = {entry.key: entry.size for prefix in _prefixes(plan, manifest) for entry in there.list(prefix)}
     last = lake_layout.runs.manifest(manifest.run_id)
