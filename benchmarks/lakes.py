@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -88,6 +89,60 @@ def fill(store: ObjectStore, shape: Shape, runs: int, spare: str) -> None:
     _write(store, planned, run.manifest.model_copy(update=changes | slices), parts)
     asked = {"slice_of": "1/1"}
     _write_plan(store, plan.model_copy(update={"run_id": OPEN, "selection": plan.selection.model_copy(update=asked)}))
+
+
+def commit_parts(store: ObjectStore, seed: str, run_id: str, parts: Sequence[Audit]) -> None:
+    """Commit a run of parts that are in the lake; the rest is as in the run ``seed``."""
+    run = committed.open_run(store, seed)
+    kept = {part.company_id for part in parts}
+    slices = tuple(one for one in run.manifest.slices if one.company_id in kept)
+    rows = sum(part.records for part in parts)
+    changes = {"run_id": run_id, "slices": slices, "rows": rows}
+    _write(
+        store,
+        require_plan(store, seed).model_copy(update={"run_id": run_id}),
+        run.manifest.model_copy(update=changes),
+        parts,
+    )
+
+
+def multiplied(store: ObjectStore, seed: str, run_id: str, copies: int, *, least_bytes: int = 0) -> None:
+    """Commit a run with the parts of another that have so many bytes, and with copies of them, so many of each in all.
+
+    Copies have payers and record ids of their own.
+    """
+    run, parts = committed.open_run(store, seed), []
+    for part in run.parts():
+        if part.bytes >= least_bytes:
+            body = b"".join(run.chunks(part))
+            parts += [_copied(store, part, body, number) if number else part for number in range(copies)]
+    commit_parts(store, seed, run_id, parts)
+
+
+def _copied(store: ObjectStore, part: Audit, body: bytes, number: int) -> Audit:
+    """A part of another payer: ids of the sandbox begin with 100 and have 12 digits, or with 10 or 11 and have ten."""
+    payer = f"10{number}{part.company_id[3:]}"
+    body = body.replace(b",100000", b",10%d000" % number)
+    body = re.sub(rb",1([01]\d{8}),", rb",%d\1," % (number + 1), body)
+    window = part.window
+    return _put(store, part, body, part.release.keys(payer).part(window.number, window.of), company_id=payer)
+
+
+def proved_again(store: ObjectStore, seed: str, run_id: str, company_id: str) -> None:
+    """Commit a run in which one company of another run has a second proof, of changed rows."""
+    parts = list(committed.open_run(store, seed).parts())
+    for place, part in enumerate(parts):
+        if part.company_id == company_id:
+            body = b"".join(committed.open_run(store, seed).chunks(part)).replace(b",NEW,", b",ADD,")
+            key = part.release.keys(company_id).part(part.window.number, part.window.of, 2)
+            parts[place] = _put(store, part, body, key, generation=2)
+    commit_parts(store, seed, run_id, parts)
+
+
+def _put(store: ObjectStore, part: Audit, body: bytes, key: str, **changes: object) -> Audit:
+    store.put_new(key, body)
+    said = {"key": key, "bytes": len(body), "sha256": content_of(body), **changes}
+    return part.model_copy(update=said)
 
 
 def _write(

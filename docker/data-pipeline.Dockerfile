@@ -12,8 +12,6 @@ ARG BASE=docker.io/library/python:${PYTHON}-slim
 
 
 FROM ${BASE} AS dependencies
-# Names of further extras of openpayments-data-pipeline, separated by spaces; each has its file in docker/requirements/.
-ARG EXTRAS=""
 ENV PIP_CACHE_DIR=/var/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off PIP_CERT=/etc/ssl/pip.pem
 # What pip trusts: Debian's certificates and the secret `ca`. Written in each step that uses it, because a step before it
 # would come from the cache whatever the secret is. The stages that run do not have this file.
@@ -22,17 +20,24 @@ RUN --mount=type=cache,target=/var/cache/pip,sharing=locked --mount=type=secret,
     set -eu; \
     cat /etc/ssl/certs/ca-certificates.crt $(ls /run/secrets/ca 2>/dev/null) > "${PIP_CERT}"; \
     python -m venv --without-pip /opt/venv; \
-    set -- --requirement /requirements/runtime.txt; \
-    for extra in ${EXTRAS}; do \
-        [ -f "/requirements/${extra}.txt" ] || { echo "there is no extra ${extra}: see docker/requirements" >&2; exit 1; }; \
-        set -- "$@" --requirement "/requirements/${extra}.txt"; \
-    done; \
-    pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: "$@"; \
+    pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: \
+        --requirement /requirements/runtime.txt; \
     # We use only the connection of the Kubernetes client. Its asynchronous copy (68 MB) and the bytecode of 900
     # generated classes (23 MB) would be most of the image.
     cd /opt/venv/lib/python3*/site-packages/kubernetes; \
     rm -r aio; \
     find client/api client/models -name __pycache__ -prune -exec rm -r {} +
+# Names of further extras of openpayments-data-pipeline, separated by spaces; each has its file in docker/requirements/.
+# In a step of its own, so that an image with extras takes what is above from the cache.
+ARG EXTRAS=""
+RUN --mount=type=cache,target=/var/cache/pip,sharing=locked --mount=type=secret,id=ca \
+    set -eu; \
+    cat /etc/ssl/certs/ca-certificates.crt $(ls /run/secrets/ca 2>/dev/null) > "${PIP_CERT}"; \
+    for extra in ${EXTRAS}; do \
+        [ -f "/requirements/${extra}.txt" ] || { echo "there is no extra ${extra}: see docker/requirements" >&2; exit 1; }; \
+        pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: \
+            --requirement "/requirements/${extra}.txt"; \
+    done
 
 
 FROM dependencies AS wheels

@@ -59,7 +59,7 @@ class Part:
 
 
 def pytest(name: str, *words: str, limit_seconds: float = 1200) -> Part:
-    return Part(name, ("python", "-m", "pytest", "-q", *words), limit_seconds)
+    return Part(name, ("python", "-m", "pytest", "-q", "--durations=15", "--durations-min=10", *words), limit_seconds)
 
 
 # Two workers: CI has two cores, and on more the parts are short anyway.

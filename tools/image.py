@@ -1,7 +1,7 @@
 """``make image``: build etl-data-pipeline with docker, podman or buildah, and list its contents.
 
 The list, a CycloneDX document with the hash of every wheel, is written to .cache/image/sbom.cdx.json. Arguments go to
-the build, as in ``ARGS="--build-arg PYTHON=3.12"``. ``CA`` names a file of certificates, such
+the build, as in ``ARGS="--build-arg EXTRAS=lakehouse"``. ``CA`` names a file of certificates, such
 as that of a proxy which inspects TLS.
 """
 
@@ -59,17 +59,31 @@ def revision() -> str:
     return result.stdout.strip() or "unknown"
 
 
-def write_sbom(path: Path) -> None:
-    """List the wheels of docker/requirements/runtime.txt: the image has only them, the base and our own packages.
+def extras_of(arguments: Sequence[str]) -> list[str]:
+    """The extras that a build installs: of ``--build-arg EXTRAS=…``, in one word or two."""
+    said = (word.removeprefix("--build-arg=") for word in arguments)
+    return [extra for word in said if word.startswith("EXTRAS=") for extra in word.removeprefix("EXTRAS=").split()]
+
+
+def requirements_of(extras: Sequence[str]) -> str:
+    """What is installed with these extras, a line each; the file of an extra repeats lines of runtime.txt."""
+    entries: dict[str, None] = {}
+    for name in ("runtime", *extras):
+        text = (ROOT / "docker" / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+        entries |= dict.fromkeys(text.replace("\\\n", "").splitlines())
+    return "\n".join(entries) + "\n"
+
+
+def write_sbom(path: Path, extras: Sequence[str] = ()) -> None:
+    """List the wheels of docker/requirements: the image has only them, the base and our own packages.
 
     Raises:
         UnavailableError: the tool cannot be installed.
 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    words = [str(isolated.program("cyclonedx-py")), "requirements", "docker/requirements/runtime.txt"]
-    words += ["--output-reproducible", "-o", str(path)]
-    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    words = [str(isolated.program("cyclonedx-py")), "requirements", "-", "--output-reproducible", "-o", str(path)]
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True, input=requirements_of(extras).encode())
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -83,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         if status := subprocess.run(words, cwd=ROOT, check=False).returncode:
             return status
     try:
-        write_sbom(SBOM)
+        write_sbom(SBOM, extras_of(arguments))
     except isolated.UnavailableError as reason:
         print(f"SKIPPED: the contents are not listed: {reason}")
         return 0

@@ -7,7 +7,8 @@ import json
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.orchestrate import FanOutFact
 from data_pipeline.lakehouse.contract import Contract
-from data_pipeline.lakehouse.documents import BuildFact, BuildManifest, StagedPart, StageFact
+from data_pipeline.lakehouse.documents import BuildManifest, StagedPart
+from data_pipeline.lakehouse.facts import BuildFact, ExportFact, QuarantineFact, QueryFact, StageFact, TraceFact
 from data_pipeline.open_payments.facts import RunFact
 from data_pipeline.open_payments.ledger.documents import PUBLISHED
 from etl_core.documents import Document
@@ -22,6 +23,10 @@ MODELS: tuple[type[Document], ...] = (
     StageFact,
     BuildManifest,
     BuildFact,
+    QueryFact,
+    ExportFact,
+    TraceFact,
+    QuarantineFact,
 )
 
 

@@ -165,6 +165,13 @@ def image(engine):
 
 
 @pytest.fixture(scope="session")
+def lakehouse_image(engine, image):
+    """Only the extra is installed again: the rest is of the other image's layers."""
+    engine.build(ROOT, "etl-data-pipeline-lakehouse", "--build-arg", "EXTRAS=lakehouse")
+    return "localhost/etl-data-pipeline-lakehouse"
+
+
+@pytest.fixture(scope="session")
 def sandbox_image(engine, image):
     engine.build(ROOT, "etl-data-pipeline-sandbox", "--target", "sandbox")
     return "localhost/etl-data-pipeline-sandbox"

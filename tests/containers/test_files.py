@@ -37,7 +37,7 @@ def test_dependencies_are_installed_with_hashes_before_any_source_is_copied():
 def test_every_installation_has_hashes_or_uses_no_index():
     commands = [line for line in instructions() if re.search(r"\bpip\b.* (install|wheel)\b", line)]
 
-    assert len(commands) == 3
+    assert len(commands) == 4
     assert [one for one in commands if "--require-hashes" not in one and "--no-index" not in one] == []
 
 
@@ -132,3 +132,24 @@ def test_make_image_passes_a_ca_as_a_secret_and_none_without_one(tmp_path):
 
     assert image_tool.secret_of(str(file)) == ["--secret", f"id=ca,src={file}"]
     assert image_tool.secret_of("") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "extras"),
+    [
+        ([], []),
+        (["--build-arg", "PYTHON=3.12"], []),
+        (["--build-arg", "EXTRAS=lakehouse"], ["lakehouse"]),
+        (["--build-arg=EXTRAS=lakehouse spark"], ["lakehouse", "spark"]),
+    ],
+)
+def test_the_contents_that_are_listed_are_those_of_the_extras_that_are_built(words, extras):
+    assert image_tool.extras_of(words) == extras
+
+
+def test_what_an_extra_adds_is_listed_once():
+    lines = image_tool.requirements_of(["lakehouse"]).splitlines()
+
+    names = [line.partition("==")[0] for line in lines if "==" in line]
+    assert {"duckdb", "pydantic", "kubernetes"} <= set(names)
+    assert len(names) == len(set(names))

@@ -173,7 +173,7 @@ def test_a_change_of_our_source_does_not_install_dependencies_again(engine, imag
     said = answer.stdout + answer.stderr
     steps = dict(re.findall(r"STEP \d+/\d+: (.*)\n(-->.*)", said))
     hashed = [outcome for step, outcome in steps.items() if "--require-hashes" in step]
-    assert len(hashed) == 2, said
+    assert len(hashed) == 3, said
     assert all("Using cache" in outcome for outcome in hashed), said
     assert "Using cache" not in steps["COPY packages /packages"]
     changed = engine.run("localhost/etl-data-pipeline-changed", "-c", "import etl_core.errors as e; print(e.CHANGED)",
@@ -240,9 +240,32 @@ def test_a_build_behind_a_proxy_that_inspects_tls_needs_only_its_certificate(eng
     assert "ca" not in kept.stdout.split()
 
 
-def test_the_sbom_lists_exactly_the_distributions_of_the_image(engine, image, tmp_path):
+def test_an_image_with_the_extra_makes_tables_with_a_read_only_root_and_its_scratch_where_it_is_told(
+    engine, lakehouse_image, lake, tmp_path
+):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    shutil.copytree(ROOT / "packages/data_pipeline/tests/fixtures/lake_v1/closed", lake, dirs_exist_ok=True)
+    for path in (scratch, *lake.rglob("*")):
+        os.chown(path, OWNER, OWNER)
+    limits = ["-e", "LAKEHOUSE_MEMORY_MB=128", "-e", "LAKEHOUSE_WORKERS=1", "--memory", "512m"]
+    options = [*job(lake, user=f"{OWNER}:{OWNER}"), "-v", f"{scratch}:/scratch", "-e", "TMPDIR=/scratch", *limits]
+
+    for words in (["stage", "--", "--year", "2024"], ["build_curated", "--", "--year", "2024"]):
+        answer = engine.run(lakehouse_image, "run", *words, options=options)
+        assert (answer.returncode, json.loads(answer.stdout or "{}").get("rows")) == (0, 16), answer.stderr
+    question = "SELECT count(*) AS rows FROM general_payments"
+    answer = engine.run(lakehouse_image, "run", "query", "--", question, "--format", "json", options=options)
+
+    assert (answer.returncode, answer.stdout) == (0, '{"rows":16}\n'), answer.stderr
+    assert [path.name for path in scratch.iterdir() if path.name != "data-pipeline"] == []
+
+
+@pytest.mark.parametrize("extras", [[], ["lakehouse"]], ids=["no extra", "lakehouse"])
+def test_the_sbom_lists_exactly_the_distributions_of_the_image(engine, request, extras, tmp_path):
+    image = request.getfixturevalue("lakehouse_image" if extras else "image")
     try:
-        image_tool.write_sbom(tmp_path / "sbom.json")
+        image_tool.write_sbom(tmp_path / "sbom.json", extras)
     except isolated.UnavailableError as reason:
         pytest.skip(str(reason))
     code = (

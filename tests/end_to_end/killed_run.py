@@ -92,8 +92,9 @@ def run_pipeline(context: Context) -> None:
 def upload_raw(context: Context, target: ObjectStore) -> None:
     from data_pipeline.open_payments.ledger.committed import open_run
     from data_pipeline.open_payments.operations.upload import upload_run
+    from data_pipeline.runs.copying import Copying
 
-    uploaded = upload_run(context.store, target, open_run(context.store, context.run_id))
+    uploaded = upload_run(Copying(context.store, target), open_run(context.store, context.run_id))
     target.close()
     context.print_fact(status="uploaded", copied=uploaded.copied)
 
@@ -105,7 +106,14 @@ def stage(context: Context) -> None:
     context.print_fact(parts=len(staging.run(staging.done())))
 
 
-JOBS = {"run_pipeline": run_pipeline, "stage": stage}
+def build_curated(context: Context) -> None:
+    from data_pipeline.jobs import _tables as tables
+
+    build = tables.curation_of(context, tables.chosen_run(context, None, None)).run()
+    context.print_fact(build=build.build)
+
+
+JOBS = {"run_pipeline": run_pipeline, "stage": stage, "build_curated": build_curated}
 
 
 def main(options: dict[str, Any]) -> None:

@@ -229,21 +229,21 @@ def test_after_a_kill_at_any_write_the_same_command_finishes_the_work(life, mome
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("life", PLACES, indirect=True)
 @pytest.mark.parametrize("world", [LARGE], indirect=True, ids=["twelve companies"])
-def test_after_fifty_kills_at_random_instants_the_same_command_finishes_the_work(life):
-    chance, whole = random.Random(50), time_of_a_whole_run(life)
+def test_after_twenty_kills_at_random_instants_the_same_command_finishes_the_work(life):
+    chance, whole = random.Random(20), time_of_a_whole_run(life)
     under_way: list[int] = []
     lives = 0
-    while len(under_way) < 50 or life.durable:
+    while len(under_way) < 20 or life.durable:
         with life.pipeline() as process:
-            stderr = ended(process, chance.uniform(0.1, 1.0) * whole if len(under_way) < 50 else None)
+            stderr = ended(process, chance.uniform(0.1, 1.0) * whole if len(under_way) < 20 else None)
         assert process.returncode in (0, KILLED), stderr
         if process.returncode == KILLED:
             under_way.append(life.under_way[-1])
         else:
             lives += 1
             life.must_be_whole(slices=12, windows=13)
-    print(f"50 kills over {lives} lakes, {whole:.1f} s each; windows under way at a kill: {dict(Counter(under_way))}")
-    assert len([windows for windows in under_way if windows]) >= 10, "most kills met nothing under way"
+    print(f"20 kills over {lives} lakes, {whole:.1f} s each; windows under way at a kill: {dict(Counter(under_way))}")
+    assert len([windows for windows in under_way if windows]) > 5, "most kills met nothing under way"
 
 
 @pytest.mark.long
@@ -283,7 +283,7 @@ def started(life, everybody):
 @pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
 def test_of_two_at_once_one_is_killed_at_any_write_and_what_the_other_commits_verifies(life):
     ends = []
-    for at in range(1, 26):
+    for at in range(1, 26, 2):
         with life.driven(run_id="one", at=at, moment="after") as killed, life.driven(run_id="one") as other:
             for process in (killed, other):
                 stderr = ended(process)
@@ -294,7 +294,7 @@ def test_of_two_at_once_one_is_killed_at_any_write_and_what_the_other_commits_ve
             stderr = ended(process)
         assert process.returncode == 0, stderr
         life.must_be_whole(slices=3, windows=5)
-    assert ends.count(KILLED) > 10, "most of the processes to be killed had nothing to write"
+    assert ends.count(KILLED) > 5, "most of the processes to be killed had nothing to write"
 
 
 @pytest.mark.long
@@ -324,7 +324,7 @@ def test_of_twelve_at_once_six_are_killed_and_every_run_verifies_and_can_be_copi
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("life", "times"), [("directory", 10), ("s3", 5)], indirect=["life"])
+@pytest.mark.parametrize(("life", "times"), [("directory", 6), ("s3", 4)], indirect=["life"])
 @pytest.mark.parametrize("world", [LARGE], indirect=True, ids=["twelve companies"])
 def test_sigterm_at_random_instants_ends_cleanly_and_the_same_command_finishes_the_work(life, times):
     chance, whole, grace = random.Random(10), time_of_a_whole_run(life), 10.0

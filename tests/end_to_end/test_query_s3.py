@@ -32,7 +32,7 @@ def answered(world, *words):
     return process.returncode, stdout, json.loads(stderr.splitlines()[-1 if process.returncode == 0 else -2])
 
 
-def test_tables_in_s3_are_asked_traced_and_exported_and_no_other_bucket_is_read(on_s3):
+def test_tables_in_s3_are_asked_traced_exported_and_copied_and_no_other_bucket_is_read(on_s3):
     world, other = on_s3
     rows = world.source.truth(2024)["rows"]
 
@@ -46,8 +46,19 @@ def test_tables_in_s3_are_asked_traced_and_exported_and_no_other_bucket_is_read(
     assert (traced.status, traced.fact["status"], traced.fact["row"]["record_id"]) == (0, "traced", record_id)
     exported = world.run("export", "--", "--year", "2024", "--to", "out")
     assert (exported.status, exported.fact["rows"]) == (0, rows)
+    table = ("export", "--", "--year", "2024", "--table", "general_payments", "--format", "parquet")
+    exported = world.run(*table, "--per", "company", "--to", "out")
+    assert (exported.status, exported.fact["rows"], len(exported.fact["files"])) == (0, rows, 12), exported.stderr
     shown = world.run("quarantine", "--", "--year", "2024")
     assert (shown.status, shown.fact["rows"], shown.fact["quarantined"]) == (0, rows, 0)
+
+    copied = world.run("upload_raw", "--", "--run-id", shown.fact["run_id"], "--with-build", "--to", "copy")
+    assert (copied.status, copied.fact["build"]["number"]) == (0, 1), copied.stderr
+    copy = ("--lake", "copy")
+    question = ("query", "--", "SELECT * FROM general_payments ORDER BY record_id", "--format", "csv")
+    assert answered(world, *question, *copy)[:2] == answered(world, *question)[:2]
+    assert world.run("trace", "--", record_id, *copy).fact["request"] == traced.fact["request"]
+    assert world.run("build_curated", "--", "--year", "2024", *copy).fact["status"] == "already built"
 
     other.client.put_object(Bucket=other.name, Key="x.csv", Body=b"a\n1\n")
     for source in (f"read_csv('s3://{other.name}/x.csv')", "read_text('s3://lake-of-tables/a=b/metadata/**')"):

@@ -239,11 +239,14 @@ def upload(story: Story) -> None:
     here = {"LAKE_URL": str(story.world.lake)}
     made = story.world.pipeline("--company-id", COMPANY, "--run-id", "l1")
     assert made.status == 0, made.stderr
-    words = ("upload_raw", "--", "--run-id", "l1", "--to", f"s3://{COPY}")
+    for job in ("stage", "build_curated"):
+        assert story.world.run(job, "--", "--run-id", "l1").status == 0
+    words = ("upload_raw", "--", "--run-id", "l1", "--with-build", "--to", f"s3://{COPY}")
     story.run("upload", *words, bucket=COPY, **here)
     story.run("upload", *words, bucket=COPY, **here)
     copy = story.buckets[COPY]
-    copy.client.delete_object(Bucket=COPY, Key="metadata/runs/run_id=l1/manifest.json")
+    for key in ("metadata/runs/run_id=l1/manifest.json", *copy.listed("metadata/curated/")):
+        copy.client.delete_object(Bucket=COPY, Key=key)
     # As after a copy that was cut short: everything is met again, and compared.
     story.run("upload", *words, bucket=COPY, **here)
     damage(story)
@@ -252,7 +255,7 @@ def upload(story: Story) -> None:
 
 def damage(story: Story) -> None:
     copy = story.buckets[COPY]
-    for prefix in ("raw/", "metadata/audits/", "metadata/runs/"):
+    for prefix in ("raw/", "metadata/audits/", "metadata/runs/", "staging/"):
         copy.write(copy.listed(prefix)[0], b"other content")
 
 
@@ -443,8 +446,8 @@ def test_plain_http_is_refused_to_everybody():
 def test_no_role_reaches_another_bucket_a_zone_to_come_or_a_zone_of_another():
     for role in sources.roles():
         for key, writers in (
-            ("staging/a", {"describe"}),
-            ("curated/a", {"describe"}),
+            ("staging/a", {"describe", "upload", "overwrite"}),
+            ("curated/a", {"describe", "upload", "overwrite"}),
             ("marts/a", set()),
             ("a", set()),
         ):

@@ -77,6 +77,11 @@ class Context(Services):
         return time.monotonic() - self.started
 
     @property
+    def said_by_all(self) -> dict[str, Any]:
+        """What the typed facts of all jobs have."""
+        return {"job": self.job, "seconds": round(self.seconds, 3), "lake": self.store.url}
+
+    @property
     def cost(self) -> dict[str, Any]:
         """What the job has cost at the source so far, for its fact."""
         return {

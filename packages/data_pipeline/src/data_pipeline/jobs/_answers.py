@@ -69,7 +69,7 @@ def location(context: Context, key: str) -> str:
 def show(tables: Tables, question: str, output_format: OutputFormat) -> None:
     """Write the answer to stdout, until it ends or nobody reads it."""
     if output_format == "parquet":
-        _hand_out(tables.ask_for_parquet(question))
+        _hand_out(tables.ask_for_file(question))
     elif output_format == "json":
         say(f"{line}\n" for line in tables.ask_for_json(question))
     else:

@@ -12,6 +12,7 @@ from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 if TYPE_CHECKING:
     from data_pipeline.job import Context
     from data_pipeline.lakehouse.curate import Curation
+    from data_pipeline.lakehouse.documents import BuildManifest
     from data_pipeline.lakehouse.stage import Staging
     from data_pipeline.open_payments.ledger.committed import Run
 
@@ -47,6 +48,25 @@ def chosen_run(context: Context, dataset: str | None, year: int | None) -> Run:
             advice="Finish one with run_pipeline, or name a partial one with --run-id.",
         )
     return found
+
+
+def chosen_build(context: Context, dataset: str | None, year: int | None) -> BuildManifest:
+    """The build that readers see of a command line's year, or of its run; raises ``NotFoundError`` if there is none."""
+    from data_pipeline.lake_layout.open_payments import year_scope
+    from data_pipeline.lakehouse.builds import require_build
+
+    if year is not None and not context.run_id:
+        return require_build(context.store, year_scope(dataset or GENERAL.name, year))
+    return build_of(context, chosen_run(context, dataset, year))
+
+
+def build_of(context: Context, run: Run) -> BuildManifest:
+    """The build that readers see of a run; raises ``NotFoundError`` if there is none."""
+    from data_pipeline.lake_layout.open_payments import year_scope
+    from data_pipeline.lakehouse.builds import require_build
+
+    manifest = run.manifest
+    return require_build(context.store, year_scope(manifest.dataset, manifest.year), manifest.run_id)
 
 
 def staging_of(context: Context, run: Run, *, accept_drift: bool = False) -> Staging:

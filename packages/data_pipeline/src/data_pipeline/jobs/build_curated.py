@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @frame.job(tables.committed)
 def command(context: Context, dataset: str | None, year: int | None) -> int:
     from data_pipeline.lake_layout import lakehouse as keys
-    from data_pipeline.lakehouse.documents import BuildFact
+    from data_pipeline.lakehouse.facts import BuildFact
 
     run = tables.chosen_run(context, dataset, year)
     curation = tables.curation_of(context, run)
@@ -31,7 +31,6 @@ def command(context: Context, dataset: str | None, year: int | None) -> int:
     build = before or curation.run()
     context.print_document(
         BuildFact(
-            job=context.job,
             run_id=build.run_id,
             dataset=build.dataset,
             year=build.year,
@@ -45,8 +44,7 @@ def command(context: Context, dataset: str | None, year: int | None) -> int:
             quarantined=build.quarantined,
             tables={name: sum(one.rows for one in files) for name, files in build.tables.items()},
             bytes=sum(one.bytes for one in build.files),
-            seconds=round(context.seconds, 3),
-            lake=context.store.url,
+            **context.said_by_all,
         )
     )
     return 0

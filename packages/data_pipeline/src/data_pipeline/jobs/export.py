@@ -1,4 +1,4 @@
-"""Write a committed run as clean CSV (RFC 4180) or Parquet: one file for the year, or one per company.
+"""Write a committed run, or a table, as clean CSV (RFC 4180) or Parquet: a file for the year, or per company.
 
 Every record of every part is written, in either dialect of the source, and nothing is changed: cells
 that a spreadsheet would run as a formula are written as they are. Columns have CMS's titles; all are
@@ -6,35 +6,46 @@ text. A file appears whole or not at all. The same command again agrees with wha
 content under a name is left alone unless --overwrite is given. A file of a run that did not close its
 year has partial in its name.
 
-Reads the run's manifest, audits, schema and parts. Writes into the folder of --to, or with --to - CSV
-to stdout, in which case the fact goes to stderr. Parquet needs the extra lakehouse.
+--table NAME writes a table of the build that readers see instead, such as general_payments or
+companies: typed, with the columns that query shows, without what is in quarantine.
+
+Reads the run's manifest, audits, schema and parts, or the build's manifest and files. Writes into the
+folder of --to, or with --to - CSV to stdout, in which case the fact goes to stderr. Parquet and tables
+need the extra lakehouse.
 """
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Literal
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from data_pipeline.jobs import _answers as answers
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.jobs import _selection as options
 from data_pipeline.jobs import _tables as tables
+from data_pipeline.lake_layout.ids import shown_company
+from etl_core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from data_pipeline.job import Context
-    from data_pipeline.lakehouse.export import Export, ExportedFile, FileFormat
-    from data_pipeline.open_payments.ledger.documents import Audit, Manifest
+    from data_pipeline.lakehouse.documents import BuildManifest
+    from data_pipeline.lakehouse.export import Exporter, FileFormat
+    from data_pipeline.lakehouse.facts import ExportedFile
+    from data_pipeline.open_payments.ledger.committed import Run
+    from data_pipeline.open_payments.ledger.documents import Audit
 
 Per = Literal["year", "company"]
-Files = dict[str, list["Audit"]]
 
 
 @frame.job(
     tables.committed,
     options.company_id,
+    click.option("--table", "table_name", metavar="NAME", help="This table of the run's build, in place of the run."),
     click.option(
         "--per", type=click.Choice(("year", "company")), default="year", show_default=True, help="What a file holds."
     ),
@@ -53,86 +64,132 @@ def command(
     dataset: str | None,
     year: int | None,
     company_id: str | None,
+    table_name: str | None,
     per: Per,
     file_format: FileFormat,
     target: str,
     overwrite: bool,
 ) -> int:
-    from dataclasses import asdict
-
-    from data_pipeline.lakehouse.export import Export
-    from data_pipeline.open_payments.ledger.schemas import read_schema
+    from data_pipeline.lakehouse.facts import ExportFact
 
     if target == "-":
         context.give_stdout_to_data()
-    run = tables.chosen_run(context, dataset, year)
-    manifest = run.manifest
-    files = files_of(manifest, run.parts(), company_id, per, file_format)
-    parts = [part for own in files.values() for part in own]
-    rows = sum(part.records for part in parts)
-    titles = read_schema(context.store, manifest.release).titles
-    export = Export(run, titles, progress=context.progress, check_stop=context.stop.check)
-    context.progress.start("exporting", units=len(parts), rows=rows)
-    try:
-        written = (
-            _to_stdout(export, files, file_format)
-            if target == "-"
-            else _to_folder(context, export, files, target, file_format, overwrite=overwrite)
-        )
-    finally:
-        context.progress.stop()
-    context.print_fact(
-        run_id=manifest.run_id,
-        dataset=manifest.dataset,
-        year=manifest.year,
-        release=manifest.release.name,
-        status="exported",
-        closed=manifest.is_closed,
-        rows=rows,
-        to=target,
-        files=[asdict(one) for one in written],
+    by_company = per == "company" or company_id is not None
+    whose = "any company" if company_id is None else shown_company(company_id)
+    if table_name is None:
+        chosen = of_run(context, tables.chosen_run(context, dataset, year), company_id, by_company=by_company)
+    else:
+        build = tables.chosen_build(context, dataset, year)
+        chosen = of_table(context, build, table_name, company_id, by_company=by_company)
+    with chosen as source:
+        if not source.by_company:
+            raise NotFoundError(f"run {source.about['run_id']} has no part of {whose}.")
+        files = {source.name_of(one, file_format): what for one, what in source.by_company.items()}
+        rows = sum(map(source.exporter.rows, files.values()))
+        context.progress.start("exporting", units=source.units, rows=rows)
+        try:
+            written = (
+                _to_stdout(source.exporter, files, file_format)
+                if target == "-"
+                else _to_folder(context, source.exporter, files, target, file_format, overwrite=overwrite)
+            )
+        finally:
+            context.progress.stop()
+    context.print_document(
+        ExportFact(**source.about, status="exported", rows=rows, to=target, files=tuple(written), **context.said_by_all)
     )
     return 0
 
 
-def files_of(
-    manifest: Manifest, parts: Iterable[Audit], company_id: str | None, per: Per, file_format: FileFormat
-) -> Files:
-    """The parts by the name of the file that they belong in; raises ``NotFoundError`` if there is none."""
-    from data_pipeline.lake_layout.ids import shown_company
-    from data_pipeline.lake_layout.open_payments import company
-    from etl_core.errors import NotFoundError
+@dataclass(frozen=True)
+class Source:
+    """What is exported: how, what belongs in the file of each company or of all (None), and what the fact says of it.
 
-    chosen = [part for part in parts if company_id in (None, part.company_id)]
-    if not chosen:
-        whose = "any company" if company_id is None else shown_company(company_id)
-        raise NotFoundError(f"run {manifest.run_id} has no part of {whose}.")
-    state = "" if manifest.is_closed else "_partial"
-    stem = f"{manifest.dataset}_{manifest.year}_{manifest.release.name}{state}"
-    if per == "year" and company_id is None:
-        return {f"{stem}.{file_format}": chosen}
-    by_company = itertools.groupby(sorted(chosen, key=lambda part: part.company_id), lambda part: part.company_id)
-    return {f"{stem}_{company(one)}.{file_format}": list(own) for one, own in by_company}
+    ``units`` are the steps of its progress.
+    """
+
+    title: str
+    about: dict[str, Any]
+    exporter: Exporter[Any]
+    by_company: dict[str | None, Any]
+    units: int
+
+    def name_of(self, company_id: str | None, file_format: FileFormat) -> str:
+        """The name of a file."""
+        from data_pipeline.lake_layout.open_payments import company
+
+        state = "" if self.about["closed"] else "_partial"
+        whose = "" if company_id is None else f"_{company(company_id)}"
+        return f"{self.title}_{self.about['year']}_{self.about['release']}{state}{whose}.{file_format}"
 
 
-def _to_stdout(export: Export, files: Files, file_format: FileFormat) -> list[ExportedFile]:
+@contextlib.contextmanager
+def of_run(context: Context, run: Run, company_id: str | None, *, by_company: bool) -> Iterator[Source]:
+    """The parts of a run."""
+    from data_pipeline.lakehouse.export import Export
+    from data_pipeline.open_payments.ledger.schemas import read_schema
+
+    manifest, release = run.manifest, run.manifest.release
+    parts = [part for part in run.parts() if company_id in (None, part.company_id)]
+    about = {
+        "run_id": manifest.run_id, "dataset": manifest.dataset, "year": manifest.year, "release": release.name,
+        "closed": manifest.is_closed,
+    }  # fmt: skip
+    titles = read_schema(context.store, release).titles
+    export = Export(run, titles, progress=context.progress, check_stop=context.stop.check)
+    own: dict[str | None, list[Audit]] = {}
+    for part in sorted(parts, key=lambda part: part.company_id) if by_company else parts:
+        own.setdefault(part.company_id if by_company else None, []).append(part)
+    yield Source(manifest.dataset, about, export, dict(own), len(parts))
+
+
+@contextlib.contextmanager
+def of_table(
+    context: Context, build: BuildManifest, name: str, company_id: str | None, *, by_company: bool
+) -> Iterator[Source]:
+    """The rows of a table; raises ``NotFoundError`` if the build has none of that name."""
+    from data_pipeline.lake_layout.lakehouse import build_manifest
+    from data_pipeline.lakehouse.export import TableExport, questions
+    from data_pipeline.lakehouse.query import tables_of
+    from data_pipeline.open_payments.datasets import dataset_named
+
+    there = {one.name: one for one in tables_of(build, lambda key: answers.location(context, key))}
+    if name not in there:
+        raise NotFoundError(f"build {build.build} has the tables {', '.join(there)}, and no other.")
+    if by_company and name != build.table:
+        raise UsageError(f"only {build.table} is written by company.")
+    about = {
+        "run_id": build.run_id, "dataset": build.dataset, "year": build.year, "release": build.release,
+        "closed": build.closed, "table": name, "build": build.build,
+        "manifest": build_manifest(build.scope, build.number),
+    }  # fmt: skip
+    key = dataset_named(build.dataset).payer_column.lower() if by_company else None
+    with answers.opened(context, [there[name]]) as database:
+        own = questions(database, there[name], key, company_id)
+        yield Source(name, about, TableExport(database, context.progress), own, len(own))
+
+
+def _to_stdout(export: Exporter[Any], files: dict[str, Any], file_format: FileFormat) -> list[ExportedFile]:
     import sys
 
-    from etl_core.errors import UsageError
     from etl_core.stdio import write_bytes
 
     if len(files) > 1 or file_format != "csv":
         raise UsageError("--to - writes one CSV file; for more files, or Parquet, name a folder.")
-    for parts in files.values():
-        write_bytes(sys.stdout, export.csv(parts))
+    for what in files.values():
+        write_bytes(sys.stdout, export.csv(what))
     return []
 
 
 def _to_folder(
-    context: Context, export: Export, files: Files, target: str, file_format: FileFormat, *, overwrite: bool
+    context: Context,
+    export: Exporter[Any],
+    files: dict[str, Any],
+    target: str,
+    file_format: FileFormat,
+    *,
+    overwrite: bool,
 ) -> list[ExportedFile]:
-    import contextlib
-
     from data_pipeline.lakehouse.database import Limits
     from data_pipeline.lakehouse.export import write_files
 

@@ -69,6 +69,7 @@ def command(context: Context, keep: int | None, delete: bool, older_than_hours: 
 
 def found(store: ObjectStore, keep: int | None, before: datetime) -> Iterator[Found]:
     """What can be removed, in that order, each with a word for it and how to remove it."""
+    from data_pipeline.lake_layout.open_payments import is_scope
     from data_pipeline.lakehouse import gc
     from data_pipeline.open_payments.operations.gc import remove, unnamed
     from data_pipeline.open_payments.operations.retention import old_releases
@@ -86,7 +87,8 @@ def found(store: ObjectStore, keep: int | None, before: datetime) -> Iterator[Fo
     releases = {} if keep is None else old_releases(store, keep, is_needed, before)
 
     def is_used(scope: str, contract: str) -> bool:
-        known = contract in contracts and scope not in releases
+        # Of what is no release it is not known what uses it.
+        known = not is_scope(scope) or (contract in contracts and scope not in releases)
         return keep is None or known or (scope, contract) in uses or cannot_be_judged(scope)
 
     yield from (("replaced build", entry, gc.remove) for entry in builds.replaced)

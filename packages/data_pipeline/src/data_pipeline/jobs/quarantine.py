@@ -38,6 +38,7 @@ def command(
     reason: str | None,
     output_format: OutputFormat,
 ) -> int:
+    from data_pipeline.lakehouse.facts import QuarantineFact
     from data_pipeline.lakehouse.query import quarantined_records
     from data_pipeline.lakehouse.stage import totals_of
 
@@ -52,20 +53,24 @@ def command(
         with answers.opened(context, [table]) as database:
             answers.show(database, quarantined_records(table, reason), output_format)
     manifest, totals = run.manifest, totals_of(documents.values())
-    context.print_fact(
-        run_id=manifest.run_id,
-        dataset=manifest.dataset,
-        year=manifest.year,
-        release=manifest.release.name,
-        status="shown" if len(documents) == run.manifest.file_audits else "not all staged",
-        closed=manifest.is_closed,
-        contract=staging.contract.hash,
-        parts=run.manifest.file_audits,
-        staged_parts=len(documents),
-        **{name: totals[name] for name in ("rows", "quarantined", "reasons")},
+    context.print_document(
+        QuarantineFact(
+            run_id=manifest.run_id,
+            dataset=manifest.dataset,
+            year=manifest.year,
+            release=manifest.release.name,
+            status="shown" if len(documents) == manifest.file_audits else "not all staged",
+            closed=manifest.is_closed,
+            contract=staging.contract.hash,
+            parts=manifest.file_audits,
+            staged_parts=len(documents),
+            **{name: totals[name] for name in ("rows", "quarantined", "reasons")},
+            **context.said_by_all,
+        )
     )
     return 0
 
 
 JOB = (frame.entrypoint_of(command, "quarantine"), "Show what was quarantined of a committed run, and why")
-KUBERNETES = {"args": ["--year", options.NEWEST_YEAR]}
+# LAKEHOUSE_MEMORY_MB, and the process itself.
+KUBERNETES = {"args": ["--year", options.NEWEST_YEAR], "pod": {"memory": "2Gi"}}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     frame.lake,
 )
 def command(context: Context, question: str | None, list_tables: bool, output_format: OutputFormat) -> int:
+    from data_pipeline.lakehouse.facts import QueryFact
     from etl_core.errors import NotFoundError, UsageError
 
     context.give_stdout_to_data()
@@ -45,7 +46,9 @@ def command(context: Context, question: str | None, list_tables: bool, output_fo
     else:
         with answers.opened(context, tables) as database:
             answers.show(database, question, output_format)
-    context.print_fact(status="answered", tables=len(tables))
+    context.print_document(
+        QueryFact(run_id=context.run_id, status="answered", tables=len(tables), **context.said_by_all)
+    )
     return 0
 
 
@@ -63,4 +66,5 @@ def lines_of(tables: list[PinnedTable], output_format: OutputFormat) -> Iterator
 
 
 JOB = (frame.entrypoint_of(command, "query"), "Ask the lake's tables a question in SQL; nothing can be written")
-KUBERNETES = {"args": ["--tables"]}
+# LAKEHOUSE_MEMORY_MB, and the process itself.
+KUBERNETES = {"args": ["--tables"], "pod": {"memory": "2Gi"}}

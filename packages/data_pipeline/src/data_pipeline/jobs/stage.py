@@ -20,7 +20,7 @@ from data_pipeline.jobs import _tables as tables
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
-    from data_pipeline.lakehouse.documents import StageFact
+    from data_pipeline.lakehouse.facts import StageFact
 
 
 @frame.job(
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     ),
 )  # fmt: skip
 def command(context: Context, dataset: str | None, year: int | None, accept_drift: bool) -> int:
-    from data_pipeline.lakehouse.documents import StageFact
+    from data_pipeline.lakehouse.facts import StageFact
     from data_pipeline.lakehouse.stage import totals_of
     from etl_core.stdio import say
 
@@ -43,7 +43,6 @@ def command(context: Context, dataset: str | None, year: int | None, accept_drif
         context.begin(run.manifest.run_id)
         documents = staging.run(before)
     fact = StageFact(
-        job=context.job,
         run_id=run.manifest.run_id,
         dataset=run.manifest.dataset,
         year=run.manifest.year,
@@ -52,8 +51,7 @@ def command(context: Context, dataset: str | None, year: int | None, accept_drif
         closed=run.manifest.is_closed,
         contract=staging.contract.hash,
         new_parts=len(documents) - len(before),
-        seconds=round(context.seconds, 3),
-        lake=context.store.url,
+        **context.said_by_all,
         **totals_of(documents.values()),
     )
     if fact.quarantined or fact.new_values:

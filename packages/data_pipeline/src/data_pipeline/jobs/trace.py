@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.job import Context
     from data_pipeline.lakehouse.documents import BuildManifest
+    from data_pipeline.lakehouse.facts import TracedPart, TracedRequest, TraceFact
     from data_pipeline.lakehouse.query import PinnedTable
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Audit
@@ -37,7 +38,7 @@ def command(context: Context, record_id: str, dataset: str | None, year: int | N
     for run, build in places_to_look(context, dataset, year):
         row = found_row(context, run, build, record_id)
         if row is not None:
-            context.print_fact(**chain_of(context, run, build, record_id, row))
+            context.print_document(chain_of(context, run, build, record_id, row))
             return 0
         looked_in.append(run.manifest.run_id)
     raise NotFoundError(
@@ -96,82 +97,89 @@ def _looked_up(context: Context, candidates: Sequence[PinnedTable], key: str, re
     return None
 
 
-def chain_of(
-    context: Context, run: Run, build: BuildManifest | None, record_id: str, row: dict[str, Any]
-) -> dict[str, Any]:
+def chain_of(context: Context, run: Run, build: BuildManifest | None, record_id: str, row: dict[str, Any]) -> TraceFact:
     """From the row back to the request."""
     from data_pipeline.lake_layout.lakehouse import StagedKeys, build_manifest
+    from data_pipeline.lakehouse import facts
 
     contract = tables.staging_of(context, run).contract
     manifest = run.manifest
     part = next(one for one in run.parts() if one.key == row["_part"])
     staged = StagedKeys.of_part(part.key, build.contract if build else contract.hash)
     quarantined = "_reasons" in row
-    return {
-        "run_id": manifest.run_id,
-        "status": "in quarantine" if quarantined else "traced",
-        "dataset": manifest.dataset,
-        "year": manifest.year,
-        "record_id": record_id,
-        "row": row,
-        "build": None if build is None or quarantined else {
-            "build": build.build, "table": build.table, "manifest": build_manifest(build.scope, build.number),
-            "closed": build.closed, "created_at": build.created_at,
-        },
-        "staged": {
-            "file": staged.quarantine if quarantined else staged.staged,
-            "document": staged.document,
-            "contract": staged.contract,
-        },
-        "raw": _place(run, part, contract.key, record_id),
-        "request": request_of(context, run, part),
-        "run": {
-            "status": manifest.status, "closed": manifest.is_closed,
-            "created_at": manifest.created_at, "finished_at": manifest.finished_at,
-        },
-        "release": manifest.release.model_dump() | {"name": manifest.release.name},
-    }  # fmt: skip
+    return facts.TraceFact(
+        run_id=manifest.run_id,
+        status="in quarantine" if quarantined else "traced",
+        dataset=manifest.dataset,
+        year=manifest.year,
+        release=manifest.release.name,
+        closed=manifest.is_closed,
+        record_id=record_id,
+        row=row,
+        build=None if build is None or quarantined else facts.TracedBuild(
+            build=build.build, table=build.table, manifest=build_manifest(build.scope, build.number),
+            closed=build.closed, created_at=build.created_at,
+        ),
+        staged=facts.TracedStage(
+            file=staged.quarantine if quarantined else staged.staged,
+            document=staged.document,
+            contract=staged.contract,
+        ),
+        raw=_place(run, part, contract.key, record_id),
+        request=request_of(context, run, part),
+        run=facts.TracedRun(
+            status=manifest.status, closed=manifest.is_closed,
+            created_at=manifest.created_at, finished_at=manifest.finished_at,
+        ),
+        source_release=manifest.release.model_dump(),
+        **context.said_by_all,
+    )  # fmt: skip
 
 
-def _place(run: Run, part: Audit, key_column: str, record_id: str) -> dict[str, Any]:
+def _place(run: Run, part: Audit, key_column: str, record_id: str) -> TracedPart:
     """Where the record stands in its raw part, whose bytes are checked on the way."""
     from dataclasses import asdict
 
+    from data_pipeline.lakehouse.facts import TracedPart
     from data_pipeline.lakehouse.trace import places_of
 
     places = places_of(b"".join(run.chunks(part)), key_column, record_id)
     if len(places) != 1:
         raise run.damaged(part, f"record {record_id} stands in it {len(places)} times")
-    return {"part": part.key, "sha256": part.sha256, "dialect": part.dialect, **asdict(places[0])}
+    return TracedPart(part=part.key, sha256=part.sha256, dialect=part.dialect, **asdict(places[0]))
 
 
-def request_of(context: Context, run: Run, part: Audit) -> dict[str, Any]:
+def request_of(context: Context, run: Run, part: Audit) -> TracedRequest:
     """The window of a part, the request that answered it, and the attempts of this run that did not."""
     from dataclasses import asdict
 
     from data_pipeline.lake_layout.open_payments import company
+    from data_pipeline.lakehouse.facts import FailedAttempt, TracedRequest
     from data_pipeline.open_payments.ledger.documents import Attempt
     from data_pipeline.runs.attempts import read_attempts
 
     failed = read_attempts(Attempt, context.store, run.manifest.run_id, unit=company(part.company_id))
-    return {
-        "company_id": part.company_id,
-        "window": asdict(part.window),
-        "generation": part.generation,
-        "url": part.url,
-        "status": 200,  # no other answer is ever proved
-        "started_at": part.started_at,
-        "proved_at": part.proved_at,
-        "seconds": part.seconds,
-        "requests": part.requests,
-        "retries": part.retries,
-        "count_before": part.count_before,
-        "count_after": part.count_after,
-        "failed_attempts": [
-            {"at": one.at, "reason": one.reason, "detail": one.detail} for one in failed if one.window == part.window
-        ],
-    }
+    return TracedRequest(
+        unit=company(part.company_id),
+        window=asdict(part.window),
+        generation=part.generation,
+        url=part.url,
+        status=200,  # no other answer is ever proved
+        started_at=part.started_at,
+        proved_at=part.proved_at,
+        seconds=part.seconds,
+        requests=part.requests,
+        retries=part.retries,
+        count_before=part.count_before,
+        count_after=part.count_after,
+        failed_attempts=tuple(
+            FailedAttempt(at=one.at, reason=one.reason, detail=one.detail)
+            for one in failed
+            if one.window == part.window
+        ),
+    )
 
 
 JOB = (frame.entrypoint_of(command, "trace"), "Follow one record back to the request that fetched it")
-KUBERNETES = {"args": ["1077673952"]}
+# LAKEHOUSE_MEMORY_MB, and the process itself.
+KUBERNETES = {"args": ["1077673952"], "pod": {"memory": "2Gi"}}

@@ -188,6 +188,11 @@ def scope(dataset: str, year: int, release: str) -> str:
     return f"{year_scope(dataset, year)}/release={release}"
 
 
+def is_scope(text: str) -> bool:
+    """Whether it is the folder of a release."""
+    return re.fullmatch(r"dataset=[^/]+/year=[0-9]{4}/release=[^/]+", text) is not None
+
+
 def year_scope(dataset: str, year: int) -> str:
     """The folder of a program year, in every zone."""
     return f"dataset={dataset}/year={year}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from data_pipeline.lake_layout import lakehouse as keys
 from data_pipeline.lakehouse.documents import BuildManifest
 from etl_core.documents import read
-from etl_core.errors import ConflictError, UnavailableError
+from etl_core.errors import ConflictError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +51,19 @@ def current_builds(store: ObjectStore) -> Iterator[BuildManifest]:
         build = current_build(store, scope)
         if build is not None:
             yield build
+
+
+def require_build(store: ObjectStore, scope: str, run_id: str | None = None) -> BuildManifest:
+    """The build that readers see of a scope; raises ``NotFoundError`` if there is none, or it is not of this run."""
+    current = current_build(store, scope)
+    if current is None:
+        raise NotFoundError(f"{store.url} has no build of {scope}.", advice="Run stage and build_curated first.")
+    if run_id not in (None, current.run_id):
+        raise NotFoundError(
+            f"the build of {scope} that readers see is of run {current.run_id}, not of {run_id}.",
+            advice=f"Name that run, or make the build: data-pipeline run build_curated -- --run-id {run_id}",
+        )
+    return current
 
 
 def missing_files(store: ObjectStore, build: BuildManifest) -> list[str]:

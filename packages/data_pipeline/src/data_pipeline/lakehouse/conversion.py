@@ -12,7 +12,7 @@ from data_pipeline.lakehouse.documents import NewValues
 from etl_core.csv_stream.layout import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -57,10 +57,14 @@ def convert(
             database.execute(sql.copy(f"SELECT * EXCLUDE {sql.NUMBER} FROM ({select})", str(single), columns=columns))
         else:
             database.execute(sql.copy(select, str(out), columns=columns, by=sql.NUMBER))
-        measured = _measured(database, contract, [str(one) for one in sorted(out.glob("*/*.parquet"))])
+        folders = [out / f"{sql.NUMBER}={number}" for number in range(1, len(parts) + 1)]
+        files = {
+            one.audit.key: str(path) for one, folder in zip(parts, folders, strict=True) for path in folder.glob("*")
+        }
+        measured = _measured(database, contract, files)
         return [
-            _with_quarantine(database, contract, part, out / f"{sql.NUMBER}={number}", measured)
-            for number, part in enumerate(parts, 1)
+            _with_quarantine(database, contract, part, folder, measured)
+            for part, folder in zip(parts, folders, strict=True)
         ]
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         raise Misread(f"DuckDB refuses it: {excerpt(str(error).encode())}") from error
@@ -90,9 +94,9 @@ def _with_quarantine(
     )
 
 
-def _measured(database: DuckDBPyConnection, contract: Contract, files: list[str]) -> dict[str, dict[str, Any]]:
-    """What is said of the staged records of each part; of a part without any, zeros."""
-    amounts = [one.title for one in contract.amounts]
+def _measured(database: DuckDBPyConnection, contract: Contract, files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What is said of the staged records of each part, by the file of each; of a part without any, zeros."""
+    amounts, listed = [one.title for one in contract.amounts], contract.listed
     found: defaultdict[str, dict[str, Any]] = defaultdict(
         lambda: {
             "staged": 0, "least": None, "greatest": None, "new_values": (),
@@ -101,20 +105,29 @@ def _measured(database: DuckDBPyConnection, contract: Contract, files: list[str]
     )  # fmt: skip
     if not files:
         return found
-    source = sql.read_parquet(files)
-    for part, staged, least, greatest, *more in database.execute(sql.measured(contract, source)).fetchall():
+    flagged, with_new = [], defaultdict(list)
+    for part, staged, flags, least, greatest, *more in database.execute(
+        sql.measured(contract, sql.read_parquet(files.values()))
+    ).fetchall():
         sums, new = more[: len(amounts)], more[len(amounts) :]
         found[part] |= {
             "staged": staged,
             "least": None if least is None else str(least),
             "greatest": None if greatest is None else str(greatest),
             "amounts": {name: total or 0 for name, total in zip(amounts, sums, strict=True)},
-            "new_values": tuple(
-                NewValues(column=column.title, records=count, least=low[:200], greatest=high[:200])
-                for column, count, low, high in zip(contract.listed, new[::3], new[1::3], new[2::3], strict=True)
-                if count
-            ),
         }
-    for part, flag, count in database.execute(sql.counts(sql.FLAGS, source)).fetchall():
-        found[part]["flags"][flag] = count
+        flagged += [files[part]] if flags else []
+        for column, count in zip(listed, new, strict=True):
+            if count:
+                with_new[column.title].append(files[part])
+    # Most parts have neither: to open their files again would take as long as the rest.
+    if flagged:
+        for part, flag, count in database.execute(sql.counts(sql.FLAGS, sql.read_parquet(flagged))).fetchall():
+            found[part]["flags"][flag] = count
+    for column in listed:
+        if own := with_new.get(column.title):
+            for part, *said in database.execute(sql.new_values(column, sql.read_parquet(own))).fetchall():
+                count, least, greatest = said
+                values = NewValues(column=column.title, records=count, least=least[:200], greatest=greatest[:200])
+                found[part]["new_values"] += (values,)
     return found

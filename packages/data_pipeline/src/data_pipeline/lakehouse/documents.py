@@ -1,15 +1,18 @@
-"""What the lakehouse writes into the lake, and the facts of its jobs."""
+"""What the lakehouse writes into the lake."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from data_pipeline.lake_layout import lakehouse as keys
+from data_pipeline.lake_layout.lakehouse import StagedKeys
 from data_pipeline.lakehouse.contract import HeaderDrift
 from data_pipeline.runs.documents import Sha256
 from etl_core.documents import Document, Value
+from etl_core.errors import DataError
 
 
 class StoredFile(Value):
@@ -49,6 +52,15 @@ class StagedPart(Document):
     greatest: str | None
     staged_at: AwareDatetime
     software: dict[str, str]
+
+    def is_at(self, key: str) -> bool:
+        """Whether ``key`` is the place of this part under this contract, and so are those of its files."""
+        try:
+            own = StagedKeys.of_part(self.part, self.contract)
+        except DataError:
+            return False
+        files = (self.file, own.staged), (self.quarantine, own.quarantine)
+        return key == own.document and all(file is None or file.key == place for file, place in files)
 
     @property
     def files(self) -> tuple[StoredFile, ...]:
@@ -100,55 +112,15 @@ class BuildManifest(Document):
     created_at: AwareDatetime
     software: dict[str, str]
 
+    def is_at(self, key: str) -> bool:
+        """Whether ``key`` is the place of this number, and all files are this build's own."""
+        prefix = keys.build_files(self.scope, self.build)
+        return key == keys.build_manifest(self.scope, self.number) and all(
+            file.key.startswith(prefix) for file in self.files
+        )
+
     @property
     def tables(self) -> dict[str, tuple[BuildFile, ...]]:
         """The files of each table, in order."""
         names = dict.fromkeys(one.table for one in self.files)
         return {name: tuple(one for one in self.files if one.table == name) for name in names}
-
-
-class BuildFact(Document):
-    """How ``build_curated`` ended."""
-
-    job: str
-    run_id: str
-    dataset: str
-    year: int
-    release: str
-    status: Literal["built", "already built"]
-    closed: bool
-    contract: str
-    build: str
-    manifest: str = Field(description="its key")
-    rows: int
-    quarantined: int
-    tables: dict[str, int] = Field(description="rows by table")
-    bytes: int = Field(description="of all files")
-    seconds: float
-    retry_after_seconds: float | None = None
-    lake: str
-
-
-class StageFact(Document):
-    """How ``stage`` ended."""
-
-    job: str
-    run_id: str
-    dataset: str
-    year: int
-    release: str
-    status: Literal["staged", "already staged"]
-    closed: bool = Field(description="false: the run is partial")
-    contract: str
-    parts: int
-    new_parts: int = Field(description="staged by this call")
-    rows: int = Field(description="staged")
-    quarantined: int
-    reasons: dict[str, int]
-    flags: dict[str, int]
-    new_values: tuple[NewValues, ...]
-    drift: HeaderDrift | None
-    bytes: int = Field(description="of the staged files")
-    seconds: float
-    retry_after_seconds: float | None = None
-    lake: str

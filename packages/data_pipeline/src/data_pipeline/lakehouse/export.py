@@ -1,30 +1,51 @@
-"""A committed run as files that other programs take: CSV in RFC 4180, or Parquet of text.
+"""A committed run, or a table of a build, as files that other programs take: CSV in RFC 4180, or Parquet.
 
-Cells are data: nothing is trimmed, changed for spreadsheets or left out. Records come in the order of the parts, so
-the same run gives the same bytes. Memory: a chunk of a part, and for Parquet what the limits allow.
+Cells are data: nothing is trimmed, changed for spreadsheets or left out. Records come in the order of the parts or of
+the table, so the same run or build gives the same bytes. Memory: a chunk of a part, and what the limits allow DuckDB.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.database import open_database
+from data_pipeline.lakehouse.facts import ExportedFile
 from etl_core.csv_stream.dialect import write_fields
 from etl_core.errors import ConflictError, DataError
-from etl_core.files import sha256_of, translate_os_errors
+from etl_core.files import chunks_of, sha256_of, translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from data_pipeline.lakehouse.database import Limits
+    from data_pipeline.lakehouse.query import PinnedTable, Tables
     from data_pipeline.runs.documents import CsvPartAudit
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
 
 FileFormat = Literal["csv", "parquet"]
+
+
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Exporter(Protocol[T_contra]):
+    """How what belongs in a file is written."""
+
+    def rows(self, what: T_contra) -> int:
+        """How many there are, without the header."""
+        ...
+
+    def csv(self, what: T_contra) -> Iterator[bytes]:
+        """As CSV, in pieces."""
+        ...
+
+    def write(self, what: T_contra, path: Path, file_format: FileFormat, limits: Limits) -> None:
+        """To a file that nobody else reads yet."""
+        ...
 
 
 class Run(Protocol):
@@ -40,17 +61,6 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True)
-class ExportedFile:
-    """A file of an export; ``rows`` do not count the header."""
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
-    status: Literal["written", "already there"]
-
-
-@dataclass(frozen=True)
 class Export:
     """Parts of a run as tables under one header."""
 
@@ -58,6 +68,10 @@ class Export:
     header: Sequence[str]
     progress: Progress
     check_stop: Callable[[], None]
+
+    def rows(self, parts: Iterable[CsvPartAudit]) -> int:
+        """As audited."""
+        return sum(part.records for part in parts)
 
     def csv(self, parts: Iterable[CsvPartAudit], line_end: bytes = b"\r\n") -> Iterator[bytes]:
         """The records of the parts as one CSV file, in pieces; raises ``DataError`` for a part that is damaged."""
@@ -103,6 +117,54 @@ class Export:
                 raise DataError(f"DuckDB cannot take the records: {reason}.", advice="Use --format csv.") from error
 
 
+@dataclass(frozen=True)
+class Question:
+    """What belongs in a file, in SQL, and how many rows that are."""
+
+    select: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class TableExport:
+    """Rows of an open table of a build, typed."""
+
+    tables: Tables
+    progress: Progress
+
+    def rows(self, question: Question) -> int:
+        """As counted before."""
+        return question.rows
+
+    def csv(self, question: Question) -> Iterator[bytes]:
+        """The rows as one CSV file, in pieces."""
+        return self._pieces(question, "csv")
+
+    def write(self, question: Question, path: Path, file_format: FileFormat, _limits: Limits) -> None:
+        """Write the rows to ``path``, which nobody else reads yet."""
+        with translate_os_errors(f"write {path}"), path.open("wb") as stream:
+            stream.writelines(self._pieces(question, file_format))
+
+    def _pieces(self, question: Question, file_format: FileFormat) -> Iterator[bytes]:
+        pieces = chunks_of(self.tables.ask_for_file(question.select, file_format))
+        yield from with_line_end(pieces, b"\r\n") if file_format == "csv" else pieces
+        self.progress.advance(units=1, rows=question.rows)
+
+
+def questions(tables: Tables, table: PinnedTable, key: str | None, only: str | None) -> dict[str | None, Question]:
+    """What belongs in the files of a table: all of it, or the rows of each value of ``key``, of which ``only`` one."""
+    whole = f"SELECT * FROM {sql.name(table.name)}"
+    if key is None:
+        return {None: Question(whole, table.rows)}
+    column = sql.name(key)
+    chosen = f" WHERE {column} = {sql.literal(only)}" if only else ""
+    counted = tables.ask(f"SELECT {column}, count(*) FROM {sql.name(table.name)}{chosen} GROUP BY ALL ORDER BY ALL")
+    return {
+        value: Question(f"{whole} WHERE {column} = {sql.literal(value or '')}", int(rows or 0))
+        for value, rows in list(counted.rows)
+    }
+
+
 def publish(folder: ObjectStore, name: str, path: Path, rows: int, *, overwrite: bool) -> ExportedFile:
     """Give a written file its name: whole, and only if the name is free, or ``overwrite`` is set.
 
@@ -113,32 +175,32 @@ def publish(folder: ObjectStore, name: str, path: Path, rows: int, *, overwrite:
     digest, size = sha256_of(path), path.stat().st_size
     if overwrite:
         folder.put(name, path)
-        return ExportedFile(name, rows, size, digest, "written")
+        return ExportedFile(name=name, rows=rows, bytes=size, sha256=digest, status="written")
     put = folder.put_new(name, path, sha256=digest)
     if put.sha256 != digest:
         raise ConflictError(
             f"{folder.url}/{name} holds something else.",
             advice="It was left alone. Name another folder, or add --overwrite.",
         )
-    return ExportedFile(name, rows, size, digest, "written" if put.created else "already there")
+    status: Literal["written", "already there"] = "written" if put.created else "already there"
+    return ExportedFile(name=name, rows=rows, bytes=size, sha256=digest, status=status)
 
 
 def write_files(
-    export: Export,
-    files: Mapping[str, Sequence[CsvPartAudit]],
+    export: Exporter[T_contra],
+    files: Mapping[str, T_contra],
     folder: ObjectStore,
     file_format: FileFormat,
     limits: Limits,
     *,
     overwrite: bool,
 ) -> list[ExportedFile]:
-    """Write each file of a name and its parts, one after the other; a file that is there is whole."""
+    """Write each file of a name and what belongs in it, one after the other; a file that is there is whole."""
     written = []
-    for name, parts in files.items():
+    for name, what in files.items():
         path = folder.scratch_file()
-        export.write(parts, path, file_format, limits)
-        rows = sum(part.records for part in parts)
-        written.append(publish(folder, name, path, rows, overwrite=overwrite))
+        export.write(what, path, file_format, limits)
+        written.append(publish(folder, name, path, export.rows(what), overwrite=overwrite))
     return written
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -112,13 +113,17 @@ class Tables:
         with self._explained():
             objects = self._select(question).query("answer", "SELECT to_json(answer)::VARCHAR FROM answer")
             for (text,) in self._batches(objects):
-                yield str(text)
+                yield printable_json(str(text))
 
-    def ask_for_parquet(self, question: str) -> Path:
-        """The result as a file in the scratch folder."""
+    def ask_for_file(self, question: str, file_format: Literal["csv", "parquet"] = "parquet") -> Path:
+        """The result as a file in the scratch folder, which the next one replaces; CSV has plain line feeds."""
         with self._explained():
-            path = self._scratch / "answer.parquet"
-            self._select(question).to_parquet(str(path), compression="zstd")
+            path, answer = self._scratch / f"answer.{file_format}", self._select(question)
+            if file_format == "csv":
+                answer.to_csv(str(path))
+            else:
+                rows = sql.rows_in_group(len(answer.columns))
+                answer.to_parquet(str(path), compression="zstd", row_group_size=rows)
             return path
 
     def _select(self, question: str) -> DuckDBPyRelation:
@@ -180,8 +185,8 @@ def _confine(database: DuckDBPyConnection, files: Sequence[str], scratch: Path) 
     """From now on only the files can be opened, and no setting changes."""
     # A file is opened by a pattern that matches nothing else; both forms are compared with the list.
     allowed = {form for path in files for form in (path, sql.pattern_of(path))}
-    # Parquet answers are written to the scratch folder; DuckDB writes beside and renames.
-    allowed |= {str(scratch / name) for name in ("answer.parquet", "tmp_answer.parquet")}
+    # Files are written to the scratch folder; DuckDB writes beside and renames.
+    allowed |= {str(scratch / f"{beside}answer.{ending}") for beside in ("", "tmp_") for ending in ("csv", "parquet")}
     database.execute(f"SET allowed_paths = [{', '.join(map(sql.literal, sorted(allowed)))}]")
     database.execute(NO_OUTSIDE_ACCESS)
     database.execute("SET lock_configuration = true")
@@ -244,6 +249,13 @@ def _reach_s3(database: DuckDBPyConnection, access: S3Access) -> None:
 
 def _first_line(error: Exception) -> str:
     return printable(str(error).partition("\n")[0])
+
+
+def printable_json(text: str) -> str:
+    """The same JSON; DuckDB leaves some characters as they are that a terminal obeys, such as U+009B."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def csv_lines(answer: Answer) -> Iterator[str]:

@@ -140,11 +140,16 @@ def quarantine(contract: Contract, path: str, header: Sequence[str], part: str, 
     return f"SELECT {columns}, {why}, {PART}, {RECORD} FROM ({numbered}) WHERE ({where}) IS TRUE"
 
 
+def rows_in_group(columns: int) -> int:
+    """Of a Parquet file with so many columns."""
+    return max(VALUES_IN_ROW_GROUP // columns // 2048, 1) * 2048
+
+
 def copy(select: str, path: str, *, columns: int, by: str = "") -> str:
     """Write a query as Parquet, its rows in order. With ``by`` a file per value of that column, which it lacks, below
     the folder ``path``. ``columns`` is how many there are, which decides the size of row groups.
     """
-    rows = max(VALUES_IN_ROW_GROUP // columns // 2048, 1) * 2048
+    rows = rows_in_group(columns)
     more = f", PARTITION_BY ({name(by)})" if by else ""
     return f"COPY ({select}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}{more})"
 
@@ -158,18 +163,25 @@ def counts(text: str, source: str) -> str:
 
 
 def measured(contract: Contract, source: str) -> str:
-    """By part, about typed records: their number, the sum of each amount, the least and greatest value of the first
-    column of the order, and of each code with known values how many are new, with the least and the greatest of them.
+    """By part, about typed records: their number, how many are flagged, the least and greatest value of the first
+    column of the order, the sum of each amount, and of each code with known values how many are new.
     """
     sums = [f"sum({name(one.title)})" for one in contract.amounts]
     first = name(contract.order[0].lower())
-    new = [
-        f"count(*) FILTER ({it}), min({name(one.title)}) FILTER ({it}), max({name(one.title)}) FILTER ({it})"
-        for one in contract.listed
-        for it in [f"{name(one.title)} NOT IN ({', '.join(map(literal, one.values))})"]
-    ]
-    columns = [PART, "count(*)", f"min({first})", f"max({first})", *sums, *new]
+    new = [f"count(*) FILTER ({is_new(one)})" for one in contract.listed]
+    columns = [PART, "count(*)", f"count({FLAGS})", f"min({first})", f"max({first})", *sums, *new]
     return f"SELECT {', '.join(columns)} FROM {source} GROUP BY {PART}"
+
+
+def is_new(column: Column) -> str:
+    """Whether a typed value is none of the known ones."""
+    return f"{name(column.title)} NOT IN ({', '.join(map(literal, column.values))})"
+
+
+def new_values(column: Column, source: str) -> str:
+    """By part, how many records have a new value of a column, with the least and the greatest of the values."""
+    text = name(column.title)
+    return f"SELECT {PART}, count(*), min({text}), max({text}) FROM {source} WHERE {is_new(column)} GROUP BY {PART}"
 
 
 def ordered(contract: Contract, source: str) -> str:

@@ -17,6 +17,7 @@ from data_pipeline.open_payments.ledger.documents import Selection
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
 from data_pipeline.open_payments.operations.upload import upload_run
 from data_pipeline.open_payments.source.totals import TotalsChoice
+from data_pipeline.runs.copying import Copying
 from etl_core import logs
 from etl_core.errors import DONE
 
@@ -166,7 +167,8 @@ def upload(
         content under one of its keys.
 
     """
-    copied = upload_run(store, other, open_run(store, run_id), overwrite=overwrite, dry_run=dry_run, on_file=on_file)
+    copying = Copying(store, other, overwrite, dry_run, on_file)
+    copied = upload_run(copying, open_run(store, run_id))
     return facts.UploadFact(
         status="planned" if dry_run else "uploaded" if copied.copied else "already uploaded",
         to=other.url,

@@ -48,6 +48,8 @@ class TablesCase(CommandCase):
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = exit_code_of(["run", words[0], "--", *words[1:], "--lake", str(self.lake)])
         out.flush()
-        facts = [json.loads(line) for line in err.getvalue().splitlines() if line.startswith('{"job"')]
+        facts = [
+            json.loads(line) for line in err.getvalue().splitlines() if line.startswith(('{"job"', '{"schema_version"'))
+        ]
         self.assertEqual(len(facts), 1, err.getvalue())
         return status, out.buffer.getvalue().decode(), facts[0]

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
-from data_pipeline.jobs.export import files_of
-from data_pipeline.open_payments.ledger.committed import open_run
+from data_pipeline.jobs.export import Source
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 CLOSED = Path(__file__).parents[2] / "fixtures" / "lake_v1" / "closed"
@@ -57,10 +57,14 @@ class ExportJob(CommandCase):
             self.assertTrue(file["name"].endswith(f"_2025-06-30-67f4b8cd_company_id={payer}.csv"))
 
     def test_the_file_of_a_partial_run_says_so_in_its_name(self):
-        run = open_run(self.store, "second")
-        partial = run.manifest.model_copy(update={"status": "partial"})
-
-        self.assertEqual(list(files_of(partial, run.parts(), None, "year", "csv")), [f"{STEM}_partial.csv"])
+        about = {"year": 2024, "release": "2026-01-23-09a6314f"}
+        for closed, company_id, name in (
+            (True, None, f"{STEM}.csv"), (False, None, f"{STEM}_partial.csv"),
+            (False, "5", f"{STEM}_partial_company_id=5.csv"),
+        ):  # fmt: skip
+            with self.subTest(name):
+                source = Source("general-payments", about | {"closed": closed}, ANY, {}, 0)
+                self.assertEqual(source.name_of(company_id, "csv"), name)
 
     def test_stdout_carries_the_csv_alone_and_stderr_the_fact(self):
         status, out, err = self.piped("--year", "2024", "--company-id", "100000000053", "--to", "-")

@@ -41,3 +41,18 @@ class Gc(CommandCase):
         for text in ("-1", "nan", "inf", "1e300"):
             with self.subTest(text):
                 self.assertEqual(self.run_job("gc", "--older-than-hours", text)[0], 2)
+
+    def test_parts_staged_under_a_contract_of_another_time_are_listed_where_it_is_known_who_uses_them(self):
+        release = "dataset=general-payments/year=2024/release=a"
+        for scope in (release, "customers/date=2026-11-29"):
+            for key in (
+                "metadata/staging/{}/contract=00000000/a=1/b.json",
+                "staging/{}/contract=00000000/a=1/b.parquet",
+            ):
+                self.store.put_new(key.format(scope), b"{}")
+
+        for words, kinds in (((), {"orphan": 1}), (("--keep", "1"), {"orphan": 1, "staged in vain": 2})):
+            with self.subTest(words=words):
+                _, fact, err = self.run_job("gc", "--older-than-hours", "0", *words)
+                self.assertEqual(fact["by_kind"], kinds)
+                self.assertNotIn("customers", err)

@@ -31,7 +31,7 @@ class TraceJob(TablesCase):
                 self.assertEqual(fact["build"]["table"], "general_payments")
                 for key in (fact["build"]["manifest"], fact["staged"]["file"], fact["staged"]["document"], part):
                     self.assertTrue((self.lake / key).exists(), key)
-                self.assertEqual(fact["release"]["name"], "2026-01-23-09a6314f")
+                self.assertEqual(fact["release"], "2026-01-23-09a6314f")
 
     def test_the_request_has_its_address_times_status_and_tries(self):
         self.stage_and_build()
@@ -62,7 +62,7 @@ class TraceJob(TablesCase):
 
         status, fact, _ = self.run_job("trace", record_id, "--run-id", "first")
 
-        self.assertEqual((status, fact["release"]["name"], fact["build"]), (0, "2025-06-30-67f4b8cd", None))
+        self.assertEqual((status, fact["release"], fact["build"]), (0, "2025-06-30-67f4b8cd", None))
 
     def test_a_record_that_is_nowhere_ends_with_advice(self):
         self.stage_and_build()

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple, cast
@@ -179,6 +180,19 @@ class Chain(BuildCase):
         )
 
         self.assertEqual((theirs.number, theirs.parent), (2, 1))
+
+    def test_builders_at_work_at_the_same_time_make_one_chain(self):
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda release: self.curation(release=release).run(), ("b", "c", "d", "c")))
+
+        chain = [builds.read_manifest(self.store, one.key) for one in builds.manifests(self.store, SCOPE)]
+        self.assertEqual(
+            [(one.number, one.parent) for one in chain if one], [(1, None), (2, 1), (3, 2), (4, 3)][: len(chain)]
+        )
+        self.assertLessEqual({one.release for one in made}, {one.release for one in chain if one})
+        for build in made:
+            self.assertIn(build, chain)
+            self.assertEqual(len(self.rows(build, "payments")), 4)
 
     def test_a_manifest_of_a_newer_version_is_refused(self):
         self.curation().run()

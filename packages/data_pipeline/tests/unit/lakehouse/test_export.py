@@ -4,17 +4,21 @@ import io
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import duckdb
 
 from data_pipeline.lakehouse import export
 from data_pipeline.lakehouse.database import Limits
+from data_pipeline.lakehouse.facts import ExportedFile
+from data_pipeline.lakehouse.query import PinnedTable, open_tables
 from data_pipeline.runs.documents import CsvPartAudit
 from etl_core.csv_stream.dialect import write_fields
 from etl_core.csv_stream.records import fields_of
 from etl_core.errors import ConflictError, DataError
 from etl_core.lake.directory import DirectoryStore
 from etl_core.progress import Progress
+from etl_core.stop import Stop
 from packages.data_pipeline.tests.unit.folder_case import FolderCase
 
 HEADER = ("Id", "Name", "Note")
@@ -70,7 +74,7 @@ class ExportCase(FolderCase):
     def note_check(self) -> None:
         self.stops += 1
 
-    def written(self, file_format: export.FileFormat = "csv", *, overwrite: bool = False) -> export.ExportedFile:
+    def written(self, file_format: export.FileFormat = "csv", *, overwrite: bool = False) -> ExportedFile:
         limits = Limits(memory_mb=256, workers=1)
         name = f"all.{file_format}"
         (one,) = export.write_files(self.export, {name: self.parts}, self.out, file_format, limits, overwrite=overwrite)
@@ -156,3 +160,60 @@ class ExportCase(FolderCase):
                 pieces = [body[:cut], body[cut:]]
                 changed = b"".join(export.with_line_end(pieces, b"\r\n"))
                 self.assertEqual(changed, b'a,"b\n""c""\n",d\r\n"\n",e\r\n""\r\n')
+
+
+class TablesOfABuild(FolderCase):
+    """Typed rows, as ``query`` shows them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.rows = [(cells[0], cells[1] or None, cells[2], Decimal("12.30")) for cells in HOSTILE]
+        path = self.folder / "payments.parquet"
+        with duckdb.connect() as database:
+            database.execute("CREATE TABLE t (payer VARCHAR, name VARCHAR, note VARCHAR, amount DECIMAL(18,2))")
+            database.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", self.rows)
+            database.execute(f"COPY t TO '{path}' (FORMAT parquet)")
+        table = PinnedTable("payments", "payments", 2024, "a", "00000000", "r1", True, 5, (str(path),))
+        self.table = table
+        limits = Limits(memory_mb=256, workers=2)
+        scratch = self.folder / "scratch"
+        scratch.mkdir()
+        self.tables = self.enterContext(open_tables([table], limits, scratch, Stop()))
+        self.export = export.TableExport(self.tables, Progress())
+        self.out = DirectoryStore(self.folder / "out")
+        self.addCleanup(self.out.close)
+
+    def written(self, file_format: export.FileFormat, key: str | None = None, only: str | None = None) -> list[str]:
+        found = export.questions(self.tables, self.table, key, only)
+        files = {f"{value or 'all'}.{file_format}": question for value, question in found.items()}
+        limits = Limits(memory_mb=256, workers=1)
+        done = export.write_files(self.export, files, self.out, file_format, limits, overwrite=False)
+        self.assertEqual(sum(one.rows for one in done), 1 if only else 5)
+        return [one.name for one in done]
+
+    def test_csv_holds_every_cell_as_it_is_under_the_columns_of_the_table(self):
+        self.assertEqual(self.written("csv"), ["all.csv"])
+
+        body = (self.folder / "out/all.csv").read_bytes()
+        self.addCleanup(csv.field_size_limit, csv.field_size_limit(1 << 20))
+        with io.StringIO(body.decode(), newline="") as stream:
+            header, *found = csv.reader(stream, strict=True)
+        self.assertEqual(header, ["payer", "name", "note", "amount", "dataset", "year", "release"])
+        expected = [[one[0], one[1] or "", one[2], "12.30", "payments", "2024", "a"] for one in self.rows]
+        self.assertEqual(found, expected)
+        self.assertEqual(body.count(b"\r\n"), 6 + 1, "and one that is data")
+
+    def test_parquet_has_the_types_of_the_table(self):
+        self.written("parquet")
+
+        found = duckdb.read_parquet(str(self.folder / "out/all.parquet"))
+        self.assertEqual([row[:4] for row in found.fetchall()], self.rows)
+        self.assertEqual(str(found.types[3]), "DECIMAL(18,2)")
+
+    def test_each_company_has_the_rows_that_are_its_own(self):
+        self.assertEqual(self.written("csv", "payer"), [f"{one}.csv" for one in range(1, 6)])
+        self.assertEqual(self.written("parquet", "payer", only="3"), ["3.parquet"])
+
+        (row,) = duckdb.read_parquet(str(self.folder / "out/3.parquet")).fetchall()
+        self.assertEqual(row[:4], self.rows[2])
+        self.assertEqual(export.questions(self.tables, self.table, "payer", "9"), {})

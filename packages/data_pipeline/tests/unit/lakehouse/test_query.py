@@ -101,6 +101,19 @@ class QueryCase(FolderCase):
             with self.subTest(source), self.assertRaisesRegex(UsageError, "DuckDB says: (Permission|Catalog) Error"):
                 self.rows(f"SELECT * FROM {source}")
 
+    def test_what_a_question_turns_on_writes_no_file(self):
+        before = {one: one.read_bytes() for one in self.folder.rglob("*") if one.is_file()}
+        pinned, free = self.pinned[0].files[0], f"{self.folder}/written.txt"
+        for source in (
+            *(f"enable_logging(level = 'trace', storage = 'file', storage_path = '{path}')" for path in (pinned, free)),
+            "enable_logging(level = 'trace', storage = 'stdout')", f"enable_profiling(save_location = '{free}')",
+            "query('FROM enable_profiling()')", "checkpoint()",
+        ):  # fmt: skip
+            with self.subTest(source):
+                question = f"SELECT count(write_log('x')) FROM payments, (SELECT count(*) FROM {source})"
+                self.assertEqual(self.rows(question), [("0",)])
+        self.assertEqual({one: one.read_bytes() for one in self.folder.rglob("*") if one.is_file()}, before)
+
     def test_cells_in_a_terminal_are_printable(self):
         with self.open() as tables:
             answer = tables.ask("SELECT note, repeat('x', 200000) AS long FROM payments")
@@ -127,7 +140,7 @@ class QueryCase(FolderCase):
     def test_parquet_keeps_the_types(self):
         with self.open() as tables:
             found = duckdb.read_parquet(
-                str(tables.ask_for_parquet("SELECT amount, year FROM payments ORDER BY id LIMIT 1"))
+                str(tables.ask_for_file("SELECT amount, year FROM payments ORDER BY id LIMIT 1"))
             )
         self.assertEqual([str(one) for one in found.types], ["DECIMAL(18,2)", "INTEGER"])
         self.assertEqual(len(found.fetchall()), 1)

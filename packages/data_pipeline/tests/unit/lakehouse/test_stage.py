@@ -2,6 +2,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from data_pipeline.lake_layout.lakehouse import StagedKeys
 from data_pipeline.lakehouse import stage
 from data_pipeline.lakehouse.contract import Contract, header_digest
@@ -133,6 +135,30 @@ class Again(LakehouseCase):
         self.assertEqual((document.staged, document.quarantined), (1, 0))
         self.assertIsNotNone(self.store.get(QUARANTINE))
 
+    @pytest.mark.long
+    def test_one_bad_field_in_2000_slices_is_one_quarantined_record_until_its_rule_changes(self):
+        parts = {str(payer): csv_of([a_record(Payer=str(payer))]) for payer in range(2000)}
+        parts["7"] = csv_of([a_record(Payer="7", Times="two"), a_record(Id="2", Payer="7")])
+        run = self.commit(parts)
+
+        totals = totals_of(self.staging(run).run({}).values())
+
+        self.assertEqual((totals["rows"], totals["quarantined"]), (2000, 1))
+        self.assertEqual(totals["reasons"], {"times.pattern": 1, "times.type": 1})
+        (found,) = [key for key in self.store.writes if key.startswith("staging/quarantine/")]
+        self.assertEqual([row["times"] for row in self.table(found)], ["two"])
+
+        wider = Contract.from_toml(TOML.replace('Times = { type = "times" }', 'Times = { type = "note" }'))
+        staging, before = self.staging(run, wider), len(self.store.writes)
+        documents = staging.run(staging.done())
+
+        self.assertEqual([totals_of(documents.values())[name] for name in ("rows", "quarantined")], [2001, 0])
+        written = self.store.writes[before:]
+        self.assertTrue(all(wider.hash in key for key in written))
+        self.assertEqual(len(written), 2 * 2000 + 1)
+        self.assertEqual(staging.run(staging.done()), documents)
+        self.assertEqual(len(self.store.writes[before:]), len(written))
+
     def test_files_left_by_a_process_that_died_are_taken_over(self):
         run = self.commit({"7": csv_of([a_record(), a_record(Id="x")])})
         self.staging(run).run({})
@@ -201,10 +227,33 @@ class Refused(LakehouseCase):
 
         self.assertEqual((document.staged, document.drift.added if document.drift else ()), (1, ("More",)))
 
+    def test_a_reordered_header_is_read_by_name_where_that_is_accepted(self):
+        turned = csv_of([a_record()[::-1]], CONTRACT.header[::-1])
+        run = self.commit({"7": turned})
+        with self.assertRaisesRegex(DataError, "not breaking: reordered the others .*expected .*found"):
+            self.staging(run).run({})
+
+        (document,) = self.staging(run, accept_drift=True).run({}).values()
+
+        self.assertEqual((document.staged, bool(document.drift and document.drift.reordered)), (1, True))
+        self.assertEqual([(row["id"], row["note"]) for row in self.table(STAGED)], [("1", "thanks")])
+
     def test_breaking_drift_cannot_be_accepted(self):
-        renamed = csv_of([a_record()], [one.replace("Note", "Notes") for one in CONTRACT.header])
-        with self.assertRaisesRegex(DataError, "breaking: renamed Note to Notes"):
-            self.staging(self.commit({"7": renamed}), accept_drift=True).run({})
+        known, good = list(CONTRACT.header), a_record()
+        for header, record, words in (
+            ([one.replace("Note", "Notes") for one in known], good, "renamed Note to Notes"),
+            (known[:-1], good[:-1], "removed Note"),
+            ([*known, "Id"], [*good, "2"], "added .*|reordered"),
+            ([*known, "id"], [*good, "2"], "added id"),
+            ([*known, "_part"], [*good, "raw/x"], "added _part"),
+            ([*known, 'x"; DROP TABLE t; --'], [*good, ""], "added x"),
+            (["\ufeffId", *known[1:]], good, "renamed Id"),
+        ):
+            with self.subTest(header=header[-1]):
+                self.setUp()
+                with self.assertRaisesRegex(DataError, f"breaking: ({words}).*expected .*found"):
+                    self.staging(self.commit({"7": csv_of([record], header)}), accept_drift=True).run({})
+                self.assertFalse([key for key in self.store.writes if key.startswith("staging")])
 
     def test_a_former_header_is_named(self):
         former = ("Id", "Payer")

@@ -17,7 +17,7 @@ from packages.etl_core.tests.support.tables import content_hash, php_csv, possib
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 THOROUGH = settings(
-    max_examples=3000, deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
+    max_examples=1000, deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
 )
 
 NASTY = [
@@ -265,9 +265,9 @@ class EverySmallField(unittest.TestCase):
         self.assertGreater(accepted, 50 * refused)
 
     @pytest.mark.long
-    def test_no_field_of_six_letters_is_misread(self):
-        check_every_field('a\\",\n', 6)
-        check_every_field('\\",\n', 7)
+    def test_no_field_of_five_letters_is_misread(self):
+        check_every_field('a\\",\n', 5)
+        check_every_field('\\",\n', 6)
 
 
 # ---------------------------------------------------------------------------------------------- damaged files
@@ -361,8 +361,8 @@ class DamagedFiles(unittest.TestCase):
 
     @pytest.mark.long
     def test_many_damaged_files(self):
-        sweep_damaged(120_000, seed=1)
-        sweep_garbage(600_000, seed=1)
+        sweep_damaged(40_000, seed=1)
+        sweep_garbage(200_000, seed=1)
 
     @pytest.mark.long
     def test_duckdb_reads_damaged_files_that_are_accepted_alike(self):

@@ -9,9 +9,10 @@ from data_pipeline.open_payments.ledger import releases
 from data_pipeline.open_payments.ledger.audits import keys_of
 from data_pipeline.open_payments.ledger.committed import open_run
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan, SliceAudit
-from data_pipeline.open_payments.operations.upload import ToCopy, Uploaded, missing, objects_of, upload_run
+from data_pipeline.open_payments.operations.upload import objects_of, upload_run
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from data_pipeline.runs import pointers
+from data_pipeline.runs.copying import Copied, Copying, ToCopy
 from etl_core.errors import ConflictError, DataError, UsageError
 from etl_core.lake import Body, ObjectInfo, PutResult, content_of
 from etl_core.testing import MemoryStore
@@ -68,41 +69,33 @@ class ObjectsOf(WorldCase):
         self.assertEqual(
             objects_of(a_plan(), a_manifest(), audits),
             [
-                *[ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits],
-                ToCopy(f"{slice_audits}{COMPANY}/part-1-of-2.json", content_of(audits[0].to_bytes())),
-                ToCopy(f"{slice_audits}{COMPANY}/part-2-of-2.json", content_of(audits[1].to_bytes())),
-                ToCopy(f"{slice_audits}{OTHER}/part-1-of-1.json", content_of(audits[2].to_bytes())),
-                ToCopy(f"{slice_audits}{COMPANY}/slice.jsonl", kind=SliceAudit),
-                ToCopy(f"{slice_audits}{OTHER}/slice.jsonl", kind=SliceAudit),
-                ToCopy(releases.key_of(a_release())),
-                ToCopy(f"metadata/schemas/{release}/schema.json"),
-                *map(ToCopy, pointers.of_plan(a_plan())),
-                ToCopy("metadata/runs/run_id=r1/plan.json", kind=Plan),
-                ToCopy("metadata/runs/run_id=r1/file_audits.jsonl", "0" * 64),
-                ToCopy("metadata/runs/run_id=r1/download_report_2024.csv"),
-                *map(ToCopy, pointers.of_manifest(a_manifest())),
-                ToCopy("metadata/runs/run_id=r1/manifest.json", kind=Manifest),
+                [ToCopy(audit.key, audit.sha256, audit.bytes) for audit in audits],
+                [
+                    ToCopy(f"{slice_audits}{COMPANY}/part-1-of-2.json", content_of(audits[0].to_bytes())),
+                    ToCopy(f"{slice_audits}{COMPANY}/part-2-of-2.json", content_of(audits[1].to_bytes())),
+                    ToCopy(f"{slice_audits}{OTHER}/part-1-of-1.json", content_of(audits[2].to_bytes())),
+                    ToCopy(f"{slice_audits}{COMPANY}/slice.jsonl", kind=SliceAudit),
+                    ToCopy(f"{slice_audits}{OTHER}/slice.jsonl", kind=SliceAudit),
+                    ToCopy(releases.key_of(a_release())),
+                    ToCopy(f"metadata/schemas/{release}/schema.json"),
+                    *map(ToCopy, pointers.of_plan(a_plan())),
+                    ToCopy("metadata/runs/run_id=r1/plan.json", kind=Plan),
+                    ToCopy("metadata/runs/run_id=r1/file_audits.jsonl", "0" * 64),
+                    ToCopy("metadata/runs/run_id=r1/download_report_2024.csv"),
+                    *map(ToCopy, pointers.of_manifest(a_manifest())),
+                ],
+                [ToCopy("metadata/runs/run_id=r1/manifest.json", kind=Manifest)],
             ],
         )
 
     def test_objects_of_a_run_are_those_of_the_generation_that_the_manifest_names(self):
         manifest = a_manifest(a_result(rows=3, generation=3))
 
-        found = [one.key for one in objects_of(a_plan(), manifest, [an_audit(generation=2, key="x.2.csv")])]
+        steps = objects_of(a_plan(), manifest, [an_audit(generation=2, key="x.2.csv")])
+        found = [one.key for step in steps for one in step]
 
         keys = keys_of(a_release(), COMPANY)
         self.assertEqual(found[:3], ["x.2.csv", keys.part_audit(1, 1, 2), keys.slice_audit(3)])
-
-
-class Missing(WorldCase):
-    def test_an_object_is_missing_where_the_other_lake_lacks_it_or_has_another_size(self):
-        there = {"same": 3, "longer": 4, "empty": 0, "unknown": 9}
-        wanted = [
-            ToCopy("same", size=3), ToCopy("longer", size=3), ToCopy("empty", size=0), ToCopy("empty", size=1),
-            ToCopy("unknown"), ToCopy("lacking", size=3), ToCopy("lacking"),
-        ]  # fmt: skip
-
-        self.assertEqual(missing(wanted, there), [wanted[1], wanted[3], wanted[5], wanted[6]])
 
 
 class UploadCase(WorldCase):
@@ -119,11 +112,10 @@ class UploadCase(WorldCase):
         prepared = pipeline.prepare(a_selection(**selection), run_id, TotalsChoice())
         return pipeline.commit(prepared.plan, pipeline.work(prepared))
 
-    def upload(self, **choice: Any) -> Uploaded:
+    def upload(self, **choice: Any) -> Copied:
         self.lines.clear()
-        return upload_run(
-            self.store, self.there, open_run(self.store, self.manifest.run_id), on_file=self.lines.append, **choice
-        )
+        copying = Copying(self.store, self.there, on_file=self.lines.append, **choice)
+        return upload_run(copying, open_run(self.store, self.manifest.run_id))
 
     def of_run(self) -> dict[str, bytes]:
         """What makes the run, by key."""
@@ -149,7 +141,7 @@ class Upload(UploadCase):
         run = self.of_run()
         self.assertEqual(self.all_there(), run)
         self.assertEqual(len(run), 17)
-        self.assertEqual(uploaded, Uploaded(files=17, copied=17, same=0, bytes=sum(map(len, run.values()))))
+        self.assertEqual(uploaded, Copied(files=17, copied=17, same=0, bytes=sum(map(len, run.values()))))
         self.assertEqual(self.there.writes[-1], lake_layout.runs.manifest("r1"))
         kinds = [key.split("/")[0] for key in self.there.writes]
         self.assertEqual(kinds, ["raw"] * 2 + ["metadata"] * 15)
@@ -166,7 +158,7 @@ class Upload(UploadCase):
         self.upload()
         self.there.calls.clear()
 
-        self.assertEqual(self.upload(), Uploaded(files=17, copied=0, same=17, bytes=0))
+        self.assertEqual(self.upload(), Copied(files=17, copied=0, same=17, bytes=0))
 
         self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 10)
         self.assertEqual(len(self.there.calls), 11, "beside the listings only the manifest is read")
@@ -363,7 +355,7 @@ class SameLake(UploadCase):
                 self.subTest(choice),
                 self.assertRaisesRegex(UsageError, "memory:// and memory:// are the same lake"),
             ):
-                upload_run(self.store, self.store, open_run(self.store, "r1"), **choice)
+                upload_run(Copying(self.store, self.store, **choice), open_run(self.store, "r1"))
         self.assertEqual(self.of_run(), before)
 
 

@@ -1,0 +1,179 @@
+"""How the jobs of the lakehouse end: the facts that they print."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, Field
+
+from data_pipeline.lakehouse.contract import HeaderDrift
+from data_pipeline.lakehouse.documents import NewValues
+from data_pipeline.runs.documents import Sha256
+from etl_core.documents import Document, Value
+
+
+class JobFact(Document):
+    """What every fact has."""
+
+    job: str
+    run_id: str
+    seconds: float
+    retry_after_seconds: float | None = None
+    lake: str
+
+
+class RunFact(JobFact):
+    """The fact of a job that takes a committed run, or what was made of one."""
+
+    dataset: str
+    year: int
+    release: str
+    closed: bool = Field(description="false: the run is partial")
+
+
+class StageFact(RunFact):
+    """How ``stage`` ended."""
+
+    status: Literal["staged", "already staged"]
+    contract: str
+    parts: int
+    new_parts: int = Field(description="staged by this call")
+    rows: int = Field(description="staged")
+    quarantined: int
+    reasons: dict[str, int]
+    flags: dict[str, int]
+    new_values: tuple[NewValues, ...]
+    drift: HeaderDrift | None
+    bytes: int = Field(description="of the staged files")
+
+
+class BuildFact(RunFact):
+    """How ``build_curated`` ended."""
+
+    status: Literal["built", "already built"]
+    contract: str
+    build: str
+    manifest: str = Field(description="its key")
+    rows: int
+    quarantined: int
+    tables: dict[str, int] = Field(description="rows by table")
+    bytes: int = Field(description="of all files")
+
+
+class QueryFact(JobFact):
+    """How ``query`` ended."""
+
+    status: Literal["answered"]
+    tables: int = Field(description="of how many builds' tables there are")
+
+
+class QuarantineFact(RunFact):
+    """How ``quarantine`` ended."""
+
+    status: Literal["shown", "not all staged"]
+    contract: str
+    parts: int
+    staged_parts: int
+    rows: int = Field(description="staged")
+    quarantined: int
+    reasons: dict[str, int] = Field(description="quarantined records by violated rule")
+
+
+class ExportedFile(Value):
+    """A file of an export."""
+
+    name: str
+    rows: int = Field(description="without the header")
+    bytes: int
+    sha256: Sha256
+    status: Literal["written", "already there"]
+
+
+class ExportFact(RunFact):
+    """How ``export`` ended."""
+
+    status: Literal["exported"]
+    table: str | None = Field(None, description="null: the records of the run")
+    build: str | None = None
+    manifest: str | None = Field(None, description="the build's key")
+    rows: int
+    to: str
+    files: tuple[ExportedFile, ...] = Field(description="none where the rows went to stdout")
+
+
+class TracedBuild(Value):
+    """The build that holds a record."""
+
+    build: str
+    table: str
+    manifest: str
+    closed: bool
+    created_at: AwareDatetime
+
+
+class TracedStage(Value):
+    """The staged or quarantined part that holds a record."""
+
+    file: str
+    document: str
+    contract: str
+
+
+class TracedPart(Value):
+    """Where a record stands in its raw part; record and line are counted from 1, the header is line 1."""
+
+    part: str
+    sha256: Sha256
+    dialect: str
+    record: int
+    line: int
+    byte: int
+
+
+class FailedAttempt(Value):
+    """A request for the same window that proved nothing."""
+
+    at: AwareDatetime
+    reason: str
+    detail: str
+
+
+class TracedRequest(Value):
+    """The request that answered with a part."""
+
+    unit: str = Field(description="the folder of the slice, such as company_id=…")
+    window: dict[str, Any]
+    generation: int
+    url: str
+    status: int
+    started_at: AwareDatetime
+    proved_at: AwareDatetime
+    seconds: float
+    requests: int
+    retries: int
+    count_before: int | None
+    count_after: int | None
+    failed_attempts: tuple[FailedAttempt, ...]
+
+
+class TracedRun(Value):
+    """The run that committed a part."""
+
+    status: str
+    closed: bool
+    created_at: AwareDatetime
+    finished_at: AwareDatetime
+
+
+class TraceFact(RunFact):
+    """How ``trace`` ended: the chain from a row to its request."""
+
+    status: Literal["traced", "in quarantine"]
+    record_id: str
+    row: dict[str, Any]
+    build: TracedBuild | None = Field(description="null: the record is only staged, or in quarantine")
+    staged: TracedStage
+    raw: TracedPart
+    request: TracedRequest
+    run: TracedRun
+    source_release: dict[str, Any] = Field(description="as the source names it")
