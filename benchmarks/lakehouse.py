@@ -62,7 +62,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 files, kinds, out = json.load(open(sys.argv[1])), json.loads(sys.argv[2]), sys.argv[3]
 order = json.loads(sys.argv[4])
-arrow = {"DATE": pa.date32(), "DECIMAL(18,2)": pa.decimal128(18, 2), "BIGINT": pa.int64(), "VARCHAR": pa.string()}
+arrow = {"DATE": pa.timestamp("s"), "DECIMAL(18,2)": pa.decimal128(18, 2), "BIGINT": pa.int64(), "VARCHAR": pa.string()}
 given = csv.ConvertOptions(
     column_types={name: arrow[kind] for name, kind in kinds.items()}, timestamp_parsers=["%m/%d/%Y"],
     strings_can_be_null=True,

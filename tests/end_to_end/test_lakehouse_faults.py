@@ -181,7 +181,7 @@ def test_builders_at_the_same_time_make_one_build_and_readers_see_all_of_it_or_n
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_full_disk_is_named_and_the_same_command_finishes_once_there_is_space(place, job):
+def test_tables_on_a_full_disk_name_it_and_the_same_command_finishes_once_there_is_space(place, job):
     done(place, *JOBS)
     whole = place.objects()
     place.forget(("curated/", "metadata/curated/") if job == "build_curated" else MADE)
