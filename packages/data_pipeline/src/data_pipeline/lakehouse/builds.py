@@ -67,9 +67,9 @@ def require_build(store: ObjectStore, scope: str, run_id: str | None = None) -> 
 
 
 def missing_files(store: ObjectStore, build: BuildManifest) -> list[str]:
-    """The files of a build that the lake does not hold, by one listing."""
-    there = {entry.key for entry in store.list(keys.build_files(build.scope, build.build))}
-    return [file.key for file in build.files if file.key not in there]
+    """The files of a build that the lake does not hold in their size, by one listing."""
+    there = {entry.key: entry.size for entry in store.list(keys.build_files(build.scope, build.build))}
+    return [file.key for file in build.files if there.get(file.key) != file.bytes]
 
 
 def must_not_replace_a_closed_one(current: BuildManifest | None, *, closed: bool) -> None:

@@ -274,6 +274,10 @@ class Curation:
             digest, size = sha256_of(path), path.stat().st_size
             key = keys.build_file(self.inputs.scope, self.inputs.build, table, number, digest)
             count = rows[str(path)]
-            self.store.put_new(key, path, sha256=digest)
+            if self.store.put_new(key, path, sha256=digest).sha256 != digest:
+                raise DataError(
+                    f"{self.store.url}/{key} holds other bytes than its name says.",
+                    advice="It is damaged: delete it, and run build_curated again.",
+                )
             files.append(BuildFile(key=key, bytes=size, sha256=digest, table=table, rows=count))
         return files

@@ -111,6 +111,17 @@ class Built(BuildCase):
         self.assertEqual(self.curation().run(), build)
         self.assertEqual(self.store.get(key), body)
 
+    def test_a_file_of_a_build_that_was_cut_short_is_named_and_made_again_once_it_is_deleted(self):
+        build = self.curation().run()
+        key = build.tables["payers"][0].key
+        self.store.put(key, b"PAR1")
+
+        self.assertIsNone(self.curation().current())
+        with self.assertRaisesRegex(DataError, f"{key} holds other bytes than its name says"):
+            self.curation().run()
+        self.store.delete(key)
+        self.assertEqual(self.curation().run(), build)
+
     def test_another_input_gives_another_build(self):
         inputs = self.curation().inputs
         for changes in (
