@@ -111,6 +111,11 @@ class Life:
             if "/download" in one["target"] and one["user_agent"] == name
         ]
 
+    def listed(self):
+        if self.bucket is not None:
+            return self.bucket.listed()
+        return [path.relative_to(self.world.lake).as_posix() for path in self.world.lake.rglob("*") if path.is_file()]
+
     def part_audits(self):
         if self.bucket is not None:
             keys = [key for key in self.bucket.listed("metadata/audits/") if "/part-" in key]
@@ -290,6 +295,31 @@ def test_of_two_at_once_one_is_killed_at_any_write_and_what_the_other_commits_ve
         assert process.returncode == 0, stderr
         life.must_be_whole(slices=3, windows=5)
     assert ends.count(KILLED) > 5, "most of the processes to be killed had nothing to write"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("life", PLACES, indirect=True)
+@pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
+def test_of_twelve_at_once_six_are_killed_and_every_run_verifies_and_can_be_copied(life):
+    with contextlib.ExitStack() as everybody:
+        # Of each pair one is killed later: after the plan, the parts, the proofs, the manifest.
+        at_work = [
+            everybody.enter_context(life.driven(**({"at": 3 * number, "moment": "after"} if number % 2 else {})))
+            for number in range(12)
+        ]
+        for number, process in enumerate(at_work):
+            stderr = ended(process)
+            assert process.returncode in ((0, KILLED) if number % 2 else (0,)), stderr
+    assert KILLED in [process.returncode for process in at_work]
+    runs = sorted({key.split("/")[2].partition("=")[2] for key in life.listed() if key.endswith("/manifest.json")})
+    for run_id in runs:
+        for words in (("verify",), ("upload_raw", "--to", f"../copy-{run_id}")):
+            job, *more = words
+            with life.leg("-m", "data_pipeline", "run", job, "--", "--run-id", run_id, *more) as process:
+                stderr = ended(process)
+            assert process.returncode == 0, stderr
+    life.must_be_whole(slices=3, windows=5, runs=len(runs))
 
 
 @pytest.mark.long

@@ -171,6 +171,8 @@ def test_two_pipelines_racing_on_one_bucket_both_succeed_and_leave_one_set_of_fa
         assert json.loads(stdout)["status"] in ("completed", "already done")
     created = [one.asked.key for one in proxy.puts() if one.asked.is_create_only and one.status == 200]
     assert len(created) == len(set(created)), "a fact was created twice"
+    verified = on_s3.run("verify", "--", *RUN)
+    assert (verified.status, verified.fact["findings"]) == (0, []), verified.stderr
     home = at_home(on_s3, bucket)
     assert len(home.manifests()) == 1
     assert len(home.slices()) == 12

@@ -196,6 +196,19 @@ class AmongOtherUsers(ScratchCase):
 
         self.assertEqual([path.name for path in elsewhere.iterdir()], ["1-dead"])
 
+    def test_the_lock_of_a_folder_behind_a_link_is_not_taken_whether_it_is_private_or_not(self):
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir()
+        self.parent.symlink_to(elsewhere)
+        for is_private in (False, True):
+            with (
+                self.subTest(is_private=is_private),
+                self.assertRaisesRegex(AccessError, "is a link, and unfinished files are kept in no folder behind one"),
+                Scratch(self.parent, is_private=is_private).exclusive(),
+            ):
+                self.fail("the lock behind a link was taken")
+        self.assertEqual(list(elsewhere.iterdir()), [])
+
     def test_links_and_pipes_in_a_folder_of_our_own_are_neither_followed_nor_waited_for(self):
         self.parent.mkdir(mode=0o700)
         (self.parent / "1-dead").mkdir()

@@ -36,7 +36,10 @@ class Verify(CommandCase):
 
         status, fact, err = self.run_job("verify", "--run-id", "r1")
 
-        detail = "it is not what the manifest and the audits give"
+        detail = (
+            "it is not what the manifest and the audits give; "
+            "derive it again: data-pipeline run write_manifest -- --run-id r1"
+        )
         self.assertEqual((status, fact["status"]), (3, "faulty"))
         self.assertEqual(fact["findings"], [{"finding": "report_differs", "key": report, "detail": detail}])
         self.assertIn(f"report_differs  {report}: {detail}", err)

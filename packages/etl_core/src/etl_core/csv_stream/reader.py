@@ -199,6 +199,8 @@ class RecordReader:
             position = found.end()
         if matches:
             columns = dict(zip(self._plain.groupindex, zip(*matches, strict=True), strict=True))
+            for number, (index, value) in enumerate(self._equal.items()):
+                self._check_equal(index, value, columns[f"equal{number}"])
             if self._layout.between:
                 self._check_bounds(columns["between"])
             runs = [cells for name, cells in columns.items() if name.startswith("steady")]
@@ -213,13 +215,20 @@ class RecordReader:
         if fields is None:
             raise self._misfit(found)
         for index, value in self._equal.items():
-            if fields[index] != value:
-                raise self._foreign(index, fields[index], value.decode())
+            self._check_equal(index, value, [write_fields([fields[index]])])
         self._check_bounds([fields[self._between[0]]])
         if found.dialect == "backslash":
             self._dialect = "backslash"
         mark = None if self._mark is None else [fields[self._mark]]
         self._add([fields[self._key]], mark, [write_fields([fields[index] for index in self._steady])])
+
+    def _check_equal(self, index: int, value: bytes, written: Sequence[bytes]) -> None:
+        """Compare a column of some records, as ``write_fields`` writes it, with the value it must have."""
+        wanted = write_fields([value])
+        if written.count(wanted) < len(written):
+            at = next(at for at, one in enumerate(written) if one != wanted)
+            (found,) = parse_record(written[at], 1) or (written[at],)
+            raise self._foreign(index, found, value.decode(), after=at)
 
     def _check_bounds(self, values: Sequence[bytes]) -> None:
         index, low, high = self._between

@@ -11,6 +11,7 @@ from data_pipeline.open_payments.ledger.documents import Manifest, Plan, SliceAu
 from data_pipeline.open_payments.ledger.plans import require_plan
 from data_pipeline.runs import pointers
 from data_pipeline.runs.copying import ToCopy
+from etl_core.errors import DataError
 from etl_core.lake import content_of
 
 if TYPE_CHECKING:
@@ -56,10 +57,16 @@ def upload_run(copying: Copying, run: Run) -> Copied:
     """Copy what is missing there, the manifest last; raises as ``Copying.run``, and
 
     Raises:
-        DataError: the list of the run's parts is not the one its manifest names.
+        DataError: the list of the run's parts is not the one its manifest names, or the report beside it is missing.
 
     """
     manifest, plan = run.manifest, require_plan(copying.here, run.manifest.run_id)
+    report = lake_layout.open_payments.download_report(manifest.run_id, manifest.year)
+    if copying.here.head(report) is None:
+        raise DataError(
+            f"{copying.here.url} has no {report}.",
+            advice=f"Derive it again: data-pipeline run write_manifest -- --run-id {manifest.run_id}",
+        )
     return copying.run(objects_of(plan, manifest, run.parts()), _prefixes(plan, manifest))
 
 

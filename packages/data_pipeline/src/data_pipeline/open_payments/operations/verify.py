@@ -169,6 +169,10 @@ class _Reading:
     def _release(self) -> Release:
         return self._manifest.release
 
+    @property
+    def _repair(self) -> str:
+        return f"derive it again: data-pipeline run write_manifest -- --run-id {self._run_id}"
+
     def verified(self) -> Verified:
         manifest, proved = self._manifest, self._manifest.proved
         try:
@@ -189,7 +193,8 @@ class _Reading:
         report = lake_layout.open_payments.download_report(self._run_id, manifest.year)
         whole = len(self._audits) == len(proved)
         if whole and self._body(report) != manifests.report_of(manifest.slices, self._audits):
-            self._note("report_differs", report, "it is not what the manifest and the audits give")
+            detail = f"it is not what the manifest and the audits give; {self._repair}"
+            self._note("report_differs", report, detail)
         self._verified.slices = len(proved)
         self._verified.findings.sort(key=lambda one: (one.key, one.finding))
         return self._verified
@@ -222,7 +227,8 @@ class _Reading:
             self._note("unreadable", lake_layout.runs.file_audits(self._run_id), str(error))
             return b""
         if not listed.is_of(self._manifest):
-            self._note("digest_differs", listed.key, "it is missing, or not the file whose digest the manifest has")
+            detail = f"it is missing, or not the file whose digest the manifest has; {self._repair}"
+            self._note("digest_differs", listed.key, detail)
         for one in listed.entries():
             if isinstance(one, DataError):
                 self._note("unreadable", listed.key, str(one))

@@ -271,6 +271,14 @@ class Conflicts(UploadCase):
                     self.upload()
                 self.assertEqual(self.there.writes, [])
 
+    def test_a_run_whose_report_is_missing_is_refused_and_the_error_says_what_derives_it(self):
+        self.store.delete(lake_layout.open_payments.download_report("r1", 2024))
+
+        with self.assertRaisesRegex(DataError, "has no .*download_report_2024.csv.* write_manifest -- --run-id r1"):
+            self.upload()
+
+        self.assertEqual(self.there.writes, [])
+
 
 class Documents(UploadCase):
     def test_documents_that_cannot_be_read_or_are_of_another_place_are_not_copied(self):
