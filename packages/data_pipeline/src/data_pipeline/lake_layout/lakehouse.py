@@ -16,6 +16,8 @@ STAGING_DOCUMENTS = "metadata/staging/"
 STAGED_ZONES = (STAGING_DOCUMENTS, STAGING)
 CURATED = "curated/"
 BUILDS = "metadata/curated/"
+MARTS = "marts/"
+MARTS_BUILDS = "metadata/marts/"
 _RAW = re.compile(r"raw/(?P<scope>.+)/(?P<unit>[^/]+/[^/]+)\.csv")
 _STAGED = re.compile(
     r"(?:metadata/staging/|staging/(?:quarantine/)?)(?P<scope>.+)/contract=(?P<contract>[^/]+)/(?P<unit>[^/]+/[^/]+)"
@@ -98,7 +100,22 @@ def builds(scope: str) -> str:
 
 def build_manifest(scope: str, number: int) -> str:
     """A build's manifest: its commit. The highest number wins."""
-    return f"{builds(scope)}{number:08d}.json"
+    return numbered(builds(scope), number)
+
+
+def marts_files(build: str) -> str:
+    """Prefix of what belongs to a build of the marts."""
+    return f"{MARTS}build={build}/"
+
+
+def marts_file(build: str, sha256: str) -> str:
+    """The database of a build of the marts; its name contains its hash."""
+    return f"{marts_files(build)}open_payments-{sha256[:8]}.duckdb"
+
+
+def numbered(prefix: str, number: int) -> str:
+    """The document of that number in a chain."""
+    return f"{prefix}{number:08d}.json"
 
 
 def number_of_build(key: str) -> int | None:

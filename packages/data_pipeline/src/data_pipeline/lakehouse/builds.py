@@ -1,31 +1,29 @@
-"""Builds: immutable files, and a chain of numbered manifests of which the highest number is what readers see.
-
-A build's files are written first, the manifest last and create-only. Of two builders one gets the next number; the
-other reads the chain again. Readers take one manifest when they open, so they see the old build or the new one.
-"""
+"""Builds of a dataset's year: immutable files, named by a chain of numbered manifests per scope."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from data_pipeline.lake_layout import lakehouse as keys
+from data_pipeline.lakehouse.chain import Chain
 from data_pipeline.lakehouse.documents import BuildManifest
 from etl_core.documents import read
-from etl_core.errors import ConflictError, NotFoundError, UnavailableError
+from etl_core.errors import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from etl_core.lake import ObjectInfo, ObjectStore
 
-# Builds of one dataset and year at once are few; each attempt that is lost means that another one was committed.
-MOST_ATTEMPTS = 20
+
+def chain(store: ObjectStore, scope: str) -> Chain[BuildManifest]:
+    """The manifests of a scope."""
+    return Chain(store, BuildManifest, keys.builds(scope))
 
 
 def manifests(store: ObjectStore, scope: str) -> list[ObjectInfo]:
     """The manifests of a scope, by ascending number."""
-    found = store.list(keys.builds(scope))
-    return [one for one in found if one.key == keys.build_manifest(scope, keys.number_of_build(one.key) or 0)]
+    return chain(store, scope).entries()
 
 
 def read_manifest(store: ObjectStore, key: str) -> BuildManifest | None:
@@ -35,8 +33,7 @@ def read_manifest(store: ObjectStore, key: str) -> BuildManifest | None:
 
 def current_build(store: ObjectStore, scope: str) -> BuildManifest | None:
     """What readers see of a scope: pin it once, and read only the files it names. None if nothing was built."""
-    there = manifests(store, scope)
-    return read_manifest(store, there[-1].key) if there else None
+    return chain(store, scope).current()
 
 
 def scopes(store: ObjectStore) -> list[str]:
@@ -90,13 +87,9 @@ def commit_build(store: ObjectStore, build: BuildManifest) -> BuildManifest:
         UnavailableError: others committed builds all the while.
 
     """
-    for _ in range(MOST_ATTEMPTS):
-        current = current_build(store, build.scope)
+
+    def replaces(current: BuildManifest | None) -> bool:
         must_not_replace_a_closed_one(current, closed=build.closed)
-        if current is not None and current.build == build.build:
-            return current
-        parent = None if current is None else current.number
-        numbered = build.model_copy(update={"number": (parent or 0) + 1, "parent": parent})
-        if store.put_new(keys.build_manifest(build.scope, numbered.number), numbered.to_bytes()).created:
-            return numbered
-    raise UnavailableError(f"{MOST_ATTEMPTS} other builds of {build.scope} were committed meanwhile.")
+        return current is None or current.build != build.build
+
+    return chain(store, build.scope).commit(build, replaces=replaces)

@@ -90,13 +90,20 @@ class BuildFile(StoredFile):
     rows: int
 
 
-class BuildManifest(Document):
-    """One build: nothing else names its files. Written last and create-only, it is the build's commit."""
+class NumberedManifest(Document):
+    """One document of a chain: nothing else names the files of its build. Written last and create-only, it is the
+    build's commit.
+    """
 
-    number: int = Field(0, description="the highest one of a scope is what readers see")
+    number: int = Field(0, description="the highest one of a chain is what readers see")
     parent: int | None = Field(None, description="the number that was current before")
-    scope: str = Field(description="the folder of its builds, such as dataset=…/year=…")
     build: str = Field(description="hash of its inputs: the same inputs give the same build")
+
+
+class BuildManifest(NumberedManifest):
+    """One build of a dataset's year."""
+
+    scope: str = Field(description="the folder of its builds, such as dataset=…/year=…")
     table: str = Field(description="the table that holds the staged records; the others follow from it")
     dataset: str
     year: int
@@ -124,3 +131,38 @@ class BuildManifest(Document):
         """The files of each table, in order."""
         names = dict.fromkeys(one.table for one in self.files)
         return {name: tuple(one for one in self.files if one.table == name) for name in names}
+
+
+class MartsInput(Value):
+    """The build of a dataset's year that marts were made of."""
+
+    dataset: str
+    year: int
+    release: str
+    build: str
+    number: int
+    run_id: str
+    closed: bool
+    rows: int
+    quarantined: int
+    amount_usd: Decimal = Field(description="sum of what its records add to totals")
+    created_at: AwareDatetime
+
+
+class MartsManifest(NumberedManifest):
+    """One build of the marts: a single file, a DuckDB database."""
+
+    inputs: tuple[MartsInput, ...]
+    closed: bool = Field(description="false: a build it was made of is of a partial run")
+    file: StoredFile
+    tables: dict[str, int] = Field(description="rows by table")
+    tests: int = Field(description="of the data; all of them passed, but for the warnings")
+    warnings: tuple[str, ...] = Field(description="names of the tests that only warn, and did")
+    created_at: AwareDatetime
+    software: dict[str, str]
+
+    def is_at(self, key: str) -> bool:
+        """Whether ``key`` is the place of this number, and the file is this build's own."""
+        return key == keys.numbered(keys.MARTS_BUILDS, self.number) and self.file.key == keys.marts_file(
+            self.build, self.file.sha256
+        )

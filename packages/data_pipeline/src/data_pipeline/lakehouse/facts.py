@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, Field
 
 from data_pipeline.lakehouse.contract import HeaderDrift
-from data_pipeline.lakehouse.documents import NewValues
+from data_pipeline.lakehouse.documents import MartsInput, NewValues
 from data_pipeline.runs.documents import Sha256
 from etl_core.documents import Document, Value
 
@@ -58,6 +58,23 @@ class BuildFact(RunFact):
     quarantined: int
     tables: dict[str, int] = Field(description="rows by table")
     bytes: int = Field(description="of all files")
+
+
+class MartsFact(JobFact):
+    """How ``build_marts`` ended."""
+
+    status: Literal["built", "already built"]
+    build: str
+    manifest: str = Field(description="its key")
+    file: str = Field(description="the key of the database")
+    closed: bool = Field(description="false: a build it was made of is of a partial run")
+    inputs: tuple[MartsInput, ...]
+    rows: int = Field(description="payments")
+    quarantined: int
+    tables: dict[str, int] = Field(description="rows by table")
+    tests: int
+    warnings: tuple[str, ...]
+    bytes: int
 
 
 class QueryFact(JobFact):

@@ -184,6 +184,12 @@ def new_values(column: Column, source: str) -> str:
     return f"SELECT {PART}, count(*), min({text}), max({text}) FROM {source} WHERE {is_new(column)} GROUP BY {PART}"
 
 
+def no_records(contract: Contract) -> str:
+    """A table of a contract without any record, as a source of a query."""
+    nothing = [f"NULL::{TYPES.get(one.kind, 'VARCHAR')} AS {name(one.title)}" for one in contract.columns]
+    return f"(SELECT {', '.join(nothing)}, NULL::VARCHAR AS {FLAGS}, NULL::VARCHAR AS {PART} WHERE false)"
+
+
 def ordered(contract: Contract, source: str) -> str:
     """The records of a table, in its total order: it ends in the key."""
     return f"SELECT * FROM {source} ORDER BY {', '.join(name(one.lower()) for one in contract.order)}"

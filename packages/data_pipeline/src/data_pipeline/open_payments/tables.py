@@ -49,9 +49,10 @@ def _products(dataset: Dataset) -> Derived:
     filled = f"list_filter([{slots}], lambda one: {is_filled})"
     return Derived(
         "payment_products",
-        f"SELECT {record_id}, one.slot, {', '.join(f'one.{name}' for name in PRODUCT)}, products,"
+        f"SELECT {record_id}, one.slot, position, {', '.join(f'one.{name}' for name in PRODUCT)}, products,"
         f" 1.0::DOUBLE / products AS weight, {amount} AS amount_usd"
-        f" FROM (SELECT {record_id}, {amount}, len(filled) AS products, unnest(filled) AS one"
+        f" FROM (SELECT {record_id}, {amount}, len(filled) AS products, unnest(filled) AS one,"
+        f" unnest(range(1, len(filled) + 1)) AS position"
         f" FROM (SELECT {record_id}, {amount}, {filled} AS filled FROM {{source}}))",
         f"(SELECT count(*) FROM {{table}}) = (SELECT coalesce(sum(len({filled})), 0) FROM {{source}})",
     )

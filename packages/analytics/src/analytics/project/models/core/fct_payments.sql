@@ -1,0 +1,38 @@
+-- A view: the payments themselves stand in the file once, in the staging tables.
+{{ config(materialized='view') }}
+with payments as (
+    select * from {{ own(ref('stg_general_payments')) }}
+    union all by name
+    select * from {{ own(ref('stg_research_payments')) }}
+    union all by name
+    select * from {{ own(ref('stg_ownership_payments')) }}
+)
+
+select
+    dataset, year, release, record_id, company_id, id_kind, recipient_id, recipient_type, specialty,
+    city, state, country,
+    payment_date,
+    -- CMS itself published dates such as 0002-11-30: they stay, and belong to no month.
+    cast(case when extract(year from payment_date) = year then date_trunc('month', payment_date) end as date)
+        as payment_month,
+    coalesce(extract(year from payment_date) <> year, false) as is_date_suspect,
+    amount_usd,
+    payments_included,
+    form,
+    nature,
+    case
+        when dataset = 'ownership-payments' then 'ownership'
+        when nature = 'Royalty or License' then 'royalty'
+        when nature = 'Acquisitions' then 'acquisition'
+        when nature = 'Current or prospective ownership or investment interest' then 'ownership'
+        else 'other'
+    end as special_kind,
+    {{ size_band('amount_usd') }} as size_band,
+    coalesce(third_party in ('Entity', 'Individual'), false) as is_to_a_third_party,
+    coalesce(is_for_charity, false) as is_for_charity,
+    coalesce(is_to_an_owner, false) as is_to_an_owner,
+    coalesce(is_delayed, false) as is_delayed,
+    coalesce(is_disputed, false) as is_disputed,
+    flags,
+    part
+from payments

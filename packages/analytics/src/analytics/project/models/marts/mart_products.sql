@@ -1,0 +1,66 @@
+-- Question 9: what goes to a product. `amount_usd` divides each payment among its products, so the column sums to all
+-- payments; `whole_amount_usd` counts the whole payment for each of them, which for all products together is too much
+-- (14.5 % in one published analysis). What names no product is the row '(no product)'.
+with named as (
+    select
+        products.dataset, products.year, products.release, products.record_id, products.products,
+        spellings.product_id, products.amount_usd, products.prorated_usd
+    from {{ ref('stg_payment_products') }} as products
+    inner join {{ ref('stg_product_spellings') }} as spellings
+        on products.product is not distinct from spellings.product
+),
+
+-- A payment may name a product twice, under two codes: its whole amount counts once.
+by_payment as (
+    select dataset, year, release, product_id, amount_usd, prorated_usd
+    from named
+    where products = 1
+    union all
+    select dataset, year, release, product_id, max(amount_usd), sum(prorated_usd)
+    from named
+    where products > 1
+    group by dataset, year, release, product_id, record_id
+),
+
+products as (
+    select
+        dataset, year, release, product_id,
+        sum(prorated_usd) as amount_usd, sum(amount_usd) as whole_amount_usd, count(*) as payments
+    from by_payment
+    group by dataset, year, release, product_id
+),
+
+-- What the payments with products amount to, each once.
+of_products as (
+    select dataset, year, sum(prorated_usd) as amount_usd, count(distinct record_id) as payments
+    from named
+    group by dataset, year
+),
+
+without_product as (
+    select
+        builds.dataset, builds.year, builds.release, '(no product)' as product_id,
+        builds.amount_usd - coalesce(of_products.amount_usd, 0) as amount_usd,
+        builds.amount_usd - coalesce(of_products.amount_usd, 0) as whole_amount_usd,
+        builds.rows - coalesce(of_products.payments, 0) as payments
+    from {{ ref('stg_builds') }} as builds
+    left join of_products on builds.dataset = of_products.dataset and builds.year = of_products.year
+    where builds.rows > coalesce(of_products.payments, 0)
+),
+
+everything as (
+    select * from products
+    union all by name
+    select * from without_product
+)
+
+select
+    dataset, year, release,
+    {{ rank_in_year('amount_usd', ['product_id']) }} as rank,
+    product_id,
+    {{ usd('amount_usd') }} as amount_usd,
+    {{ usd('whole_amount_usd') }} as whole_amount_usd,
+    cast(payments as bigint) as payments,
+    {{ share_of_year('amount_usd') }} as share
+from everything
+order by dataset, year, rank

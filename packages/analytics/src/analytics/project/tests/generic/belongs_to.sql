@@ -1,0 +1,9 @@
+{# Every row whose columns are all filled has a row in another model: `relationships` for keys of several columns. #}
+{% test belongs_to(model, columns, to, where='true') %}
+select distinct {{ columns | join(', ') }} from {{ model }} as one
+where {{ where }} {% for column in columns %} and one.{{ column }} is not null {% endfor %}
+    and not exists (
+        select 1 from {{ to }} as other
+        where true {% for column in columns %} and other.{{ column }} = one.{{ column }} {% endfor %}
+    )
+{% endtest %}

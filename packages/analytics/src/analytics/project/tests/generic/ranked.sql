@@ -1,0 +1,11 @@
+{# Ranks run from 1 without a gap in every dataset's year, by falling amount, equal amounts in the order of the ids. #}
+{% test ranked(model, ids, amount='amount_usd') %}
+with compared as (
+    select
+        *,
+        row_number() over (partition by dataset, year order by {{ amount }} desc, {{ ids | join(', ') }}) as expected
+    from {{ model }}
+)
+
+select dataset, year, rank, expected from compared where rank <> expected
+{% endtest %}

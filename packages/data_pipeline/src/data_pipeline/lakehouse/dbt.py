@@ -1,0 +1,178 @@
+"""dbt, in a process of its own: a project is built into one DuckDB file, and its tests are run.
+
+The process gets no environment but a home in the work folder: no credentials, and no variable of dbt that would change
+what it does. It reads the database ``lake`` and writes to the work folder only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from etl_core.errors import AccessError, DataError
+from etl_core.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from data_pipeline.lakehouse.database import Limits
+
+FILE = "open_payments.duckdb"
+POLL_SECONDS = 0.2
+# A stop has the grace of the job; dbt ends its queries in less.
+END_SECONDS = 10
+# Exit statuses: of a build whose models and tests ran, and of one where any failed. Others are ours to mend.
+DONE, FAILED = 0, 1
+BAD = ("error", "fail", "runtime error")
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Project:
+    """A dbt project: its folder, which nothing is written to, and the name of its profile."""
+
+    folder: Path
+    profile: str
+
+    def digest(self) -> str:
+        """SHA-256 over the names and bytes of its files."""
+        whole = hashlib.sha256()
+        for path in sorted(one for one in self.folder.rglob("*") if one.suffix in {".sql", ".yml"}):
+            whole.update(f"{path.relative_to(self.folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+        return whole.hexdigest()
+
+
+@dataclass(frozen=True)
+class Built:
+    """The database that a project became; what its tests said."""
+
+    database: Path
+    tests: int
+    warnings: tuple[str, ...]
+
+
+def versions() -> dict[str, str]:
+    """Of dbt and its adapter."""
+    return {name: metadata.version(name) for name in ("dbt-core", "dbt-duckdb")}
+
+
+def profile(project: Project, database: Path, lake: Path, limits: Limits, spill: Path) -> dict[str, Any]:
+    """How dbt opens the new database, and ``lake`` beside it."""
+    output = {
+        "type": "duckdb",
+        "path": str(database),
+        "schema": "main",
+        # One model at a time, on all workers: memory is divided among the threads of one query only.
+        "threads": 1,
+        "settings": {
+            "threads": limits.workers,
+            "memory_limit": f"{limits.memory_mb}MB",
+            "temp_directory": str(spill),
+        },
+        "config_options": {"autoinstall_known_extensions": False, "autoload_known_extensions": False},
+        "attach": [{"path": str(lake), "alias": "lake", "read_only": True}],
+    }
+    return {project.profile: {"target": "file", "outputs": {"file": output}}}
+
+
+def build(project: Project, lake: Path, folder: Path, limits: Limits, *, check_stop: Callable[[], None]) -> Built:
+    """Build all models in their order, each followed by its tests.
+
+    Raises:
+        DataError: a model or a test failed. AccessError: memory or disk does not suffice.
+        StoppedError: ``check_stop`` raised it; dbt was ended.
+
+    """
+    database = folder / FILE
+    (folder / "profiles.yml").write_text(
+        json.dumps(profile(project, database, lake, limits, folder / "spill")), encoding="utf-8"
+    )
+    words = [
+        "build", "--project-dir", str(project.folder), "--profiles-dir", str(folder),
+        "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
+        "--exclude-resource-type", "unit_test", "--no-use-colors", "--no-version-check", "--quiet",
+    ]  # fmt: skip
+    status = _run(words, folder, check_stop)
+    results = _results(folder / "target" / "run_results.json")
+    if status != DONE:
+        raise _failure(status, results, folder)
+    tests = [one for one in results if one["unique_id"].startswith("test.")]
+    return Built(database, len(tests), tuple(sorted(_name(one) for one in tests if one["status"] == "warn")))
+
+
+def _run(words: list[str], folder: Path, check_stop: Callable[[], None]) -> int:
+    """The exit status of dbt; it ends with this function, whatever happens."""
+    # -P: a folder of the caller's is no place for modules. Its own messages are in its log, too.
+    command = [sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli()", *words]
+    with (
+        (folder / "output").open("wb") as output,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env={"HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "DO_NOT_TRACK": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            while True:
+                check_stop()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(POLL_SECONDS)
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _results(path: Path) -> list[dict[str, Any]]:
+    """What dbt says of each model and test; nothing if it did not come so far."""
+    try:
+        found: list[dict[str, Any]] = json.loads(path.read_bytes())["results"]
+    except FileNotFoundError:
+        return []
+    return found
+
+
+def _failure(status: int, results: list[dict[str, Any]], folder: Path) -> Exception:
+    bad = [one for one in results if one["status"] in BAD]
+    said = " ".join(str(one.get("message")) for one in bad)
+    if "Out of Memory" in said:
+        return AccessError(
+            f"dbt needs more memory than it may use: {printable(said)[:300]}.", advice="Raise LAKEHOUSE_MEMORY_MB."
+        )
+    if "No space left" in said or "IO Error" in said:
+        return AccessError(f"dbt cannot work in {folder}: {printable(said)[:300]}.", advice="Free some space.")
+    if status == FAILED and bad:
+        return DataError(
+            f"the marts do not hold: {'; '.join(_lines(bad))}.",
+            advice="Nothing was published. The tests are in packages/analytics.",
+        )
+    output = (folder / "output").read_text(encoding="utf-8", errors="replace")
+    return RuntimeError(f"dbt ended with {status}: {printable(output[-2000:])}")
+
+
+def _lines(bad: list[dict[str, Any]]) -> Iterator[str]:
+    counts: Mapping[str, int] = Counter(one["status"] for one in bad)
+    yield ", ".join(f"{count} {status}" for status, count in counts.items())
+    for one in bad[:MOST_NAMED]:
+        yield f"{_name(one)}: {printable(str(one.get('message')))[:200]}"
+
+
+def _name(result: Mapping[str, Any]) -> str:
+    return str(result["unique_id"].split(".")[2])
