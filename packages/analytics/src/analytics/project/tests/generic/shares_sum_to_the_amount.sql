@@ -1,0 +1,7 @@
+{# The products of a payment share its amount: nothing is lost to rounding, nothing counted twice. #}
+{% test shares_sum_to_the_amount(model) %}
+select dataset, year, record_id, max(amount_usd) as amount_usd, sum(prorated_usd) as shares
+from {{ model }}
+group by dataset, year, record_id
+having sum(prorated_usd) <> max(amount_usd) or count(*) <> max(products)
+{% endtest %}
