@@ -55,7 +55,7 @@ def marts_of(context: Context) -> Marts:
     from data_pipeline.lakehouse.builds import current_builds
     from data_pipeline.lakehouse.contract import Contract
     from data_pipeline.lakehouse.database import Limits
-    from data_pipeline.lakehouse.dbt import Project
+    from data_pipeline.lakehouse.dbt import Dbt, Project
     from data_pipeline.lakehouse.marts import Marts, Source
     from data_pipeline.open_payments.datasets import DATASETS
     from data_pipeline.open_payments.tables import derived_tables
@@ -69,6 +69,7 @@ def marts_of(context: Context) -> Marts:
     pinned = [one for one in current_builds(context.store) if one.dataset in DATASETS]
     if not pinned:
         raise NotFoundError(f"{context.store.url} has no tables.", advice="Run stage and build_curated first.")
+    limits = Limits(context.settings.lakehouse_memory_mb, context.settings.lakehouse_workers)
     return Marts(
         context.store,
         [
@@ -76,8 +77,8 @@ def marts_of(context: Context) -> Marts:
             for one in DATASETS.values()
         ],
         pinned,
-        Project(PROJECT, PROFILE),
-        Limits(context.settings.lakehouse_memory_mb, context.settings.lakehouse_workers),
+        Dbt(Project(PROJECT, PROFILE), limits, context.stop.check),
+        limits,
         now=context.now,
         check_stop=context.stop.check,
     )

@@ -20,7 +20,7 @@ from etl_core.errors import AccessError, DataError
 from etl_core.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from data_pipeline.lakehouse.database import Limits
@@ -45,7 +45,7 @@ class Project:
     def digest(self) -> str:
         """SHA-256 over the names and bytes of its files."""
         whole = hashlib.sha256()
-        for path in sorted(one for one in self.folder.rglob("*") if one.suffix in {".sql", ".yml"}):
+        for path in sorted(one for one in self.folder.rglob("*") if one.suffix in {".sql", ".yml", ".md"}):
             whole.update(f"{path.relative_to(self.folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
         return whole.hexdigest()
 
@@ -57,11 +57,6 @@ class Built:
     database: Path
     tests: int
     warnings: tuple[str, ...]
-
-
-def versions() -> dict[str, str]:
-    """Of dbt and its adapter."""
-    return {name: metadata.version(name) for name in ("dbt-core", "dbt-duckdb")}
 
 
 def profile(project: Project, database: Path, lake: Path, limits: Limits, spill: Path) -> dict[str, Any]:
@@ -83,29 +78,45 @@ def profile(project: Project, database: Path, lake: Path, limits: Limits, spill:
     return {project.profile: {"target": "file", "outputs": {"file": output}}}
 
 
-def build(project: Project, lake: Path, folder: Path, limits: Limits, *, check_stop: Callable[[], None]) -> Built:
-    """Build all models in their order, each followed by its tests.
+@dataclass(frozen=True)
+class Dbt:
+    """Builds a project within limits."""
 
-    Raises:
-        DataError: a model or a test failed. AccessError: memory or disk does not suffice.
-        StoppedError: ``check_stop`` raised it; dbt was ended.
+    project: Project
+    limits: Limits
+    check_stop: Callable[[], None]
 
-    """
-    database = folder / FILE
-    (folder / "profiles.yml").write_text(
-        json.dumps(profile(project, database, lake, limits, folder / "spill")), encoding="utf-8"
-    )
-    words = [
-        "build", "--project-dir", str(project.folder), "--profiles-dir", str(folder),
-        "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
-        "--exclude-resource-type", "unit_test", "--no-use-colors", "--no-version-check", "--quiet",
-    ]  # fmt: skip
-    status = _run(words, folder, check_stop)
-    results = _results(folder / "target" / "run_results.json")
-    if status != DONE:
-        raise _failure(status, results, folder)
-    tests = [one for one in results if one["unique_id"].startswith("test.")]
-    return Built(database, len(tests), tuple(sorted(_name(one) for one in tests if one["status"] == "warn")))
+    def digest(self) -> str:
+        """Of what is built; another one may give another database from the same tables."""
+        return self.project.digest()
+
+    @staticmethod
+    def versions() -> dict[str, str]:
+        """Of dbt and its adapter."""
+        return {name: metadata.version(name) for name in ("dbt-core", "dbt-duckdb")}
+
+    def build(self, lake: Path, folder: Path, *, leave_out: str = "unit_test") -> Built:
+        """Build all models in their order, each followed by its tests; ``folder`` is for the database and all else.
+
+        Raises:
+            DataError: a model or a test failed. AccessError: memory or disk does not suffice.
+            StoppedError: ``check_stop`` raised it; dbt was ended.
+
+        """
+        database = folder / FILE
+        values = profile(self.project, database, lake, self.limits, folder / "spill")
+        (folder / "profiles.yml").write_text(json.dumps(values), encoding="utf-8")
+        words = [
+            "build", "--project-dir", str(self.project.folder), "--profiles-dir", str(folder),
+            "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
+            "--exclude-resource-type", leave_out, "--no-use-colors", "--no-version-check", "--quiet",
+        ]  # fmt: skip
+        status = _run(words, folder, self.check_stop)
+        results = results_in(folder / "target" / "run_results.json")
+        if status != DONE:
+            raise failure(status, results, (folder / "output").read_text(encoding="utf-8", errors="replace"))
+        tests = [one for one in results if one["unique_id"].startswith(("test.", "unit_test."))]
+        return Built(database, len(tests), tuple(sorted(_name(one) for one in tests if one["status"] == "warn")))
 
 
 def _run(words: list[str], folder: Path, check_stop: Callable[[], None]) -> int:
@@ -140,7 +151,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
-def _results(path: Path) -> list[dict[str, Any]]:
+def results_in(path: Path) -> list[dict[str, Any]]:
     """What dbt says of each model and test; nothing if it did not come so far."""
     try:
         found: list[dict[str, Any]] = json.loads(path.read_bytes())["results"]
@@ -149,7 +160,8 @@ def _results(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _failure(status: int, results: list[dict[str, Any]], folder: Path) -> Exception:
+def failure(status: int, results: Sequence[Mapping[str, Any]], output: str) -> Exception:
+    """What the end of dbt means: an error of the data or the machine, else a mistake of ours."""
     bad = [one for one in results if one["status"] in BAD]
     said = " ".join(str(one.get("message")) for one in bad)
     if "Out of Memory" in said:
@@ -157,17 +169,16 @@ def _failure(status: int, results: list[dict[str, Any]], folder: Path) -> Except
             f"dbt needs more memory than it may use: {printable(said)[:300]}.", advice="Raise LAKEHOUSE_MEMORY_MB."
         )
     if "No space left" in said or "IO Error" in said:
-        return AccessError(f"dbt cannot work in {folder}: {printable(said)[:300]}.", advice="Free some space.")
+        return AccessError(f"dbt cannot write: {printable(said)[:300]}.", advice="Free some space.")
     if status == FAILED and bad:
         return DataError(
             f"the marts do not hold: {'; '.join(_lines(bad))}.",
             advice="Nothing was published. The tests are in packages/analytics.",
         )
-    output = (folder / "output").read_text(encoding="utf-8", errors="replace")
     return RuntimeError(f"dbt ended with {status}: {printable(output[-2000:])}")
 
 
-def _lines(bad: list[dict[str, Any]]) -> Iterator[str]:
+def _lines(bad: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     counts: Mapping[str, int] = Counter(one["status"] for one in bad)
     yield ", ".join(f"{count} {status}" for status, count in counts.items())
     for one in bad[:MOST_NAMED]:

@@ -15,12 +15,12 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from data_pipeline import __version__
 from data_pipeline.lake_layout import lakehouse as keys
-from data_pipeline.lakehouse import dbt, sql
+from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.chain import Chain
 from data_pipeline.lakehouse.database import Limits, duckdb_version, open_database
 from data_pipeline.lakehouse.documents import BuildManifest, MartsInput, MartsManifest, StoredFile
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.lakehouse.contract import Contract
     from data_pipeline.lakehouse.curate import DerivedTable
+    from data_pipeline.lakehouse.dbt import Built
     from etl_core.lake import ObjectStore
 
 # How the database `lake` is made: raise it when the same builds would give other tables.
@@ -62,6 +63,22 @@ class Source:
             yield one.name, f"({one.select.format(source=nothing)})"
 
 
+class Transformation(Protocol):
+    """What makes the marts of the database ``lake``: dbt."""
+
+    def digest(self) -> str:
+        """Of its rules."""
+        ...
+
+    def versions(self) -> dict[str, str]:
+        """Of its programs."""
+        ...
+
+    def build(self, lake: Path, folder: Path) -> Built:
+        """Make the database in ``folder``, and test it."""
+        ...
+
+
 @dataclass
 class Marts:
     """One build of the marts being made, of the ``pinned`` builds."""
@@ -69,7 +86,7 @@ class Marts:
     store: ObjectStore
     sources: Sequence[Source]
     pinned: Sequence[BuildManifest]
-    project: dbt.Project
+    transformation: Transformation
     limits: Limits
     now: Callable[[], datetime]
     check_stop: Callable[[], None]
@@ -78,7 +95,7 @@ class Marts:
     def build(self) -> str:
         """Its name: the same inputs, the same build."""
         said = {
-            "builder": [BUILDER, duckdb_version(), dbt.versions(), self.project.digest()],
+            "builder": [BUILDER, duckdb_version(), self.transformation.versions(), self.transformation.digest()],
             "sources": [[one.dataset, one.amount, list(one.empty_tables())] for one in self.sources],
             "builds": sorted([one.scope, one.build] for one in self.pinned),
         }
@@ -113,7 +130,7 @@ class Marts:
         with scratch_folder(self.store) as folder:
             lake = folder / "lake.duckdb"
             self._describe(lake, folder)
-            built = dbt.build(self.project, lake, folder, self.limits, check_stop=self.check_stop)
+            built = self.transformation.build(lake, folder)
             tables = rows_of(built.database, self.limits, folder)
             manifest = MartsManifest(
                 build=self.build,
@@ -124,7 +141,7 @@ class Marts:
                 tests=built.tests,
                 warnings=built.warnings,
                 created_at=self.now(),
-                software={"data_pipeline": __version__, "duckdb": duckdb_version(), **dbt.versions()},
+                software={"data_pipeline": __version__, "duckdb": duckdb_version(), **self.transformation.versions()},
             )
         committed = chain_of(self.store).commit(manifest, replaces=self._is_to_be_replaced)
         if not is_whole(self.store, committed):
@@ -210,7 +227,9 @@ def view_of(name: str, nothings: Sequence[str], tables: Sequence[PinnedTable]) -
         f"SELECT *, NULL::VARCHAR AS dataset, NULL::INTEGER AS year, NULL::VARCHAR AS release FROM {one} WHERE false"
         for one in nothings
     ]
-    return f"CREATE VIEW {sql.name(name)} AS {' UNION ALL BY NAME '.join([*nothing, *([view(tables)] if tables else [])])}"
+    return (
+        f"CREATE VIEW {sql.name(name)} AS {' UNION ALL BY NAME '.join([*nothing, *([view(tables)] if tables else [])])}"
+    )
 
 
 def rows_of(path: Path, limits: Limits, folder: Path) -> dict[str, int]:

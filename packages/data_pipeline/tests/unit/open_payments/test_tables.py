@@ -52,7 +52,8 @@ class Products(TablesCase):
         three = {f"{NAME}_1": "X", f"{NAME}_3": "Y", "covered_or_noncovered_indicator_5": "Covered"}
         rows = self.tables(GENERAL, paid("1", **three), paid("2"), paid("3", **{f"{NAME}_2": "X"}))["payment_products"]
 
-        self.assertEqual([(one["record_id"], one["slot"], one["position"], one["product"], one["products"]) for one in rows], [
+        names = ("record_id", "slot", "position", "product", "products")
+        self.assertEqual([tuple(one[name] for name in names) for one in rows], [
             ("1", 1, 1, "X", 3), ("1", 3, 2, "Y", 3), ("1", 5, 3, None, 3), ("3", 2, 1, "X", 1),
         ])  # fmt: skip
         self.assertAlmostEqual(sum(float(one["amount_usd"]) * one["weight"] for one in rows), 20.0)
