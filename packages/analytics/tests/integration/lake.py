@@ -1,0 +1,84 @@
+"""A database as `build_marts` describes it, of records that a test gives: only what it sets is not empty."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from data_pipeline.lakehouse.contract import Contract
+from data_pipeline.lakehouse.marts import INPUTS, Source, view_of
+from data_pipeline.open_payments.datasets import DATASETS, Dataset
+from data_pipeline.open_payments.tables import derived_tables
+
+PAYER = "applicable_manufacturer_or_applicable_gpo_making_payment"
+PRODUCT = "name_of_drug_or_biological_or_device_or_medical_supply"
+KIND = "indicate_drug_or_biological_or_device_or_medical_supply"
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Year:
+    """A dataset's year: its records, and what else its manifest says."""
+
+    dataset: Dataset
+    year: int
+    records: Iterable[Record]
+    release: str = "a"
+    missing_usd: Decimal = Decimal(0)
+    """What the manifest says more than the records sum to."""
+
+
+def paid(record_id: str, amount: str, *, date: str = "2024-05-01", company: str = "53", **more: Any) -> dict[str, Any]:
+    """A general payment to a person."""
+    return {
+        "record_id": record_id, "total_amount_of_payment_usdollars": Decimal(amount), "date_of_payment": date,
+        f"{PAYER}_id": company, f"{PAYER}_name": f"Company {company}", "covered_recipient_profile_id": "1",
+        "covered_recipient_type": "Covered Recipient Physician", "nature_of_payment_or_transfer_of_value": "Gift",
+    } | more  # fmt: skip
+
+
+def describe(path: Path, years: Iterable[Year]) -> Path:
+    """Make the database."""
+    sources = {
+        one.name: Source(one.name, Contract.from_toml(one.contract), derived_tables(one), one.amount_column.lower())
+        for one in DATASETS.values()
+    }
+    with duckdb.connect(str(path)) as database:
+        database.execute(f"CREATE TABLE builds ({', '.join(' '.join(one) for one in INPUTS.items())})")
+        nothing: dict[str, list[str]] = {}
+        filled: dict[str, list[str]] = {}
+        for source in sources.values():
+            for name, select in source.empty_tables():
+                nothing.setdefault(name, []).append(select)
+        for number, one in enumerate(years):
+            _insert(database, number, one, sources[one.dataset.name], filled)
+        for name, selects in nothing.items():
+            view = view_of(name, selects, ())
+            database.execute(" UNION ALL BY NAME ".join([view, *filled.get(name, [])]))
+    return path
+
+
+def _insert(
+    database: duckdb.DuckDBPyConnection, number: int, year: Year, source: Source, filled: dict[str, list[str]]
+) -> None:
+    tables = dict(source.empty_tables())
+    own = f"records_{number}"
+    database.execute(f"CREATE TABLE {own} AS FROM {tables[source.contract.name]}")
+    for record in year.records:
+        marks = ", ".join("?" * len(record))
+        database.execute(f"INSERT INTO {own} ({', '.join(record)}) VALUES ({marks})", list(record.values()))
+    stamp = f"'{year.dataset.name}' AS dataset, {year.year} AS year, '{year.release}' AS release"
+    filled.setdefault(source.contract.name, []).append(f"SELECT *, {stamp} FROM {own}")
+    for one in source.derived:
+        database.execute(f"CREATE TABLE {own}_{one.name} AS {one.select.format(source=own)}")
+        filled.setdefault(one.name, []).append(f"SELECT *, {stamp} FROM {own}_{one.name}")
+    rows, amount = database.execute(f"SELECT count(*), coalesce(sum({source.amount}), 0) FROM {own}").fetchall()[0]
+    values: list[Any] = [
+        year.dataset.name, year.year, year.release, "b", 1, "r1", True, rows, 0, amount + year.missing_usd,
+        datetime(2026, 11, 29, tzinfo=UTC),
+    ]  # fmt: skip
+    database.execute(f"INSERT INTO builds VALUES ({', '.join('?' * len(values))})", values)
