@@ -7,8 +7,16 @@ import json
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.orchestrate import FanOutFact
 from data_pipeline.lakehouse.contract import Contract
-from data_pipeline.lakehouse.documents import BuildManifest, StagedPart
-from data_pipeline.lakehouse.facts import BuildFact, ExportFact, QuarantineFact, QueryFact, StageFact, TraceFact
+from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest, StagedPart
+from data_pipeline.lakehouse.facts import (
+    BuildFact,
+    ExportFact,
+    MartsFact,
+    QuarantineFact,
+    QueryFact,
+    StageFact,
+    TraceFact,
+)
 from data_pipeline.open_payments.facts import RunFact
 from data_pipeline.open_payments.ledger.documents import PUBLISHED
 from etl_core.documents import Document
@@ -23,6 +31,8 @@ MODELS: tuple[type[Document], ...] = (
     StageFact,
     BuildManifest,
     BuildFact,
+    MartsManifest,
+    MartsFact,
     QueryFact,
     ExportFact,
     TraceFact,

@@ -207,6 +207,7 @@ def describe(story: Story) -> None:
         for key in lake.listed(zone):  # as a process leaves it that was killed before its commit
             lake.client.delete_object(Bucket=LAKE, Key=key)
         story.run("describe", job, "--", "--run-id", "p1")
+    story.run("describe", "build_marts")
     staged = next(key for key in lake.listed("metadata/staging/"))
     part = lake.read(json.loads(lake.read(staged))["part"]).decode()
     record_id = next(csv.DictReader(io.StringIO(part, newline="")))["Record_ID"]
@@ -404,10 +405,12 @@ def as_administrator(empty) -> Iterator[Callable[..., object]]:
         "metadata/runs/run_id=a/plan.json",
         "metadata/runs/run_id=a/manifest.json",
         "metadata/curated/dataset=a/year=2024/00000001.json",
+        "metadata/marts/00000001.json",
         "metadata/staging/dataset=a/a.json",
         "metadata/contracts/a.json",
         "staging/dataset=a/a.parquet",
         "curated/dataset=a/a.parquet",
+        "marts/build=a/a.duckdb",
     ],
 )
 def test_the_bucket_refuses_a_plain_write_of_a_fact_even_to_an_administrator(as_administrator, key):
@@ -448,7 +451,7 @@ def test_no_role_reaches_another_bucket_a_zone_to_come_or_a_zone_of_another():
         for key, writers in (
             ("staging/a", {"describe", "upload", "overwrite"}),
             ("curated/a", {"describe", "upload", "overwrite"}),
-            ("marts/a", set()),
+            ("marts/a", {"describe"}),
             ("a", set()),
         ):
             assert allowed(role, "s3:PutObject", key, **{"s3:if-none-match": "*"}) == (role in writers)

@@ -32,7 +32,9 @@ class Year:
     """What the manifest says more than the records sum to."""
 
 
-def paid(record_id: str, amount: str, *, date: str = "2024-05-01", company: str = "53", **more: Any) -> dict[str, Any]:
+def paid(
+    record_id: str, amount: str, *, date: str = "2024-05-01", company: str = "53", **more: object
+) -> dict[str, Any]:
     """A general payment to a person."""
     return {
         "record_id": record_id, "total_amount_of_payment_usdollars": Decimal(amount), "date_of_payment": date,
