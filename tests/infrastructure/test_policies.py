@@ -225,10 +225,12 @@ def collect(story: Story) -> None:
     closed = next(key for key in lake.listed("metadata/audits/") if COMPANY in key and key.endswith("slice.jsonl"))
     lake.write(closed.replace("slice.jsonl", "part-1-of-99.json"), b"a proof of another cut")
     story.run("collect", "gc", "--", "--older-than-hours", "0", "--delete")
-    # A build that another one replaced, and parts staged under a contract of another time.
-    (manifest,) = lake.listed("metadata/curated/")
-    newer = json.loads(lake.read(manifest)) | {"number": 2, "parent": 1}
-    lake.write(manifest.replace("00000001", "00000002"), json.dumps(newer).encode())
+    # Builds and marts that others replaced, and parts staged under a contract of another time.
+    for zone in ("metadata/curated/", "metadata/marts/"):
+        (manifest,) = lake.listed(zone)
+        newer = json.loads(lake.read(manifest)) | {"number": 2, "parent": 1}
+        lake.write(manifest.replace("00000001", "00000002"), json.dumps(newer).encode())
+    lake.write("marts/build=00000000/open_payments-00000000.duckdb", b"of a job that was killed")
     lake.write("curated/dataset=a/year=2024/build=00000000/a-0000-00000000.parquet", b"of a build that was killed")
     for key in ("metadata/staging/{}.json", "staging/{}.parquet"):
         lake.write(key.format("dataset=a/year=2024/release=a/contract=00000000/company_id=1/part-1-of-1"), b"x")

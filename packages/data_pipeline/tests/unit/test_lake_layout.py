@@ -55,6 +55,15 @@ class Keys(unittest.TestCase):
             "curated/dataset=general-payments/year=2024/build=10c7e809/companies-0000-b76b55d6.parquet",
         )
 
+    def test_of_marts(self):
+        self.assertEqual(
+            lake_layout.lakehouse.marts_file("10c7e809", "b76b55d6" * 8),
+            "marts/build=10c7e809/open_payments-b76b55d6.duckdb",
+        )
+        self.assertEqual(
+            lake_layout.lakehouse.numbered(lake_layout.lakehouse.MARTS_BUILDS, 3), "metadata/marts/00000003.json"
+        )
+
     def test_of_a_run(self):
         run_id = "2026-02-18T17-20-33"
         run = f"metadata/runs/run_id={run_id}"

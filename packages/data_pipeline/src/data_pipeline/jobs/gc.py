@@ -2,10 +2,10 @@
 
 Orphans are parts that a killed run published and never proved, audits of other windows of a slice
 that is closed (their parts are orphans afterwards), staged files without their document, and files of
-tables that no build names. Whatever an audit, a slice.jsonl, a manifest or a staged part's document
+tables or marts that no build names. Whatever an audit, a slice.jsonl, a manifest or a staged part's document
 names is kept, and so is every slice of an unfinished run: commit it with write_manifest.
 
---keep N adds, of each dataset and year, builds that N newer ones replaced; releases that N later
+--keep N adds, of each dataset and year and of the marts, builds that N newer ones replaced; releases that N later
 closed ones replaced, with their raw parts, audits and runs; and parts staged under a contract that
 neither a kept build nor this version uses. What a kept build is made of is kept, whatever N is.
 
@@ -91,7 +91,9 @@ def found(store: ObjectStore, keep: int | None, before: datetime) -> Iterator[Fo
         known = not is_scope(scope) or (contract in contracts and scope not in releases)
         return keep is None or known or (scope, contract) in uses or cannot_be_judged(scope)
 
-    yield from (("replaced build", entry, gc.remove) for entry in builds.replaced)
+    marts = gc.old_marts(store, keep, before)
+    yield from (("replaced build", entry, gc.remove) for entry in (*builds.replaced, *marts.replaced))
+    yield from (("file of no build", entry, gc.remove) for entry in marts.loose)
     yield from (("file of no build", entry, gc.remove) for entry in gc.loose_files(store, builds, before))
     yield from (("staged in vain", entry, gc.remove) for entry in gc.loose_staged(store, is_used, before))
     yield from (("replaced release", entry, delete_it) for own in releases.values() for entry in own)

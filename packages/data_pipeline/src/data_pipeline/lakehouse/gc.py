@@ -16,10 +16,13 @@ import structlog
 from data_pipeline.lake_layout import lakehouse as keys
 from data_pipeline.lake_layout.lakehouse import StagedKeys
 from data_pipeline.lakehouse import builds
+from data_pipeline.lakehouse.documents import MartsManifest
+from data_pipeline.lakehouse.marts import chain_of
+from etl_core.documents import read
 from etl_core.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from data_pipeline.lakehouse.documents import BuildManifest
@@ -52,8 +55,7 @@ def sort_builds(store: ObjectStore, keep: int | None, before: datetime) -> Build
     unreadable = set()
     for scope in builds.scopes(store):
         chain = builds.manifests(store, scope)
-        replaced_by_n = [] if keep is None else list(pairwise(chain))[: max(len(chain) - keep, 0)]
-        old = [one for one, newer in replaced_by_n if newer.modified < before]
+        old = _old_ones(chain, keep, before)
         try:
             kept += [_read(store, one.key) for one in chain if one not in old]
             replaced += old
@@ -61,6 +63,39 @@ def sort_builds(store: ObjectStore, keep: int | None, before: datetime) -> Build
             _log.warning("the builds of a scope are left alone: one cannot be read", scope=scope, error=str(error))
             unreadable.add(scope)
     return Builds(tuple(kept), tuple(replaced), frozenset(unreadable))
+
+
+def _old_ones(chain: Sequence[ObjectInfo], keep: int | None, before: datetime) -> list[ObjectInfo]:
+    """The manifests that ``keep`` newer ones replaced, the next one before that moment."""
+    replaced_by_n = [] if keep is None else list(pairwise(chain))[: max(len(chain) - keep, 0)]
+    return [one for one, newer in replaced_by_n if newer.modified < before]
+
+
+@dataclass(frozen=True)
+class OldMarts:
+    """Of the marts of a lake: manifests that newer ones replaced, and files that no manifest names which stays."""
+
+    replaced: tuple[ObjectInfo, ...] = ()
+    loose: tuple[ObjectInfo, ...] = ()
+
+
+def old_marts(store: ObjectStore, keep: int | None, before: datetime) -> OldMarts:
+    """As of builds: the ``keep`` newest stay. If a manifest cannot be read, the log says so, and all of them stay."""
+    chain = chain_of(store)
+    entries = chain.entries()
+    replaced = _old_ones(entries, keep, before)
+    try:
+        named = _files_named(store, [one for one in entries if one not in replaced])
+    except DataError as error:
+        _log.warning("the marts are left alone: a manifest cannot be read", error=str(error))
+        return OldMarts()
+    files = store.list(keys.MARTS)
+    return OldMarts(tuple(replaced), tuple(one for one in files if one.key not in named and one.modified < before))
+
+
+def _files_named(store: ObjectStore, manifests: Iterable[ObjectInfo]) -> set[str]:
+    found = (read(MartsManifest, store, one.key) for one in manifests)
+    return {one.file.key for one in found if one is not None}
 
 
 def loose_files(store: ObjectStore, found: Builds, before: datetime) -> Iterator[ObjectInfo]:
@@ -101,9 +136,11 @@ def _is_named(store: ObjectStore, key: str) -> bool:
     staged, scope = StagedKeys.of(key), keys.scope_of_build_file(key)
     if staged is not None and key != staged.document:
         return store.head(staged.document) is not None
-    if scope is None:
+    if scope is None and not key.startswith(keys.MARTS):
         return False
     try:
+        if scope is None:
+            return key in _files_named(store, chain_of(store).entries())
         chain = [_read(store, one.key) for one in builds.manifests(store, scope)]
     except DataError:
         return True

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from data_pipeline.lakehouse import gc
 from data_pipeline.lakehouse.curate import Curation, Inputs
 from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.dbt import Built
@@ -185,3 +187,35 @@ class Refused(MartsCase):
             self.marts(self.built(), error=DataError("a rule")).run()
 
         self.assertEqual([key for key in self.store.writes if "marts" in key], [])
+
+
+class Collected(MartsCase):
+    """What ``gc`` finds of marts, once it is old."""
+
+    def test_marts_that_others_replaced_are_found_with_their_file_and_the_newest_stay(self):
+        build = self.built()
+        made = [self.marts(build, rules=rules, remark=rules).run() for rules in ("a", "b")]
+        self.store.put("marts/build=00000000/open_payments-00000000.duckdb", b"of a killed process")
+        later = datetime.now(UTC) + timedelta(days=1)
+
+        none = gc.old_marts(self.store, None, later)
+        self.assertEqual([one.key for one in none.loose], ["marts/build=00000000/open_payments-00000000.duckdb"])
+        old = gc.old_marts(self.store, 1, later)
+        self.assertEqual([one.key for one in old.replaced], ["metadata/marts/00000001.json"])
+        self.assertIn(made[0].file.key, [one.key for one in old.loose])
+        self.assertNotIn(made[1].file.key, [one.key for one in old.loose])
+        self.assertEqual(gc.old_marts(self.store, 1, START), gc.OldMarts())
+        for entry in (*old.replaced, *old.loose):
+            self.assertTrue(gc.remove(self.store, entry))
+        self.assertEqual(gc.old_marts(self.store, 1, later), gc.OldMarts())
+        self.assertEqual(chain_of(self.store).current(), made[1])
+
+    def test_a_file_that_a_manifest_names_meanwhile_is_kept_and_so_is_all_if_one_cannot_be_read(self):
+        made = self.marts(self.built()).run()
+        entry = self.store.head(made.file.key)
+        assert entry is not None
+        self.assertFalse(gc.remove(self.store, entry))
+
+        self.store.put("metadata/marts/00000002.json", b"{}")
+        self.assertEqual(gc.old_marts(self.store, 1, datetime.now(UTC) + timedelta(days=1)), gc.OldMarts())
+        self.assertFalse(gc.remove(self.store, entry))
