@@ -1,5 +1,5 @@
-"""The dbt project that turns the tables of a lake into marts. Whoever runs it gives it a profile and the database
-``lake``: ``data-pipeline run build_marts`` does.
+"""The dbt project that turns the tables of a lake into marts. It needs a profile and the database ``lake``, which
+``data-pipeline run build_marts`` makes.
 """
 
 from pathlib import Path
