@@ -1,8 +1,9 @@
 """Install what a target needs into the running environment: ``install.py runtime`` or ``install.py dev``.
 
-``runtime`` is our packages (editable) and their dependencies, enough for the demo; ``dev`` adds the development tools.
-Versions come from constraints.txt. A digest of everything the result depends on is kept in .venv/.runtime and
-.venv/.dev: a second call takes no time, an interrupted one is repeated.
+``runtime`` is our packages (editable) and their dependencies, enough for the demo; ``dev`` adds the development tools,
+and dbt in an environment of its own, .venv/dbt. Versions come from constraints.txt, those of dbt from a file beside its
+project. A digest of everything the result depends on is kept in .venv/.runtime and .venv/.dev: a second call takes no
+time, an interrupted one is repeated.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+DBT_CONSTRAINTS = "packages/analytics/constraints.txt"
 
 
 def our_packages(root: Path) -> list[str]:
@@ -36,6 +38,7 @@ def digest(root: Path, level: str) -> str:
         "python": sys.version,
         "root": str(root),  # an editable install points at the checkout, which may have been moved
         "constraints": (root / "constraints.txt").read_text(),
+        "dbt": (root / DBT_CONSTRAINTS).read_text() if level == "dev" else "",
         "packages": {path: (root / path / "pyproject.toml").read_text() for path in our_packages(root)},
         "dev": dev_requirements(root) if level == "dev" else [],
         "tool": Path(__file__).read_text(),
@@ -43,10 +46,16 @@ def digest(root: Path, level: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def pip_install(*words: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-qq", "-c", "constraints.txt", *words], cwd=ROOT, check=True
-    )
+def pip_install(*words: str, python: Path = Path(sys.executable), constraints: str = "constraints.txt") -> None:
+    subprocess.run([python, "-m", "pip", "install", "-qq", "-c", constraints, *words], cwd=ROOT, check=True)
+
+
+def install_dbt(folder: Path) -> None:
+    """An environment of its own, because dbt and mypy want different versions of one library."""
+    analytics = tomllib.loads((ROOT / "packages/analytics/pyproject.toml").read_text())["project"]
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    wanted = analytics["optional-dependencies"]["dbt"]
+    pip_install(*wanted, python=folder / "bin" / "python", constraints=DBT_CONSTRAINTS)
 
 
 def install(level: str) -> None:
@@ -55,6 +64,8 @@ def install(level: str) -> None:
     # The build backend of all our packages, once: isolated builds would fetch it for each of them.
     pip_install("poetry-core")
     pip_install("--no-build-isolation", *editable, *tools)
+    if level == "dev":
+        install_dbt(Path(sys.prefix) / "dbt")
 
 
 def main() -> int:

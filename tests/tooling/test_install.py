@@ -17,11 +17,14 @@ def copy(tmp_path):
     for path in install.our_packages(ROOT):
         (tmp_path / path).mkdir(parents=True)
         shutil.copy(ROOT / path / "pyproject.toml", tmp_path / path)
+    shutil.copy(ROOT / install.DBT_CONSTRAINTS, tmp_path / install.DBT_CONSTRAINTS)
     return tmp_path
 
 
 def test_our_packages_are_those_in_the_root_s_pyproject():
-    assert install.our_packages(ROOT) == ["packages/etl_core", "packages/data_pipeline", "packages/sandbox"]
+    assert install.our_packages(ROOT) == [
+        f"packages/{name}" for name in ("etl_core", "data_pipeline", "sandbox", "analytics")
+    ]
 
 
 @pytest.mark.parametrize("path", ["constraints.txt", "packages/etl_core/pyproject.toml"])
@@ -40,6 +43,15 @@ def test_a_new_development_tool_leaves_the_runtime_as_it_is(copy):
 
     text = (copy / "pyproject.toml").read_text()
     (copy / "pyproject.toml").write_text(text.replace("dev = [", 'dev = [\n"another-tool",'))
+
+    assert install.digest(copy, "runtime") == before["runtime"]
+    assert install.digest(copy, "dev") != before["dev"]
+
+
+def test_another_version_of_dbt_leaves_the_runtime_as_it_is(copy):
+    before = {level: install.digest(copy, level) for level in ("runtime", "dev")}
+
+    (copy / install.DBT_CONSTRAINTS).write_text("dbt-core==0\n")
 
     assert install.digest(copy, "runtime") == before["runtime"]
     assert install.digest(copy, "dev") != before["dev"]

@@ -14,7 +14,7 @@ from tools import install
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a package needs as a program: dbt runs the project that it holds.
-RUN = {"packages/analytics": {"dbt-core", "dbt-duckdb"}}
+RUN = {"packages/analytics": {"dbt-core", "dbt-duckdb", "duckdb"}}
 
 
 def imported(package: Path) -> set[str]:

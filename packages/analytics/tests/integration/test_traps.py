@@ -10,7 +10,7 @@ import pytest
 
 from analytics import PROFILE, PROJECT
 from data_pipeline.lakehouse.database import Limits
-from data_pipeline.lakehouse.dbt import Built, Dbt, Project
+from data_pipeline.lakehouse.dbt import Built, Dbt, Project, interpreter
 from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP, RESEARCH
 from etl_core.errors import DataError
 from packages.analytics.tests.integration.lake import KIND, PAYER, PRODUCT, Year, describe, paid
@@ -56,7 +56,7 @@ YEARS = (
 
 def built(folder: Path, *years: Year) -> Built:
     """With the unit tests of the models."""
-    dbt = Dbt(Project(PROJECT, PROFILE), Limits(memory_mb=1000, workers=1), lambda: None)
+    dbt = Dbt(Project(PROJECT, PROFILE), interpreter(""), Limits(memory_mb=1000, workers=1), lambda: None)
     return dbt.build(describe(folder / "lake.duckdb", years), folder, leave_out="seed")
 
 

@@ -55,14 +55,14 @@ def marts_of(context: Context) -> Marts:
     from data_pipeline.lakehouse.builds import current_builds
     from data_pipeline.lakehouse.contract import Contract
     from data_pipeline.lakehouse.database import Limits
-    from data_pipeline.lakehouse.dbt import Dbt, Project
+    from data_pipeline.lakehouse.dbt import Dbt, Project, interpreter
     from data_pipeline.lakehouse.marts import Marts, Source
     from data_pipeline.open_payments.datasets import DATASETS
     from data_pipeline.open_payments.tables import derived_tables
     from data_pipeline.settings import extras
     from etl_core.errors import NotFoundError
 
-    for library in ("duckdb", "dbt", "analytics"):
+    for library in ("duckdb", "analytics"):
         extras.require(library, "dbt")
     from analytics import PROFILE, PROJECT
 
@@ -77,7 +77,7 @@ def marts_of(context: Context) -> Marts:
             for one in DATASETS.values()
         ],
         pinned,
-        Dbt(Project(PROJECT, PROFILE), limits, context.stop.check),
+        Dbt(Project(PROJECT, PROFILE), interpreter(context.settings.dbt_python), limits, context.stop.check),
         limits,
         now=context.now,
         check_stop=context.stop.check,

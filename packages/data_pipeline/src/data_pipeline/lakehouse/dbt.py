@@ -7,21 +7,22 @@ what it does. It reads the database ``lake`` and writes to the work folder only.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etl_core.errors import AccessError, DataError
+from data_pipeline.settings import extras
+from etl_core.errors import AccessError, ConfigError, DataError
 from etl_core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from data_pipeline.lakehouse.database import Limits
 
@@ -33,6 +34,13 @@ END_SECONDS = 10
 DONE, FAILED = 0, 1
 BAD = ("error", "fail", "runtime error")
 MOST_NAMED = 5
+# With -P: the current folder is no place for modules.
+RUN = "from dbt.cli.main import cli; cli()"
+VERSIONS = """
+import json
+from importlib.metadata import version
+print(json.dumps({name: version(name) for name in ("dbt-core", "dbt-duckdb", "duckdb")}))
+"""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class Dbt:
     """Builds a project within limits."""
 
     project: Project
+    python: str
     limits: Limits
     check_stop: Callable[[], None]
 
@@ -90,10 +99,9 @@ class Dbt:
         """Of what is built; another one may give another database from the same tables."""
         return self.project.digest()
 
-    @staticmethod
-    def versions() -> dict[str, str]:
-        """Of dbt and its adapter."""
-        return {name: metadata.version(name) for name in ("dbt-core", "dbt-duckdb")}
+    def versions(self) -> dict[str, str]:
+        """Of dbt, its adapter and its DuckDB; raises ``ConfigError`` if ``python`` does not have them."""
+        return versions_in(self.python)
 
     def build(self, lake: Path, folder: Path, *, leave_out: str = "unit_test") -> Built:
         """Build all models in their order, each followed by its tests; ``folder`` is for the database and all else.
@@ -111,7 +119,7 @@ class Dbt:
             "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
             "--exclude-resource-type", leave_out, "--no-use-colors", "--no-version-check", "--quiet",
         ]  # fmt: skip
-        status = _run(words, folder, self.check_stop)
+        status = _run([self.python, "-P", "-c", RUN, *words], folder, self.check_stop)
         results = results_in(folder / "target" / "run_results.json")
         if status != DONE:
             raise failure(status, results, (folder / "output").read_text(encoding="utf-8", errors="replace"))
@@ -119,10 +127,28 @@ class Dbt:
         return Built(database, len(tests), tuple(sorted(_name(one) for one in tests if one["status"] == "warn")))
 
 
-def _run(words: list[str], folder: Path, check_stop: Callable[[], None]) -> int:
+def interpreter(given: str) -> str:
+    """The Python that runs dbt: the given one, else one in an environment ``dbt`` inside ours, else our own."""
+    own = Path(sys.prefix) / "dbt" / "bin" / "python"
+    return given or str(own if own.exists() else sys.executable)
+
+
+@functools.cache
+def versions_in(python: str) -> dict[str, str]:
+    """Of what runs a project, in the environment of that Python; raises ``ConfigError`` if it does not have it."""
+    try:
+        ended = subprocess.run([python, "-P", "-c", VERSIONS], env={}, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ConfigError(
+            f"{python} has no dbt with the adapter for DuckDB.",
+            advice=f"{extras.advice('dbt')} Or name a Python that has them in DBT_PYTHON.",
+        ) from error
+    found: dict[str, str] = json.loads(ended.stdout)
+    return found
+
+
+def _run(command: list[str], folder: Path, check_stop: Callable[[], None]) -> int:
     """The exit status of dbt; it ends with this function, whatever happens."""
-    # -P: a folder of the caller's is no place for modules. Its own messages are in its log, too.
-    command = [sys.executable, "-P", "-c", "from dbt.cli.main import cli; cli()", *words]
     with (
         (folder / "output").open("wb") as output,
         subprocess.Popen(

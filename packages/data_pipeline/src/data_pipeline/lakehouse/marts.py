@@ -141,7 +141,7 @@ class Marts:
                 tests=built.tests,
                 warnings=built.warnings,
                 created_at=self.now(),
-                software={"data_pipeline": __version__, "duckdb": duckdb_version(), **self.transformation.versions()},
+                software={"data_pipeline": __version__, **self.transformation.versions()},
             )
         committed = chain_of(self.store).commit(manifest, replaces=self._is_to_be_replaced)
         if not is_whole(self.store, committed):

@@ -17,3 +17,6 @@ class LakehouseSettings(BaseModel):
         description="memory of all databases together, in MB; the process itself takes some 200 more",
     )
     lakehouse_workers: int = Field(2, ge=1, le=64, description="databases running at once, each on one thread")
+    dbt_python: str = Field(
+        "", description="the Python of an environment with dbt; default: `dbt/bin/python` in ours, else our own"
+    )
