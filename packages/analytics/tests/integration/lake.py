@@ -1,7 +1,7 @@
 """A database as `build_marts` describes it, of records that a test gives: only what it sets is not empty."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +28,7 @@ class Year:
     year: int
     records: Iterable[Record]
     release: str = "a"
+    built_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     missing_usd: Decimal = Decimal(0)
     """What the manifest says more than the records sum to."""
 
@@ -81,6 +82,6 @@ def _insert(
     rows, amount = database.execute(f"SELECT count(*), coalesce(sum({source.amount}), 0) FROM {own}").fetchall()[0]
     values: list[Any] = [
         year.dataset.name, year.year, year.release, "b", 1, "r1", True, rows, 0, amount + year.missing_usd,
-        datetime(2026, 11, 29, tzinfo=UTC),
+        year.built_at,
     ]  # fmt: skip
     database.execute(f"INSERT INTO builds VALUES ({', '.join('?' * len(values))})", values)

@@ -1,0 +1,6 @@
+{# The newest row is not older than so many days. Only warns: an old lake still answers. #}
+{% test fresh(model, column, days) %}
+{{ config(severity='warn') }}
+select max({{ column }}) as newest from {{ model }}
+having max({{ column }}) < current_timestamp - interval '{{ days }} days'
+{% endtest %}
