@@ -54,7 +54,7 @@ def install_dbt(folder: Path) -> None:
     """An environment of its own, because dbt and mypy want different versions of one library."""
     analytics = tomllib.loads((ROOT / "packages/analytics/pyproject.toml").read_text())["project"]
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    wanted = analytics["optional-dependencies"]["dbt"]
+    wanted = [need for extra in ("dbt", "checks") for need in analytics["optional-dependencies"][extra]]
     pip_install(*wanted, python=folder / "bin" / "python", constraints=DBT_CONSTRAINTS)
 
 

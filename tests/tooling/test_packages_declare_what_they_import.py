@@ -13,8 +13,8 @@ from packaging.utils import canonicalize_name
 from tools import install
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a package needs as a program: dbt runs the project that it holds.
-RUN = {"packages/analytics": {"dbt-core", "dbt-duckdb", "duckdb"}}
+# What a package needs as programs: they run and check the dbt project that it holds.
+RUN = {"packages/analytics": {"dbt-core", "dbt-duckdb", "duckdb", "dbt-bouncer", "dbt-coverage", "dbt-score"}}
 
 
 def imported(package: Path) -> set[str]:

@@ -8,61 +8,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from analytics import PROFILE, PROJECT
-from data_pipeline.lakehouse.database import Limits
-from data_pipeline.lakehouse.dbt import Built, Dbt, Project, interpreter
-from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP, RESEARCH
+from data_pipeline.lakehouse.dbt import Built
+from data_pipeline.open_payments.datasets import GENERAL
 from etl_core.errors import DataError
-from packages.analytics.tests.integration.lake import KIND, PAYER, PRODUCT, Year, describe, paid
+from packages.analytics.tests.integration.conftest import built
+from packages.analytics.tests.integration.lake import Year, paid
 
 pytestmark = pytest.mark.timeout(300)
 Ask = Callable[[str], list[tuple[Any, ...]]]
-HOSPITAL: dict[str, Any] = {
-    "covered_recipient_profile_id": None, "covered_recipient_type": "Covered Recipient Teaching Hospital",
-    "teaching_hospital_id": "1", "teaching_hospital_name": "St. Elsewhere",
-}  # fmt: skip
-OF_2024 = [
-    # A brand in two spellings, one of them twice in a payment; and what does not divide.
-    paid(
-        "1",
-        "10.00",
-        **{f"{PRODUCT}_1": "Brand", f"{PRODUCT}_2": " BRAND ", f"{PRODUCT}_4": "Other", f"{KIND}_1": "Drug"},
-    ),
-    paid("2", "5.00", **{f"{PRODUCT}_1": "brand"}),
-    # The same number of a person and of a hospital; one name of two companies; ids with leading zeros.
-    paid("3", "7.00", company="54", **HOSPITAL),
-    paid("4", "7.00", company="0053", **{f"{PAYER}_name": "Company 53", "covered_recipient_npi": "0123456789"}),
-    # A date that CMS itself published; a payer without an id; a royalty; a nature that nobody has seen.
-    paid("5", "1.00", date="0002-11-30"),
-    paid("6", "1.00", company="54") | {f"{PAYER}_id": None},
-    paid("7", "400000000.00", nature_of_payment_or_transfer_of_value="Royalty or License", recipient_city=" Boston "),
-    paid("8", "2.00", nature_of_payment_or_transfer_of_value="Teleportation", recipient_city="BOSTON"),
-    paid("9", "0.00", charity_indicator=True, third_party_payment_recipient_indicator="Entity", _flags="x.range"),
-]
-OF_2023 = [paid("1", "3.00", date="2023-05-01", **{f"{PAYER}_name": "Before the merger"})]
-TO_AN_ENTITY = {
-    "record_id": "1", "total_amount_of_payment_usdollars": Decimal("50.00"), "date_of_payment": "2024-05-01",
-    f"{PAYER}_id": "53", "covered_recipient_type": "Non-covered Recipient Entity",
-}  # fmt: skip
-OWNED: list[dict[str, Any]] = [
-    {"record_id": "1", "value_of_interest": Decimal("9.00"), "physician_profile_id": "1", f"{PAYER}_id": "53"},
-    {"record_id": "2", "value_of_interest": None, "physician_profile_id": "2", f"{PAYER}_id": "53"},
-]
-YEARS = (
-    Year(GENERAL, 2024, OF_2024, release="b"), Year(GENERAL, 2023, OF_2023), Year(RESEARCH, 2024, [TO_AN_ENTITY]),
-    Year(OWNERSHIP, 2024, OWNED),
-)  # fmt: skip
-
-
-def built(folder: Path, *years: Year) -> Built:
-    """With the unit tests of the models."""
-    dbt = Dbt(Project(PROJECT, PROFILE), interpreter(""), Limits(memory_mb=1000, workers=1), lambda: None)
-    return dbt.build(describe(folder / "lake.duckdb", years), folder, leave_out="seed")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return built(tmp_path_factory.mktemp("marts"), *YEARS)
 
 
 @pytest.fixture

@@ -1,25 +1,19 @@
-{# Expressions that several models share. #}
-
 {% macro usd(expression) -%}
 cast({{ expression }} as decimal(18, 2))
 {%- endmacro %}
 
-{# Part of the whole within a dataset's year, to a millionth. #}
 {% macro share_of_year(amount) -%}
 cast(round(cast({{ amount }} as double) / nullif(cast(sum({{ amount }}) over (partition by dataset, year) as double), 0), 6) as double)
 {%- endmacro %}
 
-{# Ids break ties, so that a top ten is the same for everybody. #}
 {% macro rank_in_year(amount, ids) -%}
 cast(row_number() over (partition by dataset, year order by {{ amount }} desc, {{ ids | join(', ') }}) as bigint)
 {%- endmacro %}
 
-{# Relations of this file without its name: whoever downloads it may call it as they like, and views still work. #}
 {% macro own(relation) -%}
 {{ relation.include(database=false) }}
 {%- endmacro %}
 
-{# Bands have a number in front, so that their order as text is their order. #}
 {% macro size_band(amount) -%}
 case
         when {{ amount }} <= 0 then '0 nothing or less'

@@ -1,4 +1,3 @@
-{# Every row whose columns are all filled has a row in another model: `relationships` for keys of several columns. #}
 {% test belongs_to(model, columns, to, where='true') %}
 select distinct {{ columns | join(', ') }} from {{ model }} as one
 where {{ where }} {% for column in columns %} and one.{{ column }} is not null {% endfor %}

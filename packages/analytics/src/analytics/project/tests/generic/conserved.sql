@@ -1,4 +1,3 @@
-{# Nothing disappears: by dataset and year, amounts (and rows) are those of the manifests. `where` limits both sides. #}
 {% test conserved(model, amount='amount_usd', rows=none, datasets=none) %}
 with expected as (
     select dataset, year, amount_usd, rows from {{ ref('stg_builds') }}

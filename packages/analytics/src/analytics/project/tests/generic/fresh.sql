@@ -1,4 +1,3 @@
-{# The newest row is not older than so many days. Only warns: an old lake still answers. #}
 {% test fresh(model, column, days) %}
 {{ config(severity='warn') }}
 select max({{ column }}) as newest from {{ model }}

@@ -1,4 +1,3 @@
-{# Ranks run from 1 without a gap in every dataset's year, by falling amount, equal amounts in the order of the ids. #}
 {% test ranked(model, ids, amount='amount_usd') %}
 with compared as (
     select

@@ -1,4 +1,3 @@
-{# The products of a payment, numbered from 1, share its amount: nothing is lost to rounding, nothing counted twice. #}
 {% test shares_sum_to_the_amount(model) %}
 select dataset, year, record_id, max(amount_usd) as amount_usd, sum(prorated_usd) as shares
 from {{ model }}

@@ -1,4 +1,3 @@
-{# By dataset and year, the sum of an expression is that of another model, where its condition holds. #}
 {% test sum_equals(model, of, to, to_sum='amount_usd', to_where='true') %}
 with expected as (
     select dataset, year, sum({{ to_sum }}) as total from {{ to }} where {{ to_where }} group by dataset, year

@@ -1,4 +1,3 @@
-{# No two rows agree in all of these columns. #}
 {% test unique_combination(model, columns) %}
 select {{ columns | join(', ') }}, count(*) as times from {{ model }} group by {{ columns | join(', ') }}
 having count(*) > 1

@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import pytest
+
+from analytics import PROFILE, PROJECT
+from data_pipeline.lakehouse.database import Limits
+from data_pipeline.lakehouse.dbt import Built, Dbt, Project, interpreter
+from packages.analytics.tests.integration.lake import Year, describe
+from packages.analytics.tests.integration.traps import YEARS
+
+
+def built(folder: Path, *years: Year) -> Built:
+    """The whole project on a lake of these years, with the unit tests of its models."""
+    dbt = Dbt(Project(PROJECT, PROFILE), interpreter(""), Limits(memory_mb=1000, workers=1), lambda: None)
+    return dbt.build(describe(folder / "lake.duckdb", years), folder, leave_out="seed")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Of the records that show the traps; beside the database are profile and artifacts of dbt."""
+    return built(tmp_path_factory.mktemp("marts"), *YEARS)
