@@ -220,7 +220,8 @@ def inspected(tmp_path, context):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         settings = tmp_path / "pip.conf"
-        settings.write_text(f"[global]\nindex-url = https://127.0.0.1:{server.server_port}\nretries = 0\n")
+        address = f"https://127.0.0.1:{server.server_port}"
+        settings.write_text(f"[global]\nindex-url = {address}\nretries = 0\n")
         yield settings, tmp_path / "ca.pem"
         server.shutdown()
         thread.join()

@@ -19,7 +19,7 @@ import pytest
         (["run_pipeline", "--", "--year", "2024", "--slice", "5/4"], 2, "K/N"),
         (["run_pipeline", "--", "--year", "2024", "--max-files", "0"], 2, "--max-files"),
         (["run_pipeline", "--", "--year", "2024", "--run-id", "../x"], 2, "no run id"),
-        (["download_company", "--", "--year", "2024", "--company-id", "../../etc"], 2, "no company id"),
+        (["download_company", "--", "--year", "2024", "--company-id", "../../etc"], 3, "no company '../../etc'"),
         (["run_pipeline", "--", "--year", "2024", "--lake", "ftp://x/y"], 3, "unknown scheme"),
         (["run_pipeline", "--", "--year", "2024", "--lake", "s3://"], 3, "names no bucket"),
         (["write_manifest", "--", "--run-id", "never"], 3, "no run never"),

@@ -38,6 +38,13 @@ DOCUMENTS = {
     "cache of ids": "metadata/dataset_ids_cache.json",
     "pointer": "metadata/commits/**/all/*",
 }
+DOCUMENTS_OF_TABLES = {
+    "contract": "metadata/contracts/*.json",
+    "document of a staged part": f"metadata/staging/**/company_id={ONE}/part-*.json",
+    "staged part": f"staging/[!q]*/**/company_id={ONE}/part-*.parquet",
+    "manifest of a build": "metadata/curated/**/*.json",
+    "file of a build": "curated/**/companies-*.parquet",
+}
 ELSEWHERE = {b"run_id=one": b"run_id=two", b'"one"': b'"two"', ONE.encode(): OTHER.encode()}
 
 
@@ -83,6 +90,17 @@ JOBS = {
     "totals": ("build_totals", "--year", "2024"),
     "ids": ("resolve_ids", "--year", "2024"),
 }
+JOBS_OF_TABLES = {
+    "stage": ("stage", "--run-id", "one"),
+    "build": ("build_curated", "--run-id", "one"),
+    "tables": ("query", "--tables"),
+    "query": ("query", "SELECT company_name, count(*) FROM companies, general_payments GROUP BY ALL"),
+    "trace": ("trace", "1"),
+    "quarantine": ("quarantine", "--year", "2024"),
+    "export": ("export", "--table", "companies", "--year", "2024", "--to", "../out"),
+    "gc of tables": ("gc", "--keep", "1", "--older-than-hours", "0"),
+    "upload with the build": ("upload_raw", "--run-id", "one", "--with-build", "--to", "../copy"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +136,7 @@ def damaged(whole: Path, document: str, damage: str) -> Path | None:
     lake = whole.parent / "damaged" / "lake"
     shutil.rmtree(lake.parent, ignore_errors=True)
     shutil.copytree(whole, lake)
-    path = next(iter(sorted(lake.glob(DOCUMENTS[document]))))
+    path = next(iter(sorted(lake.glob((DOCUMENTS | DOCUMENTS_OF_TABLES)[document]))))
     body = path.read_bytes()
     if damage in IN_ITS_PLACE:
         path.unlink()
@@ -130,8 +148,8 @@ def damaged(whole: Path, document: str, damage: str) -> Path | None:
 
 def ends(lake: Path, job: str) -> tuple[int, str]:
     """How a job ended, and what it said."""
-    out, err = io.StringIO(), io.StringIO()
-    name, *words = JOBS[job]
+    out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+    name, *words = (JOBS | JOBS_OF_TABLES)[job]
     with contextlib.chdir(lake), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = exit_code_of(["run", name, "--", *words, "--lake", str(lake)])
     return status, err.getvalue()
@@ -161,6 +179,31 @@ def test_a_job_that_meets_damage_ends_with_a_documented_exit_code(whole):
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_job_ends_with_a_documented_exit_code_whatever_the_damage(whole, document):
     check(whole, [(document, damage, job) for damage in (*DAMAGE, *IN_ITS_PLACE) for job in JOBS])
+
+
+@pytest.fixture
+def with_tables(whole: Path) -> Path:
+    """The same lake with a build."""
+    for job in ("stage", "build"):
+        assert ends(whole, job)[0] == 0
+    return whole
+
+
+@pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
+def test_a_job_of_tables_that_meets_damage_ends_with_a_documented_exit_code(with_tables):
+    for job in JOBS_OF_TABLES:
+        assert ends(with_tables, job)[0] == (3 if job == "trace" else 0), "undamaged"
+    turns = itertools.cycle(JOBS_OF_TABLES)
+    cases = itertools.product(DOCUMENTS_OF_TABLES, ("truncated", "another type"))
+    check(with_tables, [(document, damage, next(turns)) for document, damage in cases])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
+@pytest.mark.parametrize("document", DOCUMENTS_OF_TABLES)
+def test_every_job_of_tables_ends_with_a_documented_exit_code_whatever_the_damage(with_tables, document):
+    check(with_tables, [(document, damage, job) for damage in (*DAMAGE, *IN_ITS_PLACE) for job in JOBS_OF_TABLES])
 
 
 @pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])

@@ -319,7 +319,7 @@ class TheOuterDoor(unittest.TestCase):
         status, out, _ = here("describe", "upload_raw")
 
         self.assertEqual(status, 0)
-        self.assertTrue(out.startswith("upload_raw: Copy a committed run to another lake"), out)
+        self.assertTrue(out.startswith("upload_raw: Copy a committed run, and its build, to another lake"), out)
         self.assertIn("Usage: data-pipeline run upload_raw -- [OPTIONS]", out)
 
     def test_ends_the_process_with_the_status(self):

@@ -92,6 +92,7 @@ class ClusterDoctor:
         self._pod: dict[str, Any] | None = None
         self._fact: dict[str, Any] = {}
         self._created = False
+        self._full: list[str] = []
 
     def examine(self, say: Callable[[str], None]) -> list[Finding]:
         """Run all checks; one Job with one pod is created and deleted again."""
@@ -118,11 +119,11 @@ class ClusterDoctor:
             found = self._cluster.request("GET", f"/api/v1/namespaces/{self._cluster.namespace}/resourcequotas")
         except PermanentError as error:
             raise CheckSkippedError(f"no right to read quotas: {error}") from error
-        enough, full = room(found.get("items", []), needs_of(self._options))
+        enough, self._full = room(found.get("items", []), needs_of(self._options))
         return require(
-            not full,
+            not self._full,
             found=f"{'; '.join(enough) or 'no quota on Jobs, pods, CPU or memory'}.",
-            otherwise=f"no room: {'; '.join(full)}.",
+            otherwise=f"no room: {'; '.join(self._full)}.",
         )
 
     def dry_run(self) -> str:
@@ -130,6 +131,8 @@ class ClusterDoctor:
         return "accepted."
 
     def image(self) -> str:
+        if self._full:
+            raise CheckSkippedError("a quota has no room for its pod.")
         self._created = self._cluster.create_job(self._body())
         for _ in range(POLLS):
             self._pod = next(iter(self._cluster.pods(f"batch.kubernetes.io/job-name={self._name}")), self._pod or {})

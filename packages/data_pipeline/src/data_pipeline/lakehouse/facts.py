@@ -158,7 +158,7 @@ class FailedAttempt(Value):
 class TracedRequest(Value):
     """The request that answered with a part."""
 
-    unit: str = Field(description="the folder of the slice, such as company_id=…")
+    unit: str = Field(description="the folder of the part")
     window: dict[str, Any]
     generation: int
     url: str

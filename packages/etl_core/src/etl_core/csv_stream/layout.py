@@ -46,7 +46,7 @@ def plain_record(layout: Layout) -> re.Pattern[bytes]:
     return _plain_record(layout.header, named, equal, layout.volatile)
 
 
-# To compile the pattern of 91 columns takes 30 ms; thousands of slices of a run have the same one.
+# To compile the pattern of 91 columns takes 30 ms; thousands of readers of a run have the same one.
 @lru_cache(maxsize=16)
 def _plain_record(
     header: tuple[str, ...],
