@@ -14,6 +14,7 @@ from data_pipeline.lakehouse.facts import (
     MartsFact,
     QuarantineFact,
     QueryFact,
+    ReportFact,
     StageFact,
     TraceFact,
 )
@@ -33,6 +34,7 @@ MODELS: tuple[type[Document], ...] = (
     BuildFact,
     MartsManifest,
     MartsFact,
+    ReportFact,
     QueryFact,
     ExportFact,
     TraceFact,

@@ -219,6 +219,7 @@ def describe(story: Story) -> None:
             lake.client.delete_object(Bucket=LAKE, Key=key)
         story.run("describe", job, "--", "--run-id", "p1")
     story.run("describe", "build_marts")
+    story.run("describe", "report", "--", "--year", "2024")
     staged = next(key for key in lake.listed("metadata/staging/"))
     part = lake.read(json.loads(lake.read(staged))["part"]).decode()
     record_id = next(csv.DictReader(io.StringIO(part, newline="")))["Record_ID"]
@@ -419,6 +420,7 @@ def as_administrator(empty) -> Iterator[Callable[..., object]]:
         "metadata/runs/run_id=a/manifest.json",
         "metadata/curated/dataset=a/year=2024/00000001.json",
         "metadata/marts/00000001.json",
+        "metadata/reports/dataset=a/year=2024/a.html",
         "metadata/staging/dataset=a/a.json",
         "metadata/contracts/a.json",
         "staging/dataset=a/a.parquet",

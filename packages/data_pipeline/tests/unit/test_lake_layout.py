@@ -63,6 +63,10 @@ class Keys(unittest.TestCase):
         self.assertEqual(
             lake_layout.lakehouse.numbered(lake_layout.lakehouse.MARTS_BUILDS, 3), "metadata/marts/00000003.json"
         )
+        self.assertEqual(
+            lake_layout.lakehouse.report(lake_layout.open_payments.year_scope(*THIS[:2]), 3, "b76b55d6" * 8),
+            "metadata/reports/dataset=general-payments/year=2024/00000003-b76b55d6.html",
+        )
 
     def test_of_a_run(self):
         run_id = "2026-02-18T17-20-33"

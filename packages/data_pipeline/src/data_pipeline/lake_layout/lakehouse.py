@@ -113,6 +113,11 @@ def marts_file(build: str, sha256: str) -> str:
     return f"{marts_files(build)}open_payments-{sha256[:8]}.duckdb"
 
 
+def report(scope: str, number: int, sha256: str) -> str:
+    """A page about a scope from the marts of that number; its name contains its hash."""
+    return f"metadata/reports/{scope}/{number:08d}-{sha256[:8]}.html"
+
+
 def numbered(prefix: str, number: int) -> str:
     """The document of that number in a chain."""
     return f"{prefix}{number:08d}.json"

@@ -77,6 +77,16 @@ class MartsFact(JobFact):
     bytes: int
 
 
+class ReportFact(RunFact):
+    """How ``report`` ended."""
+
+    status: Literal["written", "already there"]
+    page: str = Field(description="its key")
+    uri: str = Field(description="where a browser opens it")
+    marts: str = Field(description="the build of the marts")
+    bytes: int
+
+
 class QueryFact(JobFact):
     """How ``query`` ended."""
 

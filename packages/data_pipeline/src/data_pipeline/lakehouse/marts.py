@@ -173,31 +173,13 @@ class Marts:
 
     def _located(self, build: BuildManifest, folder: Path) -> Callable[[str], str]:
         """Where each file of a build is on this machine; its bytes are those of the manifest."""
-        paths = {one.key: str(self._fetched(one, folder)) for one in build.files}
+        paths = {}
+        for one in build.files:
+            self.check_stop()
+            paths[one.key] = str(
+                fetched(self.store, one, folder, advice="Delete it, and run build_curated of its year again.")
+            )
         return paths.__getitem__
-
-    def _fetched(self, file: StoredFile, folder: Path) -> Path:
-        """A file of the lake on this machine: where it is, or a copy."""
-        self.check_stop()
-        uri = self.store.uri(file.key)
-        path = Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else folder / "files" / file.sha256
-        try:
-            if not uri.startswith("file:"):
-                path.parent.mkdir(exist_ok=True)
-                with path.open("wb") as stream:
-                    stream.writelines(self.store.read(file.key))
-            found = sha256_of(path)
-        except (NotFoundError, FileNotFoundError) as error:
-            raise self._damaged(file, "it is missing") from error
-        if found != file.sha256:
-            raise self._damaged(file, "other bytes")
-        return path
-
-    def _damaged(self, file: StoredFile, found: str) -> DataError:
-        return DataError(
-            f"{self.store.url}/{file.key} is not the file that its manifest names: {found}.",
-            advice="Delete it, and run build_curated of its year again.",
-        )
 
     def _publish(self, database: Path) -> StoredFile:
         digest, size = sha256_of(database), database.stat().st_size
@@ -219,6 +201,28 @@ def is_whole(store: ObjectStore, marts: MartsManifest) -> bool:
     """Whether the lake holds the file of a build in its size."""
     there = store.head(marts.file.key)
     return there is not None and there.size == marts.file.bytes
+
+
+def fetched(store: ObjectStore, file: StoredFile, folder: Path, *, advice: str) -> Path:
+    """A file of the lake on this machine: where it is, or a copy in ``folder``.
+
+    Raises:
+        DataError: it is missing, or its bytes are not those that its manifest names.
+
+    """
+    uri = store.uri(file.key)
+    path = Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else folder / "files" / file.sha256
+    found = "other bytes"
+    try:
+        if not uri.startswith("file:"):
+            path.parent.mkdir(exist_ok=True)
+            with path.open("wb") as stream:
+                stream.writelines(store.read(file.key))
+        if sha256_of(path) == file.sha256:
+            return path
+    except (NotFoundError, FileNotFoundError):
+        found = "it is missing"
+    raise DataError(f"{store.url}/{file.key} is not the file that its manifest names: {found}.", advice=advice)
 
 
 def view_of(name: str, nothings: Sequence[str], tables: Sequence[PinnedTable]) -> str:

@@ -39,3 +39,15 @@ class Built(TablesCase):
             {key: fact[key] for key in ("build", "manifest", "file", "tables")},
         )
         self.assertEqual(self.files(), before)
+        self.check_page(fact["build"])
+
+    def check_page(self, build: str) -> None:
+        """``report`` writes one page of these marts, once."""
+        for said in ("written", "already there"):
+            status, fact, err = self.run_job("report", "--year", "2024")
+            self.assertEqual((status, fact["status"], fact["marts"], fact["closed"]), (0, said, build, True), err)
+        page = (self.lake / fact["page"]).read_text()
+        self.assertEqual(len(page.encode()), fact["bytes"])
+        self.assertIn("<strong>Complete.</strong>", page)
+        for words in ("3,638.88", "2026-01-23-09a6314f", "mart_top_companies", "Run second, completed"):
+            self.assertIn(words, page)

@@ -1,0 +1,1 @@
+"""One page per dataset's year, from the marts and the run behind them."""

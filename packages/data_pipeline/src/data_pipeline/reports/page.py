@@ -1,0 +1,54 @@
+"""From figures to one self-contained page: no script, nothing loaded from elsewhere. Pure.
+
+Texts of the source are escaped by the template, and characters that a browser obeys without showing them are replaced.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from data_pipeline.settings import extras
+from etl_core.printable import printable
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from data_pipeline.lakehouse.documents import MartsManifest
+    from data_pipeline.reports.figures import Fetching, Figures
+
+TEMPLATE = "page.html.j2"
+# Names of companies have up to 200 characters; a row stays readable with fewer.
+LONGEST_LABEL = 80
+
+
+def render(figures: Figures, fetching: Fetching, marts: MartsManifest) -> str:
+    """The page; raises ``ConfigError`` if Jinja is not installed."""
+    extras.require("jinja2", "report")
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"usd": usd, "count": count, "label": label, "percent": percent}
+    text = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(text).render(figures=figures, source=figures.source, run=fetching, marts=marts)
+
+
+def usd(amount: Decimal) -> str:
+    """As in 1,234,567.80."""
+    return f"{amount:,.2f}"
+
+
+def count(number: int) -> str:
+    """As in 1,234,567."""
+    return f"{number:,}"
+
+
+def percent(share: float) -> str:
+    """As in +12.3 %."""
+    return f"{share:+.1%}".replace("%", " %")
+
+
+def label(text: str) -> str:
+    """Printable, and no longer than a row bears."""
+    shown = printable(text)
+    return shown if len(shown) <= LONGEST_LABEL else shown[: LONGEST_LABEL - 1] + "…"

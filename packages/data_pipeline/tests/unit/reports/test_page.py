@@ -1,0 +1,117 @@
+import unittest
+from decimal import Decimal
+from html.parser import HTMLParser
+from typing import Any
+
+from data_pipeline.reports.figures import MOST_ROWS, Bar, Chart
+from data_pipeline.reports.page import render
+from packages.data_pipeline.tests.unit.reports.values import a_fetching, a_manifest, a_source, figures
+
+
+class Seen(HTMLParser):
+    """What a browser makes of a page: elements with attributes, and the text people see."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> ends what it did not begin"
+        self.text += " "
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def seen(*bars: Bar, fetching: Any = None, manifest: Any = None, **changes: Any) -> Seen:
+    page = Seen(render(figures(*bars, **changes), fetching or a_fetching(), manifest or a_manifest()))
+    assert page.open == [], "every element ends"
+    page.text = " ".join(page.text.split())
+    return page
+
+
+class Verdict(unittest.TestCase):
+    def test_a_closed_year_is_complete_and_says_how_many_records_were_proved(self):
+        page = seen()
+
+        self.assertIn("Complete. Every record that the source counts was fetched and proved: 3 of 3", page.text)
+        self.assertIn("No record is in quarantine.", page.text)
+        self.assertIn("1,234,567.80", page.text)
+
+    def test_a_year_that_is_open_says_that_totals_are_too_small_and_quarantine_is_counted(self):
+        page = seen(
+            source=a_source(closed=False, quarantined=1200),
+            fetching=a_fetching(closed=False, proved=1, proved_rows=2, note="company_id=53 is missing"),
+            manifest=a_manifest(warnings=("a_new_nature",)),
+        )
+
+        self.assertIn("Not complete. 2 of 3 records of the year are proved, of 1 of 2 selected companies.", page.text)
+        self.assertIn("Totals below are too small.", page.text)
+        self.assertIn("1,200 records are in quarantine, and in no sum below.", page.text)
+        self.assertIn("(104 tests, 1 warned)", page.text)
+        self.assertIn("company_id=53 is missing", page.text)
+
+
+class Safe(unittest.TestCase):
+    def test_text_of_the_source_is_text_and_nothing_else(self):
+        for name in ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "&lt;b&gt;"):
+            with self.subTest(name=name):
+                page = seen(Bar(name, Decimal(1), 1, more=name))
+
+                self.assertEqual(page.text.count(name), 2)
+                self.assertEqual((page.all("script"), page.all("img"), page.all("b")), ([], [], []))
+
+    def test_characters_that_a_browser_obeys_silently_are_not_on_the_page(self):
+        page = seen(Bar("a\u202eb\x00c", Decimal(1), 1))
+
+        self.assertFalse({"\u202e", "\x00"} & set(page.text))
+
+    def test_the_page_loads_nothing_and_runs_nothing(self):
+        page = seen(Bar("A", Decimal(1), 1))
+
+        (policy,) = [one["content"] for one in page.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+        self.assertEqual(policy, "default-src 'none'; style-src 'unsafe-inline'; img-src data:")
+        for tag, attributes in page.elements:
+            self.assertNotIn(tag, {"script", "link", "iframe", "object", "form"})
+            self.assertEqual([name for name in attributes if name.startswith("on") or name in {"src", "href"}], [])
+
+
+class Shown(unittest.TestCase):
+    def test_a_bar_is_as_wide_as_its_amount_is_of_the_largest_and_never_wider(self):
+        bars = [Bar(str(one), Decimal(one), 1) for one in ("400000000.00", "100000000.00", "0.00", "-5.00")]
+        widths = [one["width"] for one in seen(*bars, fetching=a_fetching(pace=())).all("rect")]
+
+        self.assertEqual(widths, ["1000", "250", "0", "0"])
+
+    def test_a_long_page_is_still_small(self):
+        bars = tuple(Bar("Company " + "x" * 200, Decimal("999999999999.99"), 10**9, "1" * 38) for _ in range(MOST_ROWS))
+        charts = tuple(Chart("A chart", "mart_a", bars) for _ in range(6))
+        pace = tuple((100, 100) for _ in range(60))
+        page = render(figures(charts=charts), a_fetching(pace=pace), a_manifest())
+
+        self.assertLess(len(page.encode()), 300_000)
+
+    def test_years_are_compared_only_if_there_are_several(self):
+        year = (2024, "b", Decimal("1.00"), 1, 0.5)
+        self.assertNotIn("Year on year", seen(years=(year,)).text)
+
+        page = seen(years=((2023, "a", Decimal("0.50"), 1, None), year))
+        self.assertIn("2023 a 0.50 1 2024 b 1.00 1 +50.0 %", page.text)
+
+    def test_a_year_without_payments_has_a_page(self):
+        self.assertIn("none", seen(fetching=a_fetching(pace=((0, 0), (0, 0)))).text)
