@@ -1,17 +1,14 @@
-"""dbt as it is, on a project of two models; and what its end means."""
+"""How dbt is opened, found, and what its end means; tests/integration runs it."""
 
 import tempfile
 import unittest
 from pathlib import Path
 
-import duckdb
-
 from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.dbt import Dbt, Project, failure, interpreter, profile
-from etl_core.errors import AccessError, ConfigError, DataError, PipelineError, StoppedError
+from etl_core.errors import AccessError, ConfigError, DataError, PipelineError
 
 LIMITS = Limits(memory_mb=300, workers=2)
-PYTHON = interpreter("")
 FILES = {
     "dbt_project.yml": "name: p\nversion: '1.0'\nprofile: p\nflags: { send_anonymous_usage_stats: false }\n",
     "models/doubled.sql": "{{ config(materialized='table') }} select 2 * n as n from lake.main.numbers",
@@ -42,51 +39,8 @@ class ProjectCase(unittest.TestCase):
         self.work = self.folder / "work"
         self.work.mkdir()
 
-    def lake(self, *numbers: str) -> Path:
-        path = self.folder / "lake.duckdb"
-        with duckdb.connect(str(path)) as database:
-            values = ", ".join(f"({one})" for one in numbers)
-            database.execute(f"CREATE TABLE numbers AS SELECT * FROM (VALUES {values}) AS t(n)")
-        return path
-
-    def files(self) -> dict[str, bytes]:
-        return {
-            path.relative_to(self.project.folder).as_posix(): path.read_bytes()
-            for path in self.project.folder.rglob("*")
-            if path.is_file()
-        }
-
-
-class Run(ProjectCase):
-    def test_a_project_becomes_one_file_and_its_warnings_are_named(self):
-        before = self.files()
-        built = Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "3"), self.work)
-
-        self.assertEqual(built.tests, 2)
-        self.assertEqual([name.split("__")[0] for name in built.warnings], ["accepted_values_doubled_n"])
-        with duckdb.connect(str(built.database), read_only=True) as database:
-            self.assertEqual(database.execute("FROM doubled ORDER BY n").fetchall(), [(2,), (6,)])
-        self.assertEqual(self.files(), before)
-
-    def test_a_test_that_fails_is_an_error_of_the_data_which_names_it(self):
-        with self.assertRaisesRegex(DataError, "the marts do not hold: 1 fail; not_null_doubled_n: Got 1 result"):
-            Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "NULL"), self.work)
-
-    def test_a_stop_ends_dbt(self):
-        def stop() -> None:
-            raise StoppedError("stopped", signal_number=2)
-
-        with self.assertRaises(StoppedError):
-            Dbt(self.project, PYTHON, LIMITS, stop).build(self.lake("1"), self.work)
-        self.assertFalse((self.work / "target" / "run_results.json").exists())
-
 
 class Found(ProjectCase):
-    def test_the_versions_are_those_of_the_environment_that_runs_dbt(self):
-        self.assertEqual(
-            set(Dbt(self.project, PYTHON, LIMITS, no_stop).versions()), {"dbt-core", "dbt-duckdb", "duckdb"}
-        )
-
     def test_a_python_without_dbt_is_named_with_what_to_do(self):
         for python in ("/usr/bin/false", str(self.folder / "nothing")):
             with self.subTest(python=python), self.assertRaisesRegex(ConfigError, f"{python} has no dbt.*DBT_PYTHON"):

@@ -1,0 +1,54 @@
+"""dbt as it is, on a project of one model."""
+
+from pathlib import Path
+
+import duckdb
+
+from data_pipeline.lakehouse.dbt import Dbt, interpreter
+from etl_core.errors import DataError, StoppedError
+from packages.data_pipeline.tests.unit.lakehouse.test_dbt import LIMITS, ProjectCase, no_stop
+
+PYTHON = interpreter("")
+
+
+class Run(ProjectCase):
+    def lake(self, *numbers: str) -> Path:
+        path = self.folder / "lake.duckdb"
+        with duckdb.connect(str(path)) as database:
+            values = ", ".join(f"({one})" for one in numbers)
+            database.execute(f"CREATE TABLE numbers AS SELECT * FROM (VALUES {values}) AS t(n)")
+        return path
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            path.relative_to(self.project.folder).as_posix(): path.read_bytes()
+            for path in self.project.folder.rglob("*")
+            if path.is_file()
+        }
+
+    def test_the_versions_are_those_of_the_environment_that_runs_dbt(self):
+        self.assertEqual(
+            set(Dbt(self.project, PYTHON, LIMITS, no_stop).versions()), {"dbt-core", "dbt-duckdb", "duckdb"}
+        )
+
+    def test_a_project_becomes_one_file_and_its_warnings_are_named(self):
+        before = self.files()
+        built = Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "3"), self.work)
+
+        self.assertEqual(built.tests, 2)
+        self.assertEqual([name.split("__")[0] for name in built.warnings], ["accepted_values_doubled_n"])
+        with duckdb.connect(str(built.database), read_only=True) as database:
+            self.assertEqual(database.execute("FROM doubled ORDER BY n").fetchall(), [(2,), (6,)])
+        self.assertEqual(self.files(), before)
+
+    def test_a_test_that_fails_is_an_error_of_the_data_which_names_it(self):
+        with self.assertRaisesRegex(DataError, "the marts do not hold: 1 fail; not_null_doubled_n: Got 1 result"):
+            Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "NULL"), self.work)
+
+    def test_a_stop_ends_dbt(self):
+        def stop() -> None:
+            raise StoppedError("stopped", signal_number=2)
+
+        with self.assertRaises(StoppedError):
+            Dbt(self.project, PYTHON, LIMITS, stop).build(self.lake("1"), self.work)
+        self.assertFalse((self.work / "target" / "run_results.json").exists())
