@@ -120,6 +120,7 @@ class Dbt:
             "--exclude-resource-type", leave_out, "--no-use-colors", "--no-version-check", "--quiet",
         ]  # fmt: skip
         status = _run([self.python, "-P", "-c", RUN, *words], folder, self.check_stop)
+        self.check_stop()  # a terminal interrupts dbt, too, which then ends as if it had failed
         results = results_in(folder / "target" / "run_results.json")
         if status != DONE:
             raise failure(status, results, (folder / "output").read_text(encoding="utf-8", errors="replace"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.dbt import Dbt, Project, failure, interpreter, profile
-from etl_core.errors import AccessError, ConfigError, DataError, PipelineError
+from etl_core.errors import AccessError, ConfigError, DataError, PipelineError, StoppedError
 
 LIMITS = Limits(memory_mb=300, workers=2)
 FILES = {
@@ -48,6 +48,19 @@ class Found(ProjectCase):
 
     def test_a_given_python_comes_first(self):
         self.assertEqual(interpreter("/opt/dbt/bin/python"), "/opt/dbt/bin/python")
+
+
+class Stopped(ProjectCase):
+    def test_a_dbt_that_a_terminal_interrupted_is_stopped_and_no_failure(self):
+        calls: list[int] = []
+
+        def stop() -> None:
+            calls.append(1)
+            if len(calls) > 1:
+                raise StoppedError("stopped", signal_number=2)
+
+        with self.assertRaises(StoppedError):
+            Dbt(self.project, "/usr/bin/false", LIMITS, stop).build(self.folder / "lake.duckdb", self.work)
 
 
 class Digest(ProjectCase):

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 
@@ -16,7 +17,7 @@ from data_pipeline.lakehouse.dbt import Built
 from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest
 from data_pipeline.lakehouse.marts import Marts, Source, chain_of
 from etl_core.errors import DataError
-from etl_core.lake import ObjectStore
+from etl_core.lake import Body, ObjectStore, PutResult
 from etl_core.lake.directory import DirectoryStore
 from etl_core.progress import Progress
 from packages.data_pipeline.tests.unit.lakehouse.lake_case import START, LakehouseCase, csv_of
@@ -167,6 +168,44 @@ class Repeated(MartsCase):
 
         self.assertEqual([second.run()], first)
         self.assertEqual(len(chain_of(self.store).entries()), 1)
+
+
+class DyingStore:
+    """A store whose process dies at its n-th write, before it or after."""
+
+    def __init__(self, store: ObjectStore, at: int, moment: str) -> None:
+        self._store = store
+        self._left = at
+        self._moment = moment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
+        self._left -= 1
+        if self._left == 0 and self._moment == "before":
+            raise KeyboardInterrupt
+        result = self._store.put_new(key, body, sha256=sha256)
+        if self._left == 0:
+            raise KeyboardInterrupt
+        return result
+
+
+class Killed(MartsCase):
+    def test_after_a_kill_at_any_write_readers_see_nothing_or_all_and_the_same_command_finishes(self):
+        for number, (at, moment) in enumerate(product((1, 2), ("before", "after"))):
+            with self.subTest(at=at, moment=moment):
+                build = self.built(release=str(number))
+                dying = cast("ObjectStore", DyingStore(self.store, at, moment))
+                before = chain_of(self.store).current()
+                with self.assertRaises(KeyboardInterrupt):
+                    self.marts(build, store=dying).run()
+
+                seen = chain_of(self.store).current()
+                self.assertEqual(seen != before, (at, moment) == (2, "after"))
+                finished = self.marts(build).run()
+                self.assertEqual((finished.number, self.marts(build).current()), (number + 1, finished))
+                self.assertEqual(self.rows(finished, "SELECT DISTINCT release FROM payments"), [(str(number),)])
 
 
 class Refused(MartsCase):
