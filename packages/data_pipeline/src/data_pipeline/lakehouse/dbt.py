@@ -209,7 +209,7 @@ def _lines(bad: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     counts: Mapping[str, int] = Counter(one["status"] for one in bad)
     yield ", ".join(f"{count} {status}" for status, count in counts.items())
     for one in bad[:MOST_NAMED]:
-        yield f"{_name(one)}: {printable(str(one.get('message')))[:200]}"
+        yield f"{_name(one)}: {printable(str(one.get('message')))[:500]}"
 
 
 def _name(result: Mapping[str, Any]) -> str:

@@ -3,12 +3,13 @@
 with products as (
     select
         dataset, year, release, record_id, position, kind, category, product, ndc, products, amount_usd,
-        cast(amount_usd * 100 as bigint) as cents
+        cast(cast(amount_usd as decimal(20, 2)) * 100 as bigint) as cents
     from {{ source('lake', 'payment_products') }}
 )
 
 select
     dataset, year, release, record_id, position, kind, category, product, ndc, products, amount_usd,
-    {{ usd('(cents // products + case when position <= abs(cents % products) then sign(cents) else 0 end) / 100.0') }}
-        as prorated_usd
+    -- Times 0.01 is exact; a division by 100 would be a floating number, and wrong past some trillions.
+    {{ usd('cast(cents // products + case when position <= abs(cents % products) then sign(cents) else 0 end'
+           ' as decimal(18, 0)) * 0.01') }} as prorated_usd
 from products
