@@ -118,6 +118,7 @@ class Dbt:
             "build", "--project-dir", str(self.project.folder), "--profiles-dir", str(folder),
             "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
             "--exclude-resource-type", leave_out, "--no-use-colors", "--no-version-check", "--quiet",
+            "--log-level-file", "none",
         ]  # fmt: skip
         status = _run([self.python, "-P", "-c", RUN, *words], folder, self.check_stop)
         self.check_stop()  # a terminal interrupts dbt, too, which then ends as if it had failed
