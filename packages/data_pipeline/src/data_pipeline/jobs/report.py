@@ -3,8 +3,8 @@
 The page is one HTML file without scripts, to be read on any screen, printed or mailed. It has no names of persons.
 The same marts and run give the same page, and then nothing is done.
 
-Reads the newest marts, the manifest of the run behind them and its audits. Writes metadata/reports/…,
-create-only. Needs the extras lakehouse and report.
+Reads the newest marts, the manifest and audits of the run behind them, and what its stage found. Writes
+metadata/reports/…, create-only. Needs the extras lakehouse and report.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from data_pipeline.job import Context
     from data_pipeline.lakehouse.documents import MartsInput, MartsManifest
     from data_pipeline.open_payments.ledger.committed import Run
-    from data_pipeline.reports.figures import Fetching
+    from data_pipeline.reports.figures import Checks, Fetching
 
 # As wide as a page can show, and few enough that a short run has several requests in each.
 INTERVALS = 60
+READERS = 16
 
 
 @frame.job(
@@ -42,12 +43,13 @@ def command(context: Context, dataset: str, year: int) -> int:
     from etl_core.lake import content_of, put_or_agree, scratch_folder
 
     marts, source = chosen(context, dataset, year)
-    fetching = fetching_of(open_run(context.store, source.run_id))
+    run = open_run(context.store, source.run_id)
+    fetching = fetching_of(run)
     limits = Limits(context.settings.lakehouse_memory_mb, 1)
     with scratch_folder(context.store) as folder:
         path = fetched(context.store, marts.file, folder, advice="Delete it, and run build_marts again.")
         figures = read_figures(path, source, limits, folder / "spill")
-    page = render(figures, fetching, marts).encode()
+    page = render(figures, fetching, checks_of(context, run, source), marts).encode()
     key = report(year_scope(dataset, year), marts.number, content_of(page))
     put = put_or_agree(context.store, key, page)
     context.print_document(
@@ -116,6 +118,36 @@ def fetching_of(run: Run) -> Fetching:
         finished_at=manifest.finished_at,
         pace=tuple((one, again) for one, again in pace),
     )
+
+
+def checks_of(context: Context, run: Run, source: MartsInput) -> Checks:
+    """What the stage found in the parts of a run, under the contract of the build; nothing if ``gc`` removed that."""
+    from collections import Counter
+    from concurrent.futures import ThreadPoolExecutor
+
+    from data_pipeline.lake_layout.lakehouse import StagedKeys, build_manifest
+    from data_pipeline.lake_layout.open_payments import year_scope
+    from data_pipeline.lakehouse.builds import read_manifest
+    from data_pipeline.lakehouse.documents import StagedPart
+    from data_pipeline.reports.figures import Checks
+    from etl_core.documents import read
+
+    build = read_manifest(context.store, build_manifest(year_scope(source.dataset, source.year), source.number))
+    if build is None:
+        return Checks()
+    places = [StagedKeys.of_part(part.key, build.contract).document for part in run.parts()]
+    quarantined: Counter[str] = Counter()
+    flagged: Counter[str] = Counter()
+    new_values: Counter[str] = Counter()
+    drifted = 0
+    with ThreadPoolExecutor(READERS) as pool:
+        for part in pool.map(lambda key: read(StagedPart, context.store, key), places):
+            if part is not None:
+                quarantined.update(part.reasons)
+                flagged.update(part.flags)
+                new_values.update({one.column: one.records for one in part.new_values})
+                drifted += part.drift is not None
+    return Checks(tuple(quarantined.items()), tuple(flagged.items()), tuple(new_values.items()), drifted)
 
 
 JOB = (

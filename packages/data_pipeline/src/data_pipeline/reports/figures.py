@@ -66,6 +66,23 @@ class Fetching:
 
 
 @dataclass(frozen=True)
+class Checks:
+    """What the contract found in the records: each entry is a rule or a column, and its number of records."""
+
+    quarantined: tuple[tuple[str, int], ...] = ()
+    flagged: tuple[tuple[str, int], ...] = ()
+    new_values: tuple[tuple[str, int], ...] = ()
+    parts_with_drift: int = 0
+
+    @property
+    def rows(self) -> list[tuple[str, str, int]]:
+        """All of them with what became of the records, the most frequent first."""
+        kinds = {"taken out": self.quarantined, "kept and flagged": self.flagged, "kept, a new value": self.new_values}
+        found = [(name, kind, count) for kind, entries in kinds.items() for name, count in entries]
+        return sorted(found, key=lambda one: (-one[2], one))[:MOST_ROWS]
+
+
+@dataclass(frozen=True)
 class Figures:
     """Of a dataset's year."""
 

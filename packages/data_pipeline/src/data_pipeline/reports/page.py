@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from data_pipeline.lakehouse.documents import MartsManifest
-    from data_pipeline.reports.figures import Fetching, Figures
+    from data_pipeline.reports.figures import Checks, Fetching, Figures
 
 TEMPLATE = "page.html.j2"
 # Names of companies have up to 200 characters; a row stays readable with fewer.
 LONGEST_LABEL = 80
 
 
-def render(figures: Figures, fetching: Fetching, marts: MartsManifest) -> str:
+def render(figures: Figures, fetching: Fetching, checks: Checks, marts: MartsManifest) -> str:
     """The page; raises ``ConfigError`` if Jinja is not installed."""
     extras.require("jinja2", "report")
     import jinja2
@@ -30,7 +30,9 @@ def render(figures: Figures, fetching: Fetching, marts: MartsManifest) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {"usd": usd, "count": count, "label": label, "percent": percent}
     text = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(text).render(figures=figures, source=figures.source, run=fetching, marts=marts)
+    return environment.from_string(text).render(
+        figures=figures, source=figures.source, run=fetching, checks=checks, marts=marts
+    )
 
 
 def usd(amount: Decimal) -> str:

@@ -42,5 +42,11 @@ class Built(TablesCase):
         page = (self.lake / fact["page"]).read_text()
         self.assertEqual(len(page.encode()), fact["bytes"])
         self.assertIn("<strong>Complete.</strong>", page)
-        for words in ("3,638.88", "2026-01-23-09a6314f", "mart_top_companies", "Run second, completed"):
+        for words in (
+            "3,638.88",
+            "2026-01-23-09a6314f",
+            "mart_top_companies",
+            "Run second, completed",
+            "Nothing: no record violates a rule",
+        ):
             self.assertIn(words, page)

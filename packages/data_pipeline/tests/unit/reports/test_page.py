@@ -3,7 +3,7 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
-from data_pipeline.reports.figures import MOST_ROWS, Bar, Chart
+from data_pipeline.reports.figures import MOST_ROWS, Bar, Chart, Checks
 from data_pipeline.reports.page import render
 from packages.data_pipeline.tests.unit.reports.values import a_fetching, a_manifest, a_source, figures
 
@@ -38,8 +38,10 @@ class Seen(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def seen(*bars: Bar, fetching: Any = None, manifest: Any = None, **changes: Any) -> Seen:
-    page = Seen(render(figures(*bars, **changes), fetching or a_fetching(), manifest or a_manifest()))
+def seen(*bars: Bar, fetching: Any = None, checks: Any = None, manifest: Any = None, **changes: Any) -> Seen:
+    page = Seen(
+        render(figures(*bars, **changes), fetching or a_fetching(), checks or Checks(), manifest or a_manifest())
+    )
     assert page.open == [], "every element ends"
     page.text = " ".join(page.text.split())
     return page
@@ -102,7 +104,7 @@ class Shown(unittest.TestCase):
         bars = tuple(Bar("Company " + "x" * 200, Decimal("999999999999.99"), 10**9, "1" * 38) for _ in range(MOST_ROWS))
         charts = tuple(Chart("A chart", "mart_a", bars) for _ in range(6))
         pace = tuple((100, 100) for _ in range(60))
-        page = render(figures(charts=charts), a_fetching(pace=pace), a_manifest())
+        page = render(figures(charts=charts), a_fetching(pace=pace), Checks(), a_manifest())
 
         self.assertLess(len(page.encode()), 300_000)
 
@@ -115,3 +117,17 @@ class Shown(unittest.TestCase):
 
     def test_a_year_without_payments_has_a_page(self):
         self.assertIn("none", seen(fetching=a_fetching(pace=((0, 0), (0, 0)))).text)
+
+    def test_what_the_contract_found_is_listed_by_rule_the_most_frequent_first(self):
+        self.assertIn("Nothing: no record violates a rule, and no value is new.", seen().text)
+
+        found = Checks(
+            (("date_of_payment.pattern", 2),), (("date_of_payment.range", 75),), (("nature<b>", 9),), parts_with_drift=1
+        )
+        page = seen(checks=found)
+        self.assertIn(
+            "date_of_payment.range kept and flagged 75 nature<b> kept, a new value 9"
+            " date_of_payment.pattern taken out 2",
+            page.text,
+        )
+        self.assertIn("In 1 files the columns are not exactly those of the contract", page.text)
