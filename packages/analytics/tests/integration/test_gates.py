@@ -1,24 +1,24 @@
 """Tools that read what dbt knows of the project: every model is described, tested, typed, named and in its place."""
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from analytics import PROJECT
-from data_pipeline.lakehouse.dbt import Built, interpreter
+from data_pipeline.lakehouse.dbt import Built, interpreter, variables
 
 pytestmark = pytest.mark.timeout(300)
 PACKAGE = Path(__file__).resolve().parents[2]
 BIN = Path(interpreter("")).parent
 
 
-def said_by(*words: str | Path, folder: Path = PACKAGE) -> str:
+def said_by(*words: str | Path, folder: Path = PACKAGE, more: Mapping[str, str] | None = None) -> str:
     """What a tool of dbt's environment prints; it must succeed, and writes nothing into the package."""
-    ended = subprocess.run(
-        [BIN / words[0], *words[1:]], cwd=folder, env={"HOME": "/nonexistent", "DO_NOT_TRACK": "1", "COLUMNS": "200"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    environment = {"HOME": "/nonexistent", "DO_NOT_TRACK": "1", "COLUMNS": "200"} | dict(more or {})
+    command = [BIN / words[0], *words[1:]]
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
@@ -30,6 +30,7 @@ def artifacts(made: Built) -> Path:
     said_by(
         "dbt", "docs", "generate", "--static", "--quiet", "--no-version-check", "--project-dir", PROJECT,
         "--profiles-dir", folder, "--target-path", folder / "target", "--log-path", folder / "logs",
+        more=variables(folder / "lake.duckdb", folder),
     )  # fmt: skip
     return folder / "target"
 

@@ -67,23 +67,38 @@ class Built:
     warnings: tuple[str, ...]
 
 
-def profile(project: Project, database: Path, lake: Path, limits: Limits, spill: Path) -> dict[str, Any]:
-    """How dbt opens the new database, and ``lake`` beside it."""
+def profile(project: Project, limits: Limits) -> dict[str, Any]:
+    """How dbt opens the new database, and ``lake`` beside it. Paths come as variables: dbt renders a profile as a
+    template, and a folder may have any name.
+    """
     output = {
         "type": "duckdb",
-        "path": str(database),
+        "path": "{{ env_var('MARTS_FILE') }}",
         "schema": "main",
         # One model at a time, on all workers: memory is divided among the threads of one query only.
         "threads": 1,
         "settings": {
             "threads": limits.workers,
             "memory_limit": f"{limits.memory_mb}MB",
-            "temp_directory": str(spill),
+            "temp_directory": "{{ env_var('MARTS_SPILL') }}",
         },
         "config_options": {"autoinstall_known_extensions": False, "autoload_known_extensions": False},
-        "attach": [{"path": str(lake), "alias": "lake", "read_only": True}],
+        "attach": [{"path": "{{ env_var('MARTS_LAKE') }}", "alias": "lake", "read_only": True}],
     }
     return {project.profile: {"target": "file", "outputs": {"file": output}}}
+
+
+def variables(lake: Path, folder: Path) -> dict[str, str]:
+    """The whole environment of dbt."""
+    return {
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "LC_ALL": "C.UTF-8",
+        "DO_NOT_TRACK": "1",
+        "MARTS_FILE": str(folder / FILE),
+        "MARTS_LAKE": str(lake),
+        "MARTS_SPILL": str(folder / "spill"),
+    }
 
 
 @dataclass(frozen=True)
@@ -111,22 +126,20 @@ class Dbt:
             StoppedError: ``check_stop`` raised it; dbt was ended.
 
         """
-        database = folder / FILE
-        values = profile(self.project, database, lake, self.limits, folder / "spill")
-        (folder / "profiles.yml").write_text(json.dumps(values), encoding="utf-8")
+        (folder / "profiles.yml").write_text(json.dumps(profile(self.project, self.limits)), encoding="utf-8")
         words = [
             "build", "--project-dir", str(self.project.folder), "--profiles-dir", str(folder),
             "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
             "--exclude-resource-type", leave_out, "--no-use-colors", "--no-version-check", "--quiet",
             "--log-level-file", "none",
         ]  # fmt: skip
-        status = _run([self.python, "-P", "-c", RUN, *words], folder, self.check_stop)
+        status = _run([self.python, "-P", "-c", RUN, *words], folder, variables(lake, folder), self.check_stop)
         self.check_stop()  # a terminal interrupts dbt, too, which then ends as if it had failed
         results = results_in(folder / "target" / "run_results.json")
         if status != DONE:
             raise failure(status, results, (folder / "output").read_text(encoding="utf-8", errors="replace"))
         tests = [one for one in results if one["unique_id"].startswith(("test.", "unit_test."))]
-        return Built(database, len(tests), tuple(sorted(_name(one) for one in tests if one["status"] == "warn")))
+        return Built(folder / FILE, len(tests), tuple(sorted(_name(one) for one in tests if one["status"] == "warn")))
 
 
 def interpreter(given: str) -> str:
@@ -149,14 +162,14 @@ def versions_in(python: str) -> dict[str, str]:
     return found
 
 
-def _run(command: list[str], folder: Path, check_stop: Callable[[], None]) -> int:
+def _run(command: list[str], folder: Path, environment: Mapping[str, str], check_stop: Callable[[], None]) -> int:
     """The exit status of dbt; it ends with this function, whatever happens."""
     with (
         (folder / "output").open("wb") as output,
         subprocess.Popen(
             command,
             cwd=folder,
-            env={"HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "DO_NOT_TRACK": "1"},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 
 from data_pipeline.lakehouse.database import Limits
-from data_pipeline.lakehouse.dbt import Dbt, Project, failure, interpreter, profile
+from data_pipeline.lakehouse.dbt import Dbt, Project, failure, interpreter, profile, variables
 from etl_core.errors import AccessError, ConfigError, DataError, PipelineError, StoppedError
 
 LIMITS = Limits(memory_mb=300, workers=2)
@@ -79,12 +79,18 @@ class Digest(ProjectCase):
 
 class Opened(ProjectCase):
     def test_dbt_may_use_no_more_than_the_job_and_downloads_nothing(self):
-        said = profile(self.project, Path("/w/made.duckdb"), Path("/w/lake.duckdb"), LIMITS, Path("/w/spill"))
+        output = profile(self.project, LIMITS)["p"]["outputs"]["file"]
 
-        output = said["p"]["outputs"][said["p"]["target"]]
-        self.assertEqual(output["settings"], {"threads": 2, "memory_limit": "300MB", "temp_directory": "/w/spill"})
+        self.assertEqual((output["settings"]["threads"], output["settings"]["memory_limit"]), (2, "300MB"))
         self.assertEqual(set(output["config_options"].values()), {False})
-        self.assertEqual(output["attach"], [{"path": "/w/lake.duckdb", "alias": "lake", "read_only": True}])
+        self.assertEqual([(one["alias"], one["read_only"]) for one in output["attach"]], [("lake", True)])
+
+    def test_dbt_gets_no_variable_of_the_caller_s(self):
+        found = variables(Path("/w/lake.duckdb"), Path("/w"))
+
+        self.assertEqual(
+            found.keys(), {"HOME", "TMPDIR", "LC_ALL", "DO_NOT_TRACK", "MARTS_FILE", "MARTS_LAKE", "MARTS_SPILL"}
+        )
 
 
 class Ended(unittest.TestCase):
