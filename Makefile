@@ -31,7 +31,7 @@ export no_proxy := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
-demo: install-runtime ## one run against the sandbox on this machine, explained; ARGS="…"
+demo: install-runtime ## from the sandbox to answers on this machine, explained; ARGS="…"
 	@$(BIN)/python tools/with_args.py $(BIN)/python tools/demo.py
 
 run: install-runtime ## the real site into ./data: YEAR=2024, and MAX=20, MAX=all or COMPANY=id; ARGS="…"

@@ -1,9 +1,9 @@
 """Install what a target needs into the running environment: ``install.py runtime`` or ``install.py dev``.
 
-``runtime`` is our packages (editable) and their dependencies, enough for the demo; ``dev`` adds the development tools,
-and dbt in an environment of its own, .venv/dbt. Versions come from constraints.txt, those of dbt from a file beside its
-project. A digest of everything the result depends on is kept in .venv/.runtime and .venv/.dev: a second call takes no
-time, an interrupted one is repeated.
+``runtime`` is our packages (editable) and their dependencies, and dbt in an environment of its own, .venv/dbt: enough
+for the demo. ``dev`` adds the development tools to both. Versions come from constraints.txt, those of dbt from a file
+beside its project. A digest of everything the result depends on is kept in .venv/.runtime and .venv/.dev: a second call
+takes no time, an interrupted one is repeated.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import json
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DBT_CONSTRAINTS = "packages/analytics/constraints.txt"
+DBT_EXTRAS = {"runtime": ["dbt"], "dev": ["dbt", "checks"]}
 
 
 def our_packages(root: Path) -> list[str]:
@@ -38,7 +40,7 @@ def digest(root: Path, level: str) -> str:
         "python": sys.version,
         "root": str(root),  # an editable install points at the checkout, which may have been moved
         "constraints": (root / "constraints.txt").read_text(),
-        "dbt": (root / DBT_CONSTRAINTS).read_text() if level == "dev" else "",
+        "dbt": (root / DBT_CONSTRAINTS).read_text(),
         "packages": {path: (root / path / "pyproject.toml").read_text() for path in our_packages(root)},
         "dev": dev_requirements(root) if level == "dev" else [],
         "tool": Path(__file__).read_text(),
@@ -46,26 +48,35 @@ def digest(root: Path, level: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def pip_install(*words: str, python: Path = Path(sys.executable), constraints: str = "constraints.txt") -> None:
-    subprocess.run([python, "-m", "pip", "install", "-qq", "-c", constraints, *words], cwd=ROOT, check=True)
+def pip_install(*words: str, python: str = sys.executable, constraints: str = "constraints.txt") -> None:
+    # --python: an environment without a pip of its own is made in no time.
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "-qq", "-c", constraints, *words]
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
-def install_dbt(folder: Path) -> None:
+def install_dbt(level: str) -> None:
     """An environment of its own, because dbt and mypy want different versions of one library."""
-    analytics = tomllib.loads((ROOT / "packages/analytics/pyproject.toml").read_text())["project"]
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    wanted = [need for extra in ("dbt", "checks") for need in analytics["optional-dependencies"][extra]]
-    pip_install(*wanted, python=folder / "bin" / "python", constraints=DBT_CONSTRAINTS)
+    folder = Path(sys.prefix) / "dbt"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    extras = tomllib.loads((ROOT / "packages/analytics/pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = [need for extra in DBT_EXTRAS[level] for need in extras[extra]]
+    pip_install(*wanted, python=str(folder / "bin" / "python"), constraints=DBT_CONSTRAINTS)
 
 
-def install(level: str) -> None:
-    editable = [word for path in our_packages(ROOT) for word in ("-e", path)]
+def install_ours(level: str) -> None:
+    extras = {"packages/data_pipeline": "[lakehouse,report]"}
+    editable = [word for path in our_packages(ROOT) for word in ("-e", path + extras.get(path, ""))]
     tools = dev_requirements(ROOT) if level == "dev" else []
     # The build backend of all our packages, once: isolated builds would fetch it for each of them.
     pip_install("poetry-core")
     pip_install("--no-build-isolation", *editable, *tools)
-    if level == "dev":
-        install_dbt(Path(sys.prefix) / "dbt")
+
+
+def install(level: str) -> None:
+    """Both environments at once: each is bound by one core."""
+    with ThreadPoolExecutor() as pool:
+        for one in [pool.submit(part, level) for part in (install_dbt, install_ours)]:
+            one.result()
 
 
 def main() -> int:

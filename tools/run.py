@@ -1,4 +1,4 @@
-"""`make run`: turn YEAR, MAX, COMPANY and ARGS into ``data-pipeline run run_pipeline -- …`` and run it."""
+"""`make run`: turn YEAR, MAX, COMPANY and ARGS into ``data-pipeline run build -- …`` and run it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def words(given: Mapping[str, str]) -> list[str]:
         chosen += ["--max-files", limit]
     if company:
         chosen += ["--company-id", company]
-    return ["run", "run_pipeline", "--", *chosen, *shlex.split(given.get("ARGS", ""))]
+    return ["run", "build", "--", *chosen, *shlex.split(given.get("ARGS", ""))]
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from data_pipeline.fan_out.orchestrate import FanOutFact
 from data_pipeline.lakehouse.contract import Contract
 from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest, StagedPart
 from data_pipeline.lakehouse.facts import (
-    BuildFact,
+    CuratedFact,
     ExportFact,
     MartsFact,
     QuarantineFact,
@@ -31,7 +31,7 @@ MODELS: tuple[type[Document], ...] = (
     StagedPart,
     StageFact,
     BuildManifest,
-    BuildFact,
+    CuratedFact,
     MartsManifest,
     MartsFact,
     ReportFact,

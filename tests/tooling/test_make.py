@@ -73,8 +73,8 @@ def test_make_run_never_downloads_a_whole_year_because_an_argument_is_missing(ch
         (["YEAR=2024", "MAX=all"], ["--year", "2024"]),
         (["YEAR=2024", "COMPANY=100000000053"], ["--year", "2024", "--company-id", "100000000053"]),
         (
-            ["YEAR=2024", "MAX=1", "ARGS=--run-id 'a b' --dry-run"],
-            ["--year", "2024", "--max-files", "1", "--run-id", "a b", "--dry-run"],
+            ["YEAR=2024", "MAX=1", "ARGS=--lake 'a b' --dry-run"],
+            ["--year", "2024", "--max-files", "1", "--lake", "a b", "--dry-run"],
         ),
         # What make or a shell would execute, expand or match stays as it is.
         (["YEAR=$(shell touch x)", "MAX=1"], ["--year", "$(shell touch x)", "--max-files", "1"]),
@@ -88,7 +88,7 @@ def test_make_run_never_downloads_a_whole_year_because_an_argument_is_missing(ch
 def test_make_run_passes_arguments_on_unchanged(checkout, given, words):
     answer = make(checkout, "run", *given)
 
-    assert json.loads(answer.stdout) == ["run", "run_pipeline", "--", *words]
+    assert json.loads(answer.stdout) == ["run", "build", "--", *words]
     assert not (checkout / "x").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -39,6 +40,25 @@ def _slice(_context: click.Context, _parameter: click.Parameter, value: str | No
 
     k, n = parse_slice(value)
     return f"{k}/{n}"
+
+
+def _years(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    bounds = [re.fullmatch(r"(\d{4})(?:-(\d{4}))?", part) for part in text.split(",")]
+    spans = [range(int(one[1]), int(one[2] or one[1]) + 1) for one in bounds if one is not None]
+    if len(spans) < len(bounds) or not all(spans):
+        raise click.BadParameter(f"{text!r} is neither 2021,2023 nor 2018-2024.")
+    return tuple(dict.fromkeys(year for span in spans for year in span))
+
+
+def _chosen_years(year: int | None, years: tuple[int, ...]) -> tuple[int, ...]:
+    """The years of a command line; raises ``UsageError`` if both options were given, or none."""
+    from etl_core.errors import UsageError
+
+    if bool(years) == (year is not None):
+        raise UsageError("name either --year or --years.")
+    return years if year is None else (year,)
 
 
 def selection_of(
@@ -119,6 +139,14 @@ trust_count = click.option(
     help="Run although CMS's summary says that the table lacks rows; such a run ends partial.",
 )
 
+one_or_more_years = frame.as_one(
+    "years",
+    _chosen_years,
+    click.option("--year", type=int, help="Program year, such as 2024."),
+    click.option(
+        "--years", callback=_years, metavar="YEARS", help="Several, one after the other: 2018-2024 or 2021,2023."
+    ),
+)
 selection = frame.as_one("selection", selection_of, dataset, year, company_id, max_files, slice_of)
 one_company = frame.as_one("selection", _one_company, dataset, year, required_company_id)
 totals = frame.as_one("totals", _totals_choice, totals_from, rescrape_totals, add_year)

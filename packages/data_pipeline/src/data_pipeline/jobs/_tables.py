@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from data_pipeline.lakehouse.documents import BuildManifest
     from data_pipeline.lakehouse.stage import Staging
     from data_pipeline.open_payments.ledger.committed import Run
+    from data_pipeline.open_payments.ledger.documents import Selection
 
 committed = frame.together(
     click.option("--dataset", type=click.Choice(tuple(DATASETS)), help=f"Dataset of --year. Default: {GENERAL.name}."),
@@ -46,6 +47,20 @@ def chosen_run(context: Context, dataset: str | None, year: int | None) -> Run:
         raise NotFoundError(
             f"{context.store.url} has no closed run of {selection.dataset} {year}.",
             advice="Finish one with run_pipeline, or name a partial one with --run-id.",
+        )
+    return found
+
+
+def newest_committed(context: Context, selection: Selection) -> Run:
+    """The newest closed run of a selection, else its newest run; raises ``NotFoundError`` if nothing is committed."""
+    from data_pipeline.open_payments.ledger.committed import newest_run
+    from etl_core.errors import NotFoundError
+
+    found = newest_run(context.store, selection) or newest_run(context.store, selection, closed=False)
+    if found is None:
+        raise NotFoundError(
+            f"{context.store.url} has no committed run of {selection.dataset} {selection.year} with this selection.",
+            advice="Leave out --from raw, or give the same --max-files, --slice or --company-id as the run had.",
         )
     return found
 

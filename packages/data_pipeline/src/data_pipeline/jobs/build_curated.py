@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _steps as steps
 from data_pipeline.jobs import _tables as tables
 
 if TYPE_CHECKING:
@@ -20,33 +21,7 @@ if TYPE_CHECKING:
 
 @frame.job(tables.committed)
 def command(context: Context, dataset: str | None, year: int | None) -> int:
-    from data_pipeline.lake_layout import lakehouse as keys
-    from data_pipeline.lakehouse.facts import BuildFact
-
-    run = tables.chosen_run(context, dataset, year)
-    curation = tables.curation_of(context, run)
-    before = curation.current()
-    if before is None:
-        context.begin(run.manifest.run_id)
-    build = before or curation.run()
-    context.print_document(
-        BuildFact(
-            run_id=build.run_id,
-            dataset=build.dataset,
-            year=build.year,
-            release=build.release,
-            status="built" if before is None else "already built",
-            closed=build.closed,
-            contract=build.contract,
-            build=build.build,
-            manifest=keys.build_manifest(build.scope, build.number),
-            rows=build.rows,
-            quarantined=build.quarantined,
-            tables={name: sum(one.rows for one in files) for name, files in build.tables.items()},
-            bytes=sum(one.bytes for one in build.files),
-            **context.said_by_all,
-        )
-    )
+    context.print_document(steps.curate(context, tables.chosen_run(context, dataset, year)))
     return 0
 
 

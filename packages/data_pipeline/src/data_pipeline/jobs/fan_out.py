@@ -18,7 +18,6 @@ workers write parts and audits.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -36,20 +35,9 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.source.totals import Route
 
 
-def _years(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
-    if text is None:
-        return ()
-    bounds = [re.fullmatch(r"(\d{4})(?:-(\d{4}))?", part) for part in text.split(",")]
-    spans = [range(int(one[1]), int(one[2] or one[1]) + 1) for one in bounds if one is not None]
-    if len(spans) < len(bounds) or not all(spans):
-        raise click.BadParameter(f"{text!r} is neither 2021,2023 nor 2018-2024.")
-    return tuple(dict.fromkeys(year for span in spans for year in span))
-
-
 @frame.job_command(help=__doc__)
 @options.dataset
-@click.option("--year", type=int, help="Program year, such as 2024.")
-@click.option("--years", callback=_years, metavar="YEARS", help="Several, one after the other: 2018-2024 or 2021,2023.")
+@options.one_or_more_years
 @frame.together(options.company_id, options.max_files, options.slice_of)
 @frame.options_of("how", FanOutOptions())
 @click.option(
@@ -61,7 +49,6 @@ def _years(_context: click.Context, _parameter: click.Parameter, text: str | Non
 @frame.together(options.totals_from, options.trust_count, frame.dry_run, frame.run_id, frame.lake, frame.streams)
 def command(
     dataset: str,
-    year: int | None,
     years: tuple[int, ...],
     company_id: str | None,
     max_files: int | None,
@@ -74,13 +61,10 @@ def command(
     from data_pipeline.job import job_context
     from etl_core.errors import DONE, UsageError
 
-    chosen = years or (() if year is None else (year,))
-    if bool(years) == (year is not None):
-        raise UsageError("name either --year or --years.")
-    if len(chosen) > 1 and run_id is not None:
+    if len(years) > 1 and run_id is not None:
         raise UsageError("--run-id names one run; leave it out with several years.")
     code = DONE.code
-    for one in chosen:
+    for one in years:
         selection = options.selection_of(dataset, one, company_id, max_files, slice_of)
         with job_context("fan_out", run_id=run_id, lake_url=lake_url, source_max_streams=source_max_streams) as context:
             code = max(code, fan_out(context, selection, **given))

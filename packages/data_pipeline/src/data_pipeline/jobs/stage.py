@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _steps as steps
 from data_pipeline.jobs import _tables as tables
 
 if TYPE_CHECKING:
@@ -31,29 +32,9 @@ if TYPE_CHECKING:
     ),
 )  # fmt: skip
 def command(context: Context, dataset: str | None, year: int | None, accept_drift: bool) -> int:
-    from data_pipeline.lakehouse.facts import StageFact
-    from data_pipeline.lakehouse.stage import totals_of
     from etl_core.stdio import say
 
-    run = tables.chosen_run(context, dataset, year)
-    staging = tables.staging_of(context, run, accept_drift=accept_drift)
-    before = staging.done()
-    documents = before
-    if len(before) < len(staging.parts.audits):
-        context.begin(run.manifest.run_id)
-        documents = staging.run(before)
-    fact = StageFact(
-        run_id=run.manifest.run_id,
-        dataset=run.manifest.dataset,
-        year=run.manifest.year,
-        release=run.manifest.release.name,
-        status="already staged" if documents is before else "staged",
-        closed=run.manifest.is_closed,
-        contract=staging.contract.hash,
-        new_parts=len(documents) - len(before),
-        **context.said_by_all,
-        **totals_of(documents.values()),
-    )
+    fact = steps.stage(context, tables.chosen_run(context, dataset, year), accept_drift=accept_drift)
     if fact.quarantined or fact.new_values:
         say(*_summary(fact))
     context.print_document(fact)

@@ -113,9 +113,14 @@ def marts_file(build: str, sha256: str) -> str:
     return f"{marts_files(build)}open_payments-{sha256[:8]}.duckdb"
 
 
+def reports(scope: str, number: int) -> str:
+    """Prefix of the pages about a scope from the marts of that number."""
+    return f"metadata/reports/{scope}/{number:08d}-"
+
+
 def report(scope: str, number: int, sha256: str) -> str:
     """A page about a scope from the marts of that number; its name contains its hash."""
-    return f"metadata/reports/{scope}/{number:08d}-{sha256[:8]}.html"
+    return f"{reports(scope, number)}{sha256[:8]}.html"
 
 
 def numbered(prefix: str, number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
@@ -47,7 +48,7 @@ class StageFact(RunFact):
     bytes: int = Field(description="of the staged files")
 
 
-class BuildFact(RunFact):
+class CuratedFact(RunFact):
     """How ``build_curated`` ended."""
 
     status: Literal["built", "already built"]
@@ -85,6 +86,35 @@ class ReportFact(RunFact):
     uri: str = Field(description="where a browser opens it")
     marts: str = Field(description="the build of the marts")
     bytes: int
+
+
+class BuiltYear(Value):
+    """What became of one program year; the counts are those of the build that readers see now."""
+
+    year: int
+    status: Literal["closed", "partial", "failed", "not tried", "planned"]
+    steps: dict[str, str] = Field({}, description="the status of each step that was reached")
+    run_id: str | None = None
+    release: str | None = None
+    rows: int | None = None
+    quarantined: int | None = None
+    amount_usd: Decimal | None = None
+    page: str | None = Field(None, description="its key")
+    uri: str | None = Field(None, description="where a browser opens the page")
+    error: str = Field("", description="why it failed, or why it is not complete")
+
+
+class BuildFact(JobFact):
+    """How ``build`` ended."""
+
+    status: Literal["built", "already built", "incomplete", "planned"]
+    exit_code: Literal[0, 3, 4] = Field(description="3: running again does not help, 4: it may")
+    dataset: str
+    years: tuple[BuiltYear, ...]
+    marts: str | None = Field(None, description="the build of the marts")
+    file: str | None = Field(None, description="the key of their database")
+    requests: int
+    retries: int
 
 
 class QueryFact(JobFact):

@@ -32,6 +32,11 @@ def _run_lines(fact: RunFact) -> Iterator[str]:
     elif fact.note:
         yield f"note       {fact.note}"
     yield f"lake       {fact.lake}"
+    yield from failure_lines(fact)
+
+
+def failure_lines(fact: RunFact) -> Iterator[str]:
+    """Which companies failed, why, and when to come back."""
     for one in fact.failures:
         yield f"failed     {shown_company(one.company_id)}  {one.reason}"
     if fact.failed > len(fact.failures):

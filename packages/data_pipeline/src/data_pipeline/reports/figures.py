@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.database import Limits, open_database
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from decimal import Decimal
     from pathlib import Path
 
     from data_pipeline.lakehouse.documents import MartsInput
 
 TOP = 10
+TOP_COMPANIES = "mart_top_companies"
 # A list of natures has some twenty; more would be a fault of the source, and must not make the page long.
 MOST_ROWS = 40
 
@@ -35,51 +35,15 @@ class Chart:
     """A list with the mart it comes from."""
 
     title: str
+    column: str
     table: str
+    order: str
     bars: tuple[Bar, ...]
 
-    @property
-    def largest(self) -> Decimal | int:
-        """The amount that fills a bar; 1 if nothing is above zero."""
-        return max((one.amount_usd for one in self.bars if one.amount_usd > 0), default=1)
-
-
-@dataclass(frozen=True)
-class Fetching:
-    """What a run did at the source. ``pace`` has the requests and retries of equal intervals of the run."""
-
-    run_id: str
-    status: str
-    closed: bool
-    note: str
-    planned: int
-    proved: int
-    failed: int
-    source_rows: int
-    proved_rows: int
-    requests: int
-    retries: int
-    bytes: int
-    started_at: datetime
-    finished_at: datetime
-    pace: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class Checks:
-    """What the contract found in the records: each entry is a rule or a column, and its number of records."""
-
-    quarantined: tuple[tuple[str, int], ...] = ()
-    flagged: tuple[tuple[str, int], ...] = ()
-    new_values: tuple[tuple[str, int], ...] = ()
-    parts_with_drift: int = 0
-
-    @property
-    def rows(self) -> list[tuple[str, str, int]]:
-        """All of them with what became of the records, the most frequent first."""
-        kinds = {"taken out": self.quarantined, "kept and flagged": self.flagged, "kept, a new value": self.new_values}
-        found = [(name, kind, count) for kind, entries in kinds.items() for name, count in entries]
-        return sorted(found, key=lambda one: (-one[2], one))[:MOST_ROWS]
+    def length(self, bar: Bar) -> int:
+        """Of a bar, where the largest one has 1,000."""
+        largest = max((one.amount_usd for one in self.bars), default=Decimal(0))
+        return int(1000 * bar.amount_usd / largest) if bar.amount_usd > 0 else 0
 
 
 @dataclass(frozen=True)
@@ -93,12 +57,22 @@ class Figures:
     years: tuple[tuple[int, str, Decimal, int, float | None], ...]
     """Program year, release, amount, payments, change of the amount against the year before."""
 
+    def share(self, bar: Bar) -> float:
+        """Of a bar in the whole year."""
+        return float(bar.amount_usd / self.source.amount_usd) if self.source.amount_usd else 0.0
+
+    @property
+    def largest_companies(self) -> tuple[Bar, ...]:
+        """At most ten, the largest first; a bar's ``more`` is the company's id."""
+        return next(one.bars for one in self.charts if one.table == TOP_COMPANIES)
+
 
 @dataclass(frozen=True)
 class Asked:
     """A chart to be made of a mart: its label, what stands beside it, and which rows in which order."""
 
     title: str
+    column: str
     table: str
     label: str
     order: str
@@ -116,16 +90,17 @@ class Asked:
 
 CHARTS = (
     Asked(
-        f"The {TOP} largest companies", "mart_top_companies", "coalesce(company_name, company_id)", "rank",
+        f"The {TOP} largest companies", "company", TOP_COMPANIES, "coalesce(company_name, company_id)", "rank",
         more="company_id", where=f"rank <= {TOP}",
     ),
-    Asked("By month", "mart_months", "coalesce(strftime(month, '%Y-%m'), 'no month')", "month NULLS LAST"),
-    Asked("By nature", "mart_natures", "nature", "amount_usd DESC, nature"),
-    Asked("By size of the payment", "mart_size_bands", "size_band[3:]", "size_band"),
+    Asked("By month", "month", "mart_months", "coalesce(strftime(month, '%Y-%m'), 'no month')", "month NULLS LAST"),
+    Asked("By size of the payment", "US dollars", "mart_size_bands", "size_band[3:]", "size_band"),
+    Asked("By nature", "nature", "mart_natures", "nature", "amount_usd DESC, nature"),
     Asked(
-        "Royalties, acquisitions, ownership", "mart_special_payments", "special_kind", "amount_usd DESC, special_kind"
+        "Royalties, acquisitions, ownership", "kind", "mart_special_payments", "special_kind",
+        "amount_usd DESC, special_kind",
     ),
-    Asked("Marked records", "mart_markers", "marker", "marker"),
+    Asked("Marked records", "marker", "mart_markers", "marker", "marker"),
 )  # fmt: skip
 
 
@@ -145,5 +120,8 @@ def read_figures(path: Path, source: MartsInput, limits: Limits, scratch: Path) 
             "SELECT year, release, amount_usd, payments, amount_change FROM mart_year_on_year"
             " WHERE dataset = ? AND population = 'all' AND year <= ? ORDER BY year"
         )
-        charts = [Chart(one.title, one.table, tuple(Bar(*row) for row in ask(one.question))) for one in CHARTS]
+        charts = [
+            Chart(one.title, one.column, one.table, one.order, tuple(Bar(*row) for row in ask(one.question)))
+            for one in CHARTS
+        ]
         return Figures(source, companies, recipients, tuple(charts), tuple(years))

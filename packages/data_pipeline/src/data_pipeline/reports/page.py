@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from data_pipeline.lakehouse.documents import MartsManifest
-    from data_pipeline.reports.figures import Checks, Fetching, Figures
+    from data_pipeline.reports.checks import Checks
+    from data_pipeline.reports.fetching import Fetching
+    from data_pipeline.reports.figures import Figures
 
 TEMPLATE = "page.html.j2"
 # Names of companies have up to 200 characters; a row stays readable with fewer.
@@ -27,12 +29,20 @@ def render(figures: Figures, fetching: Fetching, checks: Checks, marts: MartsMan
     extras.require("jinja2", "report")
     import jinja2
 
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"usd": usd, "count": count, "label": label, "percent": percent}
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    shown = (title, usd, count, one_decimal, share, percent, label)
+    environment.filters |= {one.__name__: one for one in shown}
     text = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(text).render(
         figures=figures, source=figures.source, run=fetching, checks=checks, marts=marts
     )
+
+
+def title(dataset: str) -> str:
+    """As in General Payments."""
+    return printable(dataset).replace("-", " ").title()
 
 
 def usd(amount: Decimal) -> str:
@@ -45,9 +55,19 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def percent(share: float) -> str:
+def one_decimal(number: float) -> str:
+    """As in 1,234.5."""
+    return f"{number:,.1f}"
+
+
+def share(part: float) -> str:
+    """As in 12.3 %."""
+    return f"{part:.1%}".replace("%", " %")
+
+
+def percent(change: float) -> str:
     """As in +12.3 %."""
-    return f"{share:+.1%}".replace("%", " %")
+    return f"{change:+.1%}".replace("%", " %")
 
 
 def label(text: str) -> str:
