@@ -16,6 +16,7 @@ TOOLS = {
     "cyclonedx-py": ("cyclonedx-bom==7.5.0",),
     "other-readers": ("pandas==3.1.1", "polars==2.1.0", "pyarrow==26.0.1"),
     "pipx": ("pipx==1.18.4", "uv==0.13.9"),
+    "playwright": ("playwright==1.65.2", "axe-playwright-python==0.1.8"),
     "poetry": ("poetry==2.5.1", "poetry-plugin-export==1.10.1", "poetry-plugin-pypi-mirror==0.6.5"),
     "spark": ("pyspark==3.5.9",),
     "uv": ("uv==0.13.9",),

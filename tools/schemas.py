@@ -9,6 +9,7 @@ from data_pipeline.fan_out.orchestrate import FanOutFact
 from data_pipeline.lakehouse.contract import Contract
 from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest, StagedPart
 from data_pipeline.lakehouse.facts import (
+    BuildFact,
     CuratedFact,
     ExportFact,
     MartsFact,
@@ -35,6 +36,7 @@ MODELS: tuple[type[Document], ...] = (
     MartsManifest,
     MartsFact,
     ReportFact,
+    BuildFact,
     QueryFact,
     ExportFact,
     TraceFact,

@@ -6,7 +6,7 @@
     middle      half-way: bytes lie in a scratch file and under no key; or a scratch file is published and still there
     after       the key is there, nothing else was done
 
-Without ``at`` nobody is killed. ``rows_per_window`` makes windows of small slices.
+Without ``at`` nobody is killed. With ``prefix`` only writes of keys below it are counted. ``rows_per_window`` makes windows of small slices.
 """
 
 import json
@@ -30,8 +30,9 @@ def kill_myself() -> None:
 class KillingStore:
     """The store it is given, except that one write is the process's last."""
 
-    def __init__(self, store: ObjectStore, at: int, moment: str) -> None:
+    def __init__(self, store: ObjectStore, at: int, moment: str, prefix: str = "") -> None:
         self._store = store
+        self._prefix = prefix
         self._at = at
         self._moment = moment
         self._count = 0
@@ -41,7 +42,7 @@ class KillingStore:
         return getattr(self._store, name)
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
-        if not self._is_last():
+        if not self._is_last(key):
             return self._store.put_new(key, body, sha256=sha256)
         if self._moment == "before":
             kill_myself()
@@ -52,7 +53,7 @@ class KillingStore:
         return result
 
     def put(self, key: str, body: Body) -> None:
-        last = self._is_last()
+        last = self._is_last(key)
         if last and self._moment == "before":
             kill_myself()
         if last and self._moment == "middle":
@@ -61,9 +62,9 @@ class KillingStore:
         if last:
             kill_myself()
 
-    def _is_last(self) -> bool:
+    def _is_last(self, key: str) -> bool:
         with self._lock:
-            self._count += 1
+            self._count += key.startswith(self._prefix)
             return self._count == self._at
 
     def _leave_half_way(self, key: str, body: Body) -> None:
@@ -113,7 +114,15 @@ def build_curated(context: Context) -> None:
     context.print_fact(build=build.build)
 
 
-JOBS = {"run_pipeline": run_pipeline, "stage": stage, "build_curated": build_curated}
+def build(context: Context) -> None:
+    from data_pipeline.jobs._build import Build
+    from data_pipeline.open_payments.ledger.documents import Selection
+
+    selection = Selection(dataset="general-payments", year=2024)
+    context.print_document(Build(context, "source", {}).of([selection]))
+
+
+JOBS = {"run_pipeline": run_pipeline, "stage": stage, "build_curated": build_curated, "build": build}
 
 
 def main(options: dict[str, Any]) -> None:
@@ -124,7 +133,7 @@ def main(options: dict[str, Any]) -> None:
             target = context.open_store(options["to"], named="--to")
             upload_raw(context, cast("ObjectStore", KillingStore(target, at, moment)))
         else:
-            context.store = cast("ObjectStore", KillingStore(context.store, at, moment))
+            context.store = cast("ObjectStore", KillingStore(context.store, at, moment, options.get("prefix", "")))
             JOBS[options["job"]](context)
 
 

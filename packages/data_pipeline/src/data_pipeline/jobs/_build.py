@@ -16,7 +16,7 @@ from data_pipeline.open_payments.ledger.plans import read_manifest
 from data_pipeline.open_payments.run import run as ingest
 from data_pipeline.open_payments.summary import failure_lines, text_of
 from data_pipeline.reports.summary import Page, lines_of
-from etl_core.errors import DONE, TEMPORARY, DataError, PermanentError, PipelineError, TemporaryError, UnavailableError
+from etl_core.errors import DONE, TEMPORARY, DataError, PipelineError, StoppedError, UnavailableError
 from etl_core.stdio import say
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ class Build:
             curated = steps.curate(self._context, run)
             year.steps["curate"] = curated.status
             self._show("curate", curated.status, f"{len(curated.tables)} tables, {curated.bytes / 1e6:,.1f} MB")
-        except (PermanentError, TemporaryError) as error:
+        except StoppedError:
+            raise
+        except PipelineError as error:
             year.failure, year.error, year.code = error, str(error), max(year.code, error.exit_status.code)
             say(f"  failed   {error}")
 

@@ -108,7 +108,7 @@ class BuildFact(JobFact):
     """How ``build`` ended."""
 
     status: Literal["built", "already built", "incomplete", "planned"]
-    exit_code: Literal[0, 3, 4] = Field(description="3: running again does not help, 4: it may")
+    exit_code: Literal[0, 2, 3, 4] = Field(description="2, 3: running again does not help, 4: it may")
     dataset: str
     years: tuple[BuiltYear, ...]
     marts: str | None = Field(None, description="the build of the marts")

@@ -1,10 +1,16 @@
-"""Where a record stands in its raw part: found on demand, for DuckDB numbers no records."""
+"""Where a record stands in its raw part: found on demand, for DuckDB numbers no records. And the chain as text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from etl_core.csv_stream.dialect import end_by_quotes, next_record, parse_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from data_pipeline.lakehouse.facts import TraceFact
 
 
 @dataclass(frozen=True)
@@ -41,3 +47,24 @@ def _end_of_record(body: bytes, start: int, width: int) -> int:
         return end
     found = next_record(body, start, width)
     return found.end if found else 0
+
+
+def lines_of(fact: TraceFact) -> Iterator[str]:
+    """The chain from a row to its request, for a person."""
+    build, raw, request = fact.build, fact.raw, fact.request
+    where = f"in {build.table}, build {build.build}" if build else fact.status
+    state = "the whole year" if fact.run.closed else "a part of the year"
+    yield f"record     {fact.record_id}  {where}"
+    yield f"staged     {fact.staged.file}"
+    yield f"raw        {raw.part}"
+    yield f"           record {raw.record:,}, line {raw.line:,}, byte {raw.byte:,}; sha256 {raw.sha256[:16]}…"
+    yield f"request    {request.url}"
+    yield (
+        f"           status {request.status} at {request.started_at:%Y-%m-%d %H:%M:%S} UTC, in {request.seconds:.2f} s,"
+        f" {request.requests:,} requests, {request.retries:,} of them retries"
+    )
+    for one in request.failed_attempts:
+        yield f"           before it, at {one.at:%H:%M:%S}: {one.reason}"
+    yield f"proof      {request.count_before} records by the source's count before, {request.count_after} after"
+    yield f"run        {fact.run_id}  {fact.run.status}, {state}"
+    yield f"release    {fact.release} of {fact.dataset} {fact.year}"

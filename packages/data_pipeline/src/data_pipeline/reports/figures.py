@@ -47,6 +47,21 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class YearOnYear:
+    """A program year beside others; a change is a share of the year before, None if there is none.
+
+    ``without_newcomers`` is the change without the recipients that are in the data since 2021.
+    """
+
+    year: int
+    release: str
+    amount_usd: Decimal
+    payments: int
+    change: float | None
+    without_newcomers: float | None
+
+
+@dataclass(frozen=True)
 class Figures:
     """Of a dataset's year."""
 
@@ -54,8 +69,7 @@ class Figures:
     companies: int
     recipients: int
     charts: tuple[Chart, ...]
-    years: tuple[tuple[int, str, Decimal, int, float | None], ...]
-    """Program year, release, amount, payments, change of the amount against the year before."""
+    years: tuple[YearOnYear, ...]
 
     def share(self, bar: Bar) -> float:
         """Of a bar in the whole year."""
@@ -117,11 +131,13 @@ def read_figures(path: Path, source: MartsInput, limits: Limits, scratch: Path) 
         ((companies,),) = ask(f"SELECT count(*) FROM mart_top_companies {of_year}")
         ((recipients,),) = ask(f"SELECT count(*) FROM mart_top_recipients {of_year}")
         years = ask(
-            "SELECT year, release, amount_usd, payments, amount_change FROM mart_year_on_year"
-            " WHERE dataset = ? AND population = 'all' AND year <= ? ORDER BY year"
+            "SELECT year, everybody.release, everybody.amount_usd, everybody.payments, everybody.amount_change,"
+            " covered.amount_change FROM mart_year_on_year AS everybody LEFT JOIN"
+            " (FROM mart_year_on_year WHERE population <> 'all') AS covered USING (dataset, year)"
+            " WHERE dataset = ? AND everybody.population = 'all' AND year <= ? ORDER BY year"
         )
         charts = [
             Chart(one.title, one.column, one.table, one.order, tuple(Bar(*row) for row in ask(one.question)))
             for one in CHARTS
         ]
-        return Figures(source, companies, recipients, tuple(charts), tuple(years))
+        return Figures(source, companies, recipients, tuple(charts), tuple(YearOnYear(*row) for row in years))

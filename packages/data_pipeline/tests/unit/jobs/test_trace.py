@@ -19,9 +19,11 @@ class TraceJob(TablesCase):
         self.stage_and_build()
         for part, number, line, record in self.records()[::5]:
             with self.subTest(record["Record_ID"]):
-                status, fact, _ = self.run_job("trace", record["Record_ID"])
+                status, fact, err = self.run_job("trace", record["Record_ID"])
 
                 self.assertEqual((status, fact["status"], fact["run_id"]), (0, "traced", "second"))
+                self.assertIn(f"raw        {part}\n           record {number}, line {line}, byte ", err)
+                self.assertIn(f"request    {fact['request']['url']}\n           status 200 at ", err)
                 self.assertEqual(
                     (fact["raw"]["part"], fact["raw"]["record"], fact["raw"]["line"]), (part, number, line)
                 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from data_pipeline.lakehouse.database import Limits
-from data_pipeline.reports.figures import CHARTS, MOST_ROWS, Bar, Figures, read_figures
+from data_pipeline.reports.figures import CHARTS, MOST_ROWS, Bar, Figures, YearOnYear, read_figures
 from packages.data_pipeline.tests.unit.reports.values import a_source
 
 OF_ALL = "dataset TEXT, year INTEGER, amount_usd DECIMAL(18,2), payments BIGINT"
@@ -45,7 +45,7 @@ class Read(unittest.TestCase):
         found = self.figures()
 
         self.assertEqual((found.companies, found.recipients, found.years), (0, 0, ()))
-        self.assertEqual([(one.bars, one.largest) for one in found.charts], [((), 1)] * len(CHARTS))
+        self.assertEqual([one.bars for one in found.charts], [()] * len(CHARTS))
 
     def test_only_the_year_counts_and_the_first_ten_companies_in_their_order(self):
         self.insert("mart_top_companies", *(f"{20 - n}, 1, {n}, 'c{n}', 'Company {n}'" for n in range(12, 0, -1)))
@@ -55,6 +55,7 @@ class Read(unittest.TestCase):
         found = self.figures()
         self.assertEqual((found.companies, found.recipients), (12, 2))
         bars = self.bars("mart_top_companies")
+        self.assertEqual(found.largest_companies, tuple(bars))
         self.assertEqual([one.more for one in bars], [f"c{n}" for n in range(1, 11)])
         self.assertEqual(bars[0], Bar("Company 1", Decimal("19.00"), 1, "c1"))
 
@@ -76,8 +77,12 @@ class Read(unittest.TestCase):
     def test_earlier_years_are_compared_and_later_ones_are_not_yet_there(self):
         for year, change in ((2025, "1.0"), (2024, "0.5"), (2023, "NULL")):
             self.insert("mart_year_on_year", f"1, 1, 'a', 'all', {change}", year=year)
-        self.insert("mart_year_on_year", "1, 1, 'a', 'covered before 2021', 0.5")
+        self.insert("mart_year_on_year", "1, 1, 'a', 'covered before 2021', 0.25")
 
         self.assertEqual(
-            self.figures().years, ((2023, "a", Decimal("1.00"), 1, None), (2024, "a", Decimal("1.00"), 1, 0.5))
+            self.figures().years,
+            (
+                YearOnYear(2023, "a", Decimal("1.00"), 1, None, None),
+                YearOnYear(2024, "a", Decimal("1.00"), 1, 0.5, 0.25),
+            ),
         )

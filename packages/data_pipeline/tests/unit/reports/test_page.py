@@ -3,9 +3,13 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
-from data_pipeline.reports.figures import MOST_ROWS, Bar, Chart, Checks
+from data_pipeline.reports.checks import Checks
+from data_pipeline.reports.fetching import Interval
+from data_pipeline.reports.figures import MOST_ROWS, Bar, Chart, YearOnYear
 from data_pipeline.reports.page import render
 from packages.data_pipeline.tests.unit.reports.values import a_fetching, a_manifest, a_source, figures
+
+YEAR = YearOnYear(2024, "b", Decimal("1.00"), 1, 0.5, -0.025)
 
 
 class Seen(HTMLParser):
@@ -51,22 +55,27 @@ class Verdict(unittest.TestCase):
     def test_a_closed_year_is_complete_and_says_how_many_records_were_proved(self):
         page = seen()
 
-        self.assertIn("Complete. Every record that the source counts was fetched and proved: 3 of 3", page.text)
+        self.assertIn("Complete Every record that the source counts was fetched and proved: 3 of 3", page.text)
         self.assertIn("No record is in quarantine.", page.text)
         self.assertIn("1,234,567.80", page.text)
 
-    def test_a_year_that_is_open_says_that_totals_are_too_small_and_quarantine_is_counted(self):
+    def test_a_year_that_is_open_says_that_its_figures_are_too_small_and_quarantine_is_counted(self):
         page = seen(
             source=a_source(closed=False, quarantined=1200),
-            fetching=a_fetching(closed=False, proved=1, proved_rows=2, note="company_id=53 is missing"),
+            fetching=a_fetching(closed=False, proved=1, failed=1, proved_rows=2, note="company_id=53 is missing"),
             manifest=a_manifest(warnings=("a_new_nature",)),
         )
 
-        self.assertIn("Not complete. 2 of 3 records of the year are proved, of 1 of 2 selected companies.", page.text)
-        self.assertIn("Totals below are too small.", page.text)
+        self.assertIn("Not complete 1 of 2 selected companies are proved: 2 of the year's 3 records.", page.text)
+        self.assertIn("The figures below are too small.", page.text)
         self.assertIn("1,200 records are in quarantine, and in no sum below.", page.text)
-        self.assertIn("(104 tests, 1 warned)", page.text)
+        self.assertIn("104 tests passed, 1 of them with a warning.", page.text)
         self.assertIn("company_id=53 is missing", page.text)
+
+    def test_a_part_of_which_all_is_proved_is_told_from_a_year_that_lacks_something(self):
+        page = seen(source=a_source(closed=False), fetching=a_fetching(closed=False, proved_rows=2))
+
+        self.assertIn("A part of the year All 2 selected companies are proved: 2 of the year's 3 records.", page.text)
 
 
 class Safe(unittest.TestCase):
@@ -90,39 +99,68 @@ class Safe(unittest.TestCase):
         self.assertEqual(policy, "default-src 'none'; style-src 'unsafe-inline'; img-src data:")
         for tag, attributes in page.elements:
             self.assertNotIn(tag, {"script", "link", "iframe", "object", "form"})
-            self.assertEqual([name for name in attributes if name.startswith("on") or name in {"src", "href"}], [])
+            self.assertEqual([name for name in attributes if name.startswith("on") or name == "src"], [])
+            self.assertTrue((attributes.get("href") or "#").startswith("#"), "a link leads to a place on the page")
+
+    def test_every_link_of_the_page_leads_to_one_place_on_it(self):
+        page = seen(Bar("A", Decimal(1), 1), years=(YEAR, YEAR))
+
+        places = [one["id"] for one in (attributes for _, attributes in page.elements) if "id" in one]
+        self.assertEqual(len(places), len(set(places)))
+        self.assertLessEqual({str(one["href"]) for one in page.all("a")}, {f"#{one}" for one in places})
 
 
 class Shown(unittest.TestCase):
     def test_a_bar_is_as_wide_as_its_amount_is_of_the_largest_and_never_wider(self):
         bars = [Bar(str(one), Decimal(one), 1) for one in ("400000000.00", "100000000.00", "0.00", "-5.00")]
-        widths = [one["width"] for one in seen(*bars, fetching=a_fetching(pace=())).all("rect")]
+        bars_of = seen(*bars, fetching=a_fetching(pace=())).all("rect")
+        widths = [one["width"] for one in bars_of if one.get("class") is None]
 
         self.assertEqual(widths, ["1000", "250", "0", "0"])
 
     def test_a_long_page_is_still_small(self):
         bars = tuple(Bar("Company " + "x" * 200, Decimal("999999999999.99"), 10**9, "1" * 38) for _ in range(MOST_ROWS))
-        charts = tuple(Chart("A chart", "mart_a", bars) for _ in range(6))
-        pace = tuple((100, 100) for _ in range(60))
+        charts = tuple(Chart("A chart", "a", f"mart_{n}", "a", bars) for n in range(6))
+        pace = tuple(Interval(n, 100, 100, 100) for n in range(60))
         page = render(figures(charts=charts), a_fetching(pace=pace), Checks(), a_manifest())
 
         self.assertLess(len(page.encode()), 300_000)
 
     def test_years_are_compared_only_if_there_are_several(self):
-        year = (2024, "b", Decimal("1.00"), 1, 0.5)
-        self.assertNotIn("Year on year", seen(years=(year,)).text)
+        self.assertNotIn("Year on year", seen(years=(YEAR,)).text)
 
-        page = seen(years=((2023, "a", Decimal("0.50"), 1, None), year))
-        self.assertIn("2023 a 0.50 1 2024 b 1.00 1 +50.0 %", page.text)
+        page = seen(years=(YearOnYear(2023, "a", Decimal("0.50"), 1, None, None), YEAR))
+        self.assertIn("2023 a 0.50 1 2024 b 1.00 1 +50.0 % -2.5 %", page.text)
 
     def test_a_year_without_payments_has_a_page(self):
-        self.assertIn("none", seen(fetching=a_fetching(pace=((0, 0), (0, 0)))).text)
+        page = seen(source=a_source(amount_usd=Decimal(0)), fetching=a_fetching(pace=(Interval(0), Interval(1))))
+
+        self.assertIn("none", page.text)
+        self.assertNotIn("Requests over time", str(page.elements))
+
+    def test_requests_stand_on_the_ground_retries_on_them_and_failed_attempts_on_top(self):
+        page = seen(fetching=a_fetching(pace=(Interval(0, 2, 1, 1), Interval(1)), faults=(("row_count", 1),)))
+
+        columns = [one for one in page.all("rect") if one.get("x") is not None]
+        self.assertEqual(
+            [(one["class"], one["y"], one["height"]) for one in columns],
+            [("", "50", "50"), ("again", "25", "25"), ("fault", "0", "25")],
+        )
+        self.assertIn("row_count 1", page.text)
+
+    def test_what_earlier_runs_had_proved_is_told(self):
+        self.assertIn("2 of 5 files had been proved by earlier runs", seen(fetching=a_fetching(parts=5, reused=2)).text)
 
     def test_what_the_contract_found_is_listed_by_rule_the_most_frequent_first(self):
-        self.assertIn("Nothing: no record violates a rule, and no value is new.", seen().text)
+        self.assertIn("Nothing: no record violates a rule, and no value is new.", seen(checks=Checks(3)).text)
+        self.assertIn("It is not known any more", seen().text)
 
         found = Checks(
-            (("date_of_payment.pattern", 2),), (("date_of_payment.range", 75),), (("nature<b>", 9),), parts_with_drift=1
+            3,
+            (("date_of_payment.pattern", 2),),
+            (("date_of_payment.range", 75),),
+            (("nature<b>", 9),),
+            parts_with_drift=1,
         )
         page = seen(checks=found)
         self.assertIn(
@@ -130,4 +168,4 @@ class Shown(unittest.TestCase):
             " date_of_payment.pattern taken out 2",
             page.text,
         )
-        self.assertIn("In 1 files the columns are not exactly those of the contract", page.text)
+        self.assertIn("In 1 of 3 files the columns are not exactly those of the contract", page.text)

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from data_pipeline.lakehouse.documents import MartsInput, MartsManifest, StoredFile
-from data_pipeline.reports.figures import Bar, Chart, Fetching, Figures
+from data_pipeline.reports.fetching import Fetching, Interval
+from data_pipeline.reports.figures import Bar, Chart, Figures
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -22,8 +23,10 @@ def a_source(**changes: Any) -> MartsInput:
 def a_fetching(**changes: Any) -> Fetching:
     values: dict[str, Any] = {
         "run_id": "r1", "status": "completed", "closed": True, "note": "all payers agree", "planned": 2, "proved": 2,
-        "failed": 0, "source_rows": 3, "proved_rows": 3, "requests": 9, "retries": 1, "bytes": 4096,
-        "started_at": START, "finished_at": START + timedelta(minutes=2), "pace": ((4, 0), (4, 1)),
+        "failed": 0, "source_rows": 3, "proved_rows": 3, "requests": 9, "retries": 1, "parts": 2, "reused": 0,
+        "bytes": 4096,
+        "started_at": START, "finished_at": START + timedelta(minutes=2),
+        "pace": (Interval(0, 4), Interval(1, 4, 1)), "faults": (),
     }  # fmt: skip
     return Fetching(**values | changes)
 
@@ -31,7 +34,7 @@ def a_fetching(**changes: Any) -> Fetching:
 def figures(*bars: Bar, source: MartsInput | None = None, **changes: Any) -> Figures:
     values: dict[str, Any] = {
         "source": source or a_source(), "companies": 2, "recipients": 2, "years": (),
-        "charts": (Chart("The 10 largest companies", "mart_top_companies", bars),),
+        "charts": (Chart("The 10 largest companies", "company", "mart_top_companies", "rank", bars),),
     }  # fmt: skip
     return Figures(**values | changes)
 
