@@ -73,9 +73,7 @@ def _inaccessible(chromium: Browser, page: Path, look: Look) -> list[str]:
     tab, _ = _open(chromium, page, look, bypass_csp=True)  # the page lets no script in, and axe-core is one
     violations = Axe().run(tab).response["violations"]
     tab.close()
-    return [
-        f"{one['id']}: {one['help']}: {', '.join(str(node['target']) for node in one['nodes'][:3])}" for one in violations
-    ]
+    return [f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes'][:3]]}" for one in violations]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@
     middle      half-way: bytes lie in a scratch file and under no key; or a scratch file is published and still there
     after       the key is there, nothing else was done
 
-Without ``at`` nobody is killed. With ``prefix`` only writes of keys below it are counted. ``rows_per_window`` makes windows of small slices.
+Without ``at`` nobody is killed. With ``prefix`` only writes of keys below it are counted. ``rows_per_window`` makes
+windows of small slices.
 """
 
 import json

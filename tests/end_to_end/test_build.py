@@ -113,6 +113,8 @@ def test_what_cannot_begin_says_why_and_what_to_do(world):
     assert "Leave out --from raw" in ended.fact["message"]
     ended = build(world, "--year", "2024", SOURCE_ATTEMPTS="1", **NO_SOURCE)
     assert (ended.status, ended.fact["error"]) == (4, "UnreachableError"), ended.stderr
+    ended = build(world, "--year", "2024", DBT_PYTHON="/no/python")
+    assert (ended.status, ended.fact["error"], ended.fact["requests"]) == (3, "ConfigError", 0)
     ended = build(world, "--year", "2019")
     assert (ended.status, ended.fact["error"]) == (2, "UsageError"), ended.stderr
 

@@ -78,6 +78,12 @@ def selection_of(
     return Selection(dataset=dataset, year=year, company_id=company_id, max_files=max_files, slice_of=slice_of)
 
 
+def _selections(
+    dataset: str, years: tuple[int, ...], company_id: str | None, max_files: int | None, slice_of: str | None
+) -> list[Selection]:
+    return [selection_of(dataset, year, company_id, max_files, slice_of) for year in years]
+
+
 def _one_company(dataset: str, year: int, company_id: str) -> Selection:
     return selection_of(dataset, year, company_id)
 
@@ -148,6 +154,7 @@ one_or_more_years = frame.as_one(
     ),
 )
 selection = frame.as_one("selection", selection_of, dataset, year, company_id, max_files, slice_of)
+selections = frame.as_one("selections", _selections, dataset, one_or_more_years, company_id, max_files, slice_of)
 one_company = frame.as_one("selection", _one_company, dataset, year, required_company_id)
 totals = frame.as_one("totals", _totals_choice, totals_from, rescrape_totals, add_year)
 running = frame.together(trust_count, frame.dry_run, frame.run_id, frame.lake, frame.streams)

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from data_pipeline.reports.figures import Figures
 
 
+def require_everything(context: Context) -> None:
+    """Raise ``ConfigError`` if a library of any step is missing: before hours of work, not after them."""
+    from data_pipeline.lakehouse.dbt import interpreter, versions_in
+    from data_pipeline.settings import extras
+
+    for library, extra in (("duckdb", "lakehouse"), ("jinja2", "report"), ("analytics", "dbt")):
+        extras.require(library, extra)
+    versions_in(interpreter(context.settings.dbt_python))
+
+
 def stage(context: Context, run: Run, *, accept_drift: bool = False) -> StageFact:
     """Stage the parts of a run that are not staged yet; raises as ``Staging.run`` does."""
     from data_pipeline.lakehouse.facts import StageFact

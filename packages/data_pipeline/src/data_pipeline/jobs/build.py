@@ -20,14 +20,11 @@ from data_pipeline.jobs import _selection as options
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
+    from data_pipeline.open_payments.ledger.documents import Selection
 
 
 @frame.job(
-    options.dataset,
-    options.one_or_more_years,
-    options.company_id,
-    options.max_files,
-    options.slice_of,
+    options.selections,
     click.option(
         "--from", "start", type=click.Choice(("source", "raw")), default="source", show_default=True,
         help="raw: the newest committed run of this selection; nothing is fetched, no network is needed.",
@@ -40,21 +37,15 @@ if TYPE_CHECKING:
 )  # fmt: skip
 def command(
     context: Context,
-    dataset: str,
-    years: tuple[int, ...],
-    company_id: str | None,
-    max_files: int | None,
-    slice_of: str | None,
+    selections: list[Selection],
     start: Literal["source", "raw"],
     dry_run: bool,
     **ingest: Any,  # noqa: ANN401 - totals and trust_count, as ``run`` takes them
 ) -> int:
+    from data_pipeline.jobs import _steps as steps
     from data_pipeline.jobs._build import Build
-    from data_pipeline.settings import extras
 
-    for library, extra in (("duckdb", "lakehouse"), ("analytics", "dbt"), ("jinja2", "report")):
-        extras.require(library, extra)
-    selections = [options.selection_of(dataset, one, company_id, max_files, slice_of) for one in years]
+    steps.require_everything(context)
     work = Build(context, start, ingest)
     fact = work.plan(selections) if dry_run else work.of(selections)
     context.print_document(fact)

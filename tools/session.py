@@ -1,0 +1,114 @@
+"""The session on the README's first screen: ``session.py`` runs it against the sandbox and writes it down there.
+
+Text goes between two marks of README.md, the picture of the page to docs/images. ``tests/docs/test_session.py`` runs
+the session again and compares what is the same each time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, it finds only its own folder
+from tools import demo, isolated
+
+ROOT = Path(__file__).resolve().parent.parent
+README, PICTURE = ROOT / "README.md", ROOT / "docs/images/page.png"
+BEGIN, END = "<!-- session:begin -->\n", "<!-- session:end -->"
+SCALE, FAULTS = "0.05", "0.05"
+BUILD = "data-pipeline run build -- --year 2024 --max-files 20 > build.json"
+QUERY = """data-pipeline run query -- "SELECT record_id, date_of_payment AS date, total_amount_of_payment_usdollars AS usd,
+    nature_of_payment_or_transfer_of_value AS nature FROM general_payments ORDER BY usd DESC, record_id LIMIT 5" 2> log"""
+TRACE = "data-pipeline run trace -- {} > trace.json"
+# What differs from run to run, each by what stands for it.
+MASKS = {
+    r"20\d\d-\d\d-\d\d[ T]\d\d[:-]\d\d[:-]\d\d": "TIME",
+    r"\d+\.\d+ s\b": "SECONDS",
+    r"127\.0\.0\.1:\d+": "SANDBOX",
+    r"\d+ requests, \d+ of them retries": "REQUESTS",
+    r"\b[0-9a-f]{8}\b": "HASH",
+    r"\b[0-9a-f]{16}…": "SHA256",
+    r"[\d.]+ MB": "SIZE",
+    r"           before it, at .*\n": "",
+    r" +": " ",
+}
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a terminal shows, and the page that was made."""
+
+    text: str
+    page: Path
+
+
+def run(folder: Path) -> Session:
+    """The commands one after the other in ``folder``, where ``./data`` becomes the lake."""
+    process, url = demo.start_sandbox(SCALE, FAULTS)
+    try:
+        environment = os.environ | {"OPEN_PAYMENTS_URL": url, "LOG_LEVEL": "error", "LAKE_URL": "./data"}
+        environment |= {"PATH": f"{demo.BIN}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(folder / "cache")}
+        shown = [_shown(BUILD, folder, environment), _shown(QUERY, folder, environment)]
+        record_id = re.findall(r"^ *(\d{6,})\b", shown[-1], re.MULTILINE)[0]
+        shown.append(_shown(TRACE.format(record_id), folder, environment))
+    finally:
+        process.terminate()
+        process.wait()
+    text = "\n".join(shown).replace(folder.resolve().as_uri(), "file:///home/me")
+    return Session(text, next(folder.glob("data/metadata/reports/**/*.html")))
+
+
+def _shown(typed: str, folder: Path, environment: dict[str, str]) -> str:
+    """A command and what the terminal shows of it."""
+    ended = subprocess.run(
+        ["bash", "-c", typed],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        raise RuntimeError(f"{typed} ended with {ended.returncode}: {ended.stdout}")
+    return f"$ {typed}\n{ended.stdout}"
+
+
+def masked(text: str) -> list[str]:
+    """The lines of a session, without what differs from run to run."""
+    for pattern, name in MASKS.items():
+        text = re.sub(pattern, name, text)
+    return text.strip().splitlines()
+
+
+def written() -> str:
+    """The session as README.md has it."""
+    return README.read_text(encoding="utf-8").partition(f"{BEGIN}```\n")[2].partition(f"```\n{END}")[0]
+
+
+def picture(page: Path, folder: Path) -> dict[str, list[str]]:
+    """Pictures of a page by Chromium, and what is wrong with it, by look; raises ``UnavailableError``."""
+    python = isolated.program("playwright").with_name("python")
+    words = [str(python), str(ROOT / "tools/look.py"), str(page), str(folder)]
+    return dict(json.loads(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        session = run(Path(folder))
+        picture(session.page, Path(folder) / "pictures")
+        text = README.read_text(encoding="utf-8").replace(written(), session.text)
+        README.write_text(text, encoding="utf-8")
+        PICTURE.parent.mkdir(exist_ok=True)
+        shutil.copy(Path(folder) / "pictures/desktop.png", PICTURE)
+
+
+if __name__ == "__main__":
+    main()
