@@ -1,7 +1,7 @@
 """The session on the README's first screen: ``session.py`` runs it against the sandbox and writes it down there.
 
-Text goes between two marks of README.md, the picture of the page to docs/images. ``tests/docs/test_session.py`` runs
-the session again and compares what is the same each time.
+Text goes between two marks of README.md, the picture of the page to docs/images. ``tests/end_to_end/test_session.py``
+runs it again, and compares what is the same each time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ README, PICTURE = ROOT / "README.md", ROOT / "docs/images/page.png"
 BEGIN, END = "<!-- session:begin -->\n", "<!-- session:end -->"
 SCALE, FAULTS = "0.05", "0.05"
 BUILD = "data-pipeline run build -- --year 2024 --max-files 20 > build.json"
-QUERY = """data-pipeline run query -- "SELECT record_id, date_of_payment AS date, total_amount_of_payment_usdollars AS usd,
-    nature_of_payment_or_transfer_of_value AS nature FROM general_payments ORDER BY usd DESC, record_id LIMIT 5" 2> log"""
+QUERY = """data-pipeline run query -- "
+    SELECT record_id, date_of_payment AS date, total_amount_of_payment_usdollars AS usd,
+           nature_of_payment_or_transfer_of_value AS nature
+    FROM general_payments ORDER BY usd DESC, record_id LIMIT 5" 2> log"""
 TRACE = "data-pipeline run trace -- {} > trace.json"
 # What differs from run to run, each by what stands for it.
 MASKS = {
