@@ -42,7 +42,7 @@ def looked(page: Path, folder: Path) -> dict[str, list[str]]:
     with sync_playwright() as playwright:
         # --no-sandbox: in a container, as root; the page is our own.
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        found = {one.name: [*_seen(chromium, page, one, folder), *_inaccessible(chromium, page, one)] for one in LOOKS}
+        found = {one.name: _seen(chromium, page, one, folder) + _inaccessible(chromium, page, one) for one in LOOKS}
         chromium.close()
     return found
 

@@ -102,14 +102,15 @@ class Asked:
         )
 
 
+# The first two have long labels: they get the whole width of a page.
 CHARTS = (
     Asked(
         f"The {TOP} largest companies", "company", TOP_COMPANIES, "coalesce(company_name, company_id)", "rank",
         more="company_id", where=f"rank <= {TOP}",
     ),
-    Asked("By month", "month", "mart_months", "coalesce(strftime(month, '%Y-%m'), 'no month')", "month NULLS LAST"),
-    Asked("By size of the payment", "US dollars", "mart_size_bands", "size_band[3:]", "size_band"),
     Asked("By nature", "nature", "mart_natures", "nature", "amount_usd DESC, nature"),
+    Asked("By month", "month", "mart_months", "coalesce(strftime(month, '%Y-%m'), 'no month')", "month NULLS LAST"),
+    Asked("By size of the payment", "size", "mart_size_bands", "size_band[3:]", "size_band"),
     Asked(
         "Royalties, acquisitions, ownership", "kind", "mart_special_payments", "special_kind",
         "amount_usd DESC, special_kind",

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from data_pipeline.reports.figures import Figures
 
 TEMPLATE = "page.html.j2"
-# Names of companies have up to 200 characters; a row stays readable with fewer.
-LONGEST_LABEL = 80
+# The longest nature has 146 characters, names of companies have up to 200.
+LONGEST_LABEL = 160
+LONGEST_SENTENCE = 600
 
 
 def render(figures: Figures, fetching: Fetching, checks: Checks, marts: MartsManifest) -> str:
@@ -32,7 +33,7 @@ def render(figures: Figures, fetching: Fetching, checks: Checks, marts: MartsMan
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    shown = (title, usd, count, one_decimal, share, percent, label)
+    shown = (title, usd, count, one_decimal, duration, share, percent, label, sentence)
     environment.filters |= {one.__name__: one for one in shown}
     text = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(text).render(
@@ -60,6 +61,13 @@ def one_decimal(number: float) -> str:
     return f"{number:,.1f}"
 
 
+def duration(seconds: float) -> str:
+    """As in 2.7 s, 12 min or 3.5 h."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
 def share(part: float) -> str:
     """As in 12.3 %."""
     return f"{part:.1%}".replace("%", " %")
@@ -72,5 +80,14 @@ def percent(change: float) -> str:
 
 def label(text: str) -> str:
     """Printable, and no longer than a row bears."""
+    return _cut(text, LONGEST_LABEL)
+
+
+def sentence(text: str) -> str:
+    """Printable, with a capital letter, and no longer than a paragraph bears."""
+    return _cut(text[:1].upper() + text[1:], LONGEST_SENTENCE)
+
+
+def _cut(text: str, longest: int) -> str:
     shown = printable(text)
-    return shown if len(shown) <= LONGEST_LABEL else shown[: LONGEST_LABEL - 1] + "…"
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"

@@ -6,7 +6,7 @@ from typing import Any
 from data_pipeline.reports.checks import Checks
 from data_pipeline.reports.fetching import Interval
 from data_pipeline.reports.figures import MOST_ROWS, Bar, Chart, YearOnYear
-from data_pipeline.reports.page import render
+from data_pipeline.reports.page import duration, render
 from packages.data_pipeline.tests.unit.reports.values import a_fetching, a_manifest, a_source, figures
 
 YEAR = YearOnYear(2024, "b", Decimal("1.00"), 1, 0.5, -0.025)
@@ -147,6 +147,11 @@ class Shown(unittest.TestCase):
             [("", "50", "50"), ("again", "25", "25"), ("fault", "0", "25")],
         )
         self.assertIn("row_count 1", page.text)
+
+    def test_times_are_in_the_unit_that_people_use(self):
+        for seconds, shown in ((0, "0.0 s"), (119.94, "119.9 s"), (120, "2 min"), (7199, "120 min"), (7200, "2.0 h")):
+            with self.subTest(seconds=seconds):
+                self.assertEqual(duration(seconds), shown)
 
     def test_what_earlier_runs_had_proved_is_told(self):
         self.assertIn("2 of 5 files had been proved by earlier runs", seen(fetching=a_fetching(parts=5, reused=2)).text)

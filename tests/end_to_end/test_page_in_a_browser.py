@@ -1,0 +1,65 @@
+"""Pages in Chromium, as people see them: the one of the README's session, and one with everything that a page can have.
+
+The pictures are kept in .cache/pictures for whoever wants to look at them after a run of CI.
+"""
+
+import shutil
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from data_pipeline.reports.checks import Checks
+from data_pipeline.reports.fetching import Interval
+from data_pipeline.reports.figures import CHARTS, Bar, Chart, YearOnYear
+from data_pipeline.reports.page import render
+from packages.data_pipeline.tests.unit.reports import values
+from tools import isolated, session
+
+PICTURES = Path(__file__).resolve().parents[2] / ".cache" / "pictures"
+LONG = "Compensation for services other than consulting, including serving as faculty or as a speaker at a venue " * 2
+AMOUNT = Decimal("123456789012.34")
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+
+def everything() -> str:
+    """A page with long names, large numbers and every section, of a year that is not complete."""
+    labels = [LONG, "W" * 60, *(f"Label {n}" for n in range(6))]
+    bars = tuple(Bar(label, AMOUNT / (n + 1), 10**9 - n, "1" * 38) for n, label in enumerate(labels))
+    charts = tuple(Chart(one.title, one.column, one.table, one.order, bars) for one in CHARTS)
+    years = tuple(YearOnYear(year, "2026-06-30-9323b84e", AMOUNT, 10**9, 12.345, -0.12) for year in range(2018, 2025))
+    pace = tuple(Interval(n, 5 * n, n // 2, n // 7) for n in range(60))
+    source = values.a_source(closed=False, quarantined=10**6, rows=10**9, amount_usd=AMOUNT * 9)
+    rules = tuple((f"a_column_with_a_name_as_long_as_some_have_{n}.pattern", 10**n) for n in range(8))
+    return render(
+        values.figures(source=source, charts=charts, years=years),
+        values.a_fetching(
+            closed=False, proved=1, failed=1, note=LONG * 2, pace=pace, faults=(("rows_missing", 12), ("http", 3)),
+            finished_at=values.START + timedelta(hours=30),
+        ),
+        Checks(10**4, rules, rules, rules, parts_with_drift=3),
+        values.a_manifest(warnings=("a_new_nature",)),
+    )  # fmt: skip
+
+
+@pytest.fixture(params=["session", "everything"])
+def page(request, tmp_path):
+    if request.param == "session":
+        return session.run(tmp_path).page
+    path = tmp_path / "everything.html"
+    path.write_text(everything(), encoding="utf-8")
+    return path
+
+
+def test_a_page_is_good_on_a_phone_and_a_desk_by_day_and_night_and_in_print(page, request):
+    if shutil.which("chromium") is None:
+        pytest.skip("there is no chromium")
+    folder = PICTURES / request.node.callspec.id
+    try:
+        found = session.picture(page, folder)
+    except isolated.UnavailableError as reason:
+        pytest.skip(str(reason))
+
+    assert found == {name: [] for name in ("phone", "phone-dark", "desktop", "desktop-dark", "print")}
+    assert {path.stem for path in folder.glob("*.png")} >= set(found)
