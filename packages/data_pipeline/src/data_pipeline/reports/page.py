@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TEMPLATE = "page.html.j2"
 # The longest nature has 146 characters, names of companies have up to 200.
 LONGEST_LABEL = 160
-LONGEST_SENTENCE = 600
+LONGEST_NOTE = 600
 
 
 def render(figures: Figures, fetching: Fetching, checks: Checks, marts: MartsManifest) -> str:
@@ -33,7 +33,7 @@ def render(figures: Figures, fetching: Fetching, checks: Checks, marts: MartsMan
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    shown = (title, usd, count, one_decimal, duration, share, percent, label, sentence)
+    shown = (title, usd, count, one_decimal, duration, share, percent, label, note)
     environment.filters |= {one.__name__: one for one in shown}
     text = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(text).render(
@@ -80,14 +80,10 @@ def percent(change: float) -> str:
 
 def label(text: str) -> str:
     """Printable, and no longer than a row bears."""
-    return _cut(text, LONGEST_LABEL)
-
-
-def sentence(text: str) -> str:
-    """Printable, with a capital letter, and no longer than a paragraph bears."""
-    return _cut(text[:1].upper() + text[1:], LONGEST_SENTENCE)
-
-
-def _cut(text: str, longest: int) -> str:
     shown = printable(text)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+    return shown if len(shown) <= LONGEST_LABEL else shown[: LONGEST_LABEL - 1] + "…"
+
+
+def note(text: str) -> str:
+    """Printable, and no longer than a paragraph bears."""
+    return printable(text, LONGEST_NOTE)
