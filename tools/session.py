@@ -22,7 +22,7 @@ from tools import demo, isolated
 ROOT = Path(__file__).resolve().parent.parent
 README, PICTURE = ROOT / "README.md", ROOT / "docs/images/page.png"
 BEGIN, END = "<!-- session:begin -->\n", "<!-- session:end -->"
-SCALE, FAULTS = "0.05", "0.05"
+SCALE, FAULTS = "0.05", "0.2"
 BUILD = "data-pipeline run build -- --year 2024 --max-files 20 > build.json"
 QUERY = """data-pipeline run query -- "
     SELECT record_id, date_of_payment AS date, total_amount_of_payment_usdollars AS usd,
@@ -35,7 +35,8 @@ MASKS = {
     r"\d+\.\d+ s\b": "SECONDS",
     r"127\.0\.0\.1:\d+": "SANDBOX",
     r"\d+ requests, \d+ of them retries": "REQUESTS",
-    r"\b[0-9a-f]{8}\b": "HASH",
+    r"(?<![0-9a-f])[0-9a-f]{8}(?![0-9a-f])": "HASH",
+    r"record [\d,]+, line [\d,]+, byte [\d,]+": "PLACE",  # the source gives its rows in any order
     r"\b[0-9a-f]{16}…": "SHA256",
     r"[\d.]+ MB": "SIZE",
     r"           before it, at .*\n": "",

@@ -40,7 +40,7 @@ def _exit_statuses() -> str:
     epilog=f"""\b
 Examples:
   data-pipeline list
-  data-pipeline run run_pipeline -- --year 2024 --max-files 20
+  data-pipeline run build -- --year 2024 --max-files 20
   data-pipeline run download_company -- --year 2024 --company-id 100000000053
 
 {_exit_statuses()}""",

@@ -35,10 +35,7 @@ def lines_of(pages: Sequence[Page], marts: str) -> Iterator[str]:
     for one in pages:
         yield f"page       {one.uri}"
     yield f"marts      {marts}"
-    yield (
-        'ask        data-pipeline run query -- "SELECT record_id, date_of_payment, total_amount_of_payment_usdollars'
-        f' FROM {source.dataset.replace("-", "_")} LIMIT 5"'
-    )
+    yield "ask        data-pipeline run query -- --tables"
 
 
 def _table_of_years(pages: Sequence[Page]) -> Iterator[str]:
