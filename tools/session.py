@@ -21,7 +21,7 @@ from tools import demo, isolated
 
 ROOT = Path(__file__).resolve().parent.parent
 README, PICTURE = ROOT / "README.md", ROOT / "docs/images/page.png"
-BEGIN, END = "<!-- session:begin -->\n", "<!-- session:end -->"
+BEGIN, END = "<!-- session:begin -->\n```\n", "```\n<!-- session:end -->"
 SCALE, FAULTS = "0.05", "0.2"
 BUILD = "data-pipeline run build -- --year 2024 --max-files 20 > build.json"
 QUERY = """data-pipeline run query -- "
@@ -91,9 +91,11 @@ def masked(text: str) -> list[str]:
     return text.strip().splitlines()
 
 
-def written() -> str:
-    """The session as README.md has it."""
-    return README.read_text(encoding="utf-8").partition(f"{BEGIN}```\n")[2].partition(f"```\n{END}")[0]
+def written() -> tuple[str, str, str]:
+    """README.md before the session, the session, and what comes after it."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    text, _, after = rest.partition(END)
+    return before, text, after
 
 
 def picture(page: Path, folder: Path) -> dict[str, list[str]]:
@@ -107,8 +109,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         session = run(Path(folder))
         picture(session.page, Path(folder) / "pictures")
-        text = README.read_text(encoding="utf-8").replace(written(), session.text)
-        README.write_text(text, encoding="utf-8")
+        before, _, after = written()
+        README.write_text(f"{before}{BEGIN}{session.text}{END}{after}", encoding="utf-8")
         PICTURE.parent.mkdir(exist_ok=True)
         shutil.copy(Path(folder) / "pictures/desktop.png", PICTURE)
 

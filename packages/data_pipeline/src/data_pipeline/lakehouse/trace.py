@@ -10,7 +10,7 @@ from etl_core.csv_stream.dialect import end_by_quotes, next_record, parse_record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from data_pipeline.lakehouse.facts import TraceFact
+    from data_pipeline.lakehouse.facts import TracedRequest, TraceFact
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ def lines_of(fact: TraceFact) -> Iterator[str]:
     )
     for one in request.failed_attempts:
         yield f"           before it, at {one.at:%H:%M:%S}: {one.reason}"
-    yield f"proof      {request.count_before} records by the source's count before, {request.count_after} after"
+    counts = [f"{one:,} records {when}" for one, when in _counts(request) if one is not None]
+    yield f"proof      the source counted {' and '.join(counts)}"
     yield f"run        {fact.run_id}  {fact.run.status}, {state}"
     yield f"release    {fact.release} of {fact.dataset} {fact.year}"
+
+
+def _counts(request: TracedRequest) -> tuple[tuple[int | None, str], ...]:
+    return (request.count_before, "before it"), (request.count_after, "after it")
