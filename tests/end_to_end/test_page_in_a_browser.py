@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from data_pipeline.reports.checks import Checks
-from data_pipeline.reports.fetching import Interval
 from data_pipeline.reports.figures import CHARTS, Bar, Chart, YearOnYear
 from data_pipeline.reports.page import render
+from data_pipeline.reports.run_values import Checks, Interval
 from packages.data_pipeline.tests.unit.reports import values
 from tools import isolated, session
 

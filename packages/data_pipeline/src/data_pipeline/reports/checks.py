@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data_pipeline.lake_layout.lakehouse import StagedKeys, build_manifest
 from data_pipeline.lake_layout.open_payments import year_scope
 from data_pipeline.lakehouse.builds import read_manifest
 from data_pipeline.lakehouse.documents import StagedPart
+from data_pipeline.reports.run_values import Checks
 from etl_core.documents import read
 
 if TYPE_CHECKING:
@@ -19,26 +19,6 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
 
 READERS = 16
-# There are some two hundred rules; more rows than this would be a fault of the source, and must not make a page long.
-MOST_ROWS = 40
-
-
-@dataclass(frozen=True)
-class Checks:
-    """Each entry is a rule or a column, and its number of records. Without ``parts``, nothing is known any more."""
-
-    parts: int = 0
-    quarantined: tuple[tuple[str, int], ...] = ()
-    flagged: tuple[tuple[str, int], ...] = ()
-    new_values: tuple[tuple[str, int], ...] = ()
-    parts_with_drift: int = 0
-
-    @property
-    def rows(self) -> list[tuple[str, str, int]]:
-        """All of them with what became of the records, the most frequent first."""
-        kinds = {"taken out": self.quarantined, "kept and flagged": self.flagged, "kept, a new value": self.new_values}
-        found = [(name, kind, count) for kind, entries in kinds.items() for name, count in entries]
-        return sorted(found, key=lambda one: (-one[2], one))[:MOST_ROWS]
 
 
 def checks_of(store: ObjectStore, run: Run, source: MartsInput) -> Checks:

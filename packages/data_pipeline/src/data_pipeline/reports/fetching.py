@@ -3,84 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data_pipeline.open_payments.ledger.audits import read_attempts
+from data_pipeline.reports.run_values import INTERVALS, Fetching, Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from datetime import datetime, timedelta
 
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Attempt, Audit
     from etl_core.lake import ObjectStore
-
-# As wide as a page can show, and few enough that a short run has several requests in each.
-INTERVALS = 60
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A sixtieth of a run: the requests of parts that were begun in it, and the attempts that failed in it."""
-
-    number: int
-    requests: int = 0
-    retries: int = 0
-    faults: int = 0
-
-    @property
-    def whole(self) -> int:
-        """How high its column is."""
-        return self.requests + self.retries + self.faults
-
-    def stacked(self, highest: int) -> Iterator[tuple[str, int, int]]:
-        """Its column from the bottom: kind, upper edge and height, on a scale of 100 for the highest one."""
-        below = 0
-        for kind, count in (("", self.requests), ("again", self.retries), ("fault", self.faults)):
-            if count:
-                yield kind, 100 - 100 * (below + count) // highest, -(-100 * count // highest)
-            below += count
-
-
-@dataclass(frozen=True)
-class Fetching:
-    """A run as a page shows it; ``reused`` are the parts that an earlier run had proved."""
-
-    run_id: str
-    status: str
-    closed: bool
-    note: str
-    planned: int
-    proved: int
-    failed: int
-    source_rows: int
-    proved_rows: int
-    requests: int
-    retries: int
-    parts: int
-    reused: int
-    bytes: int
-    started_at: datetime
-    finished_at: datetime
-    pace: tuple[Interval, ...]
-    faults: tuple[tuple[str, int], ...]
-    """Attempts that proved nothing, by reason, the most frequent first."""
-
-    @property
-    def all_selected_proved(self) -> bool:
-        """Whether nothing is missing of what was asked for, which may be a part of a year."""
-        return not self.failed and self.proved == self.planned
-
-    @property
-    def busiest(self) -> int:
-        """The highest column of the pace."""
-        return max((one.whole for one in self.pace), default=0)
-
-    @property
-    def seconds(self) -> float:
-        """From the plan to the manifest."""
-        return (self.finished_at - self.started_at).total_seconds()
 
 
 def fetching_of(store: ObjectStore, run: Run) -> Fetching:

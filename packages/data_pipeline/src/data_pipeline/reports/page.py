@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from data_pipeline.lakehouse.documents import MartsManifest
-    from data_pipeline.reports.checks import Checks
-    from data_pipeline.reports.fetching import Fetching
     from data_pipeline.reports.figures import Figures
+    from data_pipeline.reports.run_values import Checks, Fetching
 
 TEMPLATE = "page.html.j2"
 # The longest nature has 146 characters, names of companies have up to 200.

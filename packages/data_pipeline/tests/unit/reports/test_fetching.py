@@ -1,7 +1,8 @@
 from datetime import timedelta
 
 from data_pipeline.open_payments.ledger.committed import open_run
-from data_pipeline.reports.fetching import INTERVALS, Interval, fetching_of, pace_of
+from data_pipeline.reports.fetching import fetching_of, pace_of
+from data_pipeline.reports.run_values import INTERVALS, Interval
 from packages.data_pipeline.tests.unit.fakes import START, an_attempt, an_audit
 from packages.data_pipeline.tests.unit.jobs.command_case import CommittedCase
 

@@ -3,10 +3,9 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
-from data_pipeline.reports.checks import Checks
-from data_pipeline.reports.fetching import Interval
 from data_pipeline.reports.figures import MOST_ROWS, Bar, Chart, YearOnYear
 from data_pipeline.reports.page import duration, render
+from data_pipeline.reports.run_values import Checks, Interval
 from packages.data_pipeline.tests.unit.reports.values import a_fetching, a_manifest, a_source, figures
 
 YEAR = YearOnYear(2024, "b", Decimal("1.00"), 1, 0.5, -0.025)

@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from data_pipeline.lakehouse.documents import MartsInput, MartsManifest, StoredFile
-from data_pipeline.reports.fetching import Fetching, Interval
 from data_pipeline.reports.figures import Bar, Chart, Figures
+from data_pipeline.reports.run_values import Fetching, Interval
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
