@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from duckdb import DuckDBPyConnection, HTTPException
+    from duckdb import DuckDBPyConnection, Error
 
     from etl_core.errors import PipelineError
 
@@ -63,13 +63,20 @@ def open_database(limits: Limits, folder: Path) -> Iterator[DuckDBPyConnection]:
             f"DuckDB needs more than its {limits.memory_mb_each} MB of memory, or than {folder} can hold.",
             advice="Raise LAKEHOUSE_MEMORY_MB, lower LAKEHOUSE_WORKERS, or free some space.",
         ) from error
-    except duckdb.HTTPException as error:
-        raise _of_s3(error) from error
     except duckdb.IOException as error:
+        if is_of_s3(error):
+            raise _of_s3(error) from error
         raise AccessError(f"DuckDB cannot work in {folder}: {error}.", advice="Free some space.") from error
 
 
-def _of_s3(error: HTTPException) -> PipelineError:
+def is_of_s3(error: Error) -> bool:
+    """Whether S3 refused or did not answer. Where nobody listens, only DuckDB's words say so."""
+    import duckdb
+
+    return isinstance(error, duckdb.HTTPException) or " for HTTP " in str(error)
+
+
+def _of_s3(error: Error) -> PipelineError:
     """What an answer of S3 means that DuckDB gave up on; without a status there was no answer."""
     said = f"S3 did not give DuckDB a file of the lake: {printable(str(error).partition(chr(10))[0])}."
     status = getattr(error, "status_code", 0)

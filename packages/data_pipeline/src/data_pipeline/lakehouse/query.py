@@ -18,7 +18,7 @@ from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipeline.lakehouse import sql
-from data_pipeline.lakehouse.database import Limits, open_database
+from data_pipeline.lakehouse.database import Limits, is_of_s3, open_database
 from etl_core.errors import DataError, UsageError
 from etl_core.printable import escaped, printable
 
@@ -213,9 +213,9 @@ def _create_view(database: DuckDBPyConnection, name: str, tables: Sequence[Pinne
 
     try:
         database.execute(f"CREATE VIEW {sql.name(name)} AS {view(tables)}")
-    except duckdb.HTTPException:
-        raise
     except duckdb.Error as error:
+        if is_of_s3(error):
+            raise
         raise DataError(f"the table {name} cannot be opened: {_first_line(error)}") from error
 
 
