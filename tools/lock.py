@@ -1,11 +1,12 @@
-"""poetry.lock and the files exported from it: ``lock.py make``, ``lock.py check``, ``lock.py prove``.
+"""The locks and the files exported from them: ``lock.py make``, ``lock.py check``, ``lock.py prove``.
 
-Poetry exports constraints.txt, the versions that `make install` uses, and for each dependency group ``image-NAME`` of
-pyproject.toml docker/requirements/NAME.txt, with hashes. Only make and prove need Poetry.
+From poetry.lock, Poetry exports constraints.txt, the versions that `make install` uses, and for each dependency group
+``image-NAME`` of pyproject.toml docker/requirements/NAME.txt, with hashes. packages/analytics has a lock and
+constraints of its own: dbt has its own environment. Only make and prove need Poetry.
 
-make   updates the lock, keeping versions where possible (``--regenerate`` takes the newest), and exports again
+make   updates the locks, keeping versions where possible (``--regenerate`` takes the newest), and exports again
 check  compares a digest of everything the exports depend on, in every `make check`: no Poetry, no network
-prove  has Poetry check the lock and export again, in CI
+prove  has Poetry check the locks and export again, in CI
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file
 from tools import isolated
 
 ROOT = Path(__file__).resolve().parent.parent
+# The projects that Poetry locks, each with its constraints; the root's are of all other packages together.
+PROJECTS = {"": ("--with", "dev"), "packages/analytics": ("--all-extras",)}
 HEADER = "# Exported from poetry.lock by `make lock`. Do not edit.\n"
 DIGEST = "# sha256 of dependencies, lock and exports: "
-CHANGED = "A dependency, poetry.lock or a file exported from it was changed by hand: run `make lock`."
+CHANGED = "A dependency, a poetry.lock or a file exported from it was changed by hand: run `make lock`."
 IMAGE_GROUP = "image-"
 
 
@@ -44,9 +47,10 @@ def dependencies(pyproject: dict[str, Any]) -> list[Any]:
 
 
 def digest(root: Path) -> str:
-    """SHA-256 of every package's dependencies, the lock and the exports."""
+    """SHA-256 of every package's dependencies, the locks and the exports."""
     declared = [*sorted(root.glob("packages/*/pyproject.toml")), root / "pyproject.toml"]
-    made = [root / "poetry.lock", root / "constraints.txt", *sorted((root / "docker/requirements").iterdir())]
+    made = [root / project / name for project in PROJECTS for name in ("poetry.lock", "constraints.txt")]
+    made += sorted((root / "docker/requirements").iterdir())
     facts = {
         **{str(path.relative_to(root)): dependencies(tomllib.loads(path.read_text())) for path in declared},
         **{str(path.relative_to(root)): content(path.read_text()) for path in made},
@@ -68,7 +72,7 @@ def package_index() -> str:
     return address.rstrip("/") + "/"
 
 
-def poetry(*words: str) -> str:
+def poetry(*words: str, project: str = "") -> str:
     home = ROOT / ".cache" / "poetry"
     environment = os.environ | {
         "POETRY_CACHE_DIR": str(home / "cache"),
@@ -80,18 +84,24 @@ def poetry(*words: str) -> str:
         "POETRY_VIRTUALENVS_CREATE": "false",
     }
     command = [str(isolated.program("poetry")), *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return subprocess.run(
+        command, cwd=ROOT / project, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
 
 
 def exports() -> dict[Path, str]:
     """Path and text of every file that Poetry exports."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["poetry"]["group"]
-    words = {ROOT / "constraints.txt": ("-f", "constraints.txt", "--with", "dev", "--without-hashes")} | {
-        ROOT / "docker/requirements" / f"{group.removeprefix(IMAGE_GROUP)}.txt": ("--only", group)
+    constraints = ("export", "-f", "constraints.txt", "--without-hashes")
+    files = {
+        ROOT / project / "constraints.txt": poetry(*constraints, *words, project=project)
+        for project, words in PROJECTS.items()
+    } | {
+        ROOT / "docker/requirements" / f"{group.removeprefix(IMAGE_GROUP)}.txt": poetry("export", "--only", group)
         for group in groups
         if group.startswith(IMAGE_GROUP)
     }
-    return {path: HEADER + without_our_packages(poetry("export", *options)) for path, options in words.items()}
+    return {path: HEADER + without_our_packages(text) for path, text in files.items()}
 
 
 def without_our_packages(exported: str) -> str:
@@ -100,7 +110,8 @@ def without_our_packages(exported: str) -> str:
 
 
 def make(*, regenerate: bool) -> None:
-    print(poetry("lock", *(["--regenerate"] if regenerate else [])), end="")
+    for project in PROJECTS:
+        print(poetry("lock", *(["--regenerate"] if regenerate else []), project=project), end="")
     files = exports()
     for path in set((ROOT / "docker/requirements").iterdir()) - files.keys():
         path.unlink()
@@ -112,7 +123,8 @@ def make(*, regenerate: bool) -> None:
 
 def prove() -> list[str]:
     """What Poetry finds out of date, a sentence each."""
-    print(poetry("check", "--lock"), end="")
+    for project in PROJECTS:
+        print(poetry("check", "--lock", project=project), end="")
     return [
         f"{path.relative_to(ROOT)} is not what Poetry exports: run `make lock`."
         for path, text in exports().items()

@@ -343,6 +343,16 @@ class Processes(DroppedInCase):
         ended = self.python("-m", "data_pipeline", "run", "nobody")
         self.assertEqual((ended.returncode, ended.stdout), (2, ""))
 
+    def test_end_without_a_last_search_for_garbage(self):
+        code = """
+            import atexit, gc
+            from data_pipeline.cli import main
+            atexit.register(lambda: print(gc.get_freeze_count() > 1000))
+            main(["--version"])
+        """
+        ended = self.python("-c", textwrap.dedent(code))
+        self.assertEqual((ended.returncode, ended.stdout.splitlines()[-1]), (0, "True"))
+
     def test_that_list_import_nothing_heavy(self):
         code = """
             import sys

@@ -36,6 +36,9 @@ class MemoryStore:
     def uri(self, key: str) -> str:
         return f"{self.url}{self._name and '/'}{checked_key(key)}"
 
+    def local_path(self, key: str) -> None:
+        checked_key(key)
+
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)
         raw = body.read_bytes() if isinstance(body, Path) else body

@@ -33,6 +33,7 @@ from packages.etl_core.tests.support.source_server import (
     answer,
     chunked,
     drip,
+    drip_headers,
     gzipped,
     json_answer,
     raw,
@@ -493,6 +494,36 @@ def test_an_answer_that_drips_is_cut_at_the_time_for_a_whole_answer(server, new_
     server.plan(drip(b"x" * 100, every=0.01))
     with pytest.raises(UnavailableError, match=r"/data was still answering after 0 s and \d+ bytes$"):
         bench.read()
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX-Thing: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", b" \r\n"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["status line", "header", "many headers", "redirect", "continue"],
+)
+def test_an_answer_whose_headers_drip_times_out(server, new_bench, start, piece):
+    bench = new_bench(read_seconds=0.2)
+    server.plan(drip_headers(start, piece, every=0.02), json_answer(1))
+    with pytest.raises(UnavailableError, match=r"/data failed: ReadTimeoutError: Read timed out"):
+        bench.read()
+    assert slots_in_use(bench) == 0
+    assert bench.client.get_json("/x") == 1
+
+
+def test_an_answer_of_a_proxy_whose_headers_drip_times_out(server, new_bench):
+    bench = new_bench("http://site.invalid", read_seconds=0.2)
+    bench.session.proxies = {"http": server.url}
+    server.plan(json_answer(1), *[drip_headers(b"", b"H", every=0.02)] * 2)
+    assert bench.client.get_json("/x") == 1
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match=r"/data failed: ReadTimeoutError: Read timed out"):
+            bench.read()
 
 
 def test_only_time_in_which_the_server_is_waited_for_counts_for_the_rate(server, bench):

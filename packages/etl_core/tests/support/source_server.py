@@ -167,6 +167,19 @@ def drip(piece: bytes, *, every: float, status: int = 200, kind: str = "text/csv
     return behave
 
 
+def drip_headers(start: bytes, piece: bytes, *, every: float) -> Behaviour:
+    """Headers that do not end: ``start``, then 100 times ``piece`` every so many seconds."""
+
+    def behave(handler: Handler) -> None:
+        handler.wfile.write(start)
+        for _ in range(100):
+            handler.server.released.wait(every)
+            handler.wfile.write(piece)
+        handler.close_connection = True
+
+    return behave
+
+
 def short(body: bytes, *, promised: int, kind: str = "text/csv") -> Behaviour:
     """Fewer bytes than the length says, then the end of the connection."""
 

@@ -59,11 +59,9 @@ def table_of_run(context: Context, name: str, run: Run, files: Iterable[StoredFi
 
 
 def location(context: Context, key: str) -> str:
-    """Where DuckDB opens an object of the lake; it does not decode an address of a file."""
-    from urllib.parse import unquote, urlsplit
-
-    uri = context.store.uri(key)
-    return unquote(urlsplit(uri).path) if uri.startswith("file:") else uri
+    """Where DuckDB opens an object of the lake; raises ``DataError`` for a link or a pipe, which it would follow."""
+    path = context.store.local_path(key)
+    return context.store.uri(key) if path is None else str(path)
 
 
 def show(tables: Tables, question: str, output_format: OutputFormat) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from data_pipeline.job import Context
     from data_pipeline.lakehouse.documents import BuildManifest
     from data_pipeline.open_payments.ledger.committed import Run
-    from etl_core.lake import ObjectStore
+    from data_pipeline.runs.copying import Copying
 
 
 @frame.job(
@@ -36,25 +36,25 @@ if TYPE_CHECKING:
 def command(context: Context, target: str, with_build: bool, overwrite: bool, dry_run: bool) -> int:
     from data_pipeline.open_payments.ledger.committed import open_run
     from data_pipeline.open_payments.run import upload
+    from data_pipeline.runs.copying import Copying
 
     run = open_run(context.store, context.run_id)
     build = tables.build_of(context, run) if with_build else None
     with contextlib.closing(context.open_store(target, named="--to")) as other:
-        how: dict[str, Any] = {"overwrite": overwrite, "dry_run": dry_run, "on_file": say}
-        fact = upload(context.store, other, context.run_id, **how)
-        copied = copy_of(context, other, run, build, **how) if build is not None else {}
+        fact = upload(context.store, other, context.run_id, overwrite=overwrite, dry_run=dry_run, on_file=say)
+        copying = Copying(context.store, other, overwrite, dry_run, say)
+        copied = copy_of(copying, run, build) if build is not None else {}
     context.print_fact(**fact.model_dump(), **copied)
     return 0
 
 
-def copy_of(context: Context, other: ObjectStore, run: Run, build: BuildManifest, **how: Any) -> dict[str, Any]:  # noqa: ANN401 - of Copying
+def copy_of(copying: Copying, run: Run, build: BuildManifest) -> dict[str, Any]:
     """Copy a build; what the fact says of it."""
     from dataclasses import asdict
 
     from data_pipeline.lakehouse.copying import copy_build
-    from data_pipeline.runs.copying import Copying
 
-    copied = copy_build(Copying(context.store, other, **how), build, (part.key for part in run.parts()))
+    copied = copy_build(copying, build, (part.key for part in run.parts()))
     return {"build": {"build": build.build, "number": build.number, **asdict(copied)}}
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.lakehouse.database import Limits
 
-FILE = "open_payments.duckdb"
+FILE = "marts.duckdb"
 POLL_SECONDS = 0.2
 # A stop has the grace of the job; dbt ends its queries in less.
 END_SECONDS = 10

@@ -16,7 +16,6 @@ from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import unquote, urlsplit
 
 from data_pipeline import __version__
 from data_pipeline.lake_layout import lakehouse as keys
@@ -207,14 +206,14 @@ def fetched(store: ObjectStore, file: StoredFile, folder: Path, *, advice: str) 
     """A file of the lake on this machine: where it is, or a copy in ``folder``.
 
     Raises:
-        DataError: it is missing, or its bytes are not those that its manifest names.
+        DataError: it is missing, its bytes are not those that its manifest names, or a link or a pipe has its place.
 
     """
-    uri = store.uri(file.key)
-    path = Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else folder / "files" / file.sha256
+    path = store.local_path(file.key)
     found = "other bytes"
     try:
-        if not uri.startswith("file:"):
+        if path is None:
+            path = folder / "files" / file.sha256
             path.parent.mkdir(exist_ok=True)
             with path.open("wb") as stream:
                 stream.writelines(store.read(file.key))

@@ -1,5 +1,6 @@
 """The marts of a lake, made by a stand-in for dbt: it copies what it finds in the database ``lake``."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -82,6 +83,14 @@ class MartsCase(LakehouseCase):
             now=lambda: START, check_stop=lambda: None,
         )  # fmt: skip
 
+    def in_a_folder(self, build: BuildManifest, name: str) -> DirectoryStore:
+        """The files of a build in a lake of their own."""
+        there = DirectoryStore(self.folder / name)
+        self.addCleanup(there.close)
+        for file in build.files:
+            there.put_new(file.key, self.store.get(file.key) or b"")
+        return there
+
     def rows(self, marts: MartsManifest, question: str, store: ObjectStore | None = None) -> list[tuple[Any, ...]]:
         path = self.folder / f"{marts.build}-taken-home.duckdb"
         path.write_bytes((store or self.store).get(marts.file.key) or b"")
@@ -118,10 +127,7 @@ class Made(MartsCase):
     def test_builds_of_a_lake_in_a_folder_are_read_where_they_are(self):
         build = self.built()
         with self.subTest("under a name that is a pattern and an address"):
-            there = DirectoryStore(self.folder / "a [lake] 100%25")
-            self.addCleanup(there.close)
-            for file in build.files:
-                there.put_new(file.key, self.store.get(file.key) or b"")
+            there = self.in_a_folder(build, "a [lake] 100%25")
             made = self.marts(build, store=there).run()
 
             self.assertEqual(self.rows(made, "SELECT count(*) FROM payments", there), [(2,)])
@@ -220,6 +226,21 @@ class Refused(MartsCase):
                 with self.assertRaisesRegex(DataError, f"{key} is not the file that its manifest names: {found}"):
                     self.marts(build).run()
         self.assertIsNone(chain_of(self.store).current())
+
+    def test_a_link_or_a_pipe_in_place_of_a_file_is_named_and_not_opened(self):
+        build = self.built()
+        key = build.tables["payments"][0].key
+        cases: dict[str, Callable[[Path], None]] = {
+            "a link": lambda path: path.symlink_to("/dev/zero"),
+            "no regular file": os.mkfifo,
+        }
+        for found, put in cases.items():
+            with self.subTest(found=found):
+                there = self.in_a_folder(build, found)
+                (there.root / key).unlink()
+                put(there.root / key)
+                with self.assertRaisesRegex(DataError, f"{key} is {found}, "):
+                    self.marts(build, store=there).run()
 
     def test_nothing_is_published_if_a_rule_does_not_hold(self):
         with self.assertRaisesRegex(DataError, "a rule"):

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
+
+from etl_core.http.header_timeout import HeaderTimeoutAdapter
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class HttpSettings:
     bearer_token: str = field(default="", repr=False)
     pool_size: int = 8
     connect_seconds: float = 10.0
-    # Without a byte; and how long an answer may be slower than the least rate.
+    # Without a byte, and for all headers; and how long an answer may be slower than the least rate.
     read_seconds: float = 60.0
     least_bytes_per_second: float = 1000.0
     # One answer, whatever its rate. At 2 MB/s it is 3.6 GB.
@@ -54,7 +55,9 @@ def make_session(settings: HttpSettings) -> requests.Session:
     session.auth = authorize  # also where there is no token: without any, requests looks into ~/.netrc
     session.headers["User-Agent"] = settings.user_agent
     never_sent = urllib3.Retry(total=None, connect=2, read=0, status=0, other=0, redirect=3, backoff_factor=0.2)
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=settings.pool_size, max_retries=never_sent, pool_block=False)
+    adapter = HeaderTimeoutAdapter(
+        pool_connections=2, pool_maxsize=settings.pool_size, max_retries=never_sent, pool_block=False
+    )
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session

@@ -48,6 +48,10 @@ class DirectoryStore:
     def uri(self, key: str) -> str:
         return self._path(key).as_uri()
 
+    def local_path(self, key: str) -> Path:
+        self.head(key)
+        return self._path(key)
+
     @property
     def root(self) -> Path:
         """The directory."""

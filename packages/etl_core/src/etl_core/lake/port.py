@@ -54,6 +54,15 @@ class ObjectStore(Protocol):
         """Where one object is, for other programs: ``file:///…/key`` or ``s3://bucket/prefix/key``."""
         ...
 
+    def local_path(self, key: str) -> Path | None:
+        """The file of an object, for programs that open paths; None where objects are no files.
+
+        Raises:
+            DataError: a link, device or pipe has its place. What is missing is not looked for.
+
+        """
+        ...
+
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         """Create ``key``, or give the hash of what is there. ``sha256`` (hex) saves hashing the body."""
         ...

@@ -112,6 +112,9 @@ class S3Store:
     def uri(self, key: str) -> str:
         return f"{self.url}/{checked_key(key)}"
 
+    def local_path(self, key: str) -> None:
+        checked_key(key)
+
     def access(self) -> S3Access:
         """How another client reaches the bucket now: credentials of a role expire. Without any, they are empty."""
         with _translate_errors("find the credentials of S3"):

@@ -185,6 +185,7 @@ class Links(DirectoryStoreCase):
             "get": lambda: self.store.get(key),
             "read": lambda: list(self.store.read(key)),
             "head": lambda: self.store.head(key),
+            "local_path": lambda: self.store.local_path(key),
         }
 
     def test_are_not_followed_and_devices_and_pipes_not_read(self):
