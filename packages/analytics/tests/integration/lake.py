@@ -11,7 +11,9 @@ import duckdb
 
 from data_pipeline.lakehouse.contract import Contract
 from data_pipeline.lakehouse.marts import INPUTS, Source, view_of
+from data_pipeline.lakehouse.reconciliation import Summary, insert
 from data_pipeline.open_payments.datasets import DATASETS, Dataset
+from data_pipeline.open_payments.summaries import SUMMARIES
 from data_pipeline.open_payments.tables import derived_tables
 
 PAYER = "applicable_manufacturer_or_applicable_gpo_making_payment"
@@ -44,8 +46,8 @@ def paid(
     } | more  # fmt: skip
 
 
-def describe(path: Path, years: Iterable[Year]) -> Path:
-    """Make the database."""
+def describe(path: Path, years: Iterable[Year], summaries: Mapping[str, Iterable[Mapping[str, str]]]) -> Path:
+    """Make the database; ``summaries`` are the rows of CMS's summaries of 2024 by table, zero where nothing is said."""
     sources = {
         one.name: Source(one.name, Contract.from_toml(one.contract), derived_tables(one), one.amount_column.lower())
         for one in DATASETS.values()
@@ -62,6 +64,11 @@ def describe(path: Path, years: Iterable[Year]) -> Path:
         for name, selects in nothing.items():
             view = view_of(name, selects, ())
             database.execute(" UNION ALL BY NAME ".join([view, *filled.get(name, [])]))
+        for summary in SUMMARIES:
+            insert(database, Summary(summary.table, summary.names, ()), (), path)
+            for row in summaries.get(summary.table, ()):
+                values = [*(row.get(name, "0") for name in summary.names), 2024, "2026-06-30-d5762bed"]
+                database.execute(f"INSERT INTO {summary.table} VALUES ({', '.join('?' * len(values))})", values)
     return path
 
 

@@ -8,7 +8,7 @@ from packages.analytics.tests.integration.lake import KIND, PAYER, PRODUCT, Year
 
 HOSPITAL: dict[str, Any] = {
     "covered_recipient_profile_id": None, "covered_recipient_type": "Covered Recipient Teaching Hospital",
-    "teaching_hospital_id": "1", "teaching_hospital_name": "St. Elsewhere",
+    "teaching_hospital_id": "1", "teaching_hospital_name": "St. Elsewhere", "teaching_hospital_ccn": "050017",
 }  # fmt: skip
 OF_2024 = [
     # A brand in two spellings, one of them twice in a payment; and what does not divide.
@@ -41,3 +41,19 @@ YEARS = (
     Year(GENERAL, 2024, OF_2024, release="b"), Year(GENERAL, 2023, OF_2023), Year(RESEARCH, 2024, [TO_AN_ENTITY]),
     Year(OWNERSHIP, 2024, OWNED),
 )  # fmt: skip
+# What CMS says of them itself. Of general payments, 53 is a cent short, 0053 is missing, 55 is unknown to us, and 54 has a
+# text that is no number. A hospital has an empty text for nothing. All of research is said to be nothing.
+COMPANY = "amgpo_making_payment_id"
+SAID_BY_CMS: dict[str, list[dict[str, str]]] = {
+    "cms_reporting_entities": [
+        {COMPANY: "53", "trans_general": "5", "total_amount_general": "400000017.99", "trans_invested": "2",
+         "total_amount_interest": "9"},
+        {COMPANY: "54", "trans_general": "1", "total_amount_general": "seven"},
+        {COMPANY: "55", "trans_general": "2", "total_amount_general": "20.50"},
+        {COMPANY: "", "trans_general": "1", "total_amount_general": "1.00"},
+    ],
+    "cms_teaching_hospitals": [
+        {"teaching_hospital_ccn": "050017", "teaching_hospital_name": "St. Elsewhere", "general_total_transactions": "1",
+         "general_total_payment": "7.00", "research_total_payment": ""},
+    ],
+}  # fmt: skip

@@ -112,8 +112,10 @@ def orchestrate(
             submitter = work.submitter()
             on_start(plan.run_id)
             result = work.submit(submitter)
+        summaries = services.pipeline.keep_summaries(plan, is_committed=manifest is not None)
         fact = committed_fact(services.store, manifest or services.pipeline.commit(plan, []))
         work.remove_leftovers()
+        fact |= {"summaries": summaries}
         fact |= {"jobs_created": result.created, "jobs_adopted": result.adopted, "polls": result.polls}
         fact |= {"shape": work.shape, "retry_after_seconds": work.retry_after(fact)}
         if manifest is not None:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from data_pipeline.jobs import _tables as tables
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from data_pipeline.job import Context
-    from data_pipeline.lakehouse.documents import MartsInput, MartsManifest
+    from data_pipeline.lakehouse.documents import MartsInput, MartsManifest, MartsSummary
     from data_pipeline.lakehouse.facts import CuratedFact, MartsFact, ReportFact, StageFact
     from data_pipeline.lakehouse.marts import Marts
+    from data_pipeline.lakehouse.reconciliation import Summary
     from data_pipeline.open_payments.ledger.committed import Run
+    from data_pipeline.open_payments.summaries import Summary as CmsSummary
     from data_pipeline.reports.figures import Figures
 
 
@@ -110,11 +114,35 @@ def marts_of(context: Context) -> Marts:
             for one in DATASETS.values()
         ],
         pinned,
+        summaries_of(context, {one.year for one in pinned}),
         Dbt(Project(PROJECT, PROFILE), interpreter(context.settings.dbt_python), limits, context.stop.check),
         limits,
         now=context.now,
         check_stop=context.stop.check,
     )
+
+
+def summaries_of(context: Context, years: Collection[int]) -> list[Summary]:
+    """CMS's summaries of these years, of each the one that was stored last."""
+    from data_pipeline.lakehouse.documents import MartsSummary
+    from data_pipeline.lakehouse.reconciliation import Summary
+    from data_pipeline.open_payments.ledger.summaries import stored_summaries
+    from data_pipeline.open_payments.summaries import SUMMARIES
+
+    def newest(one: CmsSummary) -> Iterator[MartsSummary]:
+        for year in sorted(years):
+            for audit in stored_summaries(context.store, one, year)[-1:]:
+                yield MartsSummary(
+                    table=one.table,
+                    year=year,
+                    release=audit.release,
+                    rows=audit.records,
+                    key=audit.key,
+                    bytes=audit.bytes,
+                    sha256=audit.sha256,
+                )
+
+    return [Summary(one.table, one.names, list(newest(one))) for one in SUMMARIES]
 
 
 def build_marts(context: Context) -> MartsFact:
@@ -135,6 +163,7 @@ def build_marts(context: Context) -> MartsFact:
         file=made.file.key,
         closed=made.closed,
         inputs=made.inputs,
+        reconciled=made.reconciled,
         rows=sum(one.rows for one in made.inputs),
         quarantined=sum(one.quarantined for one in made.inputs),
         tables=made.tables,

@@ -14,7 +14,9 @@ RAW = "raw/"
 AUDITS = "metadata/audits/"
 _COMPANY = rf"company_id=(?P<company>{ENCODED_COMPANY})"
 _SLICE_AUDIT = re.compile(rf"/{_COMPANY}/slice(?:\.[0-9]+)?\.jsonl$")
-_PART = re.compile(rf"raw/(dataset=.+/{_COMPANY}/part-[0-9]+-of-[0-9]+(?:\.[0-9]+)?)\.csv")
+_PART = re.compile(
+    rf"raw/(dataset=.+/{_COMPANY}/part-[0-9]+-of-[0-9]+(?:\.[0-9]+)?|summary=.+/content=[0-9a-f]+/rows)\.csv"
+)
 _FOLDER = re.compile(rf"/{_COMPANY}/")
 
 
@@ -49,6 +51,16 @@ class SliceKeys:
         return f"{AUDITS}{self._path}/slice{numbered(generation)}.jsonl"
 
 
+def summary_rows(summary: str, year: int, release: str, sha256: str) -> str:
+    """The rows of a year in one of CMS's summaries, exactly as the source sent them; the key contains their hash."""
+    return f"{RAW}summary={summary}/year={year}/release={release}/content={sha256[:8]}/rows.csv"
+
+
+def summary_audits(summary: str, year: int) -> str:
+    """Prefix of the proofs of a summary's rows of a year, of all releases."""
+    return f"{AUDITS}summary={summary}/year={year}/"
+
+
 def release_parts(dataset: str, year: int, release: str) -> str:
     """Prefix of all raw parts of one release."""
     return f"{RAW}{scope(dataset, year, release)}/"
@@ -77,7 +89,7 @@ def first_generation_of(key: str) -> str:
 
 
 def audit_of_part(key: str) -> str | None:
-    """Where the proof of the raw part ``key`` belongs; None for any other key."""
+    """Where the proof of the raw part or summary ``key`` belongs; None for any other key."""
     match = _PART.fullmatch(key)
     return f"{AUDITS}{match[1]}.json" if match else None
 

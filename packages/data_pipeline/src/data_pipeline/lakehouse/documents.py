@@ -149,10 +149,36 @@ class MartsInput(Value):
     created_at: AwareDatetime
 
 
+class MartsSummary(StoredFile):
+    """What the source itself says of a year, as an object of the lake: marts are compared with it."""
+
+    table: str = Field(description="as which the marts read it")
+    year: int
+    release: str = Field(description="its publication")
+    rows: int
+
+
+class Reconciled(Value):
+    """Our figures of a dataset's year beside those of the source, by kind of entity."""
+
+    dataset: str
+    year: int
+    entity_kind: str
+    is_whole_year: bool = Field(description="false: only entities of which all payments are here were compared")
+    summary_release: str
+    entities: int = Field(description="that were compared, and those that only one side has")
+    entities_differing: int
+    payments_difference: int = Field(description="ours less theirs, summed over all entities")
+    amount_difference_usd: Decimal = Field(description="ours less theirs, summed over all entities")
+    amount_differing_usd: Decimal = Field(description="the same without regard to signs")
+
+
 class MartsManifest(NumberedManifest):
     """One build of the marts: a single file, a DuckDB database."""
 
     inputs: tuple[MartsInput, ...]
+    summaries: tuple[MartsSummary, ...] = Field((), description="what the marts were compared with")
+    reconciled: tuple[Reconciled, ...] = Field((), description="how they compare; a difference fails nothing")
     closed: bool = Field(description="false: a build it was made of is of a partial run")
     file: StoredFile
     tables: dict[str, int] = Field(description="rows by table")

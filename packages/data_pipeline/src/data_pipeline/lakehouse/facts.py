@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, Field
 
 from data_pipeline.lakehouse.contract import HeaderDrift
-from data_pipeline.lakehouse.documents import MartsInput, NewValues
+from data_pipeline.lakehouse.documents import MartsInput, NewValues, Reconciled
 from data_pipeline.runs.documents import Sha256
 from etl_core.documents import Document, Value
 
@@ -70,6 +70,9 @@ class MartsFact(JobFact):
     file: str = Field(description="the key of the database")
     closed: bool = Field(description="false: a build it was made of is of a partial run")
     inputs: tuple[MartsInput, ...]
+    reconciled: tuple[Reconciled, ...] = Field(
+        (), description="by dataset, year and kind of entity, how the figures compare with CMS's own summaries"
+    )
     rows: int = Field(description="payments")
     quarantined: int
     tables: dict[str, int] = Field(description="rows by table")

@@ -24,6 +24,7 @@ from data_pipeline.lakehouse.chain import Chain
 from data_pipeline.lakehouse.database import Limits, duckdb_version, open_database
 from data_pipeline.lakehouse.documents import BuildManifest, MartsInput, MartsManifest, StoredFile
 from data_pipeline.lakehouse.query import PinnedTable, tables_of, view
+from data_pipeline.lakehouse.reconciliation import Summary, insert, reconciled_in
 from etl_core.errors import DataError, NotFoundError, UnavailableError
 from etl_core.files import sha256_of
 from etl_core.lake import scratch_folder
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from data_pipeline.lakehouse.contract import Contract
     from data_pipeline.lakehouse.curate import DerivedTable
     from data_pipeline.lakehouse.dbt import Built
+    from data_pipeline.lakehouse.documents import MartsSummary
     from etl_core.lake import ObjectStore
 
 # How the database `lake` is made: raise it when the same builds would give other tables.
-BUILDER = 1
+BUILDER = 2
 INPUTS = {
     "dataset": "VARCHAR", "year": "INTEGER", "release": "VARCHAR", "build": "VARCHAR", "number": "INTEGER",
     "run_id": "VARCHAR", "closed": "BOOLEAN", "rows": "BIGINT", "quarantined": "BIGINT", "amount_usd": "DECIMAL(18,2)",
@@ -85,6 +87,7 @@ class Marts:
     store: ObjectStore
     sources: Sequence[Source]
     pinned: Sequence[BuildManifest]
+    summaries: Sequence[Summary]
     transformation: Transformation
     limits: Limits
     now: Callable[[], datetime]
@@ -97,6 +100,10 @@ class Marts:
             "builder": [BUILDER, duckdb_version(), self.transformation.versions(), self.transformation.digest()],
             "sources": [[one.dataset, one.amount, list(one.empty_tables())] for one in self.sources],
             "builds": sorted([one.scope, one.build] for one in self.pinned),
+            "summaries": [
+                [one.table, list(one.columns), sorted([own.key, own.sha256] for own in one.pinned)]
+                for one in self.summaries
+            ],
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -134,6 +141,8 @@ class Marts:
             manifest = MartsManifest(
                 build=self.build,
                 inputs=self.inputs,
+                summaries=tuple(own for one in self.summaries for own in one.pinned),
+                reconciled=reconciled_in(built.database, self.limits, folder),
                 closed=all(one.closed for one in self.pinned),
                 file=self._publish(built.database),
                 tables=tables,
@@ -162,6 +171,9 @@ class Marts:
             for name, nothings in empty.items():
                 database.execute(view_of(name, nothings, [one for one in tables if one.name == name]))
             self._insert_inputs(database)
+            for number, summary in enumerate(self.summaries):
+                paths = [str(self._fetched(one, folder)) for one in summary.pinned]
+                insert(database, summary, paths, folder / f"summary-{number}.csv")
 
     def _insert_inputs(self, database: DuckDBPyConnection) -> None:
         columns = ", ".join(f"{sql.name(name)} {kind}" for name, kind in INPUTS.items())
@@ -169,6 +181,11 @@ class Marts:
         rows = [[getattr(one, name) for name in INPUTS] for one in self.inputs]
         if rows:
             database.executemany(f"INSERT INTO builds VALUES ({', '.join('?' * len(INPUTS))})", rows)
+
+    def _fetched(self, summary: MartsSummary, folder: Path) -> Path:
+        self.check_stop()
+        advice = "Delete it with its audit: marts are made without it, too."
+        return fetched(self.store, summary, folder, advice=advice)
 
     def _located(self, build: BuildManifest, folder: Path) -> Callable[[str], str]:
         """Where each file of a build is on this machine; its bytes are those of the manifest."""

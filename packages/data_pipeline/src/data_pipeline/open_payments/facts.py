@@ -10,6 +10,7 @@ from pydantic import Field
 
 from data_pipeline.open_payments.ledger.audits import read_attempts
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
+from data_pipeline.open_payments.ledger.summaries import KeptSummary
 from data_pipeline.runs.status import exit_code_of
 from etl_core.documents import Document, Value
 from etl_core.errors import DONE, PERMANENT, TEMPORARY, BlockedError, TemporaryError, UnavailableError
@@ -79,6 +80,9 @@ class RunFact(Document):
     bytes: int = Field(0, description="of the proved parts")
     failures: tuple[FailedCompany, ...] = Field((), description=f"at most {MAX_FAILURES_NAMED} of the failed companies")
     expected: Expected | None = Field(None, description="of a dry run")
+    summaries: tuple[KeptSummary, ...] = Field(
+        (), description="of CMS, of the year, as stored with a run of all companies; none of them can fail it"
+    )
     upload: UploadFact | None = None
     seconds: float
     requests: int

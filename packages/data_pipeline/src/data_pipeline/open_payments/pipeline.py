@@ -21,6 +21,7 @@ from data_pipeline.open_payments.source.catalogue import Catalogue
 from data_pipeline.open_payments.source.companies import must_be_listed
 from data_pipeline.open_payments.source.query import conditions_of
 from data_pipeline.open_payments.source.reference_count import Confirmation, confirm
+from data_pipeline.open_payments.source.summaries import Summaries
 from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoice
 from data_pipeline.runs.plans import default_run_id, write_plan
 from etl_core.csv_stream.layout import excerpt
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from data_pipeline.open_payments.ledger.documents import CountsFrom, Manifest, Selection
+    from data_pipeline.open_payments.ledger.summaries import KeptSummary
     from data_pipeline.open_payments.schema import Columns
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.open_payments.source.catalogue import ResolvedRelease
@@ -83,6 +85,7 @@ class Pipeline:
         self._stop = stop
         self._streams = streams
         self.catalogue = Catalogue(source, store, now)
+        self._summaries = Summaries(source, store, retry, now)
         self.totals = TotalsBuilder(source, store, now, workers=streams)
 
     def prepare(
@@ -173,6 +176,16 @@ class Pipeline:
             now=self._now,
             progress=self._progress,
         )
+
+    def keep_summaries(self, plan: Plan, *, is_committed: bool) -> tuple[KeptSummary, ...]:
+        """Store what CMS's own summaries say of the year of a run that took all of it, before its manifest.
+
+        Once it is committed, only those that the lake has nothing of.
+        """
+        if not plan.selection.is_whole_year:
+            return ()
+        _log.info("storing the summaries of CMS", year=plan.release.year)
+        return self._summaries.keep(plan.release.year, only_missing=is_committed)
 
     def commit(self, plan: Plan, outcomes: list[Outcome]) -> Manifest:
         """Look at the source once more, then write the manifest.

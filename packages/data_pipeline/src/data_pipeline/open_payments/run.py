@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.open_payments.fetch.crew import Outcome
     from data_pipeline.open_payments.fetch.window import Strategy
+    from data_pipeline.open_payments.ledger.summaries import KeptSummary
     from data_pipeline.open_payments.pipeline import Pipeline
     from etl_core.lake import ObjectStore
     from etl_core.telemetry import Telemetry
@@ -87,10 +88,14 @@ def run(
     prepared = pipeline.prepare(selection, run_id, totals or TotalsChoice(), trust_count=trust_count, dry_run=dry_run)
     plan, manifest = prepared.plan, prepared.manifest
     outcomes: list[Outcome] = []
+    summaries: tuple[KeptSummary, ...] = ()
     is_done = manifest is not None or (not with_manifest and not prepared.todo)
     if not is_done and not dry_run:
         on_start(plan.run_id)
         outcomes = pipeline.work(prepared, strategy)
+    if with_manifest and not dry_run:
+        summaries = pipeline.keep_summaries(plan, is_committed=manifest is not None)
+    if not is_done and not dry_run:
         manifest = pipeline.commit(plan, outcomes) if with_manifest else None
     if dry_run:
         fact = facts.planned_fact(pipeline.forecast(prepared), plan, prepared.todo)
@@ -103,7 +108,7 @@ def run(
     else:
         fact = facts.ended_fact(manifest, outcomes)
     if manifest is not None:
-        fact |= {"closed": manifest.closure.closed, "note": manifest.closure.note}
+        fact |= {"closed": manifest.closure.closed, "note": manifest.closure.note, "summaries": summaries}
         if upload_to is not None:
             fact["upload"] = upload(services.store, upload_to, manifest.run_id)
     return facts.fact_of(RunFact, services.store, plan, costs, job=job, **fact)
@@ -142,12 +147,14 @@ def commit(services: Services, run_id: str, *, on_start: Callable[[str], None] =
     costs = Costs(services.telemetry)
     plan = plans.require_plan(services.store, run_id)
     manifest = plans.read_manifest(services.store, run_id)
+    summaries: tuple[KeptSummary, ...] = ()
     if manifest is None:
         on_start(run_id)
+        summaries = services.pipeline.keep_summaries(plan, is_committed=False)
         manifest = services.pipeline.commit(plan, [])
     else:
         repair_run(services.store, manifest)
-    fact = facts.committed_fact(services.store, manifest)
+    fact = facts.committed_fact(services.store, manifest) | {"summaries": summaries}
     return facts.fact_of(RunFact, services.store, plan, costs, job="write_manifest", **fact)
 
 

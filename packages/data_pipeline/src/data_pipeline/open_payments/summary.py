@@ -31,6 +31,8 @@ def _run_lines(fact: RunFact) -> Iterator[str]:
         yield f"year       {'closed' if fact.closed else 'not closed'}: {fact.note}"
     elif fact.note:
         yield f"note       {fact.note}"
+    for one in fact.summaries:
+        yield f"summary    {one.summary}: {one.status}{f', {one.problem}' if one.problem else f', {one.rows:,} rows'}"
     yield f"lake       {fact.lake}"
     yield from failure_lines(fact)
 

@@ -26,7 +26,7 @@ class Dataset:
     sorted_by: str  # the codes by which a payer's rows are ordered in the table
     ids: range  # of a year's first publication, counted from the year's first id; later ones follow
     counted: str  # its column of counts in the summary by payer
-    averages: Mapping[str, float]  # dollars a row, by column of that summary
+    summed: Mapping[str, str]  # its columns of dollars there, and what they are the sums of
     salt: str = ""  # keeps its random numbers apart from those of the others
     rows: Mapping[int, int] = field(default_factory=dict)  # by program year; General knows them by payer
     payers: float = 1.0  # share of General's payers that have any
@@ -42,7 +42,7 @@ _GENERAL = Dataset(
     sorted_by="dates",
     ids=range(60_000_000),
     counted="Trans_General",
-    averages={"Total_Amount_General": 243.22},  # PY2025 (facts 3.1)
+    summed={"Total_Amount_General": "Total_Amount_of_Payment_USDollars"},
 )
 _RESEARCH = Dataset(
     name="research",
@@ -62,7 +62,7 @@ _RESEARCH = Dataset(
     sorted_by="dates",
     ids=range(90_000_000, 95_000_000),
     counted="Trans_Research",
-    averages={"Total_Amount_Research": 7_600.00},
+    summed={"Total_Amount_Research": "Total_Amount_of_Payment_USDollars"},
     salt="research/",
     rows={2023: 1_080_157, 2024: 817_215},  # facts 3.3
     payers=0.35,
@@ -77,7 +77,10 @@ _OWNERSHIP = Dataset(
     sorted_by="record",
     ids=range(97_000_000, 98_000_000),
     counted="Trans_Invested",
-    averages={"Total_Amount_Investment": 90_000.00, "Total_Amount_Interest": 280_000.00},
+    summed={
+        "Total_Amount_Investment": "Total_Amount_Invested_USDollars",
+        "Total_Amount_Interest": "Value_of_Interest",
+    },
     salt="ownership/",
     rows={2023: 4_448, 2024: 4_593},  # facts 3.3
     payers=0.1,

@@ -36,6 +36,9 @@ class Settings:
     retitled: Mapping[str, str] = field(default_factory=dict)
     # The summary by reporting entity; "missing": it is listed, its table answers 404.
     summary: Literal["whole", "missing", "without the year", "zero", "not listed"] = "whole"
+    # Mistakes in both summaries, by payer id or hospital CCN: cents that the total of its general payments is off,
+    # or None for an entity that is missing in them.
+    summary_mistakes: Mapping[str, int | None] = field(default_factory=dict)
     rows_limit: int = 500  # largest `limit` outside /download
     grouped_counts: bool = True  # False: a query with groupings answers 400
     long_answers: bool = True  # False: /download breaks off with an exception row after 5,000 rows

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import threading
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, chain
+from typing import overload
 
 from sandbox.open_payments.csv_dialect import Dialect, record
 
@@ -20,11 +21,33 @@ Values = tuple[str, ...]
 _RENDERED_AT_ONCE = 2_000  # the rows of one round stay in the processor cache: half the time of 50,000
 
 
+class Later(Sequence[Values]):
+    """Values that are made when the first of them is read."""
+
+    def __init__(self, make: Callable[[], Sequence[Values]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Sequence[Values]:
+        return self._make()
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    @overload
+    def __getitem__(self, at: int) -> Values: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Values]: ...
+    def __getitem__(self, at: int | slice) -> Values | Sequence[Values]:
+        return self._made[at]
+
+
 class Block:
     """`values[code]` holds the texts of adjacent columns."""
 
-    def __init__(self, values: Sequence[Values]) -> None:
+    def __init__(self, values: Sequence[Values], width: int | None = None) -> None:
         self.values = values
+        self.width = width or (len(values[0]) if values else 0)
         self._rendered: dict[Dialect, list[bytes]] = {}
 
     def rendered(self, dialect: Dialect) -> list[bytes]:
@@ -52,8 +75,8 @@ class Slice:
         """One column of every row."""
         blocks = iter(self._blocks)
         block, codes = next(blocks)
-        while block.values and column >= len(block.values[0]):
-            column -= len(block.values[0])
+        while block.width and column >= block.width:
+            column -= block.width
             block, codes = next(blocks)
         texts = [value[column] for value in block.values]
         return list(map(texts.__getitem__, codes))

@@ -9,7 +9,7 @@ from functools import cached_property
 from sandbox.open_payments.columns import Column, columns, position
 from sandbox.open_payments.companies import payer
 from sandbox.open_payments.releases import Release
-from sandbox.open_payments.slices import Slice, Values
+from sandbox.open_payments.slices import Slice
 
 PAYER_ID = "Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID"
 _PAYER_NAME = "Submitting_Applicable_Manufacturer_or_Applicable_GPO_Name"  # the first of a payer's five columns
@@ -57,7 +57,6 @@ def release_table(release: Release, read: Callable[[Release, str], Slice]) -> Ta
     )
 
 
-def small_table(name: str, distribution_id: str, rows: Sequence[Values]) -> Table:
+def small_table(name: str, distribution_id: str, whole: Slice) -> Table:
     """A table of a few thousand rows, in one part."""
-    whole = Slice.of_rows(rows)
-    return Table(distribution_id, columns(name), {"": len(rows)}, lambda _: whole)
+    return Table(distribution_id, columns(name), {"": whole.rows}, lambda _: whole)

@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.open_payments.catalogue import Entry, entries
-from sandbox.open_payments.columns import columns, position
+from sandbox.open_payments.columns import position
 from sandbox.open_payments.companies import directory, payer
-from sandbox.open_payments.datasets import DATASETS, dataset_of
+from sandbox.open_payments.datasets import dataset_of
 from sandbox.open_payments.generate import Codes, Edit, assemble, nothing, published
 from sandbox.open_payments.releases import Release, distribution_id, first_release, next_release
 from sandbox.open_payments.settings import Settings
 from sandbox.open_payments.slices import Slice, Values
+from sandbox.open_payments.summaries import Summaries
 from sandbox.open_payments.tables import Table, release_table, small_table
 
 COMPANY_LIST = "1cf0c6c0-c377-466e-b78f-037b442559f8"
 SUMMARY = "d5762bed-26ca-4035-91c9-9d67297dc77c"
+HOSPITALS = "217ad1a7-b659-41f6-8159-c41b73f47de4"
 # The payer of the row that the fault foreign_row inserts: in no list and in no count.
 FOREIGN_PAYER = "100009999999"
 _FOREIGN_ROW = Edit(0, 0, 0, range(1, 2))
@@ -37,6 +39,7 @@ class World:
         }
         self._slices: OrderedDict[tuple[str, int, int, str], tuple[Slice, Codes]] = OrderedDict()
         self._rows_held = 0
+        self._summaries = Summaries(self._current, self.read)
         # Making rows is bound by the interpreter anyway: one lock costs nothing and keeps it simple.
         self._lock = threading.RLock()
 
@@ -94,10 +97,15 @@ class World:
         release.imported_share = 1.0
         return release.summary
 
-    def _rows(self, dataset: str, year: int) -> Mapping[str, int]:
-        """Rows by payer in the current release; none of a dataset that is not in this world."""
+    def _current(self, dataset: str, year: int) -> Release | None:
+        """The current release; none of a dataset that is not in this world."""
         history = self._releases.get((dataset, year))
-        return history[-1].rows if history else {}
+        return history[-1] if history else None
+
+    def _rows(self, dataset: str, year: int) -> Mapping[str, int]:
+        """Rows by payer in the current release."""
+        release = self._current(dataset, year)
+        return release.rows if release else {}
 
     # What an id opens.
 
@@ -122,9 +130,12 @@ class World:
         for entry in self.entries():
             if distribution_id(entry.file) == identifier:
                 if entry.dataset_id == COMPANY_LIST:
-                    return small_table("companies", identifier, self._company_rows())
+                    return small_table("companies", identifier, Slice.of_rows(self._company_rows()))
                 if entry.dataset_id == SUMMARY:
-                    return small_table("summary", identifier, self._summary_rows())
+                    return small_table("summary", identifier, self._summaries.by_payer(self.settings))
+                if entry.dataset_id == HOSPITALS:
+                    rows = self._summaries.by_hospital(self.settings)
+                    return small_table("hospitals", identifier, Slice.of_rows(rows))
                 return f"{uuid.UUID(identifier).hex}__{entry.modified:%Y%m%d}"  # the name of the imported file
         return None
 
@@ -132,25 +143,6 @@ class World:
         """The list has countries in capitals, and alternate names, here none (facts 2.3)."""
         known = (payer(company) for company in self.directory.listed)
         return [(key, name, state, country.upper(), *("",) * 5) for _, key, name, state, country in known]
-
-    def _summary_rows(self) -> list[Values]:
-        """Counts of rows are exact, amounts the national average, and the rest zero (facts 2.4, 3.1).
-
-        A file of its own, so it is whole while the table of the payments is still being imported.
-        """
-        rows: list[Values] = []
-        for year in self.settings.years:
-            counts = {name: self._rows(name, year) for name in DATASETS}
-            shown = year - 1 if self.settings.summary == "without the year" else year
-            for company in sorted({key for known in counts.values() for key, count in known.items() if count}):
-                texts = dict.fromkeys((column.title for column in columns("summary")), "0")
-                texts |= dict(zip(texts, payer(company)[1:], strict=False))
-                for name, dataset in DATASETS.items():
-                    count = 0 if self.settings.summary == "zero" else counts[name].get(company, 0)
-                    texts[dataset.counted] = str(count)
-                    texts |= {title: f"{count * dollars:.2f}" for title, dollars in dataset.averages.items()}
-                rows.append(tuple((texts | {"Program_Year": str(shown)}).values()))
-        return rows
 
     def transactions(self, company: str) -> Mapping[int, int] | None:
         """General rows per year with any, for the company endpoint; None if the company is not listed."""

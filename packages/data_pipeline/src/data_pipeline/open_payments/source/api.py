@@ -49,6 +49,16 @@ class Table:
     columns: Columns
 
 
+@dataclass(frozen=True)
+class Described:
+    """A table that is of no dataset of the family; its columns as in the published file, and as queries want them."""
+
+    distribution_id: str
+    rows: int
+    titles: tuple[str, ...]
+    names: tuple[str, ...]
+
+
 # Counts that contradict each other are requested this many times before the run gives up.
 COUNTS_TRIED = 3
 
@@ -72,16 +82,17 @@ class Source:
 
     def table(self, dataset: Dataset, dataset_id: str, tally: Tally | None = None) -> Table:
         """The table behind a dataset: the only way from a dataset id to the id that ``/download`` takes."""
+        found = self.described(dataset_id, tally)
+        return Table(found.distribution_id, found.rows, Columns(dataset, found.titles, found.names))
+
+    def described(self, dataset_id: str, tally: Tally | None = None) -> Described:
+        """The table behind any dataset."""
         answer = self._query(f"/{dataset_id}/0", query.probe_params(), tally, fresh=True)
         try:
             distribution_id = str(answer["query"]["resources"][0]["id"])
             fields = answer["schema"][distribution_id]["fields"]
-            columns = Columns(
-                dataset,
-                titles=tuple(str(field.get("description") or name) for name, field in fields.items()),
-                names=tuple(fields),
-            )
-            return Table(distribution_id, int(answer["count"]), columns)
+            titles = tuple(str(field.get("description") or name) for name, field in fields.items())
+            return Described(distribution_id, int(answer["count"]), titles, tuple(fields))
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise UnavailableError(f"dataset {dataset_id} answered without id, count or schema: {error!r}") from error
 

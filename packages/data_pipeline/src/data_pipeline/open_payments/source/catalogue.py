@@ -27,7 +27,7 @@ from etl_core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from data_pipeline.open_payments.datasets import Dataset
     from data_pipeline.open_payments.source.api import Source, Table
@@ -85,11 +85,22 @@ def listed_in_catalogue(dataset: Dataset, items: list[dict[str, Any]]) -> Listed
     years: Listed = {}
     for item in items:
         year = dataset.year_in(str(item.get("title", "")))
-        day = _DAY.fullmatch(str(item.get("modified", "")).strip())
         dataset_id = str(item.get("identifier", "")).lower()
         if year is not None and _UUID.fullmatch(dataset_id):
-            years = _with(years, year, ListedYear(dataset_id, day[1] if day else "", "catalogue"))
+            years = _with(years, year, ListedYear(dataset_id, day_of(item), "catalogue"))
     return years
+
+
+def day_of(item: Mapping[str, Any]) -> str:
+    """The day on which a dataset of the catalogue was published last; empty if there is none."""
+    day = _DAY.fullmatch(str(item.get("modified", "")).strip())
+    return day[1] if day else ""
+
+
+def must_be_a_distribution(found: str, of: str) -> None:
+    """Raise ``DataError`` unless it is the id of a distribution, which becomes part of keys."""
+    if not _UUID.fullmatch(found):
+        raise DataError(f"{of} resolves to {found!r}, which is no distribution id")
 
 
 def listed_in_script(dataset: Dataset, script: str) -> Listed:
@@ -217,9 +228,7 @@ class Catalogue:
                 f"program year {year} of {dataset.name} is listed by the {found.route} but not published: {error}.",
                 advice="CMS publishes a year at the end of the following June.",
             ) from error
-        if not _UUID.fullmatch(table.distribution_id):
-            what = f"program year {year} of {dataset.name}"
-            raise DataError(f"{what} resolves to {table.distribution_id!r}, which is no distribution id")
+        must_be_a_distribution(table.distribution_id, f"program year {year} of {dataset.name}")
         modified = found.modified or self._publication_day(table)
         _log.info("found the table of a year", year=year, by=found.route, distribution=table.distribution_id)
         release = Release(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from data_pipeline.open_payments.ledger import plans
+from data_pipeline.open_payments.summaries import REPORTING_ENTITIES
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UnavailableError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.source.catalogue import ResolvedRelease
     from etl_core.lake import ObjectStore
 
-SUMMARY_TITLE = "Payments grouped by reporting entities"
+SUMMARY_TITLE = REPORTING_ENTITIES.title
 
 _log = structlog.get_logger()
 

@@ -3,6 +3,7 @@ select
     {{ company_of() }},
     {{ recipient_of('covered_recipient_profile_id', 'teaching_hospital_id') }},
     covered_recipient_type as recipient_type,
+    teaching_hospital_ccn as hospital_ccn,
     covered_recipient_specialty_1 as specialty,
     recipient_city as city, recipient_state as state, recipient_country as country,
     date_of_payment as payment_date,
