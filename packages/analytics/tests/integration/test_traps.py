@@ -103,6 +103,28 @@ GENERAL_2024 = "dataset = 'general-payments' AND year = 2024"
             id="a-value-that-is-empty-adds-nothing",
         ),
         pytest.param(
+            "SELECT entity_id, found_in, payments_difference, amount_usd, cms_amount_usd, amount_difference_usd"
+            f" FROM mart_reconciliation WHERE {GENERAL_2024} AND entity_kind = 'company' AND is_different ORDER BY 1",
+            [
+                ("0053", "ours", 1, Decimal("7.00"), None, Decimal("7.00")),
+                ("53", "both", 1, Decimal("400000018.00"), Decimal("400000017.99"), Decimal("0.01")),
+                ("54", "both", 0, Decimal("7.00"), None, Decimal("7.00")),
+                ("55", "cms", -2, None, Decimal("20.50"), Decimal("-20.50")),
+            ],
+            id="what-cms-says-otherwise-is-a-row-with-numbers",
+        ),
+        pytest.param(
+            "SELECT dataset, year, entity_kind, entities, entities_differing, amount_difference_usd,"
+            " amount_differing_usd FROM mart_reconciliation_years ORDER BY ALL",
+            [
+                ("general-payments", 2024, "company", 5, 4, Decimal("-6.49"), Decimal("34.51")),
+                ("general-payments", 2024, "teaching_hospital", 1, 0, Decimal("0.00"), Decimal("0.00")),
+                ("ownership-payments", 2024, "company", 1, 0, Decimal("0.00"), Decimal("0.00")),
+                ("research-payments", 2024, "company", 1, 1, Decimal("50.00"), Decimal("50.00")),
+            ],
+            id="differences-are-summed-by-year-and-kind-and-a-year-without-a-summary-is-not-compared",
+        ),
+        pytest.param(
             "SELECT year, count(*), count(DISTINCT release), sum(amount_usd) FROM fct_payments"
             " WHERE dataset = 'general-payments' GROUP BY year ORDER BY year",
             [(2023, 1, 1, Decimal("3.00")), (2024, 9, 1, Decimal("400000033.00"))],

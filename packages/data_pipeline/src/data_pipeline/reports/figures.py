@@ -62,6 +62,19 @@ class YearOnYear:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A company or hospital of which CMS's own summary says something else; None where a side does not have it."""
+
+    kind: str
+    label: str
+    entity_id: str
+    amount_usd: Decimal | None
+    cms_amount_usd: Decimal | None
+    payments_difference: int
+    amount_difference_usd: Decimal
+
+
+@dataclass(frozen=True)
 class Figures:
     """Of a dataset's year."""
 
@@ -70,6 +83,8 @@ class Figures:
     recipients: int
     charts: tuple[Chart, ...]
     years: tuple[YearOnYear, ...]
+    differences: tuple[Difference, ...]
+    """From CMS's own summaries, the largest first."""
 
     def share(self, bar: Bar) -> float:
         """Of a bar in the whole year."""
@@ -141,4 +156,13 @@ def read_figures(path: Path, source: MartsInput, limits: Limits, scratch: Path) 
             Chart(one.title, one.column, one.table, one.order, tuple(Bar(*row) for row in ask(one.question)))
             for one in CHARTS
         ]
-        return Figures(source, companies, recipients, tuple(charts), tuple(YearOnYear(*row) for row in years))
+        differences = ask(
+            "SELECT entity_kind, coalesce(entity_name, entity_id), entity_id, amount_usd, cms_amount_usd,"
+            " payments_difference, amount_difference_usd"
+            f" FROM mart_reconciliation {of_year} AND is_different ORDER BY abs(amount_difference_usd) DESC,"
+            f" abs(payments_difference) DESC, entity_kind, entity_id LIMIT {TOP}"
+        )
+        return Figures(
+            source, companies, recipients, tuple(charts), tuple(YearOnYear(*row) for row in years),
+            tuple(Difference(*row) for row in differences),
+        )  # fmt: skip

@@ -14,7 +14,7 @@ from etl_core.printable import printable
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from data_pipeline.lakehouse.documents import MartsManifest
+    from data_pipeline.lakehouse.documents import MartsInput, MartsManifest, Reconciled
     from data_pipeline.reports.figures import Figures
     from data_pipeline.reports.run_values import Checks, Fetching
 
@@ -32,12 +32,22 @@ def render(figures: Figures, fetching: Fetching, checks: Checks, marts: MartsMan
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    shown = (title, usd, count, one_decimal, duration, share, percent, label, note)
+    shown = (title, usd, signed_usd, count, signed, one_decimal, duration, share, percent, label, note)
     environment.filters |= {one.__name__: one for one in shown}
     text = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(text).render(
-        figures=figures, source=figures.source, run=fetching, checks=checks, marts=marts
+        figures=figures,
+        source=figures.source,
+        run=fetching,
+        checks=checks,
+        marts=marts,
+        reconciled=reconciled_of(marts, figures.source),
     )
+
+
+def reconciled_of(marts: MartsManifest, source: MartsInput) -> list[Reconciled]:
+    """How a dataset's year compares with CMS's own summaries, by kind of entity; nothing if the lake has none."""
+    return [one for one in marts.reconciled if (one.dataset, one.year) == (source.dataset, source.year)]
 
 
 def title(dataset: str) -> str:
@@ -48,6 +58,16 @@ def title(dataset: str) -> str:
 def usd(amount: Decimal) -> str:
     """As in 1,234,567.80."""
     return f"{amount:,.2f}"
+
+
+def signed_usd(amount: Decimal) -> str:
+    """As in +1,234.50, -0.01 or 0.00."""
+    return f"{amount:+,.2f}" if amount else usd(amount)
+
+
+def signed(number: int) -> str:
+    """As in +1,234, -1 or 0."""
+    return f"{number:+,}" if number else "0"
 
 
 def count(number: int) -> str:

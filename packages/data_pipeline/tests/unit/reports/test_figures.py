@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from data_pipeline.lakehouse.database import Limits
-from data_pipeline.reports.figures import CHARTS, MOST_ROWS, Bar, Figures, YearOnYear, read_figures
+from data_pipeline.reports.figures import CHARTS, MOST_ROWS, TOP, Bar, Difference, Figures, YearOnYear, read_figures
 from packages.data_pipeline.tests.unit.reports.values import a_source
 
 OF_ALL = "dataset TEXT, year INTEGER, amount_usd DECIMAL(18,2), payments BIGINT"
@@ -29,6 +29,11 @@ class Read(unittest.TestCase):
         with duckdb.connect(str(self.path)) as database:
             for name, columns in COLUMNS.items():
                 database.execute(f"CREATE TABLE {name} ({OF_ALL}, {columns})")
+            database.execute(
+                "CREATE TABLE mart_reconciliation (dataset TEXT, year INTEGER, entity_kind TEXT, entity_id TEXT,"
+                " entity_name TEXT, amount_usd DECIMAL(18,2), cms_amount_usd DECIMAL(18,2), payments_difference BIGINT,"
+                " amount_difference_usd DECIMAL(38,2), is_different BOOLEAN)"
+            )
 
     def insert(self, table: str, *rows: str, year: int = 2024) -> None:
         with duckdb.connect(str(self.path)) as database:
@@ -73,6 +78,20 @@ class Read(unittest.TestCase):
 
         self.assertEqual(len(self.bars("mart_natures")), MOST_ROWS)
         self.assertEqual(self.bars("mart_natures")[0].label, f"nature {MOST_ROWS + 4}")
+
+    def test_the_ten_largest_differences_from_cms_are_listed_whatever_their_sign(self):
+        rows = [f"'company', 'c{n}', NULL, {n}, 0, 0, {n if n % 2 else -n}, true" for n in range(1, TOP + 3)]
+        self.insert("mart_reconciliation", *rows, "'company', 'same', 'Same', 99, 99, 0, 0, false")
+        self.insert("mart_reconciliation", "'company', 'before', 'Before', 99, 0, 0, 99, true", year=2023)
+        self.insert("mart_reconciliation", "'teaching_hospital', '050017', 'St. Elsewhere', NULL, 400, -1, -400, true")
+
+        found = self.figures().differences
+
+        self.assertEqual(
+            found[0],
+            Difference("teaching_hospital", "St. Elsewhere", "050017", None, Decimal("400.00"), -1, Decimal("-400.00")),
+        )
+        self.assertEqual([one.label for one in found[1:]], [f"c{n}" for n in range(TOP + 2, 3, -1)])
 
     def test_earlier_years_are_compared_and_later_ones_are_not_yet_there(self):
         for year, change in ((2025, "1.0"), (2024, "0.5"), (2023, "NULL")):

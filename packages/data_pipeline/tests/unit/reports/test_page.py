@@ -3,10 +3,10 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
-from data_pipeline.reports.figures import MOST_ROWS, Bar, Chart, YearOnYear
+from data_pipeline.reports.figures import MOST_ROWS, Bar, Chart, Difference, YearOnYear
 from data_pipeline.reports.page import duration, render
 from data_pipeline.reports.run_values import Checks, Interval
-from packages.data_pipeline.tests.unit.reports.values import a_fetching, a_manifest, a_source, figures
+from packages.data_pipeline.tests.unit.reports.values import a_fetching, a_manifest, a_source, figures, reconciled
 
 YEAR = YearOnYear(2024, "b", Decimal("1.00"), 1, 0.5, -0.025)
 
@@ -75,6 +75,39 @@ class Verdict(unittest.TestCase):
         page = seen(source=a_source(closed=False), fetching=a_fetching(closed=False, proved_rows=2))
 
         self.assertIn("A part of the year All 2 selected companies are proved: 2 of the year's 3 records.", page.text)
+
+
+class ComparedWithCms(unittest.TestCase):
+    def test_a_year_of_which_cms_says_the_same_says_so_first(self):
+        hospitals = reconciled(entity_kind="teaching_hospital", entities=12)
+        other = reconciled(year=2023, entities_differing=7)
+        page = seen(manifest=a_manifest(reconciled=(reconciled(), hospitals, other)))
+
+        self.assertIn("CMS's own summaries say the same, to the cent, of all 1,512 companies and hospitals", page.text)
+        self.assertIn("company 2026-06-30-d5762bed 1,500 0 0 0.00 teaching hospital", page.text)
+        self.assertNotIn("the largest differences", page.text)
+
+    def test_differences_are_numbers_at_the_top_and_below(self):
+        differing = reconciled(
+            entities_differing=2, payments_difference=-3, amount_difference_usd=Decimal("-1234.50"),
+            amount_differing_usd=Decimal("1234.52"),
+        )  # fmt: skip
+        differences = (
+            Difference("company", "A <b>", "53", None, Decimal("1234.51"), -3, Decimal("-1234.51")),
+            Difference("company", "B", "54", Decimal("1.01"), Decimal("1.00"), 0, Decimal("0.01")),
+        )
+        page = seen(differences=differences, manifest=a_manifest(reconciled=(differing,)))
+
+        self.assertIn("2 of 1,500 companies and hospitals differ from what CMS's own summaries say", page.text)
+        self.assertIn("company 2026-06-30-d5762bed 1,500 2 -3 -1,234.50", page.text)
+        self.assertIn("A <b> 53 none 1,234.51 -3 -1,234.51 B 54 1.01 1.00 0 +0.01", page.text)
+        self.assertIn("they come to 1,234.52 US dollars", page.text)
+
+    def test_a_part_of_a_year_and_a_year_without_a_summary_say_what_was_not_compared(self):
+        page = seen(source=a_source(closed=False), manifest=a_manifest(reconciled=(reconciled(is_whole_year=False),)))
+        self.assertIn("only companies of which all records are here were compared, and no hospitals", page.text)
+
+        self.assertIn("Not compared: there was no summary of CMS for 2024 in the lake.", seen().text)
 
 
 class Safe(unittest.TestCase):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from data_pipeline.lakehouse.documents import MartsInput, MartsManifest, StoredFile
+from data_pipeline.lakehouse.documents import MartsInput, MartsManifest, Reconciled, StoredFile
 from data_pipeline.reports.figures import Bar, Chart, Figures
 from data_pipeline.reports.run_values import Fetching, Interval
 
@@ -31,9 +31,18 @@ def a_fetching(**changes: Any) -> Fetching:
     return Fetching(**values | changes)
 
 
+def reconciled(**changes: Any) -> Reconciled:
+    values: dict[str, Any] = {
+        "dataset": "general-payments", "year": 2024, "entity_kind": "company", "is_whole_year": True,
+        "summary_release": "2026-06-30-d5762bed", "entities": 1500, "entities_differing": 0, "payments_difference": 0,
+        "amount_difference_usd": Decimal(0), "amount_differing_usd": Decimal(0),
+    }  # fmt: skip
+    return Reconciled(**values | changes)
+
+
 def figures(*bars: Bar, source: MartsInput | None = None, **changes: Any) -> Figures:
     values: dict[str, Any] = {
-        "source": source or a_source(), "companies": 2, "recipients": 2, "years": (),
+        "source": source or a_source(), "companies": 2, "recipients": 2, "years": (), "differences": (),
         "charts": (Chart("The 10 largest companies", "company", "mart_top_companies", "rank", bars),),
     }  # fmt: skip
     return Figures(**values | changes)
