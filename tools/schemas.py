@@ -21,10 +21,12 @@ from data_pipeline.lakehouse.facts import (
 )
 from data_pipeline.open_payments.facts import RunFact
 from data_pipeline.open_payments.ledger.documents import PUBLISHED
+from data_pipeline.open_payments.ledger.summaries import SummaryAudit
 from etl_core.documents import Document
 
 MODELS: tuple[type[Document], ...] = (
     *PUBLISHED,
+    SummaryAudit,
     FanOutPlan,
     RunFact,
     FanOutFact,

@@ -102,7 +102,7 @@ def test_compose_runs_the_demo_and_its_files_belong_to_the_given_user(docker, ch
     assert ran.returncode == 0, ran.stderr
     fact = json.loads(ran.stdout)
     assert (fact["status"], fact["proved"], fact["closed"]) == ("completed", 20, True)
-    parts = list((checkout / "data").glob("raw/**/*.csv"))
+    parts = list((checkout / "data").glob("raw/dataset=*/**/*.csv"))
     assert len(parts) >= 20
     assert {part.stat().st_uid for part in parts} == {OWNER}
     assert gone.returncode == 0, gone.stderr

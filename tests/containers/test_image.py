@@ -128,7 +128,7 @@ def test_a_company_is_proved_for_the_given_user_and_the_same_command_fetches_not
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
     assert json.loads(first.stdout)["proved"] == 1
     assert json.loads(again.stdout)["status"] == "already done"
-    (part,) = lake.glob("raw/**/*.csv")
+    (part,) = lake.glob("raw/dataset=*/**/*.csv")
     assert (part.stat().st_uid, part.stat().st_gid) == (OWNER, OWNER)
 
 

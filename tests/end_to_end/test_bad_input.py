@@ -30,7 +30,7 @@ def test_a_wrong_command_line_gets_an_error_with_what_was_found_and_what_to_try(
     ended = world.run(*words)
     assert (ended.status, said in ended.stderr) == (status, True), ended.stderr
     assert "Traceback" not in ended.stderr
-    assert not list(world.lake.glob("raw/**/*.csv"))
+    assert not list(world.lake.glob("raw/dataset=*/**/*.csv"))
 
 
 def test_a_listed_year_that_is_not_published_fails_loudly(world):
@@ -138,5 +138,5 @@ def test_a_company_that_does_not_exist_is_an_error_that_offers_similar_ones(worl
         assert (ended.status, ended.fact["error"]) == (3, "NotFoundError"), ended.stderr
         assert "there is no company 999: it has no rows, and CMS does not list it." in ended.stderr
         assert ended.stderr.count("(") >= 5, "each id with its name"
-    assert not list(world.lake.glob("raw/**/*.csv"))
+    assert not list(world.lake.glob("raw/dataset=*/**/*.csv"))
     assert not list(world.lake.glob("metadata/runs/*/plan.json"))

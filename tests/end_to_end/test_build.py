@@ -31,7 +31,7 @@ def build(world, *words, **environment):
 def sums(world):
     """The amount of each company by the raw parts, the largest first."""
     found: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for path in world.lake.glob("raw/**/*.csv"):
+    for path in world.lake.glob("raw/dataset=*/**/*.csv"):
         with path.open(newline="", encoding="utf-8") as stream:
             for row in csv.DictReader(stream):
                 found[row[PAYER]] += Decimal(row[AMOUNT])
@@ -64,6 +64,7 @@ def test_one_command_makes_a_year_from_source_to_page_and_the_second_time_does_n
     assert all(company in line for line, (company, _) in zip(shown[2:5], amounts, strict=True))
     assert f"page       {year['uri']}" in made.stderr
     assert "Complete" in page(world, year)
+    assert "CMS's own summaries say the same, to the cent" in " ".join(page(world, year).split())
     assert "rows_missing" in page(world, year), "the faults that were met are on the page"
 
     before = world.files()

@@ -27,10 +27,10 @@ def in_sandbox(dataset):
 
 def assert_holds_the_truth(world, dataset):
     """The lake has this dataset alone: every company of it, each in one part of its own columns."""
-    assert {path.name for path in world.lake.glob("raw/*")} == {f"dataset={dataset.name}"}
+    assert {path.name for path in world.lake.glob("raw/dataset=*")} == {f"dataset={dataset.name}"}
     assert sorted(world.slices(dataset.name)) == sorted(PAYERS)
     world.assert_equals_truth(dataset.name)
-    parts = list(world.lake.glob("raw/**/*.csv"))
+    parts = list(world.lake.glob("raw/dataset=*/**/*.csv"))
     assert len(parts) == len(PAYERS)
     for part in parts:
         with part.open(newline="", encoding="utf-8") as stream:

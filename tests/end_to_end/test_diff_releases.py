@@ -90,7 +90,7 @@ def numbers(line):
 @pytest.mark.parametrize("dialects", ["AA", "AB"])
 def test_the_difference_is_what_the_sandbox_did_in_either_dialect_and_across_both(world, dialects):
     older, before = fetch(world, dialects[0]), truth(world)
-    assert any(b'\\"' in path.read_bytes() for path in world.lake.glob("raw/**/*.csv"))
+    assert any(b'\\"' in path.read_bytes() for path in world.lake.glob("raw/dataset=*/**/*.csv"))
     world.source.republish(2024, added=40, removed=30, changed=50)
     newer, after = fetch(world, dialects[1]), truth(world)
 
@@ -150,7 +150,7 @@ def test_a_republication_without_changes_is_recognised_without_reading_a_row(wor
     fetch(world)
     world.source.republish(2024)
     newer = fetch(world)
-    parts = {path: path.read_bytes() for path in world.lake.glob("raw/**/*.csv")}
+    parts = {path: path.read_bytes() for path in world.lake.glob("raw/dataset=*/**/*.csv")}
     for path in parts:
         path.unlink()
 

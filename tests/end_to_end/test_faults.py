@@ -172,7 +172,7 @@ def test_a_half_imported_table_is_never_fetched_and_the_same_command_closes_the_
     assert f"says {truth:,}" in ended.stderr, ended.stderr
     assert "still being imported" in ended.stderr
     assert not world.manifests()
-    assert not list(world.lake.glob("raw/**/*.csv"))
+    assert not list(world.lake.glob("raw/dataset=*/**/*.csv"))
     world.source.finish_import(2024)
     again = world.pipeline()
     assert (again.status, again.fact["closed"], again.fact["rows"]) == (0, True, truth), again.stderr
@@ -235,7 +235,7 @@ def test_a_reference_count_that_fails_for_now_is_temporary_and_nothing_is_fetche
     assert (ended.status, ended.fact["error"]) == (4, "UnavailableError"), ended.stderr
     assert "nothing can confirm that the table of general-payments 2024 is whole" in ended.stderr
     assert not world.manifests()
-    assert not list(world.lake.glob("raw/**/*.csv"))
+    assert not list(world.lake.glob("raw/dataset=*/**/*.csv"))
     world.source.clear_faults()
     again = world.pipeline()
     assert (again.status, again.fact["closed"]) == (0, True), again.stderr

@@ -68,6 +68,6 @@ def test_ctrl_c_in_a_script_drops_the_windows_ends_the_threads_and_leaves_a_lake
 
     assert (*process.communicate(timeout=60), process.returncode) == ("interrupted 1\n", "", 0)
     assert not list(world.lake.rglob(".scratch"))
-    assert not list(world.lake.glob("raw/**/*.csv"))
+    assert not list(world.lake.glob("raw/dataset=*/**/*.csv"))
     world.source.switch(bytes_per_second=None)
     assert world.pipeline().fact["status"] == "completed"

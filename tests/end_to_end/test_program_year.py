@@ -33,7 +33,7 @@ def test_two_datasets_of_one_title_are_refused_and_both_named(world, name, title
         assert f"lists 2 datasets as 2024 of {name}: " in ended.stderr
         assert ids[2023] in ended.stderr
         assert ids[2024] in ended.stderr
-    assert not list(world.lake.glob("raw/**/*.csv"))
+    assert not list(world.lake.glob("raw/dataset=*/**/*.csv"))
     world.source.switch(retitled={})
     assert world.run("run_pipeline", "--", "--dataset", name, "--year", "2024").fact["closed"] is True
     world.assert_equals_truth(name)
@@ -51,5 +51,5 @@ def test_a_table_of_another_year_is_refused_before_anything_is_fetched(world, na
     ended = world.run("run_pipeline", "--", "--dataset", name, "--year", "2024")
     assert (ended.status, ended.fact["error"]) == (3, "DataError"), ended.stderr
     assert f"listed as 2024 of {name}, holds records of program year 2023" in ended.stderr
-    assert not list(world.lake.glob("raw/**/*.csv"))
+    assert not list(world.lake.glob("raw/dataset=*/**/*.csv"))
     assert not world.manifests()

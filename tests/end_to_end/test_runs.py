@@ -171,7 +171,7 @@ def test_the_jobs_run_one_by_one_from_ids_to_another_lake(world):
     assert uploaded.status == 0
     assert uploaded.fact["copied"] == uploaded.fact["planned"]
     assert world.run("upload_raw", "--", "--run-id", "mine", "--to", str(other)).fact["status"] == "already uploaded"
-    key = next(world.lake.glob("raw/**/*.csv")).relative_to(world.lake)
+    key = next(world.lake.glob("raw/dataset=*/**/*.csv")).relative_to(world.lake)
     assert (other / key).read_bytes() == (world.lake / key).read_bytes()
 
 

@@ -58,7 +58,7 @@ def test_a_rerun_of_a_release_that_was_replaced_is_temporary_and_says_what_to_do
 
 def test_orphans_of_a_killed_run_are_deleted_once_they_are_old_and_no_plan_covers_them(world):
     fail(world)
-    folder = next(world.lake.glob("raw/*/*/release=*")) / f"company_id={COMPANY}"
+    folder = next(world.lake.glob("raw/dataset=*/*/release=*")) / f"company_id={COMPANY}"
     folder.mkdir()
     part = folder / "part-1-of-1.csv"
     part.write_bytes(b"x" * 10)

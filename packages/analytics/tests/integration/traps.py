@@ -41,8 +41,8 @@ YEARS = (
     Year(GENERAL, 2024, OF_2024, release="b"), Year(GENERAL, 2023, OF_2023), Year(RESEARCH, 2024, [TO_AN_ENTITY]),
     Year(OWNERSHIP, 2024, OWNED),
 )  # fmt: skip
-# What CMS says of them itself. Of general payments, 53 is a cent short, 0053 is missing, 55 is unknown to us, and 54 has a
-# text that is no number. A hospital has an empty text for nothing. All of research is said to be nothing.
+# What CMS says of them itself. Of general payments 53 is a cent short, 0053 is missing, 55 is unknown to us, and a text
+# of 54 is no number. A hospital has an empty text for nothing. All of research is said to be nothing.
 COMPANY = "amgpo_making_payment_id"
 SAID_BY_CMS: dict[str, list[dict[str, str]]] = {
     "cms_reporting_entities": [
@@ -53,7 +53,7 @@ SAID_BY_CMS: dict[str, list[dict[str, str]]] = {
         {COMPANY: "", "trans_general": "1", "total_amount_general": "1.00"},
     ],
     "cms_teaching_hospitals": [
-        {"teaching_hospital_ccn": "050017", "teaching_hospital_name": "St. Elsewhere", "general_total_transactions": "1",
-         "general_total_payment": "7.00", "research_total_payment": ""},
+        {"teaching_hospital_ccn": "050017", "teaching_hospital_name": "St. Elsewhere",
+         "general_total_transactions": "1", "general_total_payment": "7.00", "research_total_payment": ""},
     ],
 }  # fmt: skip

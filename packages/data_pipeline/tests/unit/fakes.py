@@ -57,6 +57,8 @@ from data_pipeline.open_payments.source.api import (
     Source,
 )
 from data_pipeline.open_payments.source.catalogue import ResolvedRelease
+from data_pipeline.open_payments.source.reference_count import SUMMARY_TITLE
+from data_pipeline.open_payments.summaries import SUMMARIES, Summary
 from data_pipeline.open_payments.windows import Window, tiles
 from etl_core.budget import Budget
 from etl_core.http import HttpClient, HttpSettings, make_session
@@ -229,6 +231,7 @@ class Site(HTTPAdapter):
         super().__init__()
         self.tables: dict[str, Published] = {}
         self.unpublished: dict[int, str] = {}
+        self.titles: dict[str, str] = {}
         self.profiles: dict[str, dict[int, int]] = {}
         self._summary: dict[tuple[str, str], int] = {}
         self._summarises = True
@@ -271,6 +274,19 @@ class Site(HTTPAdapter):
         self._summarises = False
         self.tables.pop(dataset_id_of(1), None)
 
+    def publish_summary(self, summary: Summary, rows: Iterable[dict[str, str]], *, year: int = 2024) -> Published:
+        """Publish a summary, or publish it again, with all columns that are compared, empty where nothing is given."""
+        if summary.title == SUMMARY_TITLE:
+            self.lose_summary()
+        self._serial += 1
+        dataset_id = f"{SUMMARIES.index(summary):08d}-b659-41f6-8159-c41b73f47de4"
+        titles = (*summary.columns, summary.year_column)
+        own = [tuple({"Program_Year": str(year), **row}.get(title, "") for title in titles) for row in rows]
+        distribution_id = f"{self._serial:08x}-b659-41f6-8159-c41b73f47de4"
+        self.titles[dataset_id] = summary.title
+        self.tables[dataset_id] = Published(dataset_id, distribution_id, own, titles)
+        return self.tables[dataset_id]
+
     def _write_summary(self) -> None:
         """Two entities a year and column, with so many rows between them."""
         columns = [one.reference_column for one in DATASETS.values()]
@@ -293,6 +309,10 @@ class Site(HTTPAdapter):
     ) -> None:
         """Change the next ``times`` answers of a kind."""
         self._faults.append(_Fault(kind, change, times, when))
+
+    def clear_faults(self) -> None:
+        """Answer as things are again."""
+        self._faults.clear()
 
     def kinds(self) -> list[str]:
         """What was asked, in order."""
@@ -341,7 +361,11 @@ class Site(HTTPAdapter):
         years = [(f"{one.year} {one.dataset.title}", one.dataset_id, one.modified) for one in tables]
         years += [(f"{year} {GENERAL.title}", one, "2026-06-30") for year, one in self.unpublished.items()]
         items = [{"title": title, "identifier": one, "modified": modified} for title, one, modified in years]
-        summary = {"title": "Payments grouped by reporting entities", "identifier": dataset_id_of(1)}
+        items += [
+            {"title": title, "identifier": one, "modified": self.tables[one].modified}
+            for one, title in self.titles.items()
+        ]
+        summary = {"title": SUMMARY_TITLE, "identifier": dataset_id_of(1)}
         return [*items, summary] if dataset_id_of(1) in self.tables else items
 
     def _company(self, company_id: str) -> Reply:

@@ -24,6 +24,17 @@ class Keys(unittest.TestCase):
         self.assertEqual(keys.slice_audit(), f"metadata/audits/{SLICE}/slice.jsonl")
         self.assertEqual(keys_of(a_release(), "100000000053"), keys)
 
+    def test_of_a_summary_of_cms(self):
+        keys, release = lake_layout.open_payments, "d5762bed-26ca-4035-91c9-9d67297dc77c"
+        path = f"summary=teaching-hospitals/year=2024/release={release}/content=b76b55d6/rows"
+
+        rows = keys.summary_rows("teaching-hospitals", 2024, release, "b76b55d6" * 8)
+
+        self.assertEqual((rows, keys.audit_of_part(rows)), (f"raw/{path}.csv", f"metadata/audits/{path}.json"))
+        self.assertTrue(rows.startswith(keys.summaries("teaching-hospitals", 2024)))
+        prefix = keys.summary_audits("teaching-hospitals", 2024)
+        self.assertEqual(prefix, "metadata/audits/summary=teaching-hospitals/year=2024/")
+
     def test_of_a_later_generation_say_which(self):
         keys = SliceKeys(*THIS, "100000000053")
         for key, found in [

@@ -114,11 +114,11 @@ def marts_of(context: Context) -> Marts:
             for one in DATASETS.values()
         ],
         pinned,
-        summaries_of(context, {one.year for one in pinned}),
         Dbt(Project(PROJECT, PROFILE), interpreter(context.settings.dbt_python), limits, context.stop.check),
         limits,
         now=context.now,
         check_stop=context.stop.check,
+        summaries=summaries_of(context, {one.year for one in pinned}),
     )
 
 

@@ -53,7 +53,12 @@ class SliceKeys:
 
 def summary_rows(summary: str, year: int, release: str, sha256: str) -> str:
     """The rows of a year in one of CMS's summaries, exactly as the source sent them; the key contains their hash."""
-    return f"{RAW}summary={summary}/year={year}/release={release}/content={sha256[:8]}/rows.csv"
+    return f"{summaries(summary, year)}release={release}/content={sha256[:8]}/rows.csv"
+
+
+def summaries(summary: str, year: int) -> str:
+    """Prefix of a summary's rows of a year, of all releases."""
+    return f"{RAW}summary={summary}/year={year}/"
 
 
 def summary_audits(summary: str, year: int) -> str:

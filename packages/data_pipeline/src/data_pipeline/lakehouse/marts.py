@@ -87,11 +87,11 @@ class Marts:
     store: ObjectStore
     sources: Sequence[Source]
     pinned: Sequence[BuildManifest]
-    summaries: Sequence[Summary]
     transformation: Transformation
     limits: Limits
     now: Callable[[], datetime]
     check_stop: Callable[[], None]
+    summaries: Sequence[Summary] = ()
 
     @property
     def build(self) -> str:

@@ -1,7 +1,8 @@
 """The marts of a lake, made by a stand-in for dbt: it copies what it finds in the database ``lake``."""
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,8 +16,9 @@ from data_pipeline.lakehouse import gc
 from data_pipeline.lakehouse.curate import Curation, Inputs
 from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.dbt import Built
-from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest
+from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest, MartsSummary
 from data_pipeline.lakehouse.marts import Marts, Source, chain_of
+from data_pipeline.lakehouse.reconciliation import Summary
 from etl_core.errors import DataError
 from etl_core.lake import Body, ObjectStore, PutResult
 from etl_core.lake.directory import DirectoryStore
@@ -77,11 +79,26 @@ class MartsCase(LakehouseCase):
             self.store, inputs, LIMITS, now=lambda: START, progress=Progress(), check_stop=lambda: None
         ).run()
 
-    def marts(self, *pinned: BuildManifest, store: ObjectStore | None = None, **copies: Any) -> Marts:
+    def marts(
+        self,
+        *pinned: BuildManifest,
+        store: ObjectStore | None = None,
+        summaries: Sequence[Summary] = (),
+        **copies: Any,
+    ) -> Marts:
         return Marts(
             store or self.store, (PAYMENTS, GIFTS), pinned, Copies(**copies), LIMITS,
-            now=lambda: START, check_stop=lambda: None,
+            now=lambda: START, check_stop=lambda: None, summaries=summaries,
         )  # fmt: skip
+
+    def summary(self, body: bytes, *, number: int = 1, year: int = 2024) -> MartsSummary:
+        """Rows of the source's summary, in the lake."""
+        key = f"raw/summary=totals/{number}/rows.csv"
+        self.store.put_new(key, body)
+        sha256 = hashlib.sha256(body).hexdigest()
+        return MartsSummary(
+            table="totals", year=year, release=f"r{number}", rows=2, key=key, bytes=len(body), sha256=sha256
+        )
 
     def in_a_folder(self, build: BuildManifest, name: str) -> DirectoryStore:
         """The files of a build in a lake of their own."""
@@ -96,6 +113,46 @@ class MartsCase(LakehouseCase):
         path.write_bytes((store or self.store).get(marts.file.key) or b"")
         with duckdb.connect(str(path), read_only=True) as database:
             return database.execute(question).fetchall()
+
+
+class Compared(MartsCase):
+    def test_a_summary_is_a_table_of_texts_by_year_and_release_whatever_its_dialect_and_order_of_columns(self):
+        pinned = (
+            self.summary(b'More,ID,Name\nx,007,"A ""b"", c"\ny,8,"two\nlines"\n'),
+            self.summary(b'id,name\n9,"back\\"slash"\n', number=2, year=2023),
+        )
+        made = self.marts(self.built(), summaries=[Summary("totals", ("id", "name"), pinned)]).run()
+
+        self.assertEqual(
+            self.rows(made, "SELECT * FROM totals ORDER BY id"),
+            [
+                ("007", 'A "b", c', 2024, "r1"),
+                ("8", "two\nlines", 2024, "r1"),
+                ("9", 'back\\"slash', 2023, "r2"),
+            ],
+        )
+        self.assertEqual(made.summaries, pinned)
+
+    def test_a_summary_of_which_nothing_is_stored_is_a_table_without_rows(self):
+        made = self.marts(self.built(), summaries=[Summary("totals", ("id", "name"), ())]).run()
+
+        self.assertEqual(made.tables["totals"], 0)
+        self.assertEqual((made.summaries, made.reconciled), ((), ()))
+
+    def test_a_newer_summary_gives_other_marts(self):
+        build = self.built()
+        names = {
+            self.marts(build, summaries=[Summary("totals", ("id",), pinned)]).build
+            for pinned in ((), (self.summary(b"id\n1\n"),), (self.summary(b"id\n2\n", number=2),))
+        }
+
+        self.assertEqual(len(names), 3)
+
+    def test_a_summary_with_other_bytes_than_its_proof_says_is_named_and_nothing_is_published(self):
+        damaged = self.summary(b"id\n1\n").model_copy(update={"sha256": "0" * 64})
+        with self.assertRaisesRegex(DataError, "raw/summary=totals/1/rows.csv is not the file"):
+            self.marts(self.built(), summaries=[Summary("totals", ("id",), (damaged,))]).run()
+        self.assertIsNone(chain_of(self.store).current())
 
 
 class Made(MartsCase):

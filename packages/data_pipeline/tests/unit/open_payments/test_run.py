@@ -8,6 +8,8 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.facts import RunFact
 from data_pipeline.open_payments.run import commit, rerun, run, upload
 from data_pipeline.open_payments.source.totals import TotalsChoice
+from data_pipeline.open_payments.summaries import REPORTING_ENTITIES, TEACHING_HOSPITALS
+from data_pipeline.open_payments.summary import text_of
 from data_pipeline.runs.plans import write_plan
 from etl_core.errors import ConflictError, DataError, NotFoundError, PipelineError
 from etl_core.testing import MemoryStore
@@ -48,13 +50,59 @@ def counts_of(fact: RunFact) -> dict[str, Any]:
     return fact.model_dump(include={"status", "planned", "proved", "empty", "failed", "rows", "bytes"})
 
 
+class CmsSummaries(RunCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.site.publish_summary(REPORTING_ENTITIES, [{"AMGPO_Making_Payment_ID": COMPANY, "Trans_General": "5"}])
+        self.site.publish_summary(TEACHING_HOSPITALS, [{"Teaching_Hospital_CCN": "050017"}])
+
+    def statuses(self, fact: RunFact) -> list[str]:
+        return [one.status for one in fact.summaries]
+
+    def test_are_stored_before_the_manifest_of_a_whole_year_and_once(self):
+        self.assertEqual(self.statuses(self.run_year()), ["stored", "stored"])
+        names = [key for key in self.store.writes if "summary=" in key or key.endswith("manifest.json")]
+        self.assertEqual((len(names), names[-1].endswith("manifest.json")), (5, True))
+        before = len(self.site.asked)
+
+        again = self.run_year()
+        self.assertEqual((again.status, self.statuses(again)), ("already done", ["already stored"] * 2))
+        self.assertLessEqual(len(self.site.asked) - before, 2, "what is stored is not asked for")
+
+    def test_that_are_missing_change_nothing_else_and_the_same_command_tries_again(self):
+        self.site.fault("table", says(500), NEVER, when=lambda asked: "b659-41f6-8159" in asked.path)
+        fact = self.run_year()
+
+        self.assertEqual((fact.status, fact.closed, fact.exit_code), ("completed", True, 0))
+        self.assertEqual(self.statuses(fact), ["not stored", "not stored"])
+        self.assertIn("summary    teaching-hospitals: not stored, ", text_of(fact))
+        self.site.clear_faults()
+        self.assertEqual(self.statuses(self.run_year()), ["stored", "stored"])
+
+    def test_are_not_of_a_part_of_a_year(self):
+        for selection in ({"max_files": 1}, {"company_id": COMPANY}):
+            self.assertEqual(self.run_year(selection=selection).summaries, ())
+        self.assertEqual(self.run_year(dry_run=True).summaries, ())
+        self.assertEqual([key for key in self.store.writes if "summary=" in key], [])
+
+    def test_go_along_with_the_run_to_another_lake(self):
+        there = MemoryStore(name="there")
+        self.addCleanup(there.close)
+        self.run_year(upload_to=there)
+
+        own = {entry.key for entry in self.store.list("") if "summary=" in entry.key}
+        self.assertEqual({entry.key for entry in there.list("") if "summary=" in entry.key}, own)
+        self.assertEqual(len(own), 4)
+        self.assertEqual(upload(self.store, there, self.run_year().run_id).status, "already uploaded")
+
+
 class Run(RunCase):
     def test_ends_in_one_fact(self):
         fact = self.run_year()
 
         size = sum(entry.size for entry in self.store.list("raw/"))
         self.assertEqual(
-            fact.model_dump(exclude={"seconds", "bytes_received", "note"}),
+            fact.model_dump(exclude={"seconds", "bytes_received", "note", "summaries"}),
             {
                 "schema_version": 1,
                 "job": "run_pipeline",

@@ -36,7 +36,7 @@ def machine_name(title: str) -> str:
 
 @cache
 def columns(table: str) -> tuple[Column, ...]:
-    """Columns in file order: `general` 91, `research` 252, `ownership` 30, `companies` 9, `summary` 20, `hospitals` 14."""
+    """Columns in file order; `summary` is by payer, `hospitals` by teaching hospital."""
     return tuple(Column(machine_name(title), title) for title in load_json("columns.json")[table])
 
 

@@ -62,9 +62,10 @@ class Summaries:
             for company in sorted({key for known in rows.values() for key, count in known.items() if count}):
                 if _is_missing(settings, company):
                     continue
-                counted = {DATASETS[name].counted: str(known.get(company, 0)) for name, known in rows.items()}
-                zeros = {column.title: "0" for column in columns("summary")[4 + len(_DOLLARS) :]}
-                counts.append((*(zeros | ({} if settings.summary == "zero" else counted) | {"Program_Year": shown}).values(),))
+                texts = {column.title: "0" for column in columns("summary")[4 + len(_DOLLARS) :]}
+                if settings.summary != "zero":
+                    texts |= {DATASETS[name].counted: str(known.get(company, 0)) for name, known in rows.items()}
+                counts.append(tuple((texts | {"Program_Year": shown}).values()))
                 names.append(payer(company)[1:])
                 keys.append((year, company))
         dollars = Later(lambda: [self._dollars(settings, *key) for key in keys])
@@ -88,9 +89,8 @@ class Summaries:
             )
             for name, (dollars, payments) in _OF_HOSPITALS.items():
                 for ccn, (cents, count) in self._hospitals(name, year, addresses).items():
-                    mistake = settings.summary_mistakes.get(ccn) or 0
-                    cents += mistake if name == "general" else 0
-                    texts[ccn] |= {dollars: _usd(cents), payments: str(count)}
+                    mistake = (settings.summary_mistakes.get(ccn) or 0) if name == "general" else 0
+                    texts[ccn] |= {dollars: _usd(cents + mistake), payments: str(count)}
             for ccn in sorted(texts):
                 known = dict(zip(texts[ccn], (ccn, *addresses[ccn]), strict=False))
                 if not _is_missing(settings, ccn):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 
@@ -11,6 +12,7 @@ from sandbox.open_payments.columns import columns
 PAYER = "applicable_manufacturer_or_applicable_gpo_making_payment_id"
 ITEMS = "/api/1/metastore/schemas/dataset/items"
 SUMMARY = "d5762bed-26ca-4035-91c9-9d67297dc77c"
+HOSPITALS = "217ad1a7-b659-41f6-8159-c41b73f47de4"
 QUERY = "/api/1/datastore/query"
 DATASETS = {
     "general": "e6b17c6a-2534-4207-a4a1-6746a14911ff",
@@ -170,6 +172,57 @@ def test_the_summary_counts_all_three_datasets_of_each_payer_and_year(start):
     research = {company: counts[1] for (year, company), counts in told.items() if year == "2023"}
     assert sum(research.values()) == 2
     assert {row["total_amount_interest"] == "0.00" for row in rows if row["trans_invested"] == "0"} == {True}
+
+
+PAYER_ID = "Applicable_Manufacturer_or_Applicable_GPO_Making_Payment_ID"
+CCN, AMOUNT = "Teaching_Hospital_CCN", "Total_Amount_of_Payment_USDollars"
+
+
+def added_up(site, name, key, amount):
+    """Payments and dollars of a dataset's current release by the value of a column, added up from its rows."""
+    found = {}
+    answer = download(site, name)
+    titles = [one.title for one in columns(name)]
+    at, dollars = titles.index(key), titles.index(amount)
+    for row in answer.rows:
+        if row[at]:
+            count, usd = found.get(row[at], (0, Decimal(0)))
+            found[row[at]] = count + 1, usd + Decimal(row[dollars] or 0)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("dataset_id", "key", "column", "name", "count", "amount", "summed"),
+    [
+        (SUMMARY, "amgpo_making_payment_id", PAYER_ID, "general", "trans_general", "total_amount_general", AMOUNT),
+        (SUMMARY, "amgpo_making_payment_id", PAYER_ID, "research", "trans_research", "total_amount_research", AMOUNT),
+        (SUMMARY, "amgpo_making_payment_id", PAYER_ID, "ownership", "trans_invested", "total_amount_interest",
+         "Value_of_Interest"),
+        (SUMMARY, "amgpo_making_payment_id", PAYER_ID, "ownership", "trans_invested", "total_amount_investment",
+         "Total_Amount_Invested_USDollars"),
+        (HOSPITALS, "teaching_hospital_ccn", CCN, "general", "general_total_transactions", "general_total_payment",
+         AMOUNT),
+        (HOSPITALS, "teaching_hospital_ccn", CCN, "research", "research_total_transactions", "research_total_payment",
+         AMOUNT),
+    ],
+)  # fmt: skip
+def test_both_summaries_are_what_the_rows_add_up_to_until_they_are_told_to_be_wrong(
+    start, dataset_id, key, column, name, count, amount, summed
+):
+    site = start(company_rows={**ROWS, LARGE: {"general": 3000, "research": 900, "ownership": 60}})
+
+    def said():
+        rows = site.get(f"{QUERY}/{dataset_id}/0").json["results"]
+        return {row[key]: (int(row[count]), Decimal(row[amount])) for row in rows if int(row[count])}
+
+    true = added_up(site, name, column, summed)
+    assert true
+    assert said() == true
+    first, *others = sorted(true)
+    site.sandbox.switch(summary_mistakes={first: 1} | dict.fromkeys(others[:1]))
+    off = Decimal("0.01") if name == "general" else 0
+    wrong = true | {first: (true[first][0], true[first][1] + off)}
+    assert said() == {one: figures for one, figures in wrong.items() if one not in others[:1]}
 
 
 def test_the_company_page_counts_general_payments_only(mixed):

@@ -30,7 +30,12 @@ class SummaryAudit(PartAudit):
 
     def is_at(self, key: str) -> bool:
         own = lake_layout.open_payments.summary_rows(self.summary, self.year, self.distribution_id, self.sha256)
-        return self.key == own and lake_layout.open_payments.audit_of_part(own) == key
+        return self.key == own and self.place == key
+
+    @property
+    def place(self) -> str:
+        """Its own key."""
+        return str(lake_layout.open_payments.audit_of_part(self.key))
 
     @property
     def release(self) -> str:

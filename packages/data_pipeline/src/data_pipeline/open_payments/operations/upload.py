@@ -9,6 +9,8 @@ from data_pipeline.open_payments.ledger import releases
 from data_pipeline.open_payments.ledger.audits import keys_of
 from data_pipeline.open_payments.ledger.documents import Manifest, Plan, SliceAudit
 from data_pipeline.open_payments.ledger.plans import require_plan
+from data_pipeline.open_payments.ledger.summaries import stored_summaries
+from data_pipeline.open_payments.summaries import SUMMARIES
 from data_pipeline.runs import pointers
 from data_pipeline.runs.copying import ToCopy
 from etl_core.errors import DataError
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Audit
+    from data_pipeline.open_payments.ledger.summaries import SummaryAudit
     from data_pipeline.runs.copying import Copied, Copying
+    from etl_core.lake import ObjectStore
 
 
 def objects_of(plan: Plan, manifest: Manifest, audits: Iterable[Audit]) -> list[list[ToCopy]]:
@@ -67,7 +71,19 @@ def upload_run(copying: Copying, run: Run) -> Copied:
             f"{copying.here.url} has no {report}.",
             advice=f"Derive it again: data-pipeline run write_manifest -- --run-id {manifest.run_id}",
         )
-    return copying.run(objects_of(plan, manifest, run.parts()), _prefixes(plan, manifest))
+    parts, rest, commit = objects_of(plan, manifest, run.parts())
+    for audit in _summaries(copying.here, manifest):
+        parts.append(ToCopy(audit.key, audit.sha256, audit.bytes))
+        rest.append(ToCopy(audit.place, content_of(audit.to_bytes())))
+    return copying.run([parts, rest, commit], _prefixes(plan, manifest))
+
+
+def _summaries(store: ObjectStore, manifest: Manifest) -> list[SummaryAudit]:
+    """CMS's summaries of the year of a run that took all of it, as far as they are there."""
+    if not manifest.selection.is_whole_year:
+        return []
+    stored = (audit for one in SUMMARIES for audit in stored_summaries(store, one, manifest.year))
+    return [audit for audit in stored if store.head(audit.key) is not None]
 
 
 def _prefixes(plan: Plan, manifest: Manifest) -> list[str]:
@@ -78,6 +94,8 @@ def _prefixes(plan: Plan, manifest: Manifest) -> list[str]:
         releases.key_of(manifest.release),
         lake_layout.open_payments.schema(*where),
         lake_layout.runs.folder(manifest.run_id),
+        *(lake_layout.open_payments.summary_audits(one.name, manifest.year) for one in SUMMARIES),
+        *(lake_layout.open_payments.summaries(one.name, manifest.year) for one in SUMMARIES),
         *pointers.of_plan(plan),
         *pointers.of_manifest(manifest),
     ]

@@ -128,7 +128,7 @@ class _Rows:
             retries=tally.retries,
             software={"data_pipeline": __version__},
         )
-        self.to.store.put_new(str(lake_layout.open_payments.audit_of_part(key)), audit.to_bytes())
+        self.to.store.put_new(audit.place, audit.to_bytes())
         return audit
 
     def _must_be_of_the_year(self, body: bytes, rows: int) -> None:

@@ -66,6 +66,15 @@ class Garbage(LakeCase):
         (one, _) = unnamed(self.store, self.world.now() + timedelta(hours=1))
         self.assertEqual(one.size, 10)
 
+    def test_a_summary_of_cms_is_an_orphan_only_without_its_proof(self):
+        release = "d5762bed-26ca-4035-91c9-9d67297dc77c"
+        kept, loose = (
+            lake_layout.open_payments.summary_rows("teaching-hospitals", 2024, release, one * 64) for one in "ab"
+        )
+        self.put(kept, str(lake_layout.open_payments.audit_of_part(kept)), loose)
+
+        self.assertEqual(self.found(), [loose])
+
     def test_an_orphan_is_of_any_release_and_of_payers_in_no_plan(self):
         old = a_release(distribution_id="11111111-cda3-5f6b-a501-b76926c7c035", modified="2025-01-01")
 
