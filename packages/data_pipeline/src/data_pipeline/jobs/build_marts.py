@@ -2,9 +2,10 @@
 of every dataset and year, and a table for each question that is often asked of them.
 
 The file may be copied and opened with DuckDB anywhere. Amounts and rows in it equal those of the manifests; each rule
-is tested before anything is published. The same builds give the same marts, and then nothing is done.
+is tested before anything is published. How they compare with CMS's own summaries is a table, and fails nothing. The
+same builds and summaries give the same marts, and then nothing is done.
 
-Reads the manifests and files of builds. Writes marts/…, and last metadata/marts/…, create-only. Needs the
+Reads the manifests and files of builds, and CMS's summaries of their years. Writes marts/…, and last metadata/marts/…, create-only. Needs the
 extra dbt.
 """
 

@@ -1,7 +1,7 @@
 """Resolve, count, plan, fetch, prove and commit a program year, or a part of it, in one process.
 
 Reads the source. Writes everything a run has: totals, plan, raw parts, audits, manifest,
-report. With --upload-to the committed run is then copied to another lake. The same command
+report; and before the manifest of a whole year CMS's own summaries of it. With --upload-to the committed run is then copied to another lake. The same command
 again finishes what is open and fetches nothing twice.
 """
 

@@ -180,7 +180,7 @@ CCN, AMOUNT = "Teaching_Hospital_CCN", "Total_Amount_of_Payment_USDollars"
 
 def added_up(site, name, key, amount):
     """Payments and dollars of a dataset's current release by the value of a column, added up from its rows."""
-    found = {}
+    found: dict[str, tuple[int, Decimal]] = {}
     answer = download(site, name)
     titles = [one.title for one in columns(name)]
     at, dollars = titles.index(key), titles.index(amount)
