@@ -63,6 +63,11 @@ class World:
         found = [json.loads(own) | {"parts": [*map(json.loads, parts)]} for own, *parts in lines]
         return {audit["company_id"]: audit for audit in sorted(found, key=lambda audit: audit["generation"])}
 
+    def downloads(self) -> list[dict[str, Any]]:
+        """The requests for rows of payments: those for CMS's summaries name a program year."""
+        asked = (one for one in self.source.ledger() if "/download" in one["target"])
+        return [one for one in asked if "program_year" not in one["target"]]
+
     def attempts(self) -> list[dict[str, Any]]:
         return [json.loads(path.read_text()) for path in self.lake.glob("metadata/runs/*/failures/*/*.json")]
 

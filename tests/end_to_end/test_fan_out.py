@@ -46,7 +46,7 @@ class Fleet:
 
     def fetched(self):
         """How often the rows of each window were asked for, by the question."""
-        asked = (one for one in self.world.source.ledger() if "/download" in one["target"] and one["rows_returned"])
+        asked = (one for one in self.world.downloads() if one["rows_returned"])
         return Counter(one["target"].partition("&fresh=")[0] for one in asked)
 
 

@@ -105,11 +105,7 @@ class Life:
 
     def asked(self, name):
         """The windows that a process asked the source for."""
-        return [
-            window_of(one["target"])
-            for one in self.world.source.ledger()
-            if "/download" in one["target"] and one["user_agent"] == name
-        ]
+        return [window_of(one["target"]) for one in self.world.downloads() if one["user_agent"] == name]
 
     def listed(self):
         if self.bucket is not None:
@@ -273,7 +269,7 @@ def test_three_runs_at_once_killed_and_restarted_finish_the_same_work(life):
                     kills, left = kills + 1, left - 1
                     at_work.append(started(life, everybody))
         lakes += 1
-        fetches += len([one for one in life.world.source.ledger() if "/download" in one["target"]])
+        fetches += len(life.world.downloads())
         life.must_be_whole(slices=12, windows=13, runs=3)
     print(f"{kills} kills over {lakes} lakes, {fetches} fetches of {13 * lakes} windows")
 

@@ -33,7 +33,7 @@ def test_a_release_found_otherwise_is_the_same_release(world, otherwise, later):
     assert (third.status, third.fact["closed"]) == (0, True), third.stderr
     assert {one["release"]["modified"] for one in world.manifests()} == {first.fact["release"][:10]}
     assert len(list(world.lake.glob("raw/dataset=*/year=*/release=*"))) == 1
-    downloads = [one for one in world.source.ledger() if "/download" in one["target"]]
+    downloads = world.downloads()
     assert len(downloads) == 12, "nothing was fetched twice"
     world.assert_equals_truth()
 

@@ -60,7 +60,7 @@ def test_a_dry_run_prints_the_plan_and_fetches_no_rows(world):
     truth = world.source.truth(2024)
     assert (ended.fact["planned"], ended.fact["expected"]["rows"]) == (12, truth["rows"])
     assert ended.fact["expected"]["requests"] >= 24
-    assert not [one for one in world.source.ledger() if "/download" in one["target"]]
+    assert not world.downloads()
     assert not list(world.lake.glob("metadata/runs/*"))
 
 
@@ -83,7 +83,7 @@ def test_a_signal_keeps_what_is_proved_and_the_next_command_finishes_the_work(wo
     world.source.switch(bytes_per_second=None)
     ended = world.pipeline()
     assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
-    assert len([one for one in world.source.ledger() if "/download" in one["target"]]) == 3 - len(proved)
+    assert len(world.downloads()) == 3 - len(proved)
     world.assert_equals_truth()
 
 
@@ -128,7 +128,7 @@ def test_both_strategies_leave_the_same_parts_and_content(world):
         contents[strategy] = [(part["key"], part["records"], part["content_hash"]) for part in parts]
     assert contents["window"] == contents["pages"]
     assert len(contents["window"]) == 3
-    downloads = [one["target"] for one in world.source.ledger() if "/download" in one["target"]]
+    downloads = [one["target"] for one in world.downloads()]
     assert len([target for target in downloads if "limit" in target]) >= 130_000 / 5000
 
 

@@ -26,13 +26,13 @@ def test_a_failed_slice_is_shown_and_a_rerun_proves_only_that_slice(world):
     world.source.clear_ledger()
     planned = world.run("rerun", "--", *RUN, "--failed", "--dry-run")
     assert (planned.status, planned.fact["status"], planned.fact["planned"]) == (0, "planned", 1)
-    assert not [one for one in world.source.ledger() if "/download" in one["target"]]
+    assert not world.downloads()
     assert {key for key in world.files() if key not in before} == set()
 
     again = world.run("rerun", "--", *RUN, "--failed")
     assert (again.status, again.fact["status"], again.fact["proved"]) == (0, "completed", 1), again.stderr
     assert again.fact["run_id"] != "r1"
-    fetched = [one["target"] for one in world.source.ledger() if "/download" in one["target"]]
+    fetched = [one["target"] for one in world.downloads()]
     assert len(fetched) == 1
     assert COMPANY in fetched[0]
     world.assert_equals_truth()

@@ -52,7 +52,7 @@ def test_a_closed_run_is_found_again_and_nothing_is_fetched(copied):
     with world_of(copied("closed"), release=2) as world:
         ended = world.pipeline()
         assert (ended.status, ended.fact["status"], ended.fact["run_id"]) == (0, "already done", "second")
-        assert not [one for one in world.source.ledger() if "/download" in one["target"]]
+        assert not world.downloads()
         assert runs_something(world, "status", "--", "--run-id", "first")["status"] == "completed"
 
 
@@ -62,7 +62,7 @@ def test_an_unfinished_run_is_continued_where_it_stopped(copied):
     with world_of(lake) as world:
         ended = world.pipeline()
         assert (ended.status, ended.fact["run_id"], ended.fact["closed"]) == (0, "open", True), ended.stderr
-        assert len([one for one in world.source.ledger() if "/download" in one["target"]]) == 1
+        assert len(world.downloads()) == 1
         world.assert_equals_truth()
         assert runs_something(world, "verify", "--", "--run-id", "open")["findings"] == []
     assert before.items() <= content(lake).items(), "what was there is changed or gone"

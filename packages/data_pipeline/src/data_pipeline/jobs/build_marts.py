@@ -5,8 +5,8 @@ The file may be copied and opened with DuckDB anywhere. Amounts and rows in it e
 is tested before anything is published. How they compare with CMS's own summaries is a table, and fails nothing. The
 same builds and summaries give the same marts, and then nothing is done.
 
-Reads the manifests and files of builds, and CMS's summaries of their years. Writes marts/…, and last metadata/marts/…, create-only. Needs the
-extra dbt.
+Reads the manifests and files of builds, and CMS's summaries of their years. Writes marts/…, and last
+metadata/marts/…, create-only. Needs the extra dbt.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Resolve, count, plan, fetch, prove and commit a program year, or a part of it, in one process.
 
 Reads the source. Writes everything a run has: totals, plan, raw parts, audits, manifest,
-report; and before the manifest of a whole year CMS's own summaries of it. With --upload-to the committed run is then copied to another lake. The same command
-again finishes what is open and fetches nothing twice.
+report; and before the manifest of a whole year CMS's own summaries of it. With --upload-to the committed run is then
+copied to another lake. The same command again finishes what is open and fetches nothing twice.
 """
 
 from __future__ import annotations

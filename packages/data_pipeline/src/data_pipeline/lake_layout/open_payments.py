@@ -12,6 +12,7 @@ from data_pipeline.lake_layout.runs import folder
 DATASET_IDS_CACHE = "metadata/dataset_ids_cache.json"
 RAW = "raw/"
 AUDITS = "metadata/audits/"
+SUMMARY_AUDITS = f"{AUDITS}summary="
 _COMPANY = rf"company_id=(?P<company>{ENCODED_COMPANY})"
 _SLICE_AUDIT = re.compile(rf"/{_COMPANY}/slice(?:\.[0-9]+)?\.jsonl$")
 _PART = re.compile(
@@ -63,7 +64,7 @@ def summaries(summary: str, year: int) -> str:
 
 def summary_audits(summary: str, year: int) -> str:
     """Prefix of the proofs of a summary's rows of a year, of all releases."""
-    return f"{AUDITS}summary={summary}/year={year}/"
+    return f"{SUMMARY_AUDITS}{summary}/year={year}/"
 
 
 def release_parts(dataset: str, year: int, release: str) -> str:

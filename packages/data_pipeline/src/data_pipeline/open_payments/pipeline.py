@@ -184,7 +184,6 @@ class Pipeline:
         """
         if not plan.selection.is_whole_year:
             return ()
-        _log.info("storing the summaries of CMS", year=plan.release.year)
         return self._summaries.keep(plan.release.year, only_missing=is_committed)
 
     def commit(self, plan: Plan, outcomes: list[Outcome]) -> Manifest:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from data_pipeline import lake_layout
+from data_pipeline.open_payments.summaries import SUMMARIES
 from data_pipeline.runs.documents import PartAudit
 from etl_core.documents import Value, read_or_skip
 
@@ -50,6 +51,13 @@ class KeptSummary(Value):
     status: Literal["stored", "already stored", "not stored"]
     rows: int = 0
     problem: str = Field("", description="why it is not stored")
+
+
+def summaries_with(store: ObjectStore, year: int) -> set[str]:
+    """The names of the summaries of which anything of a year is proved, by one listing."""
+    keys = [entry.key for entry in store.list(lake_layout.open_payments.SUMMARY_AUDITS)]
+    prefixes = {one.name: lake_layout.open_payments.summary_audits(one.name, year) for one in SUMMARIES}
+    return {name for name, prefix in prefixes.items() if any(key.startswith(prefix) for key in keys)}
 
 
 def stored_summaries(store: ObjectStore, summary: Summary, year: int) -> list[SummaryAudit]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from data_pipeline import __version__, lake_layout
-from data_pipeline.open_payments.ledger.summaries import KeptSummary, SummaryAudit, stored_summaries
+from data_pipeline.open_payments.ledger.summaries import KeptSummary, SummaryAudit, stored_summaries, summaries_with
 from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.catalogue import day_of, must_be_a_distribution
 from data_pipeline.open_payments.summaries import SUMMARIES
@@ -53,16 +53,15 @@ class Summaries:
     def keep(self, year: int, *, only_missing: bool = False) -> tuple[KeptSummary, ...]:
         """Store the rows that each summary has of the year now; raises ``StoppedError`` only.
 
-        With ``only_missing``, a summary of which the lake has any rows of the year is left as it is.
+        With ``only_missing`` nothing is said and done of a summary of which the lake has any rows of the year.
         """
+        there = summaries_with(self.store, year) if only_missing else set()
         catalogue = functools.cache(self.source.catalogue)
-        return tuple(self._kept(one, year, catalogue, only_missing=only_missing) for one in SUMMARIES)
+        return tuple(self._kept(one, year, catalogue) for one in SUMMARIES if one.name not in there)
 
-    def _kept(self, summary: Summary, year: int, catalogue: Catalogue, *, only_missing: bool) -> KeptSummary:
+    def _kept(self, summary: Summary, year: int, catalogue: Catalogue) -> KeptSummary:
         try:
             stored = stored_summaries(self.store, summary, year)
-            if only_missing and stored:
-                return KeptSummary(summary=summary.name, status="already stored", rows=stored[-1].records)
             dataset_id, modified = listed(summary, catalogue())
             table = self.source.described(dataset_id)
             must_be_a_distribution(table.distribution_id, f"the summary {summary.title!r}")
@@ -71,7 +70,7 @@ class Summaries:
                 return KeptSummary(summary=summary.name, status="already stored", rows=same.records)
             must_have_columns(summary, table.titles)
             names = dict(zip(table.titles, table.names, strict=True))
-            rows = _Rows(self, summary, year, dataset_id, table.distribution_id, modified, names[summary.year_column])
+            rows = _Rows(self, summary, year, dataset_id, table.distribution_id, modified, names)
             audit = self.retry.call(rows.store)
         except (PermanentError, TemporaryError) as error:
             _log.warning("a summary of CMS is not stored", summary=summary.name, year=year, because=str(error))
@@ -89,16 +88,21 @@ class _Rows:
     dataset_id: str
     distribution_id: str
     modified: str
-    year_name: str
+    names: Mapping[str, str]
+    """Of columns as queries want them, by title."""
 
     def store(self, attempt: int) -> SummaryAudit:
         """Fetch them, check them, and store them, their proof last."""
         started_at, clock, tally, source = self.to.now(), time.monotonic(), Tally(), self.to.source
-        of_year = (query.Condition(self.year_name, "=", str(self.year)),)
+        of_year = (query.Condition(self.names[self.summary.year_column], "=", str(self.year)),)
         before = source.count(self.distribution_id, of_year, tally)
         if not before:
             raise DataError(f"it has no rows of {self.year}.")
-        with source.download(self.distribution_id, of_year, bypass_cache=attempt > 1, tally=tally) as answer:
+        # In order of the ids, so that the same rows are the same bytes.
+        order = self.names[self.summary.columns[0]]
+        with source.download(
+            self.distribution_id, of_year, sort=order, bypass_cache=attempt > 1, tally=tally
+        ) as answer:
             body, url = _whole(answer.chunks), answer.url
         self._must_be_of_the_year(body, before)
         after = source.count(self.distribution_id, of_year, tally)
