@@ -31,7 +31,7 @@ class Keys(unittest.TestCase):
         rows = keys.summary_rows("teaching-hospitals", 2024, release, "b76b55d6" * 8)
 
         self.assertEqual((rows, keys.audit_of_part(rows)), (f"raw/{path}.csv", f"metadata/audits/{path}.json"))
-        self.assertTrue(rows.startswith(keys.summaries("teaching-hospitals", 2024)))
+        self.assertTrue(rows.startswith(keys.SUMMARY_ROWS))
         prefix = keys.summary_audits("teaching-hospitals", 2024)
         self.assertEqual(prefix, "metadata/audits/summary=teaching-hospitals/year=2024/")
 

@@ -12,6 +12,7 @@ from data_pipeline.lake_layout.runs import folder
 DATASET_IDS_CACHE = "metadata/dataset_ids_cache.json"
 RAW = "raw/"
 AUDITS = "metadata/audits/"
+SUMMARY_ROWS = f"{RAW}summary="
 SUMMARY_AUDITS = f"{AUDITS}summary="
 _COMPANY = rf"company_id=(?P<company>{ENCODED_COMPANY})"
 _SLICE_AUDIT = re.compile(rf"/{_COMPANY}/slice(?:\.[0-9]+)?\.jsonl$")
@@ -54,12 +55,7 @@ class SliceKeys:
 
 def summary_rows(summary: str, year: int, release: str, sha256: str) -> str:
     """The rows of a year in one of CMS's summaries, exactly as the source sent them; the key contains their hash."""
-    return f"{summaries(summary, year)}release={release}/content={sha256[:8]}/rows.csv"
-
-
-def summaries(summary: str, year: int) -> str:
-    """Prefix of a summary's rows of a year, of all releases."""
-    return f"{RAW}summary={summary}/year={year}/"
+    return f"{SUMMARY_ROWS}{summary}/year={year}/release={release}/content={sha256[:8]}/rows.csv"
 
 
 def summary_audits(summary: str, year: int) -> str:

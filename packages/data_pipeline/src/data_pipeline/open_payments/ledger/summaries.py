@@ -45,7 +45,7 @@ class SummaryAudit(PartAudit):
 
 
 class KeptSummary(Value):
-    """What became of a summary in a run; whatever it is, the run goes on."""
+    """What became of a summary in a run, which continues whatever it is."""
 
     summary: str
     status: Literal["stored", "already stored", "not stored"]

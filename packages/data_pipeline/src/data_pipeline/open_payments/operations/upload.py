@@ -88,14 +88,14 @@ def _summaries(store: ObjectStore, manifest: Manifest) -> list[SummaryAudit]:
 
 def _prefixes(plan: Plan, manifest: Manifest) -> list[str]:
     where = manifest.release.dataset, manifest.release.year, manifest.release.name
+    is_whole = manifest.selection.is_whole_year
     return [
         lake_layout.open_payments.release_parts(*where),
         lake_layout.open_payments.release_audits(*where),
         releases.key_of(manifest.release),
         lake_layout.open_payments.schema(*where),
         lake_layout.runs.folder(manifest.run_id),
-        *(lake_layout.open_payments.summary_audits(one.name, manifest.year) for one in SUMMARIES),
-        *(lake_layout.open_payments.summaries(one.name, manifest.year) for one in SUMMARIES),
+        *((lake_layout.open_payments.SUMMARY_AUDITS, lake_layout.open_payments.SUMMARY_ROWS) if is_whole else ()),
         *pointers.of_plan(plan),
         *pointers.of_manifest(manifest),
     ]

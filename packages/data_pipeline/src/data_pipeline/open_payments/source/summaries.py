@@ -69,7 +69,7 @@ class Summaries:
             if same is not None:
                 return KeptSummary(summary=summary.name, status="already stored", rows=same.records)
             must_have_columns(summary, table.titles)
-            names = dict(zip(table.titles, table.names, strict=True))
+            names = dict(zip(map(str.lower, table.titles), table.names, strict=True))
             rows = _Rows(self, summary, year, dataset_id, table.distribution_id, modified, names)
             audit = self.retry.call(rows.store)
         except (PermanentError, TemporaryError) as error:
@@ -89,17 +89,17 @@ class _Rows:
     distribution_id: str
     modified: str
     names: Mapping[str, str]
-    """Of columns as queries want them, by title."""
+    """Of columns as queries want them, by their titles in lower case."""
 
     def store(self, attempt: int) -> SummaryAudit:
         """Fetch them, check them, and store them, their proof last."""
         started_at, clock, tally, source = self.to.now(), time.monotonic(), Tally(), self.to.source
-        of_year = (query.Condition(self.names[self.summary.year_column], "=", str(self.year)),)
+        of_year = (query.Condition(self.names[self.summary.year_column.lower()], "=", str(self.year)),)
         before = source.count(self.distribution_id, of_year, tally)
         if not before:
             raise DataError(f"it has no rows of {self.year}.")
         # In order of the ids, so that the same rows are the same bytes.
-        order = self.names[self.summary.columns[0]]
+        order = self.names[self.summary.names[0]]
         with source.download(
             self.distribution_id, of_year, sort=order, bypass_cache=attempt > 1, tally=tally
         ) as answer:
@@ -138,8 +138,8 @@ class _Rows:
     def _must_be_of_the_year(self, body: bytes, rows: int) -> None:
         try:
             header, records = header_of(body), list(fields_of([body]))
-        except RecordError as error:
-            raise UnavailableError(f"its answer cannot be read: {error.detail}") from error
+        except (RecordError, csv.Error) as error:
+            raise UnavailableError(f"its answer cannot be read: {error}") from error
         must_have_columns(self.summary, header)
         place = [one.lower() for one in header].index(self.summary.year_column.lower())
         if len(records) != rows:

@@ -160,8 +160,8 @@ class Upload(UploadCase):
 
         self.assertEqual(self.upload(), Copied(files=17, copied=0, same=17, bytes=0))
 
-        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 14)
-        self.assertEqual(len(self.there.calls), 15, "beside the listings only the manifest is read")
+        self.assertEqual([call.split(" ")[0] for call in self.there.calls].count("list"), 12)
+        self.assertEqual(len(self.there.calls), 13, "beside the listings only the manifest is read")
         self.assertEqual(self.lines, [])
 
     def test_an_upload_continues_after_a_break(self):

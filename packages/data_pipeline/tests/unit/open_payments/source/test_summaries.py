@@ -133,6 +133,11 @@ class Kept(SummariesCase):
         self.assertNotEqual(stored_summaries(store, REPORTING_ENTITIES, 2024)[0].key, loose)
         self.assertIsNotNone(store.get(loose))
 
+    def test_columns_may_come_under_their_machine_names(self):
+        self.entities.titles = tuple(map(str.lower, self.entities.titles))
+
+        self.assertEqual(self.statuses(), ["stored", "stored"])
+
     def test_an_answer_that_was_cut_once_is_asked_for_again(self):
         self.site.fault("download", dies)
 
@@ -159,6 +164,7 @@ class NotKept(SummariesCase):
             ("download", says(500), "500"),
             ("download", dies, ""),
             ("download", sends(b""), "no header"),
+            ("download", sends(b'"' + b"x" * 200_000 + b"\n"), "cannot be read"),
             ("download", edits(lambda body: body[:-3]), "cannot be read"),
             ("download", replaces(year, b",2023\n"), "other years"),
             ("download", edits(lambda body: body + body.partition(b"\n")[2]), "the source counts 2"),
