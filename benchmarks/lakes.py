@@ -34,7 +34,7 @@ class UnsyncedStore(DirectoryStore):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._large: dict[bytes, Path] = {}
+        self._large: dict[str, Path] = {}
 
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         if isinstance(body, Path) or (self.root / key).exists():
@@ -48,12 +48,14 @@ class UnsyncedStore(DirectoryStore):
             return
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        if body in self._large and not path.exists():
-            os.link(self._large[body], path)
+        if len(body) <= SHARED_BYTES:
+            path.write_bytes(body)
             return
-        path.write_bytes(body)
-        if len(body) > SHARED_BYTES:
-            self._large[body] = path
+        shared = self._large.setdefault(content_of(body), path)
+        if shared == path or path.exists():
+            path.write_bytes(body)
+        else:
+            os.link(shared, path)
 
 
 def fill(store: ObjectStore, shape: Shape, runs: int, spare: str) -> None:

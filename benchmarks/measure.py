@@ -34,8 +34,7 @@ class Cost:
 def run(words: Sequence[str], *, cwd: Path | None = None, **environment: str) -> Cost:
     """Run a command to its end; if it fails, so does the benchmark.
 
-    The peak is never below this process's own memory, some 20 MB, which the kernel counts for a child before it
-    starts its program.
+    The peak is never below this process's own, which the kernel counts for a child before it starts its program.
     """
     program = BIN / words[0]
     command = [str(program) if program.exists() else words[0], *words[1:]]
