@@ -14,7 +14,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import structlog
 import urllib3
 
 from etl_core.errors import (
@@ -28,6 +27,7 @@ from etl_core.errors import (
     UnreachableError,
 )
 from etl_core.kube.describe import digest_annotation
+from etl_core.logs import get_logger
 from etl_core.retry import Retry, parse_retry_after
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _RETRYABLE = frozenset({401, 408, 410, 429, 500, 502, 503, 504})  # 401: a token
 
 _CREDENTIALS = "The request had no valid credentials: renew those of the kubeconfig or of the service account."
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class AlreadyExistsError(ConflictError):

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
 from data_pipeline import __version__
 from data_pipeline.open_payments.fetch.answers import AnswerSink, AttemptProgress, Pages, write_answer
 from data_pipeline.open_payments.fetch.task import (
@@ -32,6 +30,7 @@ from data_pipeline.runs.attempts import write_attempt
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
 from etl_core.errors import ConflictError, DataError, PermanentError, TemporaryError
 from etl_core.files import translate_os_errors
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +49,7 @@ CUT_REASONS = frozenset({"error_row", "truncated", "rows_missing", "unavailable"
 LONG_ANSWERS_TRIED = 2
 SOFTWARE = {"data_pipeline": __version__}
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import Audits, closed_in, empty_in, read_attempts
 from data_pipeline.open_payments.ledger.documents import SliceResult
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.ledger.documents import Plan
     from etl_core.lake import ObjectStore
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def progress_of_run(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
