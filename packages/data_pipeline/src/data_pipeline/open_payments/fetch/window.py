@@ -28,7 +28,7 @@ from data_pipeline.open_payments.ledger.documents import Attempt, Audit
 from data_pipeline.open_payments.source import query
 from data_pipeline.runs.attempts import write_attempt
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
-from etl_core.errors import ConflictError, DataError, PermanentError, TemporaryError
+from etl_core.errors import ConflictError, DataError, NotFoundError, PermanentError, TemporaryError
 from etl_core.files import translate_os_errors
 from etl_core.logs import get_logger
 
@@ -264,7 +264,7 @@ class WindowFetcher:
             for chunk in self._store.read(key):
                 reader.feed(chunk)
             return reader.finish()
-        except (RecordError, DataError) as error:
+        except (RecordError, DataError, NotFoundError) as error:  # not found: a folder has the place of the part
             _log.warning("passed over an object that is no part; verify reports it", key=key, error=str(error))
             return None
 

@@ -122,7 +122,7 @@ class Audits:
     def _is_taken(self, key: str) -> bool:
         try:
             return self._store.head(key) is not None
-        except DataError:  # a link
+        except DataError:  # a link or a folder
             return True
 
     def proof_of_unit(self, company_id: str, number: int, of: int) -> Audit | None:
