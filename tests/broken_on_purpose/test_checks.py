@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -18,6 +19,10 @@ PACKAGES = ROOT / "packages"
 SECTIONS = tomllib.loads((Path(__file__).parent / "checks.toml").read_text()).values()
 CHECKS = {says: check for section in SECTIONS for says, check in section.items()}
 NOT_ALL_PASSED = 1  # pytest's own; 2 and more: it could not run them
+ENDED = 100  # added to pytest's: a process that fails otherwise ends with 1, too
+# Half of the time of a check would go into importing what no check changes.
+WARM = multiprocessing.get_context("forkserver")
+WARM.set_forkserver_preload(["pytest", "hypothesis", "boto3", "click", "pydantic", "structlog", "urllib3"])
 
 every_check = pytest.mark.parametrize(
     ("function", "how"), CHECKS.values(), ids=[says.replace(" ", "-") for says in CHECKS]
@@ -36,18 +41,26 @@ def test_a_check_has_one_place_in_the_code_and_a_test_file(function, how):
 def test_without_the_check_a_test_fails(function, how, tmp_path):
     path, tree = located(PACKAGES, function)
     package = path.relative_to(PACKAGES).parts[0]
-    shutil.copytree(PACKAGES / package / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGES / package / "src", tmp_path / "src")
     (tmp_path / path.relative_to(PACKAGES / package)).write_text(broken(path, tree, how))
-    # Before the installed packages; nothing is cached beside the sources.
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    found = run("-c", f"import {package}; print({package}.__file__)", environment=environment)
-    assert Path(found.stdout.strip()).is_relative_to(tmp_path), found.stdout + found.stderr
-    options = f"-q -x --timeout=60 -o cache_dir={tmp_path}/cache --basetemp={tmp_path}/tmp"
-    tests = map(str, mirrors_of(PACKAGES, path))
-    ended = run("-m", "pytest", *options.split(), *tests, environment=environment)
-    assert ended.returncode == NOT_ALL_PASSED, f"{ended.returncode}\n{ended.stdout[-3000:]}{ended.stderr[-1000:]}"
+    process = WARM.Process(target=run_tests, args=(tmp_path, package, mirrors_of(PACKAGES, path)))
+    process.start()
+    process.join()
+    assert process.exitcode == ENDED + NOT_ALL_PASSED, (tmp_path / "output").read_text()[-4000:]
 
 
-def run(*words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def run_tests(folder: Path, package: str, tests: list[Path]) -> None:
+    """In a process of its own: the tests find the package in the folder before the installed one."""
+    with (folder / "output").open("wb") as output:
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
+    os.chdir(ROOT)
+    source = str(folder / "src")
+    sys.path.insert(0, source)
+    os.environ["PYTHONPATH"] = source  # of processes that tests start
+    sys.dont_write_bytecode = True
+    if not str(importlib.import_module(package).__file__).startswith(source):
+        sys.exit(f"{package} is not the broken one")
+    places = f"-o cache_dir={folder}/cache --basetemp={folder}/tmp"
+    options = f"-q -x --timeout=25 -W ignore::pytest.PytestAssertRewriteWarning {places}"
+    sys.exit(ENDED + pytest.main([*options.split(), *map(str, tests)]))
