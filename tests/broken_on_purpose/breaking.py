@@ -80,12 +80,15 @@ def functions_of(packages: Path) -> dict[str, tuple[Path, ast.AST]]:
 
 
 def mirrors_of(packages: Path, path: Path) -> list[Path]:
-    """The test files that mirror a module, and behind them those of its folder and of the folder as one module."""
+    """The test files that mirror a module, and behind them those of its folder and of the folder as one module.
+
+    Unit tests come first: most fail there, within a second.
+    """
     package, _, _, *folders, module = path.relative_to(packages).parts
     tests = packages / package / "tests"
     found = [*tests.glob("/".join(["*", *folders, "test_*.py"]))]
     found += tests.glob("/".join(["*", *folders[:-1], f"test_{(folders or [module])[-1]}.py"]))
-    return sorted(found, key=lambda file: (file.name != f"test_{module}", file))
+    return sorted(found, key=lambda file: (file.name != f"test_{module}", "unit" not in file.parts, file))
 
 
 def broken(path: Path, function: ast.AST, how: str) -> str:

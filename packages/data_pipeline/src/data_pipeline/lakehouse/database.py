@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data_pipeline.settings import extras
-from etl_core.errors import AccessError
+from etl_core.errors import AccessError, DataError, UnavailableError
+from etl_core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, Error
+
+    from etl_core.errors import PipelineError
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ def open_database(limits: Limits, folder: Path) -> Iterator[DuckDBPyConnection]:
     """An empty database.
 
     Raises:
-        ConfigError: DuckDB is not installed. AccessError: out of memory, or the disk of ``folder`` is full.
+        ConfigError: DuckDB is not installed. AccessError: out of memory, the disk of ``folder`` is full, or S3 refuses.
+        UnavailableError: S3 does not answer. DataError: an object is missing.
 
     """
     extras.require("duckdb", "lakehouse")
@@ -60,7 +64,25 @@ def open_database(limits: Limits, folder: Path) -> Iterator[DuckDBPyConnection]:
             advice="Raise LAKEHOUSE_MEMORY_MB, lower LAKEHOUSE_WORKERS, or free some space.",
         ) from error
     except duckdb.IOException as error:
+        if is_of_s3(error):
+            raise _of_s3(error) from error
         raise AccessError(f"DuckDB cannot work in {folder}: {error}.", advice="Free some space.") from error
+
+
+def is_of_s3(error: Error) -> bool:
+    """Whether S3 refused or did not answer. Where nobody listens, only DuckDB's words say so."""
+    import duckdb
+
+    return isinstance(error, duckdb.HTTPException) or " for HTTP " in str(error)
+
+
+def _of_s3(error: Error) -> PipelineError:
+    """What an answer of S3 means that DuckDB gave up on; without a status there was no answer."""
+    said = f"S3 did not give DuckDB a file of the lake: {printable(str(error).partition(chr(10))[0])}."
+    status = getattr(error, "status_code", 0)
+    if status in (401, 403):
+        return AccessError(said, advice="Check the credentials, and that they may read the lake.")
+    return DataError(said) if status == 404 else UnavailableError(said)
 
 
 def duckdb_version() -> str:

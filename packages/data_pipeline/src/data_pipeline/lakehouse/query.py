@@ -18,8 +18,8 @@ from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipeline.lakehouse import sql
-from data_pipeline.lakehouse.database import Limits, open_database
-from etl_core.errors import DataError, UnavailableError, UsageError
+from data_pipeline.lakehouse.database import Limits, is_of_s3, open_database
+from etl_core.errors import DataError, UsageError
 from etl_core.printable import escaped, printable
 
 if TYPE_CHECKING:
@@ -150,8 +150,6 @@ class Tables:
 
         try:
             yield
-        except duckdb.HTTPException as error:
-            raise UnavailableError(f"the lake did not answer: {_first_line(error)}") from error
         except (duckdb.OutOfMemoryException, duckdb.IOException):
             raise
         except duckdb.Error as error:
@@ -166,7 +164,7 @@ def open_tables(
     """The tables as views; what can be read is decided here, once.
 
     Raises:
-        ConfigError: DuckDB is not installed. DataError: a file of a table is missing or damaged.
+        DataError: a file of a table is missing or damaged. Others as ``open_database``.
 
     """
     with open_database(Limits(limits.memory_mb, 1), scratch) as database:
@@ -216,6 +214,8 @@ def _create_view(database: DuckDBPyConnection, name: str, tables: Sequence[Pinne
     try:
         database.execute(f"CREATE VIEW {sql.name(name)} AS {view(tables)}")
     except duckdb.Error as error:
+        if is_of_s3(error):
+            raise
         raise DataError(f"the table {name} cannot be opened: {_first_line(error)}") from error
 
 

@@ -1,5 +1,6 @@
 import json
 import signal
+import socket
 import threading
 from dataclasses import replace
 
@@ -7,7 +8,8 @@ import duckdb
 
 from data_pipeline.lakehouse import query
 from data_pipeline.lakehouse.database import Limits
-from etl_core.errors import DataError, StoppedError, UsageError
+from etl_core.errors import DataError, StoppedError, UnavailableError, UsageError
+from etl_core.lake.s3 import S3Access
 from etl_core.stop import Stop
 from packages.data_pipeline.tests.unit.folder_case import FolderCase
 
@@ -52,6 +54,18 @@ class QueryCase(FolderCase):
     def rows(self, question: str) -> list[query.Cells]:
         with self.open() as tables:
             return list(tables.ask(question).rows)
+
+    def test_an_s3_that_does_not_answer_is_unavailable_and_no_damage(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        access = S3Access("lake", f"http://127.0.0.1:{port}", "us-east-1", "key", "secret", "")
+        there = replace(self.pinned[0], files=("s3://lake/payments.parquet",))
+
+        with (
+            self.assertRaisesRegex(UnavailableError, "did not give DuckDB a file of the lake"),
+            query.open_tables([there], Limits(256, 2), self.folder / "scratch", self.stop, access),
+        ):
+            self.fail("it was opened")
 
     def test_a_table_has_the_rows_of_all_its_years_with_year_and_release(self):
         self.assertEqual(
