@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.summaries import REPORTING_ENTITIES
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UnavailableError
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 SUMMARY_TITLE = REPORTING_ENTITIES.title
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)
