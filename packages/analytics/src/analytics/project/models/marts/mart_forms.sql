@@ -1,10 +1,2 @@
 -- Question 4: payments by form.
-select
-    dataset, year, release,
-    coalesce(form, '(none)') as form,
-    {{ usd('sum(amount_usd)') }} as amount_usd,
-    cast(count(*) as bigint) as payments,
-    {{ share_of_year('sum(amount_usd)') }} as share
-from {{ ref('fct_payments') }}
-group by dataset, year, release, coalesce(form, '(none)')
-order by dataset, year, form
+{{ payments_by("coalesce(form, '(none)')", "form") }}
