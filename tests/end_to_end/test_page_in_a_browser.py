@@ -51,14 +51,34 @@ def page(request, tmp_path):
     return path
 
 
-def test_a_page_is_good_on_a_phone_and_a_desk_by_day_and_night_and_in_print(page, request):
+def found_in(page: Path, folder: Path) -> dict[str, list[str]]:
+    """What is wrong with a page, by look."""
     if shutil.which("chromium") is None:
         pytest.skip("there is no chromium")
-    folder = PICTURES / request.node.callspec.id
     try:
-        found = session.picture(page, folder)
+        return session.picture(page, folder)
     except isolated.UnavailableError as reason:
         pytest.skip(str(reason))
 
-    assert found == {name: [] for name in ("phone", "phone-dark", "desktop", "desktop-dark", "print")}
-    assert {path.stem for path in folder.glob("*.png")} >= set(found)
+
+def test_a_page_is_good_on_a_phone_and_a_desk_by_day_and_night_and_in_print(page, request):
+    folder = PICTURES / request.node.callspec.id
+
+    assert found_in(page, folder) == {name: [] for name in ("phone", "phone-dark", "desktop", "desktop-dark", "print")}
+    assert {path.stem for path in folder.glob("*.png")} >= {"phone", "desktop"}
+
+
+def test_what_is_wrong_with_a_page_is_found(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<!doctype html><html lang=en><title>Bad</title><main><h1>Bad</h1>"
+        "<p style='color:#aaa;background:#fff'>pale</p>"
+        "<div style='width:600px'>wide</div><script>console.error('it broke')</script></main></html>"
+    )
+
+    found = found_in(page, tmp_path)
+
+    assert "console: it broke" in found["desktop"]
+    assert any(one.startswith("color-contrast: ") for one in found["desktop"])
+    assert not any("pixels wide" in one for one in found["desktop"])
+    assert any("pixels wide in a window of 390" in one for one in found["phone"])
