@@ -49,7 +49,7 @@ def digest(root: Path, level: str) -> str:
 
 
 def pip_install(*words: str, into: Path = Path(sys.prefix), constraints: str = "constraints.txt") -> None:
-    pip = [sys.executable, "-m", "pip", "--python", into / "bin" / "python"]
+    pip = [sys.executable, "-m", "pip", "--python", str(into / "bin" / "python")]
     subprocess.run([*pip, "install", "-qq", "-c", constraints, *words], cwd=ROOT, check=True)
 
 

@@ -54,16 +54,12 @@ class Session:
 
 def run(folder: Path) -> Session:
     """The commands one after the other in ``folder``, where ``./data`` becomes the lake."""
-    process, url = demo.start_sandbox(SCALE, FAULTS)
-    try:
+    with demo.sandbox(SCALE, FAULTS) as url:
         environment = os.environ | {"OPEN_PAYMENTS_URL": url, "LOG_LEVEL": "error", "LAKE_URL": "./data"}
         environment |= {"PATH": f"{demo.BIN}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(folder / "cache")}
         shown = [_shown(BUILD, folder, environment), _shown(QUERY, folder, environment)]
         record_id = re.findall(r"^ *(\d{6,})\b", shown[-1], re.MULTILINE)[0]
         shown.append(_shown(TRACE.format(record_id), folder, environment))
-    finally:
-        process.terminate()
-        process.wait()
     text = "\n".join(shown).replace(folder.resolve().as_uri(), "file:///home/me")
     return Session(text, next(folder.glob("data/metadata/reports/**/*.html")))
 

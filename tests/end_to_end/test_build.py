@@ -38,6 +38,17 @@ def sums(world):
     return sorted(found.items(), key=lambda one: -one[1])
 
 
+def people(world):
+    """Last and first names of the recipients, as they would stand beside each other."""
+    found = set()
+    for path in world.lake.glob("raw/**/*.csv"):
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                first, last = row["Covered_Recipient_First_Name"], row["Covered_Recipient_Last_Name"]
+                found |= {f"{first} {last}", f"{last}, {first}"} if first and last else set()
+    return found
+
+
 def page(world, year):
     return (world.lake / year["page"]).read_text()
 
@@ -65,6 +76,7 @@ def test_one_command_makes_a_year_from_source_to_page_and_the_second_time_does_n
     assert f"page       {year['uri']}" in made.stderr
     assert "Complete" in page(world, year)
     assert "rows_missing" in page(world, year), "the faults that were met are on the page"
+    assert not [name for name in people(world) if name in page(world, year)]
 
     before = world.files()
     again = build(world, "--year", "2024")
