@@ -96,6 +96,8 @@ def written() -> tuple[str, str, str]:
 
 def picture(page: Path, folder: Path) -> dict[str, list[str]]:
     """Pictures of a page by Chromium, and what is wrong with it, by look; raises ``UnavailableError``."""
+    if shutil.which("chromium") is None:
+        raise isolated.UnavailableError("there is no chromium")
     python = isolated.program("playwright").with_name("python")
     words = [str(python), str(ROOT / "tools/look.py"), str(page), str(folder)]
     return dict(json.loads(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout))

@@ -92,6 +92,7 @@ def test_one_command_makes_a_year_from_source_to_page_and_the_second_time_does_n
     assert {name: time for name, time in world.files().items() if name in before} == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("world", [{**WORLD, "years": (2023, 2024)}], indirect=True, ids=[""])
 def test_years_are_made_one_after_the_other_and_one_that_fails_does_not_hold_up_the_next(world):
     made = build(world, "--years", "2022-2024", "--max-files", "2")

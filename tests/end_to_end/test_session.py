@@ -6,17 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from tools import session
+from tools import isolated, session
 
 ROOT = Path(__file__).resolve().parents[2]
+# Kept for whoever wants to look at them after a run of CI.
+PICTURES = ROOT / ".cache" / "pictures" / "session"
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
-def test_the_session_on_the_first_screen_is_what_the_commands_say(tmp_path):
+def test_the_session_on_the_first_screen_is_what_the_commands_say_and_its_page_looks_good(tmp_path):
     made = session.run(tmp_path)
 
     assert session.masked(session.written()[1]) == session.masked(made.text), "run tools/session.py"
     assert made.page.stat().st_size < 300_000
+    try:
+        found = session.picture(made.page, PICTURES)
+    except isolated.UnavailableError as reason:
+        pytest.skip(f"the page was not looked at: {reason}")
+    assert [one for wrong in found.values() for one in wrong] == []
 
 
 def test_the_picture_on_the_first_screen_is_there_and_small():
