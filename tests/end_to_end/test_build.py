@@ -106,6 +106,12 @@ def test_years_are_made_one_after_the_other_and_one_that_fails_does_not_hold_up_
     again = build(world, "--years", "2023,2024", "--max-files", "2")
     assert (again.status, again.fact["status"]) == (0, "already built"), again.stderr
 
+    world.source.fault("short_rows", match=made.fact["years"][1]["release"][-8:])
+    stopped = build(world, "--years", "2023,2022", "--max-files", "3", SOURCE_ATTEMPTS="1")
+    assert (stopped.status, stopped.fact["status"]) == (4, "incomplete"), stopped.stderr
+    assert [(one["year"], one["status"]) for one in stopped.fact["years"]] == [(2023, "partial"), (2022, "not tried")]
+    assert stopped.fact["years"][0]["error"] == "1 of 3 companies failed"
+
 
 @pytest.mark.long
 @pytest.mark.parametrize("world", [WORLD], indirect=True, ids=[""])
