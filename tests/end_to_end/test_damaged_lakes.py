@@ -221,32 +221,36 @@ def test_damage_of_another_run_stops_nobody(whole, document):
 @pytest.mark.parametrize("world", [SMALL], indirect=True, ids=["three companies"])
 def test_junk_where_parts_and_proofs_belong_stops_nobody_and_verify_names_it(whole):
     """Nothing is overwritten: what belongs there stands beside it, as the next generation."""
-    part, linked, proof = (
+    part, linked, folder, proof = (
         next(iter(sorted(whole.glob(f"{pattern}/{name}"))))
         for pattern, name in [
             (f"raw/*/*/*/company_id={ONE}", "part-1-of-1.csv"),
-            ("raw/*/*/*/company_id=*[!3]", "part-1-of-1.csv"),
+            (f"raw/*/*/*/company_id={OTHER}", "part-1-of-1.csv"),
+            ("raw/*/*/*/company_id=*62", "part-1-of-1.csv"),
             (f"metadata/audits/*/*/*/company_id={ONE}", "slice.jsonl"),
         ]
     )
     shutil.rmtree(whole / "metadata/runs")
     shutil.rmtree(whole / "metadata/selections")
     shutil.rmtree(whole / "metadata/commits")
-    for path in (part, linked):
+    for path in (part, linked, folder):
         for audit in (whole / "metadata/audits" / path.parent.relative_to(whole / "raw")).iterdir():
             audit.unlink()
         path.unlink()
     part.write_bytes(b"<html>")
     linked.symlink_to("/dev/zero")
+    folder.mkdir()
+    (folder / "part-0.csv").write_bytes(b"")
     proof.write_bytes(b"")
 
     assert ends(whole, "a run by its name")[0] == 0
 
     status, said = ends(whole, "verify")
     assert status == 3, said
-    for junk in (part, linked, proof):
+    for junk in (part, linked, folder, proof):
         assert str(junk.relative_to(whole)) in said
     assert (part.read_bytes(), proof.read_bytes(), linked.is_symlink()) == (b"<html>", b"", True)
+    shutil.rmtree(folder)
     for junk in (part, linked, proof):
         junk.unlink()
     status, said = ends(whole, "verify")

@@ -13,12 +13,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.wiring import Services, checked_settings
 from etl_core import logs
 from etl_core.errors import PipelineError, StoppedError
+from etl_core.logs import get_logger
 from etl_core.machine import what_is_missing
 from etl_core.progress import for_terminal
 from etl_core.stdio import say
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 # A run that is resumed stores a log for each time it was started; past this many the further ones are not stored.
 MOST_LOGS = 1000
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Context(Services):

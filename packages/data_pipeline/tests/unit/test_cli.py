@@ -378,3 +378,19 @@ class Processes(DroppedInCase):
         )
         self.assertEqual([name for name in heavy if f"'{name}'" in last], [])
         self.assertIn("'click'", last)
+
+    def test_that_fetch_import_no_library_of_other_jobs(self):
+        """Thousands of pods start so."""
+        code = """
+            import os, sys
+            os.environ |= {"OPEN_PAYMENTS_URL": "http://127.0.0.1:9", "SOURCE_ATTEMPTS": "1"}
+            os.environ["XDG_CACHE_HOME"] = os.getcwd()
+            from data_pipeline.cli import exit_code_of
+            status = exit_code_of(["run", "download_company", "--", "--year", "2024", "--company-id", "1"])
+            loaded = {name.split(".")[0] for name, module in sys.modules.items() if module is not None}
+            used = {"requests", "pydantic", "structlog"}
+            others = {"boto3", "botocore", "duckdb", "kubernetes", "polars", "pyarrow", "rich", "jinja2"}
+            print(status, used <= loaded, sorted(others & loaded))
+        """
+        ended = self.python("-c", textwrap.dedent(code))
+        self.assertEqual(ended.stdout.splitlines()[-1], "4 True []", ended.stderr)

@@ -20,11 +20,10 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import structlog
-
 from etl_core import budget_state
 from etl_core.budget_state import LARGEST_STATE_BYTES, LONGEST_REASON, State
 from etl_core.errors import BlockedError
+from etl_core.logs import get_logger
 from etl_core.printable import printable
 from etl_core.retry import LONGEST_WAIT_SECONDS
 
@@ -38,7 +37,7 @@ POLL_SECONDS = 0.05
 # A longer pause is logged: a person would wonder.
 MIN_LOGGED_PAUSE_SECONDS = 2.0
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Budget:

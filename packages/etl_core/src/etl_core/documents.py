@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Literal, Protocol, Self, TypeVar
 
-import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from etl_core.errors import DataError
+from etl_core.logs import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Value(BaseModel):

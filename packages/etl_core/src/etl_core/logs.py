@@ -10,14 +10,31 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
-
 from etl_core.printable import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
     from pathlib import Path
 
+
+@contextlib.contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Let ``import`` not find a module within a ``with`` block, unless it is already imported."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment] # as the import system spells "there is none"
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+# structlog imports rich, if it is there, for tracebacks that ours replace: a sixth of what a command takes to start.
+with _hidden("rich"):
+    import structlog
+
+get_logger = structlog.get_logger
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 

@@ -7,8 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
+from etl_core.logs import get_logger
 from etl_core.printable import printable
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Lines(Progress):
             return
         self._shown_at = self._clock()
         units, rows = f"{self._units}/{self._all_units}", f"{self._rows}/{self._all_rows}"
-        structlog.get_logger().info(self._doing, **{self._unit_name: units}, rows=rows, bytes=self._bytes)
+        get_logger().info(self._doing, **{self._unit_name: units}, rows=rows, bytes=self._bytes)
 
 
 class Bars(Progress):

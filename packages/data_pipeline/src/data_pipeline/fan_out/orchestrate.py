@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import structlog
 from pydantic import Field
 
 from data_pipeline import lake_layout
@@ -29,6 +28,7 @@ from etl_core import logs
 from etl_core.errors import TEMPORARY, ConflictError, PipelineError, StoppedError, UsageError
 from etl_core.kube.observe import phase_of_job
 from etl_core.kube.sweep import sweep
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ SHAPES: tuple[Shape, ...] = ("packed", "per-company")
 # All is done by then: an API server that is away must not hold the command.
 LEFTOVERS_SECONDS = 10.0
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class FanOutFact(RunFact):

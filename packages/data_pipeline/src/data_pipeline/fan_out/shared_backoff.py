@@ -13,12 +13,11 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 from data_pipeline import lake_layout
 from etl_core.budget import POLL_SECONDS, Budget, raise_if_too_long
 from etl_core.budget_state import LONGEST_REASON
 from etl_core.errors import BlockedError, PipelineError
+from etl_core.logs import get_logger
 from etl_core.printable import printable
 from etl_core.retry import LONGEST_RETRY_AFTER_SECONDS
 
@@ -34,7 +33,7 @@ BLOCKED_SECONDS = 3600.0
 # A moment less than this later than the stored one is not worth a write.
 MIN_DIFFERENCE_SECONDS = 1.0
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

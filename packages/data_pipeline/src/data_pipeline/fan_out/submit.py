@@ -12,8 +12,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.advice import advice_for
@@ -37,6 +35,7 @@ from etl_core.kube.diagnose import diagnose
 from etl_core.kube.explain import Diagnosis, over_quota
 from etl_core.kube.observe import container_state, exit_code, outlives_job
 from etl_core.lake import content_of
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 NAMES_IN_SELECTOR = 80
 JOB_OF_POD = "batch.kubernetes.io/job-name"
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome, SliceWork
 from etl_core.errors import DataError, NotFoundError
 from etl_core.lake import content_of
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from etl_core.lake import ObjectStore
     from etl_core.telemetry import Tally
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def read_plan(store: ObjectStore, run_id: str, shape: str, digest: str, index: int) -> FanOutPlan:

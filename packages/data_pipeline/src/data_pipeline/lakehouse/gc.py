@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import structlog
-
 from data_pipeline.lake_layout import lakehouse as keys
 from data_pipeline.lake_layout.lakehouse import StagedKeys
 from data_pipeline.lakehouse import builds
@@ -20,6 +18,7 @@ from data_pipeline.lakehouse.documents import MartsManifest
 from data_pipeline.lakehouse.marts import chain_of
 from etl_core.documents import read
 from etl_core.errors import DataError
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from data_pipeline.lakehouse.documents import BuildManifest
     from etl_core.lake import ObjectInfo, ObjectStore
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome
 from data_pipeline.open_payments.fetch.slices import Slices
@@ -25,6 +23,7 @@ from data_pipeline.open_payments.source.totals import TotalsBuilder, TotalsChoic
 from data_pipeline.runs.plans import default_run_id, write_plan
 from etl_core.csv_stream.layout import excerpt
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UsageError
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from etl_core.retry import Retry
     from etl_core.stop import Stop
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

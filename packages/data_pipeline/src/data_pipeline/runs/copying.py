@@ -7,11 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from etl_core.errors import ConflictError, DataError, UsageError
 from etl_core.files import translate_os_errors
 from etl_core.lake import content_of, overlap
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 WORKERS = 8
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -31,6 +32,10 @@ class Layout:
     mark: str = ""
 
 
+# Streams that begin together would each compile the pattern, and all of them would begin later.
+_compiling = threading.Lock()
+
+
 def plain_record(layout: Layout) -> re.Pattern[bytes]:
     """The pattern of a record, with its line end, that reads the same in both dialects.
 
@@ -43,7 +48,8 @@ def plain_record(layout: Layout) -> re.Pattern[bytes]:
     roles = {"key": layout.key, "mark": layout.mark, "between": between}
     named = tuple((role, column) for role, column in roles.items() if column)
     equal = tuple((f"equal{number}", column) for number, column in enumerate(layout.equal))
-    return _plain_record(layout.header, named, equal, layout.volatile)
+    with _compiling:
+        return _plain_record(layout.header, named, equal, layout.volatile)
 
 
 # To compile the pattern of 91 columns takes 30 ms; thousands of readers of a run have the same one.

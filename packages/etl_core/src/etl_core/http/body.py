@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from etl_core.errors import UnavailableError
 from etl_core.http.translate import readable, translate_http_errors
+from etl_core.least_rate import LeastRate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,7 @@ class Body:
     """The body of one answer, decoded.
 
     The limits are checked after every packet, not only after every chunk: a server that sends 100 bytes a second
-    would need 44 minutes for the 256 KiB of a chunk. For the rate, only the time counts in which the server is
-    waited for.
+    would need 44 minutes for the 256 KiB of a chunk.
     """
 
     def __init__(
@@ -36,8 +36,12 @@ class Body:
         self._clock = clock
         self._check_stop = check_stop
         self._deadline = clock() + settings.answer_seconds
-        self._waited = 0.0
-        self._received_while_waiting = 0
+        self._rate = LeastRate(
+            f"GET {readable(response.url)}",
+            seconds=settings.read_seconds,
+            bytes_per_second=settings.least_bytes_per_second,
+            clock=clock,
+        )
         self.received = 0
 
     def read(self, size: int) -> bytes:
@@ -51,16 +55,18 @@ class Body:
         while size:
             self._check_stop()
             self._check_time()
-            before = self._clock()
-            with translate_http_errors(self._response.url):
-                piece: bytes = self._response.raw.read1(size, decode_content=True)
+            piece = self._rate.read(self._read_available, size)
             if not piece:
                 break
-            self._check_rate(self._clock() - before, len(piece))
             pieces.append(piece)
             self.received += len(piece)
             size -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_available(self, size: int) -> bytes:
+        with translate_http_errors(self._response.url):
+            available: bytes = self._response.raw.read1(size, decode_content=True)
+        return available
 
     def _check_time(self) -> None:
         if self._clock() > self._deadline:
@@ -68,15 +74,3 @@ class Body:
                 f"GET {readable(self._response.url)} was still answering after {self._settings.answer_seconds:.0f} s"
                 f" and {self.received} bytes"
             )
-
-    def _check_rate(self, waited: float, received: int) -> None:
-        self._waited += waited
-        self._received_while_waiting += received
-        if self._waited < self._settings.read_seconds:
-            return
-        rate = self._received_while_waiting / self._waited
-        if rate < self._settings.least_bytes_per_second:
-            raise UnavailableError(
-                f"GET {readable(self._response.url)} sent only {rate:.0f} bytes a second for {self._waited:.0f} s"
-            )
-        self._waited, self._received_while_waiting = 0.0, 0

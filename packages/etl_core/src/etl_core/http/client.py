@@ -13,8 +13,6 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import structlog
-
 from etl_core.errors import (
     AccessError,
     BlockedError,
@@ -26,6 +24,7 @@ from etl_core.errors import (
 )
 from etl_core.http.body import Body
 from etl_core.http.translate import message_of, readable, translate_http_errors
+from etl_core.logs import get_logger
 from etl_core.retry import LONGEST_WAIT_SECONDS, Retry, parse_retry_after
 from etl_core.telemetry import Tally, Telemetry
 
@@ -49,7 +48,7 @@ PERMANENT_ERRORS: Mapping[Meaning, type[PermanentError]] = {"denied": AccessErro
 
 T = TypeVar("T")
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

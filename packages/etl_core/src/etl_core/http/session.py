@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from etl_core import least_rate
 from etl_core.http.header_timeout import HeaderTimeoutAdapter
 
 
@@ -22,7 +23,7 @@ class HttpSettings:
     connect_seconds: float = 10.0
     # Without a byte, and for all headers; and how long an answer may be slower than the least rate.
     read_seconds: float = 60.0
-    least_bytes_per_second: float = 1000.0
+    least_bytes_per_second: float = least_rate.BYTES_PER_SECOND
     # One answer, whatever its rate. At 2 MB/s it is 3.6 GB.
     answer_seconds: float = 1800.0
 

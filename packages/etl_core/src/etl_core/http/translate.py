@@ -36,7 +36,6 @@ def message_of(body: str) -> str:
 @contextlib.contextmanager
 def translate_http_errors(url: str) -> Iterator[None]:
     """Raise ``DataError``, ``UnreachableError`` or ``UnavailableError`` in place of a foreign exception."""
-    url = readable(url)
     try:
         yield
     except (
@@ -44,20 +43,20 @@ def translate_http_errors(url: str) -> Iterator[None]:
         requests.exceptions.MissingSchema,
         requests.exceptions.InvalidSchema,
     ) as error:
-        raise DataError(f"{url} is not a valid URL: {printable(without_password(error))}") from error
+        raise DataError(f"{readable(url)} is not a valid URL: {printable(without_password(error))}") from error
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
-        if missing := what_is_missing(error, f"get {url}"):
+        if missing := what_is_missing(error, f"get {readable(url)}"):
             raise missing from error
         raise UnreachableError(
-            f"GET {url} failed: {_root_cause(error)}.",
+            f"GET {readable(url)} failed: {_root_cause(error)}.",
             advice="Check the address and the network; behind a proxy, set HTTPS_PROXY.",
         ) from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        if missing := what_is_missing(error, f"get {url}"):
+        if missing := what_is_missing(error, f"get {readable(url)}"):
             raise missing from error
-        raise UnavailableError(f"GET {url} failed: {_root_cause(error)}") from error
+        raise UnavailableError(f"GET {readable(url)} failed: {_root_cause(error)}") from error
     except ValueError as error:  # requests lets some through that come from reading where a redirect leads
-        raise DataError(f"GET {url} redirected to an invalid URL: {printable(str(error))}") from error
+        raise DataError(f"GET {readable(url)} redirected to an invalid URL: {printable(str(error))}") from error
 
 
 def _root_cause(error: BaseException) -> str:

@@ -14,7 +14,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import structlog
 import urllib3
 
 from etl_core.errors import (
@@ -28,6 +27,8 @@ from etl_core.errors import (
     UnreachableError,
 )
 from etl_core.kube.describe import digest_annotation
+from etl_core.logs import get_logger
+from etl_core.printable import without_password
 from etl_core.retry import Retry, parse_retry_after
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _RETRYABLE = frozenset({401, 408, 410, 429, 500, 502, 503, 504})  # 401: a token
 
 _CREDENTIALS = "The request had no valid credentials: renew those of the kubeconfig or of the service account."
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class AlreadyExistsError(ConflictError):
@@ -66,7 +67,7 @@ class _ExpiredError(TemporaryError):
 
 
 class Cluster:
-    """One namespace of one cluster. ``calls`` counts requests by verb and resource."""
+    """One namespace of one cluster. ``calls`` counts requests by verb and resource; ``url`` is for people."""
 
     def __init__(
         self,
@@ -78,7 +79,8 @@ class Cluster:
         user_agent: str,
         authorization: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self.url = url.rstrip("/")
+        self._base = url.rstrip("/")
+        self.url = without_password(self._base)
         self.namespace = namespace
         self.calls: Counter[str] = Counter()
         self._pool = pool
@@ -210,7 +212,7 @@ class Cluster:
     def _once(self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None) -> bytes:
         kind = next((word for word in ("jobs", "pods", "events") if f"/{word}" in path), "other")
         self.calls[f"{method} {kind}"] += 1
-        url = self.url + path + (f"?{urlencode(query)}" if query else "")
+        url = self._base + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": self._user_agent}
         token = self._authorization()
         if token:
@@ -225,7 +227,9 @@ class Cluster:
                 retries=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise UnreachableError(f"{method} {self.url}{path} failed: {type(error).__name__}: {error}") from error
+            raise UnreachableError(
+                f"{method} {self.url}{path} failed: {type(error).__name__}: {without_password(error)}"
+            ) from error
         if 200 <= answer.status < 300:
             return answer.data
         wait = parse_retry_after(answer.headers.get("Retry-After"))
@@ -309,7 +313,7 @@ def connect(namespace: str, *, default_namespace: str, retry: Retry, user_agent:
             _, context = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
         except (config.ConfigException, OSError, ValueError, TypeError, yaml.YAMLError) as error:
             raise ConfigError(
-                f"no cluster is configured: {error}",
+                f"no cluster is configured: {without_password(error)}",
                 advice="Set KUBECONFIG to a kubeconfig with a current context, or run inside a cluster.",
             ) from error
         chosen = chosen or str((context or {}).get("context", {}).get("namespace") or "")

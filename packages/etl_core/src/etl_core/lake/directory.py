@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
 from etl_core.files import translate_os_errors
-from etl_core.lake.places import Place, open_folder
+from etl_core.lake.places import Place, not_an_object, open_folder
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 from etl_core.scratch import Scratch
 
@@ -115,6 +115,8 @@ class DirectoryStore:
             try:
                 with self._place(key) as place:
                     status = place.status()
+            except IsADirectoryError as error:
+                raise not_an_object(self._path(key), "a folder") from error
             except NO_OBJECT:
                 return None
         return None if status is None else _info(key, status)

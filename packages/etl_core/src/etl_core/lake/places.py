@@ -57,7 +57,7 @@ class Place:
             return None
         except OSError as error:
             if error.errno == errno.ELOOP:  # it became a link since
-                raise _not_regular(self.path, "a link") from error
+                raise not_an_object(self.path, "a link") from error
             raise
         with contextlib.ExitStack() as undo:
             undo.callback(stream.close)
@@ -69,7 +69,7 @@ class Place:
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self.path))
         if not stat.S_ISREG(found.st_mode):
-            raise _not_regular(self.path, "a link" if stat.S_ISLNK(found.st_mode) else "no regular file")
+            raise not_an_object(self.path, "a link" if stat.S_ISLNK(found.st_mode) else "no regular file")
         return found
 
 
@@ -103,7 +103,7 @@ def _open_inner(folder: int, name: str, path: Path, *, create: bool) -> int:
             raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR) and _is_link(folder, name):
-            raise _not_regular(path, "a link") from error
+            raise not_an_object(path, "a link") from error
         raise
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, dir_fd=folder)
@@ -117,7 +117,8 @@ def _is_link(folder: int, name: str) -> bool:
         return False
 
 
-def _not_regular(path: Path, what: str) -> DataError:
+def not_an_object(path: Path, what: str) -> DataError:
+    """The error where something else has the place of an object."""
     return DataError(
         f"{path} is {what}, and a lake follows and reads none.",
         advice="Move it away, or put in its place what it stands for; a folder on another disk is mounted there.",

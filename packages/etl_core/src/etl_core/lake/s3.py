@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 import botocore.config
 import botocore.exceptions
+import urllib3
 
 from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, UnavailableError
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.least_rate import LeastRate
 from etl_core.printable import printable, without_password
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.scratch import Scratch
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 READ_BYTES = 1024 * 1024
+# Without a byte; and how long an object may come slower than the least rate.
+READ_SECONDS = 60
 # 412 or 409 on a conditional write; the latter while another write of the key is under way.
 PRECONDITION_FAILED, CONFLICT = 412, 409
 DENIED_CODES = frozenset(
@@ -63,7 +67,7 @@ def make_client(pool_size: int = 16) -> S3Client:
         retries={"mode": "standard", "max_attempts": 6},
         max_pool_connections=pool_size,
         connect_timeout=10,
-        read_timeout=60,
+        read_timeout=READ_SECONDS,
         # Checksums of our own choice go with each write; answers that carry none are not an error.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -97,9 +101,16 @@ class S3Store:
     """Objects under ``s3://bucket/prefix``."""
 
     def __init__(
-        self, client: S3Client, *, bucket: str, prefix: str = "", sleep: Callable[[float], None] = time.sleep
+        self,
+        client: S3Client,
+        *,
+        bucket: str,
+        prefix: str = "",
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
+        self._clock = clock
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._scratch = Scratch(Path(tempfile.gettempdir()) / f"etl-core-{os.getuid()}", is_private=True)
@@ -149,14 +160,17 @@ class S3Store:
     def read(self, key: str) -> Iterator[bytes]:
         request = self._named(key)
         answer = self._send(f"read {self.url}/{key}", lambda: self._client.get_object(**request))
-        stream = answer["Body"]
-        with contextlib.closing(stream):
-            while True:
-                with _translate_errors(f"read {self.url}/{key}"):
-                    chunk = stream.read(READ_BYTES)
-                if not chunk:
-                    return
+        doing, received = f"read {self.url}/{key}", 0
+        rate = LeastRate(f"{self.url}/{key}", seconds=READ_SECONDS, clock=self._clock)
+        # The SDK's own stream waits for all bytes of a read, and is the only one that checks their number.
+        body: Any = answer["Body"]
+        with body as stream:
+            while chunk := _chunk(stream.read1, rate, doing):
+                received += len(chunk)
                 yield chunk
+        expected = answer.get("ContentLength", received)
+        if received != expected:
+            raise UnavailableError(f"cannot {doing}: it broke off after {received} of {expected} bytes.")
 
     def head(self, key: str) -> ObjectInfo | None:
         answer = self._head(key)
@@ -246,6 +260,17 @@ class S3Store:
             return None
 
 
+def _chunk(read_available: Callable[[int], bytes], rate: LeastRate, doing: str) -> bytes:
+    """Up to ``READ_BYTES``, fewer only at the end."""
+    pieces: list[bytes] = []
+    left = READ_BYTES
+    with _translate_errors(doing):
+        while left and (piece := rate.read(read_available, left)):
+            pieces.append(piece)
+            left -= len(piece)
+    return b"".join(pieces)
+
+
 def _status(error: botocore.exceptions.ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
@@ -279,7 +304,7 @@ def _translate_errors(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[
     except (
         botocore.exceptions.HTTPClientError,
         botocore.exceptions.ConnectionError,
-        botocore.exceptions.IncompleteReadError,  # a body that broke off
+        urllib3.exceptions.HTTPError,  # while a body was read
     ) as error:
         raise UnavailableError(f"cannot {doing}: {_one_line(error)}.") from error
     except (botocore.exceptions.BotoCoreError, ValueError) as error:

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import itertools
 import os
 import socket
 import tempfile
@@ -22,11 +23,11 @@ from etl_core.errors import (
 )
 from etl_core.lake import open_store
 from etl_core.lake.port import PutResult
-from etl_core.lake.s3 import POLICY, S3Store, make_client
+from etl_core.lake.s3 import POLICY, READ_BYTES, S3Store, make_client
 from etl_core.testing import ManualClock
 from packages.etl_core.tests.integration.lake.conftest import sha256
 from packages.etl_core.tests.support.lossy_proxy import LossyProxy
-from packages.etl_core.tests.support.source_server import SourceServer, answer, raw, reset, short
+from packages.etl_core.tests.support.source_server import SourceServer, answer, chunked, drip, raw, reset, short
 
 ONE, TWO = b"one\n", b"the other content\n"
 
@@ -418,6 +419,23 @@ def test_a_body_that_breaks_off_is_unavailable(server, planned):
         planned.get("a")
     with pytest.raises(UnavailableError, match=f"cannot read {planned.url}/a"):
         list(planned.read("a"))
+
+
+def test_a_body_that_drips_is_unavailable(server, new_client, opened):
+    store = opened(new_client(server.url), clock=itertools.count(step=25).__next__)
+    server.plan(*[drip(b"x" * 100, every=0.01)] * 2)
+    says = f"{store.url}/a sent only 4 bytes a second for 75 s"
+    with pytest.raises(UnavailableError, match=says):
+        store.get("a")
+    with pytest.raises(UnavailableError, match=says):
+        list(store.read("a"))
+
+
+def test_a_body_is_read_in_chunks_of_a_megabyte(server, planned):
+    body = b"x" * (READ_BYTES + 7)
+    server.plan(answer(200, body), chunked([body[:9]] * 3))
+    assert [len(chunk) for chunk in planned.read("a")] == [READ_BYTES, 7]
+    assert list(planned.read("a")) == [body[:27]]
 
 
 def test_reading_a_missing_object_is_not_found(server, planned):

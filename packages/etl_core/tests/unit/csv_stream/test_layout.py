@@ -1,4 +1,6 @@
+import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import ClassVar
 
@@ -70,3 +72,14 @@ class PlainRecord(unittest.TestCase):
     def test_layouts_that_differ_in_a_fixed_value_alone_share_one_pattern(self):
         self.assertIs(plain_record(LAYOUT), plain_record(replace(LAYOUT, equal={"company": "78"})))
         self.assertIsNot(plain_record(LAYOUT), plain_record(replace(LAYOUT, equal={"name": "78"})))
+
+    def test_is_compiled_once_for_threads_that_begin_together(self):
+        wide = replace(LAYOUT, header=(*LAYOUT.header, *map(str, range(90))))
+        together = threading.Barrier(8)
+
+        def compiled(_number):
+            together.wait(10)
+            return plain_record(wide)
+
+        with ThreadPoolExecutor(8) as pool:
+            self.assertEqual(len({id(one) for one in pool.map(compiled, range(8))}), 1)

@@ -319,6 +319,26 @@ class RetryRequests(ClientCase):
 
         self.assertEqual(len(self.clock.slept), 3)
 
+    def test_shows_no_password_of_the_address(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        path = f"{JOBS}/op-1"
+        for at, replies, says in (
+            (port, [], f"GET http://…@127.0.0.1:{port}{path} failed"),
+            (
+                self.server.server_port,
+                [refuses(422, message="No.")],
+                f"/…@127.0.0.1:{self.server.server_port}{path} answered",
+            ),
+            ("no port", [], "failed: LocationParseError"),
+        ):
+            with self.subTest(says):
+                self.answer(*replies)
+                cluster = self.client(f"http://me:s3cret@127.0.0.1:{at}")
+                with self.assertRaisesRegex(PipelineError, says) as caught:
+                    cluster.job("op-1")
+                self.assertNotIn("s3cret", f"{caught.exception} {caught.exception.advice} {cluster.url}")
+
     def test_is_for_answers_of_others_on_the_way_too(self):
         for body in (b"<html>Bad Gateway</html>", b"", b"[1]"):
             with self.subTest(body=body):

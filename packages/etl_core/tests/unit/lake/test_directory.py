@@ -71,6 +71,14 @@ class Objects(DirectoryStoreCase):
         self.assertEqual(self.store.get("a/b"), body)
         self.assertEqual(self.files(), ["a/b", "c"])
 
+    def test_a_folder_in_place_of_an_object_is_no_free_key(self):
+        self.store.put_new("a/b", b"x")
+        for key in ("a", "e"):
+            (self.root / key).mkdir(exist_ok=True)
+            with self.assertRaisesRegex(DataError, f"/{key} is a folder, and a lake"):
+                self.store.head(key)
+            self.assertIsNone(self.store.get(key))
+
     def test_bytes_reach_the_disk_before_their_name_and_the_name_before_the_end(self):
         """A power cut leaves the whole object or none, and never loses one that was reported as written."""
         synced: list[tuple[int, int | None, bool]] = []

@@ -14,11 +14,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
 from data_pipeline.open_payments.fetch.task import ReleaseGoneError, WindowTask, reason_of
 from data_pipeline.open_payments.ledger.documents import SliceResult
 from etl_core.errors import AccessError, BlockedError, PipelineError, StoppedError, TemporaryError, UnavailableError
+from etl_core.logs import get_logger
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ GIVE_UP_AFTER_PER_STREAM = 2
 # These end the run, not only the slice: a stop was requested, or the lake cannot be written.
 RUN_ENDING_ERRORS = (StoppedError, AccessError)
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class SliceWork(Protocol):

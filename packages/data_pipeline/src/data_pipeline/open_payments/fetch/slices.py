@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import structlog
-
 from data_pipeline.lake_layout.ids import shown_company
 from data_pipeline.open_payments.fetch.task import NotProvedError, WindowTask, translate_release_gone
 from data_pipeline.open_payments.fetch.window import WindowFetcher
@@ -14,6 +12,7 @@ from data_pipeline.open_payments.source import query
 from data_pipeline.open_payments.source.api import COUNTS_TRIED
 from data_pipeline.open_payments.windows import rows_of, tile_the_slice, tiles
 from etl_core.errors import DataError, PermanentError, TemporaryError, UnavailableError, UnreachableError
+from etl_core.logs import get_logger
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.windows import Window
     from etl_core.progress import Progress
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Slices:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
 from data_pipeline import __version__
 from data_pipeline.open_payments.fetch.answers import AnswerSink, AttemptProgress, Pages, write_answer
 from data_pipeline.open_payments.fetch.task import (
@@ -30,8 +28,9 @@ from data_pipeline.open_payments.ledger.documents import Attempt, Audit
 from data_pipeline.open_payments.source import query
 from data_pipeline.runs.attempts import write_attempt
 from etl_core.csv_stream.reader import RecordError, RecordReader, Summary
-from etl_core.errors import ConflictError, DataError, PermanentError, TemporaryError
+from etl_core.errors import ConflictError, DataError, NotFoundError, PermanentError, TemporaryError
 from etl_core.files import translate_os_errors
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +49,7 @@ CUT_REASONS = frozenset({"error_row", "truncated", "rows_missing", "unavailable"
 LONG_ANSWERS_TRIED = 2
 SOFTWARE = {"data_pipeline": __version__}
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)
@@ -265,7 +264,7 @@ class WindowFetcher:
             for chunk in self._store.read(key):
                 reader.feed(chunk)
             return reader.finish()
-        except (RecordError, DataError) as error:
+        except (RecordError, DataError, NotFoundError) as error:  # not found: a folder has the place of the part
             _log.warning("passed over an object that is no part; verify reports it", key=key, error=str(error))
             return None
 

@@ -6,8 +6,6 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.ledger.documents import Attempt, Audit, SliceAudit
@@ -15,6 +13,7 @@ from data_pipeline.open_payments.windows import tiles
 from data_pipeline.runs import attempts
 from etl_core.documents import read, read_or_skip
 from etl_core.errors import ConflictError, DataError
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.windows import Window
     from etl_core.lake import ObjectInfo, ObjectStore
 
-_log = structlog.get_logger()
+_log = get_logger()
 _MODULUS = 1 << 256
 # Reading audits is bound by the lake's latency, not by the machine.
 READERS = 16
@@ -123,7 +122,7 @@ class Audits:
     def _is_taken(self, key: str) -> bool:
         try:
             return self._store.head(key) is not None
-        except DataError:  # a link
+        except DataError:  # a link or a folder
             return True
 
     def proof_of_unit(self, company_id: str, number: int, of: int) -> Audit | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import manifest as manifests
 from data_pipeline.open_payments.ledger.audits import Audits, read_attempts
@@ -13,6 +11,7 @@ from data_pipeline.open_payments.ledger.documents import Manifest
 from data_pipeline.open_payments.ledger.plans import read_manifest
 from data_pipeline.runs import commit
 from etl_core.errors import DataError
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.ledger.documents import Plan, Release, SliceAudit, SliceResult
     from etl_core.lake import ObjectStore
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def commit_run(

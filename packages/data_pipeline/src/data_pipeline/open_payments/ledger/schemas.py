@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.schema import Columns, drift_from
 from etl_core.errors import DataError
 from etl_core.lake import put_or_agree
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from data_pipeline.open_payments.ledger.documents import Release
     from etl_core.lake import ObjectStore
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def must_be_provable(release: Release, columns: Columns) -> None:

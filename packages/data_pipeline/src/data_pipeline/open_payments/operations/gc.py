@@ -15,8 +15,6 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout.ids import encoded_company
 from data_pipeline.open_payments.ledger import plans
@@ -25,6 +23,7 @@ from data_pipeline.open_payments.ledger.committed import open_run
 from data_pipeline.open_payments.ledger.documents import SliceAudit
 from data_pipeline.runs.plans import all_runs
 from etl_core.errors import DataError
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 RAW, AUDITS = lake_layout.open_payments.RAW, lake_layout.open_payments.AUDITS
 RUNS_PER_BATCH = 1000
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import plans, releases
 from data_pipeline.open_payments.ledger.audits import READERS
@@ -23,6 +21,7 @@ from data_pipeline.runs import pointers
 from data_pipeline.runs.plans import all_runs
 from etl_core.documents import read
 from etl_core.errors import DataError
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.ledger.documents import Manifest, Plan, Release
     from etl_core.lake import ObjectInfo, ObjectStore
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

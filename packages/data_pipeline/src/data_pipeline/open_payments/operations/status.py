@@ -1,31 +1,24 @@
-"""How far a run is, by a few looks at the lake.
-
-Two listings say which slices are closed, when the last proof came, and how many bytes there are. Rows
-are the plan's, if it counted this very release: only where it did not is each slice's proof read.
-"""
+"""How far a run is: by its manifest, else by the proofs of its slices, of which each is read."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger import plans
 from data_pipeline.open_payments.ledger.audits import Audits, closed_in, empty_in, read_attempts
-from data_pipeline.open_payments.ledger.documents import SliceResult
 from data_pipeline.open_payments.ledger.manifest import results_from_lake
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from data_pipeline.open_payments.ledger.documents import Plan
     from etl_core.lake import ObjectStore
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def progress_of_run(store: ObjectStore, run_id: str, now: datetime) -> dict[str, Any]:
@@ -40,19 +33,12 @@ def progress_of_run(store: ObjectStore, run_id: str, now: datetime) -> dict[str,
     ]
     newest = max((entry.modified for entry in audits), default=None)
     if manifest is not None:
-        results, proved_bytes = manifest.slices, manifest.bytes
+        results = manifest.slices
     else:
-        closed = closed_in(audits)
         for key in sorted(empty_in(audits)):
             _log.warning("an empty object lies in place of the proof of a slice", key=key)
-        attempts = read_attempts(store, run_id, leave_out=closed)
-        results = results_from_lake(plan, {}, attempts, _closed_results(store, plan, closed))
-        parts = store.list(lake_layout.open_payments.release_parts(*where))
-        # Of a slice proved more than once only the newest proof counts, which says how many bytes it has.
-        proved_bytes = sum(
-            entry.size for entry in parts if closed.get(lake_layout.open_payments.company_of(entry.key) or "") == 1
-        )
-        proved_bytes += sum(result.bytes for result in results if result.generation > 1)
+        proofs = Audits(store, plan.release).newest_slices(closed_in(audits))
+        results = results_from_lake(plan, proofs, read_attempts(store, run_id, leave_out=proofs), {})
     verdicts = Counter(result.verdict for result in results)
     not_proved = ("failed",) if manifest is None else ("failed", "missing")
     reasons = Counter(result.reason for result in results if result.verdict in not_proved)
@@ -69,7 +55,7 @@ def progress_of_run(store: ObjectStore, run_id: str, now: datetime) -> dict[str,
         "open": verdicts["missing"] if manifest is None else 0,
         "rows": sum(result.rows for result in results),
         "rows_planned": rows_planned,
-        "bytes": proved_bytes,
+        "bytes": sum(result.bytes for result in results),
         "bytes_expected": rows_planned * dataset_named(plan.release.dataset).bytes_per_row,
         "newest_audit_age_seconds": None if newest is None else round((now - newest).total_seconds(), 1),
     }
@@ -90,22 +76,3 @@ def table_of(run_id: str, fact: Mapping[str, Any], lake: str) -> str:
         *(f"failed     {number:,} {reason}" for reason, number in fact["failed_by_reason"].items()),
     ]
     return "\n".join(lines)
-
-
-def _closed_results(store: ObjectStore, plan: Plan, closed: Mapping[str, int]) -> dict[str, SliceResult]:
-    rows = {company.company_id: company.rows for company in plan.companies}
-    unknown = [one for one in closed if rows[one] is None or closed[one] > 1 or plan.counts_from == "entities"]
-    audits = Audits(store, plan.release).newest_slices({one: closed[one] for one in unknown})
-    closed = {one: generation for one, generation in closed.items() if one in audits or one not in unknown}
-    rows |= {one: audit.records for one, audit in audits.items()}
-    return {
-        one: SliceResult(
-            company_id=one,
-            verdict="proved" if rows[one] else "empty",
-            generation=closed[one],
-            rows_expected=rows[one],
-            rows=rows[one] or 0,
-            bytes=audits[one].bytes if one in audits else 0,
-        )
-        for one in closed
-    }

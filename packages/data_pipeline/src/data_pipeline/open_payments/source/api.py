@@ -117,9 +117,9 @@ class Source:
                 return counts
 
     def value_of_a_record(self, table: Table, title: str) -> str:
-        """What the first record of the table, by record id, has in a column; empty if the table is."""
+        """What one record of the table has in a column; empty if the table is."""
         name = table.columns.name_of(title)
-        params = query.rows_params((name,), sort=table.columns.record_id, limit=1)
+        params = query.rows_params((name,), limit=1)
         rows = _results_in(self._query(f"/{table.distribution_id}", params, None))
         return str(rows[0].get(name) or "") if rows else ""
 

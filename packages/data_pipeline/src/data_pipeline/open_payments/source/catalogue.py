@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from data_pipeline import lake_layout
@@ -25,6 +24,7 @@ from etl_core.errors import (
     UnreachableError,
     UsageError,
 )
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ _DATASET_IN_SCRIPT = re.compile(r'\{\s*type\s*:\s*"(\w+)"\s*,\s*id\s*:\s*"([0-9a
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:T.*)?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

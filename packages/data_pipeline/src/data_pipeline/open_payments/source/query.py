@@ -87,16 +87,15 @@ def rows_params(
     columns: tuple[str, ...],
     conditions: tuple[Condition, ...] = (),
     *,
-    sort: str,
+    sort: str = "",
     offset: int = 0,
     limit: int = ROWS_PER_QUERY,
 ) -> Params:
-    """One page of rows as JSON, in a stable order."""
+    """One page of rows as JSON; without ``sort`` in an order that may be another each time."""
     return [
         *_condition_params(conditions),
         *((f"properties[{index}]", name) for index, name in enumerate(columns)),
-        ("sorts[0][property]", sort),
-        ("sorts[0][order]", "asc"),
+        *_sort_params(sort),
         ("limit", str(limit)),
         ("offset", str(offset)),
         ("count", "false"),
@@ -108,9 +107,7 @@ def download_params(
     conditions: tuple[Condition, ...], *, sort: str = "", limit: int | None = None, offset: int = 0
 ) -> Params:
     """Rows as CSV: all of them in one answer, or one sorted page. ``count=false`` spares the source a COUNT."""
-    params = [*_condition_params(conditions), ("format", "csv"), ("count", "false")]
-    if sort:
-        params += [("sorts[0][property]", sort), ("sorts[0][order]", "asc")]
+    params = [*_condition_params(conditions), ("format", "csv"), ("count", "false"), *_sort_params(sort)]
     if limit is not None:
         params += [("limit", str(limit)), ("offset", str(offset))]
     return params
@@ -122,3 +119,7 @@ def _condition_params(conditions: tuple[Condition, ...]) -> Params:
         for index, condition in enumerate(conditions)
         for name in ("property", "operator", "value")
     ]
+
+
+def _sort_params(column: str) -> Params:
+    return [("sorts[0][property]", column), ("sorts[0][order]", "asc")] if column else []

@@ -11,10 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from data_pipeline.open_payments.ledger import plans
 from etl_core.errors import DataError, NotFoundError, TemporaryError, UnavailableError
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 SUMMARY_TITLE = "Payments grouped by reporting entities"
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
 
 from data_pipeline import lake_layout
@@ -37,6 +36,7 @@ from etl_core.errors import (
     UnreachableError,
     UsageError,
 )
+from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 Route = Literal["grouped", "entities"]
 FRESH_DAYS = 10  # S1.3
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class CompanyTotals(BaseModel):

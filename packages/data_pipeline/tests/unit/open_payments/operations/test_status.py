@@ -102,14 +102,25 @@ class ARunUnderWay(StatusCase):
 
         self.has(newest_audit_age_seconds=90.0)
 
-    def test_a_run_under_way_costs_the_same_few_requests_however_many_slices_there_are(self):
-        for company_id in (COMPANY, OTHER, THIRD):
+    def test_a_run_under_way_reads_each_proof_of_a_slice_once(self):
+        companies = (COMPANY, OTHER, THIRD)
+        for company_id in companies:
             self.close(company_id)
             write_attempt(self.store, an_attempt(company_id))
         self.lake.read_keys.clear()
 
-        self.has(proved=3, rows=15)
-        self.assertEqual(self.lake.read_keys, [lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")])
+        self.has(proved=3, rows=9)
+        proofs = [keys_of(a_release(), company_id).slice_audit() for company_id in companies]
+        run = [lake_layout.runs.plan("r1"), lake_layout.runs.manifest("r1")]
+        self.assertEqual(sorted(self.lake.read_keys), sorted(run + proofs))
+
+    def test_a_run_under_way_takes_no_garbage_for_the_proof_of_a_slice(self):
+        self.close(COMPANY)
+        write_attempt(self.store, an_attempt(OTHER, reason="width"))
+        for company_id, garbage in {OTHER: b"<html>", THIRD: a_slice(COMPANY).to_bytes(), EMPTY: b""}.items():
+            self.store.put_new(keys_of(a_release(), company_id).slice_audit(), garbage)
+
+        self.has(proved=1, failed=1, open=2, empty=0, rows=3, bytes=300)
 
     def test_a_run_under_way_reads_the_proofs_where_the_plan_did_not_count_this_release(self):
         choices: dict[str, dict[str, Any]] = {
