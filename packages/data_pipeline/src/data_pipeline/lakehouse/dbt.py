@@ -81,6 +81,8 @@ def profile(project: Project, limits: Limits) -> dict[str, Any]:
             "threads": limits.workers,
             "memory_limit": f"{limits.memory_mb}MB",
             "temp_directory": "{{ env_var('MARTS_SPILL') }}",
+            # Tables without an ORDER BY have none. Keeping the order of the files costs a fifth more.
+            "preserve_insertion_order": False,
         },
         "config_options": {"autoinstall_known_extensions": False, "autoload_known_extensions": False},
         "attach": [{"path": "{{ env_var('MARTS_LAKE') }}", "alias": "lake", "read_only": True}],

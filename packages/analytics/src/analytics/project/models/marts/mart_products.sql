@@ -3,7 +3,7 @@
 -- (14.5 % in one published analysis). What names no product is the row '(no product)'.
 with named as (
     select
-        products.dataset, products.year, products.release, products.record_id, products.products,
+        products.dataset, products.year, products.release, products.record_id, products.position, products.products,
         spellings.product_id, products.amount_usd, products.prorated_usd
     from {{ ref('stg_payment_products') }} as products
     inner join {{ ref('stg_product_spellings') }} as spellings
@@ -30,9 +30,9 @@ products as (
     group by dataset, year, release, product_id
 ),
 
--- What the payments with products amount to, each once.
+-- What the payments with products amount to. Each has one product at position 1.
 of_products as (
-    select dataset, year, sum(prorated_usd) as amount_usd, count(distinct record_id) as payments
+    select dataset, year, sum(prorated_usd) as amount_usd, count(case when position = 1 then 1 end) as payments
     from named
     group by dataset, year
 ),
