@@ -21,7 +21,7 @@ FIRST = "100000000053"
 ALL_DONE = {"ingest": "already done", "stage": "already staged", "curate": "already built", "report": "already there"}
 # Nobody listens there.
 NO_SOURCE = {"OPEN_PAYMENTS_URL": "http://127.0.0.1:9"}
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def build(world, *words, **environment):
