@@ -39,6 +39,7 @@ MASKS = {
     r"record [\d,]+, line [\d,]+, byte [\d,]+": "PLACE",  # the source gives its rows in any order
     r"\b[0-9a-f]{16}…": "SHA256",
     r"[\d.]+ MB": "SIZE",
+    r"\d+ tables, \d+ tests": "TABLES",  # a new test of the marts is no new session
     r"           before it, at .*\n": "",
     r" +": " ",
 }
