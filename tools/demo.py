@@ -8,12 +8,14 @@ companies and the page, is the last that is shown.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,19 +27,22 @@ def say(text: str = "") -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def start_sandbox(scale: str, faults: str) -> tuple[subprocess.Popen[str], str]:
-    """The sandbox as a process that ends with this one, and its URL."""
+@contextlib.contextmanager
+def sandbox(scale: str, faults: str) -> Iterator[str]:
+    """The URL of a sandbox in a process of its own, which ends with this one."""
     words = [str(BIN / "python"), "-m", "sandbox", "serve", "--port", "0", "--year", YEAR, "--scale", scale]
     words += ["--first-companies", COMPANIES, "--parent-pid", str(os.getpid()), "--warm"]
     for name in ("http_503", "short_body", "error_row", "repeated_row", "reset"):
         if float(faults):
             words += ["--fault", f"{name}:probability={float(faults) / 5:.4f},match=download"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    line = process.stdout.readline() if process.stdout else ""
-    if not line:
-        process.wait()
-        sys.exit("the sandbox did not start; its message is above")
-    return process, json.loads(line)["url"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            sys.exit("the sandbox did not start; its message is above")
+        try:
+            yield json.loads(line)["url"]
+        finally:
+            process.terminate()
 
 
 def build(url: str, lake: Path) -> None:
@@ -82,8 +87,7 @@ def main() -> None:
     (lake / ".demo").touch()
 
     say(f"The sandbox generates {COMPANIES} companies of program year {YEAR}, with the sizes of the real ones …")
-    process, url = start_sandbox(arguments.scale, arguments.faults)
-    try:
+    with sandbox(arguments.scale, arguments.faults) as url:
         say(f"It listens on {url}; {float(arguments.faults):.0%} of its downloads fail.\n")
         build(url, lake)
         equal, slices = compare_with_truth(url, lake)
@@ -104,9 +108,6 @@ What to type next
 The same command again finds everything done:
 """)
         build(url, lake)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 if __name__ == "__main__":

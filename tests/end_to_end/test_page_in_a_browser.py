@@ -1,9 +1,8 @@
-"""Pages in Chromium, as people see them: the one of the README's session, and one with everything that a page can have.
+"""A page with everything that one can have, in Chromium, as people see it; and one with much that is wrong.
 
 The pictures are kept in .cache/pictures for whoever wants to look at them after a run of CI.
 """
 
-import shutil
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +15,7 @@ from data_pipeline.reports.run_values import Checks, Interval
 from packages.data_pipeline.tests.unit.reports import values
 from tools import isolated, session
 
-PICTURES = Path(__file__).resolve().parents[2] / ".cache" / "pictures"
+PICTURES = Path(__file__).resolve().parents[2] / ".cache" / "pictures" / "everything"
 LONG = "Compensation for services other than consulting, including serving as faculty or as a speaker at a venue " * 2
 AMOUNT = Decimal("123456789012.34")
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
@@ -42,23 +41,35 @@ def everything() -> str:
     )  # fmt: skip
 
 
-@pytest.fixture(params=["session", "everything"])
-def page(request, tmp_path):
-    if request.param == "session":
-        return session.run(tmp_path).page
-    path = tmp_path / "everything.html"
-    path.write_text(everything(), encoding="utf-8")
-    return path
-
-
-def test_a_page_is_good_on_a_phone_and_a_desk_by_day_and_night_and_in_print(page, request):
-    if shutil.which("chromium") is None:
-        pytest.skip("there is no chromium")
-    folder = PICTURES / request.node.callspec.id
+def found_in(page: Path, folder: Path) -> dict[str, list[str]]:
+    """What is wrong with a page, by look."""
     try:
-        found = session.picture(page, folder)
+        return session.picture(page, folder)
     except isolated.UnavailableError as reason:
         pytest.skip(str(reason))
 
-    assert found == {name: [] for name in ("phone", "phone-dark", "desktop", "desktop-dark", "print")}
-    assert {path.stem for path in folder.glob("*.png")} >= set(found)
+
+def test_a_page_is_good_on_a_phone_and_a_desk_by_day_and_night_and_in_print(tmp_path):
+    page = tmp_path / "everything.html"
+    page.write_text(everything(), encoding="utf-8")
+
+    assert found_in(page, PICTURES) == {
+        name: [] for name in ("phone", "phone-dark", "desktop", "desktop-dark", "print")
+    }
+    assert {path.stem for path in PICTURES.glob("*.png")} >= {"phone", "phone-whole", "desktop", "desktop-whole"}
+
+
+def test_what_is_wrong_with_a_page_is_found(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<!doctype html><html lang=en><title>Bad</title><main><h1>Bad</h1>"
+        "<p style='color:#aaa;background:#fff'>pale</p>"
+        "<div style='width:600px'>wide</div><script>console.error('it broke')</script></main></html>"
+    )
+
+    found = found_in(page, tmp_path)
+
+    assert "console: it broke" in found["desktop"]
+    assert any(one.startswith("color-contrast: ") for one in found["desktop"])
+    assert not any("pixels wide" in one for one in found["desktop"])
+    assert any("pixels wide in a window of 390" in one for one in found["phone"])

@@ -32,7 +32,7 @@ def test_every_job_has_an_example_unless_it_says_that_it_has_none():
     without = {name for name in Registry().names() if k8s_examples.example_of(Registry().load(name)) is None}
 
     assert run == set(Registry().names()) - without
-    assert without == {"fan_out_worker"}
+    assert without == {"build", "fan_out_worker"}
 
 
 def test_the_local_overlay_gives_its_job_arguments_that_it_takes():

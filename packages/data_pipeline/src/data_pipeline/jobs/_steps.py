@@ -149,11 +149,13 @@ def build_marts(context: Context) -> MartsFact:
     """Make the marts of what readers see of a lake, unless they are there; raises as ``Marts.run`` does."""
     from data_pipeline.lake_layout import lakehouse as keys
     from data_pipeline.lakehouse.facts import MartsFact
+    from etl_core import logs
 
     marts = marts_of(context)
     before = marts.current()
     if before is None:
         context.begin()
+        logs.get_logger().info("making the marts", builds=len(marts.pinned))
     made = before or marts.run()
     return MartsFact(
         run_id=context.run_id,

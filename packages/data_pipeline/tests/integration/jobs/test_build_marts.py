@@ -41,7 +41,7 @@ class Built(TablesCase):
             self.assertEqual((status, fact["status"], fact["marts"], fact["closed"]), (0, said, build, True), err)
         page = (self.lake / fact["page"]).read_text()
         self.assertEqual(len(page.encode()), fact["bytes"])
-        self.assertIn("<strong>Complete.</strong>", page)
+        self.assertIn('<h2 id="verdict">Complete</h2>', page)
         for words in (
             "3,638.88",
             "2026-01-23-09a6314f",
