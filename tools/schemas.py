@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from data_pipeline.customers.documents import CustomersAttempt, CustomersFact, CustomersManifest, CustomersPlan
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.orchestrate import FanOutFact
 from data_pipeline.lakehouse.contract import Contract
@@ -43,6 +44,10 @@ MODELS: tuple[type[Document], ...] = (
     ExportFact,
     TraceFact,
     QuarantineFact,
+    CustomersPlan,
+    CustomersAttempt,
+    CustomersManifest,
+    CustomersFact,
 )
 
 
