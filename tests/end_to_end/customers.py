@@ -80,7 +80,7 @@ class Customers:
     def extract(self, manifest: dict[str, Any] | None = None) -> list[dict[str, str]]:
         """The rows of the CSV of a run, by default of the last one."""
         manifest = manifest or self.manifests()[-1]
-        text = (self.lake / manifest["extract"]["key"]).read_text(encoding="utf-8", newline="")
+        text = (self.lake / manifest["extract"]["key"]).read_bytes().decode()
         return list(csv.DictReader(io.StringIO(text, newline="")))
 
     def files(self) -> dict[str, int]:

@@ -95,28 +95,28 @@ def test_a_run_killed_on_a_page_continues_with_the_next_one_from_the_lake_alone(
     ended = customers.ingest()
 
     assert ended.status == 0, ended.stderr
-    assert customers.asked() == list(range(kept + 1, pages_of(customers.crm) + 1))
+    missing = list(range(kept + 1, pages_of(customers.crm) + 1))
+    # What the killed process was waiting for may be noted after it died.
+    assert customers.asked()[-len(missing) :] == missing
+    assert len(customers.asked()) <= len(missing) + 1
     customers.assert_equals_truth()
 
 
-@pytest.mark.parametrize("moment", ["before", "middle", "after"])
+@pytest.mark.parametrize("moment", ["before", pytest.param("middle", marks=pytest.mark.long), "after"])
 def test_a_run_killed_at_any_write_is_finished_by_the_same_command(customers, moment):
-    """A few pages, the last of them missing at first, so that all kinds of writes are among them."""
+    """Each process gets one write further than the one before it; one page fails at first, which is a write, too."""
     small = {"RECORDS_PER_PAGE": "250"}
     customers.crm.fault("http_500", count=1, match="page=2&")
+    options = json.dumps({"job": "ingest_customers", "at": 1 if moment == "after" else 2, "moment": moment})
     killed = 0
-    for at in range(1, 40):
-        with customers.start(
-            json.dumps({"job": "ingest_customers", "at": at, "moment": moment}), program=(killed_run.__file__,), **small
-        ) as process:
+    while not customers.manifests() and killed < 40:
+        with customers.start(options, program=(killed_run.__file__,), **small) as process:
             process.communicate(timeout=60)
-        if process.returncode == 0:
-            break
         assert process.returncode == -signal.SIGKILL
         killed += 1
-    assert killed >= 8
+    assert killed >= 10
     ended = customers.ingest(**small)
-    assert (ended.status, ended.fact["status"]) == (0, "already done")
+    assert (ended.status, ended.fact["status"]) == (0, "already done"), ended.stderr
     customers.assert_equals_truth()
     assert not list(customers.lake.rglob(".scratch"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.customers.columns import COLUMNS, HEADER, KEY, MISSING, text_of, type_of
@@ -52,6 +53,11 @@ class Extract:
         scratch.unlink()
         return made
 
+    @cached_property
+    def _read(self) -> dict[str, tuple[str, ...]]:
+        """The fields in the order of the columns, with the types of each."""
+        return {self.id_field if name == KEY else name: types for name, types in COLUMNS.items()}
+
     @property
     def found(self) -> FieldCounts:
         """What was found in the rows, by field."""
@@ -74,8 +80,8 @@ class Extract:
         return is_new
 
     def _row(self, record: Record) -> bytes:
-        cells = [self._cell(record, self.id_field if name == KEY else name, types) for name, types in COLUMNS.items()]
-        for name in record.keys() - COLUMNS.keys() - {self.id_field}:
+        cells = [self._cell(record, name, types) for name, types in self._read.items()]
+        for name in record.keys() - self._read.keys():
             shown = printable(name, 100)
             self.unknown[shown if shown in self.unknown or len(self.unknown) < MOST_UNKNOWN else ALL_OTHERS] += 1
         self.rows += 1

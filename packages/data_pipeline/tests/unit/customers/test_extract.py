@@ -19,7 +19,7 @@ WHOLE: dict[str, Any] = {
 class AnExtract(FolderCase):
     def make(self, *pages: list[dict[str, Any]], id_field: str = "id") -> tuple[Extract, list[dict[str, str]]]:
         made = Extract.of(pages, self.folder / "extract.csv", id_field)
-        text = made.path.read_text(encoding="utf-8", newline="")
+        text = made.path.read_bytes().decode()
         return made, list(csv.DictReader(io.StringIO(text, newline="")))
 
     def test_has_the_declared_columns_and_every_value_as_it_came(self):
