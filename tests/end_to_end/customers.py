@@ -46,7 +46,9 @@ class Customers:
             **self.environment,
         }
 
-    def start(self, *words: str, program: tuple[str, ...] = ("-m", "data_pipeline", "run"), **environment: str):
+    def start(
+        self, *words: str, program: tuple[str, ...] = ("-m", "data_pipeline", "run"), **environment: Any
+    ) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [sys.executable, *program, *words],
             env=os.environ | self.settings | environment,
@@ -56,7 +58,7 @@ class Customers:
             text=True,
         )
 
-    def run(self, *words: str, **environment: str) -> Ended:
+    def run(self, *words: str, **environment: Any) -> Ended:
         with self.start(*words, **environment) as process:
             stdout, stderr = process.communicate(timeout=100)
         lines = stdout.splitlines()

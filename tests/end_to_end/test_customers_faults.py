@@ -4,6 +4,7 @@ import csv
 import io
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def harm(crm: Crm, chance: random.Random) -> list[str]:
     """Some faults, some of them for good."""
     names = chance.sample(FAULTS, chance.randrange(4))
     for name in names:
-        often = (
+        often: dict[str, Any] = (
             {"probability": chance.choice((0.02, 0.1, 0.4, 0.9))}
             if chance.random() < 0.7
             else {"count": chance.randrange(1, 4)}

@@ -24,7 +24,7 @@ TYPES = {str: "string", bool: "boolean", int: "number", float: "number", list: "
 CONTRACT = resources.files(__package__).joinpath("contract", "customers.toml").read_text(encoding="utf-8")
 _SAID = tomllib.loads(CONTRACT)
 KEY: str = _SAID["key"]
-MISSING = _SAID["missing"].encode()
+MISSING: bytes = _SAID["missing"].encode()
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     name: EXPECTED.get(_SAID["types"][one["type"]]["kind"], ("string",)) for name, one in _SAID["columns"].items()
 }

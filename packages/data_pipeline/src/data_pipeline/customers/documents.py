@@ -12,7 +12,7 @@ from data_pipeline.customers.pages import Fields
 from data_pipeline.runs import documents as runs
 from etl_core.documents import Document, Value
 
-DATASET = "customers"
+DATASET: Literal["customers"] = "customers"
 
 
 class Selection(Value):

@@ -34,7 +34,7 @@ class Extract:
     rows: int = 0
     without_id: int = 0
     repeated: int = 0
-    bytes: int = 0
+    size: int = 0
     missing: Counter[str] = field(default_factory=Counter)
     nulls: Counter[str] = field(default_factory=Counter)
     wrong_types: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -102,5 +102,5 @@ class Extract:
     def _line(self, cells: list[bytes]) -> bytes:
         line = write_fields(cells) + b"\n"
         self._sha256.update(line)
-        self.bytes += len(line)
+        self.size += len(line)
         return line

@@ -125,7 +125,7 @@ class Ingestion:
         """The unfinished run of that name, or of this API; and the ended one that decides whether one is begun."""
         if named:
             newest = next(reversed(plans.plans_named(CustomersPlan, self.store, wanted.run_id)), None)
-            ended = newest and commit.read_manifest(CustomersManifest, self.store, newest.run_id)
+            ended = None if newest is None else commit.read_manifest(CustomersManifest, self.store, newest.run_id)
         else:
             newest = plans.newest_plan(CustomersPlan, self.store, wanted.selection, wanted.edition)
             ended = committed.newest_in(self.store, lake_layout.customers.COMMITS, CustomersManifest)
@@ -172,7 +172,7 @@ class Ingestion:
         finished = self.now()
         software = {"data_pipeline": __version__}
         audit = CsvPartAudit(
-            key=self._publish(plan, extract), records=extract.rows, bytes=extract.bytes, started_at=plan.created_at,
+            key=self._publish(plan, extract), records=extract.rows, bytes=extract.size, started_at=plan.created_at,
             proved_at=finished, seconds=round((finished - plan.created_at).total_seconds(), 3),
             requests=len(pages.all) + len(attempts), retries=retries, software=software, dialect="rfc4180",
             **extract.hashes,
@@ -180,7 +180,7 @@ class Ingestion:
         manifest = CustomersManifest(
             run_id=plan.run_id, selection=plan.selection, source=plan.source,
             files_planned=len(choice.pages) + len(dead), files_downloaded=len(choice.pages), files_failed=len(dead),
-            status="completed" if is_proved else "partial", rows=extract.rows, bytes=extract.bytes, file_audits=1,
+            status="completed" if is_proved else "partial", rows=extract.rows, bytes=extract.size, file_audits=1,
             file_audits_sha256=commit.digest_of(audit.to_bytes()), created_at=plan.created_at, finished_at=finished,
             software=software, total=sweeps.total_of(pages.all), without_id=extract.without_id,
             repeated=extract.repeated, sweeps=max(pages.sweeps, default=0), retries=retries, fields=extract.found,

@@ -50,4 +50,5 @@ def command(context: Context, new: bool, retry_failed: bool, local: Path | None)
 
 
 JOB = (frame.entrypoint_of(command, "ingest_customers"), "Fetch all customers of a CRM, prove that none is missing")
-KUBERNETES = {"service_account": "data-pipeline-customers"}
+# The Secret has API_BASE_URL and API_TOKEN.
+KUBERNETES = {"service_account": "data-pipeline-customers", "secret": "data-pipeline-crm"}

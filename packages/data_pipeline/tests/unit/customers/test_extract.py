@@ -91,7 +91,7 @@ class AnExtract(FolderCase):
         reader = RecordReader(Layout(header=tuple(COLUMNS), key="id", equal={}))
         reader.feed(made.path.read_bytes())
         found = reader.finish()
-        self.assertEqual((found.records, found.bytes, found.dialect), (made.rows, made.bytes, "rfc4180"))
+        self.assertEqual((found.records, found.bytes, found.dialect), (made.rows, made.size, "rfc4180"))
         self.assertEqual(
             made.hashes, {name: getattr(found, name) for name in ("sha256", "content_hash", "header_hash")}
         )

@@ -23,7 +23,7 @@ def an_answer(rows: Any = None, **said: Any) -> bytes:
     return json.dumps({"data": [{"id": 1}] if rows is None else rows, "metadata": SAID | said}).encode()
 
 
-def a_page(number: int, *, rows: int = 2, sweep: int = 1, content: str = "", **said: int | None) -> Page:
+def a_page(number: int, *, rows: int = 2, sweep: int = 1, content: str = "", **said: Any) -> Page:
     whole = Metadata(**{"page": number, "per_page": 2, "total_pages": 3, "total": 5} | said)
     return Page(f"sweep-{sweep}/page-{number}", sweep, number, rows, content, whole)
 
@@ -61,13 +61,15 @@ class AnAnswer(unittest.TestCase):
 
     def test_is_refused_if_it_is_another_page_or_says_less_than_those_before_it(self):
         sweep = a_sweep(a_page(1))
-        for said, found in [
+        wrong: dict[str, Any]
+        for wrong, found in [
             ({"page": 3}, "page 3 in place of page 2"),
             ({"per_page": 100}, "100 rows per page, those before it have 2"),
             ({"total": None}, "no total, which pages before it state"),
         ]:
             with self.subTest(found), self.assertRaisesRegex(WrongPageError, found):
-                require_expected(a_page(2, **said).said, 2, sweep)
+                require_expected(a_page(2, **wrong).said, 2, sweep)
+        said: dict[str, Any]
         for said in ({}, {"page": None}, {"per_page": None}, {"total": 6}):
             with self.subTest(said):
                 require_expected(a_page(2, **said).said, 2, sweep)
@@ -103,7 +105,7 @@ class TheNextPage(unittest.TestCase):
         self.assertEqual(last_of(Metadata(1, per_page=10, total_pages=0, total=0)), 1)
 
     def test_is_unknown_without_any_number_until_two_are_empty(self):
-        nothing: dict[str, int | None] = {"total": None, "total_pages": None}
+        nothing: dict[str, Any] = {"total": None, "total_pages": None}
         full, empty = (
             [a_page(number, **nothing) for number in (1, 2)],
             [a_page(one, rows=0, **nothing) for one in (3, 4)],

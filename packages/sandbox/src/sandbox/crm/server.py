@@ -115,15 +115,15 @@ class _Handler(Connection):
         crm.stopping.wait(crm.settings.latency_seconds)
         asked = {name: values[-1] for name, values in parse_qs(address.query).items()}
         self._asked = {name: int(text) if text.isdecimal() else 0 for name, text in asked.items()}
-        self._draw = FaultDraw(crm.faults, self.path)
-        self._answer(address.path)
+        self._draw = draw = FaultDraw(crm.faults, self.path)
+        self._answer(address.path, draw)
 
-    def _answer(self, path: str) -> None:
+    def _answer(self, path: str, draw: FaultDraw) -> None:
         """Answer one request for a page."""
         crm = self._crm
         if self.headers.get("Authorization") != f"Bearer {crm.token}":
             return self._send(401, _problem("invalid or expired token"))
-        if fault := self._draw.take("edge"):
+        if fault := draw.take("edge"):
             happens = {"inserted": crm.world.insert, "deleted": crm.world.delete}.get(fault.name)
             if happens is None:
                 return self._fail(fault)
@@ -133,7 +133,7 @@ class _Handler(Connection):
             return self._send(404, _problem("no such resource"))
         if not (number and per_page):
             return self._send(422, _problem("page and per_page are numbers from 1"))
-        return self._send_page(crm.page(number, per_page, self._draw), self._draw.take("body"))
+        return self._send_page(crm.page(number, per_page, draw), draw.take("body"))
 
     def _send_page(self, answer: dict[str, Any], fault: Fault | None) -> None:
         name = fault.name if fault else ""
