@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -68,6 +68,12 @@ class DeadPage(Value):
     reason: str
 
 
+class Edition(NamedTuple):
+    """The list of one day."""
+
+    name: str
+
+
 class FieldCounts(Value):
     """What was found in the rows, by field."""
 
@@ -98,6 +104,16 @@ class CustomersManifest(runs.RunManifest):
     def day(self) -> date:
         """Of the extract's key."""
         return self.created_at.date()
+
+    @property
+    def year(self) -> int:
+        """As tables have it."""
+        return self.day.year
+
+    @property
+    def release(self) -> Edition:
+        """As tables have it: every day has a list of its own."""
+        return Edition(self.day.isoformat())
 
     @property
     def open_units(self) -> frozenset[str]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from data_pipeline.job import Context
+    from data_pipeline.jobs._tables import AnyRun
     from data_pipeline.lakehouse.documents import StoredFile
     from data_pipeline.lakehouse.query import OutputFormat, PinnedTable, Tables
-    from data_pipeline.open_payments.ledger.committed import Run
 
 output_format = click.option(
     "--format", "output_format", type=click.Choice(("table", "csv", "json", "parquet")), default="table",
@@ -48,7 +48,7 @@ def pinned_tables(context: Context) -> list[PinnedTable]:
     return [table for tables in found for table in tables]
 
 
-def table_of_run(context: Context, name: str, run: Run, files: Iterable[StoredFile | None]) -> PinnedTable:
+def table_of_run(context: Context, name: str, run: AnyRun, files: Iterable[StoredFile | None]) -> PinnedTable:
     """Staged or quarantined files of a run as a table."""
     from data_pipeline.lakehouse.query import PinnedTable
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from data_pipeline.lakehouse.facts import CuratedFact, MartsFact, ReportFact, StageFact
     from data_pipeline.lakehouse.marts import Marts
     from data_pipeline.lakehouse.reconciliation import Summary
-    from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.summaries import Summary as CmsSummary
     from data_pipeline.reports.figures import Figures
 
@@ -29,7 +28,7 @@ def require_everything(context: Context) -> None:
     versions_in(interpreter(context.settings.dbt_python))
 
 
-def stage(context: Context, run: Run, *, accept_drift: bool = False) -> StageFact:
+def stage(context: Context, run: tables.AnyRun, *, accept_drift: bool = False) -> StageFact:
     """Stage the parts of a run that are not staged yet; raises as ``Staging.run`` does."""
     from data_pipeline.lakehouse.facts import StageFact
     from data_pipeline.lakehouse.stage import totals_of
@@ -54,7 +53,7 @@ def stage(context: Context, run: Run, *, accept_drift: bool = False) -> StageFac
     )
 
 
-def curate(context: Context, run: Run) -> CuratedFact:
+def curate(context: Context, run: tables.AnyRun) -> CuratedFact:
     """Make the build that follows from a staged run, unless readers see it already; raises as ``Curation.run`` does."""
     from data_pipeline.lake_layout import lakehouse as keys
     from data_pipeline.lakehouse.facts import CuratedFact

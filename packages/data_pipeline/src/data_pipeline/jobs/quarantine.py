@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @frame.job(
-    tables.committed,
+    tables.committed_of_any_domain,
     click.option("--records", is_flag=True, help="Show the records, too."),
     click.option("--reason", help="Only records with this reason, such as date_of_payment.pattern."),
     answers.output_format,
@@ -44,7 +44,7 @@ def command(
 
     if records:
         context.give_stdout_to_data()
-    run = tables.chosen_run(context, dataset, year)
+    run = tables.run_of_any_domain(context, dataset, year)
     staging = tables.staging_of(context, run)
     documents = staging.done()
     chosen = [one.quarantine for one in documents.values() if one.quarantine and reason in (None, *one.reasons)]

@@ -56,13 +56,15 @@ def places_to_look(
 ) -> Iterator[tuple[Run, BuildManifest | None]]:
     """The builds that readers see, each with its run; where a run is named, or its year has no build, the run alone."""
     from data_pipeline.lakehouse.builds import current_builds
+    from data_pipeline.open_payments.datasets import DATASETS
     from data_pipeline.open_payments.ledger.committed import open_run
 
     asked = (dataset, year)
     builds = [
         build
         for build in ([] if context.run_id else current_builds(context.store))
-        if all(one in (None, own) for one, own in zip(asked, (build.dataset, build.year), strict=True))
+        if build.dataset in DATASETS
+        and all(one in (None, own) for one, own in zip(asked, (build.dataset, build.year), strict=True))
     ]
     for build in builds:
         yield open_run(context.store, build.run_id), build

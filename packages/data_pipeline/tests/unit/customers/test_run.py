@@ -18,7 +18,7 @@ class RunCase(unittest.TestCase):
     def ingestion(self, **changes):
         return an_ingestion(self.store, self.api, self.clock, **changes)
 
-    def fail(self, *pages: int, error: Exception | None = None) -> None:
+    def fail_on(self, *pages: int, error: Exception | None = None) -> None:
         failure = error or UnavailableError("down")
         self.api.failing = lambda page: failure if page in pages else None
 
@@ -42,7 +42,7 @@ class ARun(RunCase):
         )
 
     def test_that_is_finished_on_another_day_keeps_the_day_of_its_plan(self):
-        self.fail(2, 3)
+        self.fail_on(2, 3)
         with self.assertRaisesRegex(UnavailableError, "stopped after 2 pages in a row failed, the last: down"):
             self.ingestion().run()
         self.works()
@@ -52,7 +52,7 @@ class ARun(RunCase):
         self.assertEqual(manifest.retries, 2, "those of the process before count, too")
 
     def test_of_another_api_is_not_continued(self):
-        self.fail(2, 3)
+        self.fail_on(2, 3)
         with self.assertRaises(UnavailableError):
             self.ingestion().run()
         self.works()
@@ -61,7 +61,7 @@ class ARun(RunCase):
         self.assertEqual(self.api.asked, [1, 2, 3])
 
     def test_under_a_name_is_continued_or_done_and_a_new_one_gets_a_number(self):
-        self.fail(2, 3)
+        self.fail_on(2, 3)
         with self.assertRaises(UnavailableError):
             self.ingestion().run("mine")
         self.works()
@@ -79,7 +79,7 @@ class ARun(RunCase):
         self.assertNotEqual(one.extract.key, other.extract.key)
 
     def test_that_cannot_be_continued_as_a_page_is_damaged_says_which(self):
-        self.fail(2, 3)
+        self.fail_on(2, 3)
         with self.assertRaises(UnavailableError):
             self.ingestion().run()
         (page,) = (entry.key for entry in self.store.list("raw/"))
@@ -92,7 +92,7 @@ class ARun(RunCase):
 
     def test_keeps_every_failed_try_with_a_word_for_its_reason(self):
         self.api.change = lambda answer: answer["metadata"].update(page=9) if answer["metadata"]["page"] == 2 else None
-        self.fail(3, error=NotFoundError("no such page"))
+        self.fail_on(3, error=NotFoundError("no such page"))
         manifest = self.ingestion(give_up_after=3).run().manifest
         found = read_attempts(CustomersAttempt, self.store, manifest.run_id)
         self.assertEqual(
@@ -104,7 +104,7 @@ class ARun(RunCase):
         self.assertEqual((manifest.files_planned, manifest.files_downloaded, manifest.files_failed), (3, 1, 2))
 
     def test_ends_at_once_if_the_token_is_refused(self):
-        self.fail(2, error=AccessError("API_TOKEN is refused"))
+        self.fail_on(2, error=AccessError("API_TOKEN is refused"))
         with self.assertRaises(AccessError):
             self.ingestion().run()
         self.assertEqual(self.api.asked, [1, 2])
@@ -131,7 +131,7 @@ class ARun(RunCase):
 
 class ARerun(RunCase):
     def test_fetches_the_dead_letters_and_nothing_else(self):
-        self.fail(2)
+        self.fail_on(2)
         partial = self.ingestion().run().manifest
         self.works()
         ended = self.ingestion().rerun(partial.run_id)
@@ -141,9 +141,9 @@ class ARerun(RunCase):
         self.assertFalse(self.ingestion().rerun(partial.run_id).worked)
 
     def test_that_was_killed_is_continued(self):
-        self.fail(2)
+        self.fail_on(2)
         partial = self.ingestion().run().manifest
-        self.fail(2, error=AccessError("API_TOKEN is refused"))
+        self.fail_on(2, error=AccessError("API_TOKEN is refused"))
         with self.assertRaises(AccessError):
             self.ingestion().rerun(partial.run_id)
         self.works()
@@ -152,7 +152,7 @@ class ARerun(RunCase):
         self.assertEqual(self.api.asked, [2])
 
     def test_does_not_sweep_if_the_list_moved_meanwhile(self):
-        self.fail(2)
+        self.fail_on(2)
         partial = self.ingestion().run().manifest
         self.works()
         self.api.customers = 6
@@ -163,7 +163,7 @@ class ARerun(RunCase):
     def test_is_of_a_run_that_ended_and_of_this_api(self):
         with self.assertRaises(NotFoundError):
             self.ingestion().rerun("r9")
-        self.fail(2, 3)
+        self.fail_on(2, 3)
         with self.assertRaises(UnavailableError):
             self.ingestion().run("mine")
         with self.assertRaisesRegex(UsageError, "run mine is unfinished. ingest_customers continues it"):
@@ -181,7 +181,7 @@ class ARerun(RunCase):
 
 class TheReport(RunCase):
     def test_names_what_failed_and_follows_from_the_manifest(self):
-        self.fail(2)
+        self.fail_on(2)
         manifest = self.ingestion().run().manifest
         report = (self.store.get(lake_layout.customers.report(manifest.run_id)) or b"").decode()
         for line in (
