@@ -22,7 +22,7 @@ from etl_core.telemetry import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from data_pipeline.customers.run import Ingestion
+    from data_pipeline.customers.fetch import Crm
     from data_pipeline.fan_out.shared_backoff import SharedBackoff
     from data_pipeline.open_payments.pipeline import Pipeline
     from data_pipeline.open_payments.source.api import Source
@@ -189,13 +189,13 @@ class Services:
         )
 
     @cached_property
-    def customers(self) -> Ingestion:
+    def crm(self) -> Crm:
         """The CRM of ``API_BASE_URL``, and what its customers are fetched with. One request at a time."""
         from data_pipeline.customers.api import POLICY, Api
-        from data_pipeline.customers.pages import Fields
-        from data_pipeline.customers.run import Ingestion
+        from data_pipeline.customers.fetch import Crm
         from etl_core.budget import Budget
         from etl_core.http import HttpClient, HttpSettings, make_session
+        from etl_core.paging.pages import Fields
         from etl_core.retry import Retry, RetryPolicy
 
         said = self.settings
@@ -228,7 +228,7 @@ class Services:
             telemetry=self.telemetry,
             check_stop=self.stop.check,
         )
-        return Ingestion(
+        return Crm(
             api=Api(client, said.api_customers_path, url + said.api_customers_path),
             store=self.store,
             retry=retry,

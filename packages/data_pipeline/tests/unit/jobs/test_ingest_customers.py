@@ -1,5 +1,6 @@
+from data_pipeline.customers.run import ingest
 from etl_core.errors import UnavailableError
-from packages.data_pipeline.tests.unit.customers.fake_api import FakeApi, an_ingestion
+from packages.data_pipeline.tests.unit.customers.fake_api import FakeApi, a_crm
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 
@@ -16,7 +17,7 @@ class IngestCustomers(CommandCase):
     def a_run(self, *failing: int) -> str:
         api = FakeApi()
         api.failing = lambda page: UnavailableError("down") if page in failing else None
-        return an_ingestion(self.store, api).run("r1").manifest.run_id
+        return ingest(a_crm(self.store, api), "r1").manifest.run_id
 
     def test_of_a_day_that_is_done_says_so_and_shows_the_report(self):
         self.a_run()

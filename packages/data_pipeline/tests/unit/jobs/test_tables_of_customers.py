@@ -6,8 +6,9 @@ import io
 from typing import Any
 
 from data_pipeline.cli import exit_code_of
+from data_pipeline.customers.run import ingest
 from etl_core.errors import UnavailableError
-from packages.data_pipeline.tests.unit.customers.fake_api import Days, FakeApi, an_ingestion
+from packages.data_pipeline.tests.unit.customers.fake_api import Days, FakeApi, a_crm
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 WHOLE: dict[str, Any] = {
@@ -24,9 +25,9 @@ class Tables(CommandCase):
         self.odd: dict[str, dict[str, Any]] = {}
         self.api.change = lambda answer: [one.update(WHOLE | self.odd.get(one["id"], {})) for one in answer["data"]]
 
-    def ingest(self, **how: Any) -> str:
+    def a_run(self, **how: Any) -> str:
         self.clock.now += 60
-        return an_ingestion(self.store, self.api, self.clock).run(**how).manifest.run_id
+        return ingest(a_crm(self.store, self.api, self.clock), **how).manifest.run_id
 
     def ask(self, question: str) -> list[dict[str, str]]:
         out = io.TextIOWrapper(io.BytesIO(), newline="")
@@ -52,7 +53,7 @@ class Tables(CommandCase):
             "C4": {"email": "none", "country": "XX"},
             "C5": {"id": None},
         }
-        self.ingest()
+        self.a_run()
         staged, built = self.make()
         self.assertEqual((staged["rows"], staged["quarantined"]), (3, 3))
         self.assertEqual(
@@ -80,7 +81,7 @@ class Tables(CommandCase):
                 del answer["data"][0][name]
 
         self.api.change = without
-        self.ingest()
+        self.a_run()
         staged, _ = self.make()
         self.assertEqual((staged["rows"], staged["quarantined"], staged["flags"]), (6, 0, {}))
         self.assertEqual(
@@ -89,12 +90,12 @@ class Tables(CommandCase):
         )
 
     def test_are_those_of_the_newest_complete_run_and_the_second_time_nothing_is_done(self):
-        self.ingest()
+        self.a_run()
         self.make()
         self.api.customers = 7
-        complete = self.ingest(new=True)
+        complete = self.a_run(new=True)
         self.api.failing = lambda page: UnavailableError("down") if page == 2 else None
-        partial = self.ingest(new=True)
+        partial = self.a_run(new=True)
         self.make()
         self.assertEqual(self.ask("SELECT count(*) AS n FROM customers"), [{"n": "7"}])
         before = self.files()
@@ -114,12 +115,12 @@ class Tables(CommandCase):
 class BesidePayments(CommandCase):
     def test_nothing_of_them_is_collected_and_they_hide_no_orphan(self):
         clock = Days()
-        an_ingestion(self.store, FakeApi(), clock).run()
+        ingest(a_crm(self.store, FakeApi(), clock))
         unfinished = FakeApi()
         unfinished.failing = lambda page: UnavailableError("down") if page > 1 else None
         clock.now += 60
         with self.assertRaises(UnavailableError):
-            an_ingestion(self.store, unfinished, clock).run(new=True)
+            ingest(a_crm(self.store, unfinished, clock), new=True)
         for job in ("stage", "build_curated"):
             self.assertEqual(self.run_job(job, "--dataset", "customers")[0], 0)
         own = self.files()
@@ -132,6 +133,6 @@ class BesidePayments(CommandCase):
         self.assertEqual(self.files(), own)
 
     def test_the_status_of_the_newest_run_is_of_payments(self):
-        an_ingestion(self.store, FakeApi()).run()
+        ingest(a_crm(self.store, FakeApi()))
         status, _, said = self.run_job("status")
         self.assertEqual((status, "has no run yet" in said), (3, True))
