@@ -156,7 +156,7 @@ def test_a_refused_token_is_one_sentence_that_names_it_and_keeps_the_work(custom
 
 
 @pytest.mark.parametrize(
-    ("without", "said"), [("API_TOKEN", "API_TOKEN is not set"), ("API_BASE_URL", "API_BASE_URL is ''")]
+    ("without", "said"), [("API_TOKEN", "API_TOKEN is not set"), ("API_BASE_URL", "API_BASE_URL='' is no address")]
 )
 def test_a_missing_setting_is_named(customers, without, said):
     ended = customers.ingest(**{without: ""})

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.settings import Settings
     from etl_core.budget import Budget
+    from etl_core.http import HttpClient, HttpPolicy, HttpSettings
     from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
     from etl_core.lake.s3 import S3Access
@@ -117,7 +118,7 @@ class Services:
     def source(self) -> Source:
         """CMS Open Payments, or what ``OPEN_PAYMENTS_URL`` names."""
         from data_pipeline.open_payments.source.api import POLICY, Source
-        from etl_core.http import HttpClient, HttpSettings, make_session
+        from etl_core.http import HttpSettings
 
         url = self.settings.open_payments_url
         if not url.startswith(("http://", "https://")):
@@ -128,16 +129,20 @@ class Services:
             pool_size=self.settings.source_max_streams,
             read_seconds=self.settings.source_timeout_seconds,
         )
-        client = HttpClient(
+        return Source(self._client(values, POLICY, self._budget(url), self.retry))
+
+    def _client(self, values: HttpSettings, policy: HttpPolicy, budget: Budget, retry: Retry) -> HttpClient:
+        from etl_core.http import HttpClient, make_session
+
+        return HttpClient(
             values,
-            POLICY,
+            policy,
             session=make_session(values),
-            budget=self._budget(url),
-            retry=self.retry,
+            budget=budget,
+            retry=retry,
             telemetry=self.telemetry,
             check_stop=self.stop.check,
         )
-        return Source(client)
 
     def _budget(self, url: str) -> Budget:
         """How much of the source this process may use; one of many pods also follows their shared backoff."""
@@ -194,14 +199,14 @@ class Services:
         from data_pipeline.customers.api import POLICY, Api
         from data_pipeline.customers.fetch import Crm
         from etl_core.budget import Budget
-        from etl_core.http import HttpClient, HttpSettings, make_session
+        from etl_core.http import HttpSettings
         from etl_core.paging.pages import Fields
         from etl_core.retry import Retry, RetryPolicy
 
         said = self.settings
         url, token = said.api_base_url.rstrip("/"), said.api_token.get_secret_value()
         if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"API_BASE_URL is {url!r}, not the address of an API.", advice="It begins with https://.")
+            raise ConfigError(f"API_BASE_URL={url!r} is no address.", advice="It begins with https://.")
         if not token:
             raise ConfigError("API_TOKEN is not set: give the API's token as a variable, or in .env.")
         values = HttpSettings(
@@ -211,6 +216,7 @@ class Services:
             pool_size=1,
             read_seconds=said.api_timeout_seconds,
         )
+        # Waits of 1, 2, 4 and 8 seconds, and up to half as much again.
         policy = RetryPolicy(
             attempts=said.max_retries,
             first_wait_seconds=said.api_first_wait_seconds,
@@ -219,15 +225,7 @@ class Services:
         )
         retry = Retry(policy, sleep=self.stop.sleep)
         budget = Budget(1, _budget_folder(url, said), sleep=self.stop.sleep, check_stop=self.stop.check)
-        client = HttpClient(
-            values,
-            POLICY,
-            session=make_session(values),
-            budget=budget,
-            retry=retry,
-            telemetry=self.telemetry,
-            check_stop=self.stop.check,
-        )
+        client = self._client(values, POLICY, budget, retry)
         return Crm(
             api=Api(client, said.api_customers_path, url + said.api_customers_path),
             store=self.store,

@@ -137,8 +137,11 @@ def _work(crm: Crm, plan: CustomersPlan, on_start: Callable[[str], object]) -> E
 
 
 def _proof(pages: Pages, plan: CustomersPlan, path: Path) -> Made | None:
-    made = (_made(pages, plan, choice, path) for choice in sweeps.proved(pages.all))
-    return next((one for one in made if not one.extract.repeated), None)
+    for choice in sweeps.proved(pages.all):
+        made = _made(pages, plan, choice, path)
+        if not made.extract.repeated:
+            return made
+    return None
 
 
 def _made(pages: Pages, plan: CustomersPlan, choice: Choice, path: Path) -> Made:

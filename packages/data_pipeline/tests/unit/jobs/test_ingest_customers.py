@@ -50,8 +50,8 @@ class IngestCustomers(CommandCase):
 
     def test_needs_to_be_told_which_api_and_token(self):
         for values, said in [
-            ({}, "API_BASE_URL is ''"),
-            ({"API_BASE_URL": "crm.test"}, "API_BASE_URL is 'crm.test', not the address of an API"),
+            ({}, "API_BASE_URL='' is no address"),
+            ({"API_BASE_URL": "crm.test"}, "API_BASE_URL='crm.test' is no address"),
             ({"API_BASE_URL": "https://crm.test"}, "API_TOKEN is not set"),
             ({"API_BASE_URL": "https://me:secret@crm.test"}, "a user name or password here would be stored"),
         ]:
