@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from data_pipeline import __version__, lake_layout
 from data_pipeline.settings import extras
 from data_pipeline.settings.environment import load_settings
-from etl_core.errors import ConfigError
+from etl_core.errors import AccessError, ConfigError
 from etl_core.progress import Progress
 from etl_core.stop import Stop
 from etl_core.telemetry import Telemetry
@@ -178,6 +178,13 @@ class Services:
             user_agent=f"openpayments-data-pipeline/{__version__}",
         )
 
+    @property
+    def parsed_projects(self) -> PrivateFolder | None:
+        """Where dbt's reading of a project is kept for the next build; None if this user has no folder for it."""
+        with contextlib.suppress(AccessError):
+            return _cache_folder(self.settings, "dbt")
+        return None
+
     @cached_property
     def pipeline(self) -> Pipeline:
         """What runs of Open Payments are made with."""
@@ -250,19 +257,25 @@ class Services:
 
 
 def _budget_folder(url: str, settings: Settings) -> PrivateFolder:
-    """The folder that all processes of this user on this machine share if they ask the same source.
+    """The folder that all processes of this user on this machine share if they ask the same source."""
+    return _cache_folder(settings, "budget", re.sub(r"[^a-z0-9.]+", "-", urlsplit(url).netloc.lower()))
+
+
+def _cache_folder(settings: Settings, *names: str) -> PrivateFolder:
+    """A folder of all processes of this user on this machine.
 
     The cache folder comes first: ``XDG_RUNTIME_DIR`` exists in a login session and not under cron, and two folders
     would be two limits. TMPDIR has no say, for the same reason.
+
+    Raises:
+        AccessError: none can be used.
+
     """
     from etl_core.private_folder import PrivateFolder, first_usable
 
-    source = re.sub(r"[^a-z0-9.]+", "-", urlsplit(url).netloc.lower())
     caches = [settings.xdg_cache_home, *(f"{home}/.cache" for home in _homes()), settings.xdg_runtime_dir]
     folders = [
-        PrivateFolder(Path(base), "data-pipeline", "budget", source)
-        for base in dict.fromkeys(caches)
-        if Path(base).is_absolute()
+        PrivateFolder(Path(base), "data-pipeline", *names) for base in dict.fromkeys(caches) if Path(base).is_absolute()
     ]
     return first_usable(folders, advice="Set XDG_CACHE_HOME to a folder of your own.")
 
