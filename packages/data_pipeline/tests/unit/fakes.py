@@ -524,7 +524,7 @@ class Shown(Progress):
         self.stopped = 0
         self._lock = threading.Lock()
 
-    def start(self, doing: str, *, units: int, rows: int) -> None:
+    def start(self, doing: str, *, units: int, rows: int, unit_name: str = "") -> None:
         self.begun.append((doing, units, rows))
 
     def advance(self, *, rows: int = 0, units: int = 0, bytes_read: int = 0) -> None:

@@ -26,8 +26,9 @@ class Progress:
         self._lock = threading.Lock()
         self._begin("", 0, 0)
 
-    def start(self, doing: str, *, units: int, rows: int) -> None:
-        """Work of so many units and rows begins."""
+    def start(self, doing: str, *, units: int, rows: int, unit_name: str = "") -> None:
+        """Work of so many units and rows begins; ``unit_name`` changes what people see from now on."""
+        self._unit_name = unit_name or self._unit_name
         self._begin(doing, units, rows)
 
     def _begin(self, doing: str, units: int, rows: int) -> None:
@@ -67,8 +68,8 @@ class Bars(Progress):
     _bar: Any = None
     _task: Any = None
 
-    def start(self, doing: str, *, units: int, rows: int) -> None:
-        super().start(doing, units=units, rows=rows)
+    def start(self, doing: str, *, units: int, rows: int, unit_name: str = "") -> None:
+        super().start(doing, units=units, rows=rows, unit_name=unit_name)
         from rich import progress
         from rich.console import Console
         from rich.markup import escape

@@ -189,6 +189,13 @@ class BarsCase(unittest.TestCase):
                 self.assertEqual((bars._bar.tasks[0].completed, bars._bar.tasks[0].fields["units"]), (4, "1/2 files"))
                 bars.stop()
 
+    def test_a_start_may_name_other_units(self):
+        with terminal():
+            bars = Bars("files")
+            bars.start("one", units=2, rows=10, unit_name="pages")
+            self.assertEqual(bars._bar.tasks[0].fields["units"], "0/2 pages")
+            bars.stop()
+
 
 class TheRightOne(unittest.TestCase):
     def test_bars_on_a_terminal_lines_elsewhere(self):

@@ -9,7 +9,6 @@ from data_pipeline.lake_layout.ids import checked_run_id, is_run_id
 
 RUNS = "metadata/runs/"
 _SELECTIONS = "metadata/selections/"
-ALL_SELECTIONS = f"{_SELECTIONS}all/"
 _LAST_MOMENT = datetime(9999, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -53,6 +52,22 @@ def run_of(key: str) -> str | None:
     """The run that ``key`` is the plan or the manifest of, or None."""
     match = re.fullmatch(r"metadata/runs/run_id=([^/]+)/(plan|manifest)\.json", key)
     return match[1] if match and is_run_id(match[1]) else None
+
+
+def domain(run_id: str, name: str) -> str:
+    """An empty object beside the plan of a run that says which domain it is of."""
+    return f"{folder(run_id)}domain={name}"
+
+
+def domain_of(key: str) -> str | None:
+    """The domain that the marker under ``key`` names; None for any other key."""
+    match = re.fullmatch(r"metadata/runs/run_id=[^/]+/domain=([a-z_]+)", key)
+    return match[1] if match else None
+
+
+def all_selections(of_domain: str = "") -> str:
+    """Folder of the pointers to all runs of a domain."""
+    return f"{_SELECTIONS}all{of_domain and '_' + of_domain}/"
 
 
 def selection(selection_hash: str, edition: str = "") -> str:

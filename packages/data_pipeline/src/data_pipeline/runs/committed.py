@@ -167,3 +167,12 @@ def newest_run(
         if found is not None and found.selection == selection and (found.is_closed or not closed):
             return CommittedRun(store, found, audit, fields_of)
     return None
+
+
+def newest_in(store: ObjectStore, folder: str, manifest: type[M], *, closed: bool = False) -> M | None:
+    """The newest manifest, or the newest closed one, of those that a folder of pointers names; None without one."""
+    found = (
+        read_or_skip(manifest, store, lake_layout.runs.manifest(run_id))
+        for run_id in pointers.newest_first(store, folder)
+    )
+    return next((one for one in found if one is not None and (one.is_closed or not closed)), None)

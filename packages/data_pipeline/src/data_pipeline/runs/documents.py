@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -14,8 +14,12 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class RunPlan(Document):
-    """What a run set out to do: written once, before anything is fetched."""
+    """What a run set out to do: written once, before anything is fetched.
 
+    ``domain`` keeps the runs of one domain apart from those of another, as part of keys; it may be empty for one.
+    """
+
+    domain: ClassVar[str] = ""
     run_id: str
     selection: Value = Field(description="what the run was asked for")
     created_at: AwareDatetime

@@ -65,6 +65,14 @@ def write_plan(store: ObjectStore, plan: P) -> P:
     raise ConflictError(f"{MOST_RUNS_OF_A_NAME} runs are named {plan.run_id}.", advice="Choose another --run-id.")
 
 
+def continued_or_new(store: ObjectStore, plan: P, *, is_named: bool) -> P:
+    """The newest run of the plan's selection and edition if it is unfinished, unless the run ``is_named``; else
+    ``write_plan``, and raises as it does.
+    """
+    newest = None if is_named else newest_plan(type(plan), store, plan.selection, plan.edition)
+    return newest if newest and not is_committed(store, newest.run_id) else write_plan(store, plan)
+
+
 def is_committed(store: ObjectStore, run_id: str) -> bool:
     """Whether the run has a manifest."""
     return store.head(lake_layout.runs.manifest(run_id)) is not None
@@ -85,8 +93,8 @@ def plans_named(kind: type[P], store: ObjectStore, run_id: str) -> list[P]:
 
 
 def newest_run(kind: type[RunPlan], store: ObjectStore) -> str:
-    """The run planned last, of any selection; raises ``NotFoundError`` in a lake without runs."""
-    for run_id in pointers.newest_first(store, lake_layout.runs.ALL_SELECTIONS):
+    """The run of a domain planned last, of any selection; raises ``NotFoundError`` in a lake without one."""
+    for run_id in pointers.newest_first(store, lake_layout.runs.all_selections(kind.domain)):
         if read_or_skip(kind, store, lake_layout.runs.plan(run_id)) is not None:
             return run_id
     raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one with run_pipeline.")
@@ -96,10 +104,19 @@ def _same_work(one: RunPlan, other: RunPlan) -> bool:
     return (one.selection, one.edition) == (other.selection, other.edition)
 
 
-def all_runs(store: ObjectStore) -> Iterator[tuple[str, bool]]:
-    """Every run, and whether it is committed, by one listing of all runs: only for what reads the whole lake."""
+def domain_of(store: ObjectStore, run_id: str) -> str:
+    """The domain of a run, by the marker beside its plan; empty without one."""
+    found = (lake_layout.runs.domain_of(entry.key) for entry in store.list(lake_layout.runs.folder(run_id)))
+    return next(filter(None, found), "")
+
+
+def all_runs(store: ObjectStore, domain: str = "") -> Iterator[tuple[str, bool]]:
+    """Every run of a domain, and whether it is committed, by one listing of all runs: only for what reads the whole
+    lake.
+    """
     keys = (entry.key for entry in store.list(lake_layout.runs.RUNS))
-    documents = (key for key in keys if lake_layout.runs.run_of(key))
-    for run_id, own in itertools.groupby(documents, key=lake_layout.runs.run_of):
-        if run_id is not None:
-            yield run_id, lake_layout.runs.manifest(run_id) in own
+    for _, own in itertools.groupby(keys, key=lambda key: key.split("/")[2]):
+        names = list(own)
+        run_id = next(filter(None, map(lake_layout.runs.run_of, names)), None)
+        if run_id is not None and next(filter(None, map(lake_layout.runs.domain_of, names)), "") == domain:
+            yield run_id, lake_layout.runs.manifest(run_id) in names

@@ -29,10 +29,15 @@ def hash_of(selection: Value) -> str:
 
 
 def of_plan(plan: RunPlan) -> tuple[str, ...]:
-    """The pointers to a plan, among those of its selection and edition and among all, and its markers."""
+    """The pointers to a plan, among those of its selection and edition and among all of its domain, and its markers."""
     own = lake_layout.runs.selection(hash_of(plan.selection), plan.edition)
-    folders = (own, lake_layout.runs.ALL_SELECTIONS)
-    return (*plan.markers, *(lake_layout.runs.pointer(folder, plan.created_at, plan.run_id) for folder in folders))
+    folders = (own, lake_layout.runs.all_selections(plan.domain))
+    domain = (lake_layout.runs.domain(plan.run_id, plan.domain),) if plan.domain else ()
+    return (
+        *domain,
+        *plan.markers,
+        *(lake_layout.runs.pointer(folder, plan.created_at, plan.run_id) for folder in folders),
+    )
 
 
 def of_manifest(manifest: RunManifest) -> tuple[str, ...]:

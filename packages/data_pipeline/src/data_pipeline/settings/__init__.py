@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
+from data_pipeline.settings.agency_files import AgencyFilesSettings
 from data_pipeline.settings.common import CommonSettings
 from data_pipeline.settings.lakehouse import LakehouseSettings
 from data_pipeline.settings.open_payments import OpenPaymentsSettings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Settings(OpenPaymentsSettings, LakehouseSettings, CommonSettings):
+class Settings(AgencyFilesSettings, OpenPaymentsSettings, LakehouseSettings, CommonSettings):
     """All settings of all jobs. Credentials of AWS are not among them: boto3 reads its own ``AWS_*``."""
 
     @classmethod
@@ -37,7 +38,8 @@ class Settings(OpenPaymentsSettings, LakehouseSettings, CommonSettings):
             wrong = error.errors()[0]
             name = str(wrong["loc"][0]).upper()
             where = f" (from {origins[name]})" if origins and name in origins else ""
-            shown = without_password(values[name])
+            is_secret = isinstance(cls.model_fields[name.lower()].default, SecretStr)
+            shown = "…" if is_secret else without_password(values[name])
             why = wrong["msg"].removeprefix("Value error, ")
             # Without its cause, which holds the whole value.
             raise ConfigError(f"{name}={shown!r}{where}: {why}.", advice="Correct it or leave it out.") from None

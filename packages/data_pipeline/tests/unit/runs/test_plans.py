@@ -83,6 +83,20 @@ class Plans(LakeCase):
         self.assertEqual(dict(plans.all_runs(self.store)), {"a": True, "a-2": False})
         self.assertEqual(self.store.requests, ["list metadata/runs/"])
 
+    def test_of_one_domain_are_not_seen_by_another(self):
+        class OthersPlan(PagesPlan):
+            domain = "others"
+
+        plans.write_plan(self.store, a_plan("a"))
+        other = OthersPlan.model_validate(a_plan("b", minutes=5, at_most=7).model_dump(exclude={"schema_version"}))
+        plans.write_plan(self.store, other)
+
+        self.assertEqual(plans.newest_run(PagesPlan, self.store), "a")
+        self.assertEqual(plans.newest_run(OthersPlan, self.store), "b")
+        self.assertEqual(dict(plans.all_runs(self.store)), {"a": False})
+        self.assertEqual(dict(plans.all_runs(self.store, "others")), {"b": False})
+        self.assertEqual([plans.domain_of(self.store, one) for one in ("a", "b", "c")], ["", "others", ""])
+
     def test_must_be_there_where_a_run_is_named(self):
         with self.assertRaisesRegex(NotFoundError, "memory:// has no run r9"):
             plans.require_plan(PagesPlan, self.store, "r9")

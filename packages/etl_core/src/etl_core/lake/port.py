@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -27,11 +27,17 @@ Body = bytes | Path
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object: its key, its size in bytes, and when it was written."""
+    """One object: its key, its size in bytes, and when it was written.
+
+    ``etag`` names the version on S3; other stores have none. ``digest`` is ``algorithm:value`` of the whole content,
+    where a request for this object alone told it.
+    """
 
     key: str
     size: int
     modified: datetime
+    etag: str = ""
+    digest: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

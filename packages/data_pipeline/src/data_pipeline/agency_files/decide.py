@@ -1,0 +1,192 @@
+"""Where a listed file goes, what becomes of it, and how a run ends. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from etl_core.errors import (
+    DONE,
+    PERMANENT,
+    TEMPORARY,
+    AccessError,
+    ChangedError,
+    DataError,
+    NotFoundError,
+    PipelineError,
+    TemporaryError,
+)
+from etl_core.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+Status = Literal[
+    "to copy", "copied", "already there", "changed at source", "missing", "denied", "missing or denied",
+    "refused name", "failed",
+]  # fmt: skip
+SUCCESSFUL: frozenset[Status] = frozenset({"to copy", "copied", "already there"})
+LONGEST_KEY_BYTES = 1024
+
+
+class Seen(Protocol):
+    """What is decided by of an object; ``etl_core.lake.ObjectInfo`` has it."""
+
+    size: int
+    modified: datetime
+    etag: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A row of the database. Its key is what somebody wrote into a table, and no name to trust."""
+
+    file_id: str
+    key: str
+    size: int | None
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file; ``source`` and ``copy`` as far as they were seen."""
+
+    file: ListedFile
+    key: str
+    status: Status
+    detail: str = ""
+    temporary: bool = False
+    source: Seen | None = None
+    copy: Seen | None = None
+    proof: str = ""
+
+    @property
+    def is_successful(self) -> bool:
+        """Whether the copy is there, or would be."""
+        return self.status in SUCCESSFUL
+
+
+def key_of_copy(folder: str, key: str) -> str:
+    """The key of the copy below ``folder``: the file's own name in normal form C.
+
+    Raises:
+        DataError: the name could mean another place or is no text that a key can hold; it says why.
+
+    """
+    copy = folder + unicodedata.normalize("NFC", key)
+    parts = key.split("/")
+    if not key.isprintable():
+        raise DataError("it has a control character or a space of another kind")
+    if "\\" in key or any(part in ("", ".", "..") for part in parts):
+        raise DataError("it is no plain path: a part of it is empty, '.', '..' or has a backslash")
+    if len(copy.encode()) > LONGEST_KEY_BYTES:
+        raise DataError(f"the copy's key would have {len(copy.encode()):,} bytes, S3 takes {LONGEST_KEY_BYTES:,}")
+    return copy
+
+
+def placed(files: Iterable[ListedFile], folder: str) -> Iterator[tuple[ListedFile, str, str]]:
+    """Each file with the key of its copy, or with why it has none.
+
+    Of two names that are the same in normal form, the first one listed has the place.
+    """
+    names: dict[str, str] = {}
+    for file in files:
+        try:
+            copy = key_of_copy(folder, file.key)
+        except DataError as error:
+            yield file, "", str(error)
+            continue
+        other = names.setdefault(copy, file.key)
+        yield (file, copy, "") if other == file.key else (file, "", f"it has the place of {other!a}")
+
+
+def is_there_at_sight(file: ListedFile, copy: Seen | None) -> bool:
+    """Whether the list gives no reason to look at a file's source again: its copy has the size, and is newer."""
+    return (
+        copy is not None
+        and file.size in (None, copy.size)
+        and (file.updated_at is None or file.updated_at <= copy.modified)
+    )
+
+
+def beside(outcome: Outcome, source: Seen, copy: Seen, comparison: str) -> Outcome:
+    """A file whose copy was there before; ``comparison`` says whether they have one ``content``, or one ``size``."""
+    seen = replace(outcome, source=source, copy=copy, proof=comparison)
+    if comparison == "content" or (comparison == "size" and source.modified <= copy.modified):
+        return replace(seen, status="already there")
+    if source.modified > copy.modified:
+        return replace(seen, status="changed at source", detail="it is newer than its copy, which was kept")
+    return replace(seen, status="failed", detail="the lake has another file under the key, which was kept")
+
+
+def copied(outcome: Outcome, source: Seen, copy: Seen, comparison: str) -> Outcome:
+    """A file that was copied now."""
+    seen = replace(outcome, source=source, copy=copy, proof=comparison)
+    if comparison == "other":
+        return replace(seen, status="failed", detail="the copy is not what its source is: remove it, and try again")
+    return replace(seen, status="copied")
+
+
+def verified(outcome: Outcome, listed: Seen | None) -> Outcome:
+    """The same file, by what the lake lists at the end."""
+    if outcome.status != "copied" or outcome.copy is None or (listed and listed.size == outcome.copy.size):
+        return outcome
+    found = "nothing" if listed is None else f"{listed.size:,} bytes"
+    return replace(outcome, status="failed", detail=f"the lake lists {found} under the key of the copy")
+
+
+def failed(outcome: Outcome, error: PipelineError, *, may_list: bool) -> Outcome:
+    """A file that an error was about. Without the right to list, S3 says of a missing object that it is denied."""
+    status: Status = "failed"
+    if isinstance(error, NotFoundError):
+        status = "missing"
+    elif isinstance(error, AccessError):
+        status = "denied" if may_list else "missing or denied"
+    elif isinstance(error, ChangedError):
+        status = "changed at source"
+    return replace(outcome, status=status, detail=printable(error), temporary=isinstance(error, TemporaryError))
+
+
+def counts_of(outcomes: Iterable[Outcome]) -> dict[Status, int]:
+    """Files by status."""
+    return dict(sorted(Counter(one.status for one in outcomes).items()))
+
+
+def exit_code_of(outcomes: Sequence[Outcome]) -> int:
+    """0 if every copy is there; 3 if waiting helps none of the others; else 4."""
+    failed = [one for one in outcomes if not one.is_successful]
+    if not failed:
+        return DONE.code
+    return TEMPORARY.code if any(one.temporary for one in failed) else PERMANENT.code
+
+
+COLUMNS = (
+    "agency_id", "file_id", "status", "key", "size", "proof", "etag", "digest", "source", "source_key",
+    "source_modified", "listed_size", "updated_at", "detail",
+)  # fmt: skip
+
+
+def record_of(outcome: Outcome, said: Mapping[str, str]) -> list[str]:
+    """A file in the metadata, as texts in the order of ``COLUMNS``; ``said`` is the same of all files."""
+    file, seen = outcome.file, outcome.copy or outcome.source
+    modified = outcome.source.modified if outcome.source else None
+    texts = {
+        **said,
+        "file_id": file.file_id,
+        "status": outcome.status,
+        "key": outcome.key,
+        "size": "" if seen is None else str(seen.size),
+        "proof": outcome.proof,
+        "etag": seen.etag.strip('"') if seen else "",
+        "digest": seen.digest if seen else "",
+        "source_key": file.key,
+        "source_modified": "" if modified is None else modified.isoformat(),
+        "listed_size": "" if file.size is None else str(file.size),
+        "updated_at": "" if file.updated_at is None else file.updated_at.isoformat(),
+        "detail": outcome.detail,
+    }
+    return [texts[column] for column in COLUMNS]

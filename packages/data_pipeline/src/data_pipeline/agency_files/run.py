@@ -1,0 +1,171 @@
+"""A run of the agency files: list them, copy what is not there, and commit what became of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from data_pipeline import __version__
+from data_pipeline.agency_files import decide
+from data_pipeline.agency_files.copy import Copies
+from data_pipeline.agency_files.documents import AgencyFilesFact, Manifest, Plan, Selection
+from data_pipeline.agency_files.listing import listed_files
+from data_pipeline.lake_layout import agency_files as keys
+from data_pipeline.lake_layout import runs as layout
+from data_pipeline.runs import commit, plans
+from data_pipeline.runs.committed import newest_run
+from data_pipeline.runs.documents import CsvPartAudit
+from data_pipeline.runs.extract import publish_extract
+from etl_core.csv_stream.layout import Layout
+from etl_core.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from data_pipeline.agency_files.decide import ListedFile, Outcome
+    from etl_core.database import Database
+    from etl_core.lake import ObjectStore
+    from etl_core.progress import Progress
+
+LAYOUT = Layout(header=decide.COLUMNS, key="file_id")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of the files; ``manifest`` is None for a dry run."""
+
+    outcomes: Sequence[Outcome]
+    manifest: Manifest | None
+
+
+@dataclass(frozen=True)
+class AgencyRun:
+    """What runs are made with."""
+
+    lake: ObjectStore
+    source: ObjectStore
+    database: Database
+    now: Callable[[], datetime]
+    progress: Progress
+    check_stop: Callable[[], None]
+
+    def plan(self, selection: Selection) -> Ended:
+        """What a run would do; nothing is written. Raises as ``run`` does."""
+        return Ended(self._copies(selection, dry_run=True).make(self._files(selection)), None)
+
+    def run(self, selection: Selection, run_id: str, on_start: Callable[[str], None]) -> Ended:
+        """Copy what is not there, and commit. An unfinished run of the selection is continued.
+
+        Raises:
+            ConfigError: there is no such database, table or bucket. AccessError: it may not be read.
+            UnavailableError: the database or the lake does not answer. StoppedError: asked to stop.
+
+        """
+        plan = plans.continued_or_new(
+            self.lake, Plan(run_id=run_id or plans.default_run_id(self.now()), selection=selection, created_at=self.now()),
+            is_named=bool(run_id),
+        )
+        on_start(plan.run_id)
+        outcomes = self._copies(selection).make(self._files(selection))
+        return Ended(outcomes, self._commit(plan, outcomes))
+
+    def retry_of(self, selection: Selection) -> Selection:
+        """The selection of what the newest run of this one left open.
+
+        Raises:
+            NotFoundError: there is no committed run of it.
+
+        """
+        before = newest_run(self.lake, selection, Manifest, CsvPartAudit, closed=False)
+        if before is None:
+            raise NotFoundError(
+                f"{self.lake.url} has no committed run of agency {selection.agency_id} with this selection.",
+                advice="Run it without --retry-failed first.",
+            )
+        return selection.model_copy(update={"retry_of": before.manifest.run_id})
+
+    def _files(self, selection: Selection) -> Iterable[ListedFile]:
+        files = listed_files(self.database, selection)
+        if not selection.retry_of:
+            return files
+        before = commit.read_manifest(Manifest, self.lake, selection.retry_of)
+        open_files = frozenset() if before is None else before.open_units
+        return [one for one in files if one.file_id in open_files]
+
+    def _copies(self, selection: Selection, *, dry_run: bool = False) -> Copies:
+        folder = keys.files(selection.agency_id)
+        return Copies(self.source, self.lake, folder, self.progress, self.check_stop, dry_run)
+
+    def _commit(self, plan: Plan, outcomes: Sequence[Outcome]) -> Manifest:
+        selection, said = plan.selection, {"agency_id": str(plan.selection.agency_id), "source": self.source.url}
+        metadata = publish_extract(
+            self.lake,
+            lambda sha256: keys.metadata(selection.agency_id, plan.created_at, sha256),
+            LAYOUT,
+            (decide.record_of(one, said) for one in outcomes),
+            now=self.now,
+        )
+        batch = keys.batch_manifest(metadata.key)
+        self.lake.put_new(batch, "".join(batch_lines(self.lake.url, outcomes)).encode())
+        failed = [one.file.file_id for one in outcomes if not one.is_successful]
+        there = len(outcomes) - len(failed)
+        audit = metadata.to_bytes()
+        manifest = Manifest(
+            run_id=plan.run_id,
+            selection=selection,
+            files=decide.counts_of(outcomes),
+            open_files=tuple(failed),
+            exit_code=decide.exit_code_of(outcomes),
+            metadata=metadata,
+            batch_manifest=batch,
+            files_planned=len(outcomes),
+            files_downloaded=there,
+            files_failed=len(failed),
+            status="completed" if not failed else "partial" if there else "failed",
+            rows=len(outcomes),
+            bytes=bytes_of(outcomes),
+            file_audits=1,
+            file_audits_sha256=commit.digest_of(audit),
+            created_at=plan.created_at,
+            finished_at=self.now(),
+            software={"data_pipeline": __version__},
+        )
+        return commit.commit(
+            self.lake, manifest, lambda one: {layout.file_audits(one.run_id): one.metadata.to_bytes()}
+        )
+
+
+def fact_of(ended: Ended, selection: Selection, **said: Any) -> AgencyFilesFact:  # noqa: ANN401 - JSON
+    """How a run ended; ``said`` is what the facts of all jobs have."""
+    manifest, outcomes = ended.manifest, ended.outcomes
+    successful = sum(one.is_successful for one in outcomes)
+    if manifest is not None:
+        said |= {"metadata": manifest.metadata.key, "batch_manifest": manifest.batch_manifest}
+    return AgencyFilesFact(
+        status="planned" if manifest is None else manifest.status,
+        exit_code=decide.exit_code_of(outcomes),
+        agency_id=selection.agency_id,
+        source=selection.source,
+        processed=len(outcomes),
+        successful=successful,
+        failed=len(outcomes) - successful,
+        files=decide.counts_of(outcomes),
+        bytes=bytes_of(outcomes),
+        **said,
+    )
+
+
+def bytes_of(outcomes: Iterable[Outcome]) -> int:
+    """Bytes that were copied, or would be."""
+    moved = (one.source for one in outcomes if one.status in ("copied", "to copy"))
+    return sum(one.size for one in moved if one is not None)
+
+
+def batch_lines(lake_url: str, outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """The copies as S3 Batch Operations list objects: bucket and key, encoded as in URLs, without a header."""
+    place = urlsplit(lake_url)
+    prefix = f"{place.path.strip('/')}/".lstrip("/")
+    there = (one.key for one in outcomes if one.is_successful)
+    return (f"{place.netloc},{quote(prefix + key)}\n" for key in there)
