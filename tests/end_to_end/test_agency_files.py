@@ -21,20 +21,20 @@ FILES = 40
 FOLDER = "raw/agency_files/agency_id=10/files/"
 SECRET = "hunter2-of-the-reader"
 
+STATEMENTS = (
+    "CREATE TABLE agency_files (agency_id int, file_id bigint PRIMARY KEY, key text, size bigint, updated_at timestamp)",
+    f"INSERT INTO agency_files SELECT 10, n, 'docs/' || n || '.pdf' FROM generate_series(1, {FILES}) n",
+    f"CREATE ROLE reader LOGIN PASSWORD '{SECRET}'",
+    "GRANT SELECT ON agency_files TO reader",
+)
+
 
 @pytest.fixture(scope="module")
 def database():
     with postgresql_server() as url:
         engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
         with engine.begin() as connection:
-            for statement in (
-                "CREATE TABLE agency_files (agency_id int, file_id bigint PRIMARY KEY, key text, size bigint,"
-                " updated_at timestamptz)",
-                f"INSERT INTO agency_files SELECT 10, n, 'docs/' || n || '.pdf', NULL, NULL"
-                f" FROM generate_series(1, {FILES}) n",
-                f"CREATE ROLE reader LOGIN PASSWORD '{SECRET}'",
-                "GRANT SELECT ON agency_files TO reader",
-            ):
+            for statement in STATEMENTS:
                 connection.exec_driver_sql(statement)
         engine.dispose()
         yield url.replace(f"postgres:{QUOTED_PASSWORD}", f"reader:{SECRET}")
@@ -114,7 +114,6 @@ def test_a_run_that_is_killed_is_finished_by_the_same_command(agency, after):
     def kill(asked):
         if "x-amz-copy-source" in asked.headers and sum(agency.copied().values()) + 1 >= after:
             process.send_signal(signal.SIGKILL)
-        return None
 
     agency.proxy.answers = kill
     assert process.wait(100) == -signal.SIGKILL
@@ -137,7 +136,6 @@ def test_sigterm_ends_a_run_with_143_and_keeps_what_is_copied(agency):
     def stop(asked):
         if sum(agency.copied().values()) == FILES // 2:
             process.send_signal(signal.SIGTERM)
-        return None
 
     agency.proxy.answers = stop
     stdout, stderr = process.communicate(timeout=100)

@@ -84,7 +84,9 @@ class Database:
             return
         for secret in (self._url.password, self._url.query.get("password")):
             found = found.replace(str(secret), "…") if secret else found
-        raise kind(f"cannot read the database: {printable(found).rstrip('.')}.", advice=f"Check {self._named}.") from None
+        raise kind(
+            f"cannot read the database: {printable(found).rstrip('.')}.", advice=f"Check {self._named}."
+        ) from None
 
 
 def kind_of_error(state: str | None, text: str) -> type[PipelineError]:

@@ -140,4 +140,3 @@ class StrictS3:
     def _etag(self, path: str) -> str | None:
         answer = self._direct.head(f"/{quote(path)}", base_url="http://127.0.0.1", headers={"Authorization": SIGNED})
         return answer.headers["ETag"].strip('"') if answer.status_code == 200 else None
-

@@ -35,10 +35,14 @@ LONGEST_KEY_BYTES = 1024
 class Seen(Protocol):
     """What is decided by of an object; ``etl_core.lake.ObjectInfo`` has it."""
 
-    size: int
-    modified: datetime
-    etag: str
-    digest: str
+    @property
+    def size(self) -> int: ...
+    @property
+    def modified(self) -> datetime: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """The files that a database lists for an agency, in a table or view ``agency_files`` of these columns:
 
-    agency_id   integer
-    file_id     integer or text, unique
-    key         text: of the object in the source bucket
-    size        integer, in bytes; null if unknown
-    updated_at  timestamp; null if unknown; without a time zone it is in UTC
+agency_id   integer
+file_id     integer or text, unique
+key         text: of the object in the source bucket
+size        integer, in bytes; null if unknown
+updated_at  timestamp; null if unknown; without a time zone it is in UTC
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def listed_files(database: Database, selection: Selection) -> list[ListedFile]:
     query = query.where(TABLE.c.agency_id == selection.agency_id).order_by(TABLE.c.file_id).limit(selection.limit)
     if selection.since is not None:
         query = query.where(TABLE.c.updated_at >= selection.since)
-    return [_file_of(*row) for row in database.rows(query)]
+    return [_file_of(*tuple(row)) for row in database.rows(query)]
 
 
 def _file_of(file_id: Any, key: Any, size: Any, updated_at: Any) -> ListedFile:  # noqa: ANN401 - of a database

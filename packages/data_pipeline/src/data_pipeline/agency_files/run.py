@@ -64,7 +64,8 @@ class AgencyRun:
 
         """
         plan = plans.continued_or_new(
-            self.lake, Plan(run_id=run_id or plans.default_run_id(self.now()), selection=selection, created_at=self.now()),
+            self.lake,
+            Plan(run_id=run_id or plans.default_run_id(self.now()), selection=selection, created_at=self.now()),
             is_named=bool(run_id),
         )
         on_start(plan.run_id)
@@ -132,9 +133,7 @@ class AgencyRun:
             finished_at=self.now(),
             software={"data_pipeline": __version__},
         )
-        return commit.commit(
-            self.lake, manifest, lambda one: {layout.file_audits(one.run_id): one.metadata.to_bytes()}
-        )
+        return commit.commit(self.lake, manifest, lambda one: {layout.file_audits(one.run_id): one.metadata.to_bytes()})
 
 
 def fact_of(ended: Ended, selection: Selection, **said: Any) -> AgencyFilesFact:  # noqa: ANN401 - JSON

@@ -72,9 +72,7 @@ def command(
     from etl_core.stdio import say
 
     with contextlib.closing(context.open_store(address_of(source_bucket), named="--source-bucket")) as source:
-        run = AgencyRun(
-            context.store, source, context.database, context.now, context.progress, context.stop.check
-        )
+        run = AgencyRun(context.store, source, context.database, context.now, context.progress, context.stop.check)
         when = since.replace(tzinfo=UTC) if since else None
         selection = Selection(agency_id=agency_id, source=source.url, since=when, limit=limit)
         if retry_failed:

@@ -50,9 +50,7 @@ class CopiesOfAnAgency(unittest.TestCase):
         )
         self.assertEqual([one.file.key for one in made], list(names))
         self.assertEqual([one.temporary for one in made], [False] * 4 + [True, False])
-        self.assertEqual(
-            [one.key for one in self.lake.list("")], [f"{FOLDER}docs/a.pdf", f"{FOLDER}docs/z.pdf"]
-        )
+        self.assertEqual([one.key for one in self.lake.list("")], [f"{FOLDER}docs/a.pdf", f"{FOLDER}docs/z.pdf"])
 
     def test_say_missing_or_denied_where_the_source_may_not_be_listed(self):
         self.put("docs/a.pdf", "docs/denied.pdf")

@@ -79,8 +79,8 @@ class GetS3Files(CommandCase):
         self.addCleanup(setattr, sys, "argv", sys.argv)
         sys.argv = ["data-pipeline-get-s3-files", *self.words, "--lake", str(self.lake)]
         out = io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-            with self.assertRaises(SystemExit) as ended:
-                cli.get_s3_files()
+        err = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), self.assertRaises(SystemExit) as ended:
+            cli.get_s3_files()
         self.assertEqual(ended.exception.code, 0)
         self.assertEqual(json.loads(out.getvalue())["files"], {"copied": 1})

@@ -35,7 +35,8 @@ class Lookup:
         last, left = max(wanted), max(LEAST_LISTED, MOST_LISTED_PER_KEY * len(wanted))
         listed, listed_to = {}, ""
         try:
-            for one in store.list(os.path.commonprefix([min(wanted), last])):
+            prefix = os.path.commonprefix([min(wanted), last])  # noqa: RUF071 - keys are no paths
+            for one in store.list(prefix):
                 if left == 0 or one.key > last:
                     break
                 left, listed_to = left - 1, one.key

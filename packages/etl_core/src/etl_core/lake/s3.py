@@ -205,7 +205,7 @@ class S3Store:
         """``copying.copy_new`` by the server. The copy has the source's content type, metadata and tags."""
         doing = f"copy {source.url}/{found.key} to {self.url}/{key}"
         send = functools.partial(self._send, doing, passing=(PRECONDITION_FAILED,))
-        named = source._named(found.key), self._named(key)  # noqa: SLF001 - of this class
+        named = source._named(found.key), self._named(key)
         try:
             answer = ServerSideCopy(self._client, *named, found, send, self._copy_limits).make()
         except botocore.exceptions.ClientError as error:

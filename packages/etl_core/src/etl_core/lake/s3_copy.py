@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 import botocore.exceptions
@@ -26,7 +26,7 @@ LARGEST_IN_ONE = 5 * 1024 * MIB
 PART_BYTES, MOST_PARTS = 512 * MIB, 10_000
 # Parts of one object at a time.
 WORKERS = 8
-ALGORITHM = "CRC64NVME"
+ALGORITHM: Literal["CRC64NVME"] = "CRC64NVME"
 KEPT = (
     "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Metadata",
     "WebsiteRedirectLocation",
@@ -63,8 +63,8 @@ class ServerSideCopy:
     """``source`` and ``target`` are bucket and key; ``found`` is the version of the source."""
 
     client: S3Client
-    source: Mapping[str, str]
-    target: Mapping[str, str]
+    source: Mapping[str, Any]
+    target: Mapping[str, Any]
     found: ObjectInfo
     send: Send
     limits: CopyLimits
@@ -79,9 +79,7 @@ class ServerSideCopy:
         if self.found.size > self.limits.in_one:
             return self._in_parts()
         answer = self.send(
-            lambda: self.client.copy_object(
-                **self._pinned, **self.target, IfNoneMatch="*", ChecksumAlgorithm=ALGORITHM
-            )
+            lambda: self.client.copy_object(**self._pinned, **self.target, IfNoneMatch="*", ChecksumAlgorithm=ALGORITHM)
         )
         return dict(answer["CopyObjectResult"])
 
@@ -95,7 +93,7 @@ class ServerSideCopy:
             lambda: self.client.head_object(**self.source, IfMatch=self.found.etag, ChecksumMode="ENABLED")
         )
         tags = self.send(lambda: self.client.get_object_tagging(**self.source))["TagSet"]
-        said = {name: head[name] for name in KEPT if name in head}
+        said: dict[str, Any] = {name: head[name] for name in KEPT if name in head}
         if tags:
             said["Tagging"] = urlencode({one["Key"]: one["Value"] for one in tags})
         created = self.send(
@@ -114,10 +112,13 @@ class ServerSideCopy:
 
     def _completed(self, upload: dict[str, Any], digest: str) -> Mapping[str, Any]:
         parts_of = enumerate(ranges(self.found.size, self.limits.part), 1)
-        with ThreadPoolExecutor(WORKERS) as pool:
-            parts = list(pool.map(lambda part: self._part(upload, *part), parts_of))
+        pool = ThreadPoolExecutor(WORKERS)
+        try:
+            parts: list[Any] = list(pool.map(lambda part: self._part(upload, *part), parts_of))
+        finally:
+            pool.shutdown(cancel_futures=True)
         # S3 then compares them itself, and refuses a copy of another size or content.
-        expected = {f"Checksum{ALGORITHM}": digest.partition(":")[2]} if digest else {}
+        expected: dict[str, Any] = {f"Checksum{ALGORITHM}": digest.partition(":")[2]} if digest else {}
         return dict(
             self.send(
                 lambda: self.client.complete_multipart_upload(

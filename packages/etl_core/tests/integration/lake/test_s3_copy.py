@@ -152,7 +152,12 @@ def test_of_racing_copies_one_creates(places):
 # ---------------------------------------------------------------------------------------------------- in parts
 
 LARGE = bytes(range(256)) * (11 * MIB // 256)
-SAID = {"ContentType": "application/pdf", "CacheControl": "no-store", "Metadata": {"case": "7"}, "Tagging": "kind=report"}
+SAID = {
+    "ContentType": "application/pdf",
+    "CacheControl": "no-store",
+    "Metadata": {"case": "7"},
+    "Tagging": "kind=report",
+}
 
 
 def test_a_large_object_is_copied_in_parts_with_all_that_is_said_of_it(places):
