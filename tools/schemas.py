@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from data_pipeline.agency_files.documents import AgencyFilesFact, AgencyFilesManifest, AgencyFilesPlan
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.orchestrate import FanOutFact
 from data_pipeline.lakehouse.contract import Contract
@@ -43,6 +44,9 @@ MODELS: tuple[type[Document], ...] = (
     ExportFact,
     TraceFact,
     QuarantineFact,
+    AgencyFilesPlan,
+    AgencyFilesManifest,
+    AgencyFilesFact,
 )
 
 

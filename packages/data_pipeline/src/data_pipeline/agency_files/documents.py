@@ -23,14 +23,14 @@ class Selection(Value):
     retry_of: str = Field("", description="only files that this run left open")
 
 
-class Plan(RunPlan):
-    """What a run set out to do. The files themselves are listed anew whenever it is continued."""
+class AgencyFilesPlan(RunPlan):
+    """What a run set out to do. The files themselves are listed again when it is continued."""
 
     domain: ClassVar[str] = DOMAIN
     selection: Selection
 
 
-class Manifest(RunManifest):
+class AgencyFilesManifest(RunManifest):
     """What a run did. Its one part is the metadata, a line per file."""
 
     selection: Selection

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from data_pipeline import __version__
 from data_pipeline.agency_files import decide
 from data_pipeline.agency_files.copy import Copies
-from data_pipeline.agency_files.documents import AgencyFilesFact, Manifest, Plan, Selection
+from data_pipeline.agency_files.documents import AgencyFilesFact, AgencyFilesManifest, AgencyFilesPlan, Selection
 from data_pipeline.agency_files.listing import listed_files
 from data_pipeline.lake_layout import agency_files as keys
 from data_pipeline.lake_layout import runs as layout
@@ -37,7 +37,7 @@ class Ended:
     """What became of the files; ``manifest`` is None for a dry run."""
 
     outcomes: Sequence[Outcome]
-    manifest: Manifest | None
+    manifest: AgencyFilesManifest | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class AgencyRun:
         """
         plan = plans.continued_or_new(
             self.lake,
-            Plan(run_id=run_id or plans.default_run_id(self.now()), selection=selection, created_at=self.now()),
+            AgencyFilesPlan(
+                run_id=run_id or plans.default_run_id(self.now()), selection=selection, created_at=self.now()
+            ),
             is_named=bool(run_id),
         )
         on_start(plan.run_id)
@@ -79,7 +81,7 @@ class AgencyRun:
             NotFoundError: there is no committed run of it.
 
         """
-        before = newest_run(self.lake, selection, Manifest, CsvPartAudit, closed=False)
+        before = newest_run(self.lake, selection, AgencyFilesManifest, CsvPartAudit, closed=False)
         if before is None:
             raise NotFoundError(
                 f"{self.lake.url} has no committed run of agency {selection.agency_id} with this selection.",
@@ -91,7 +93,7 @@ class AgencyRun:
         files = listed_files(self.database, selection)
         if not selection.retry_of:
             return files
-        before = commit.read_manifest(Manifest, self.lake, selection.retry_of)
+        before = commit.read_manifest(AgencyFilesManifest, self.lake, selection.retry_of)
         open_files = frozenset() if before is None else before.open_units
         return [one for one in files if one.file_id in open_files]
 
@@ -99,7 +101,7 @@ class AgencyRun:
         folder = keys.files(selection.agency_id)
         return Copies(self.source, self.lake, folder, self.progress, self.check_stop, dry_run)
 
-    def _commit(self, plan: Plan, outcomes: Sequence[Outcome]) -> Manifest:
+    def _commit(self, plan: AgencyFilesPlan, outcomes: Sequence[Outcome]) -> AgencyFilesManifest:
         selection, said = plan.selection, {"agency_id": str(plan.selection.agency_id), "source": self.source.url}
         metadata = publish_extract(
             self.lake,
@@ -113,7 +115,7 @@ class AgencyRun:
         failed = [one.file.file_id for one in outcomes if not one.is_successful]
         there = len(outcomes) - len(failed)
         audit = metadata.to_bytes()
-        manifest = Manifest(
+        manifest = AgencyFilesManifest(
             run_id=plan.run_id,
             selection=selection,
             files=decide.counts_of(outcomes),

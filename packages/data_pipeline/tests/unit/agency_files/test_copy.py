@@ -1,5 +1,6 @@
 import signal
 import unittest
+from dataclasses import replace
 from datetime import timedelta
 
 from data_pipeline.agency_files.copy import STREAMS, Copies
@@ -96,6 +97,17 @@ class CopiesOfAnAgency(unittest.TestCase):
         tried = [one for one in self.source.asked if one.startswith("read")]
         self.assertLess(len(tried), 4 * STREAMS)
         self.assertIn(f"not tried after {2 * STREAMS} consecutive failures, the last: cannot read", made[-1].detail)
+
+    def test_count_only_if_the_lake_lists_them_in_their_size(self):
+        class Truncating(MemoryStore):
+            def list(self, prefix):
+                return (replace(one, size=one.size - 1) for one in super().list(prefix))
+
+        self.lake = Truncating(lambda: NOW)
+        self.addCleanup(self.lake.close)
+        self.put("docs/a.pdf")
+        (made,) = self.copies().make([a_file(1, "docs/a.pdf")])
+        self.assertEqual((made.status, made.detail), ("failed", "the lake lists 12 bytes under the key of the copy"))
 
     def test_end_when_asked_to_stop(self):
         self.put("docs/a.pdf")

@@ -3,7 +3,7 @@ import io
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from data_pipeline.agency_files.documents import Manifest, Plan, Selection
+from data_pipeline.agency_files.documents import AgencyFilesManifest, AgencyFilesPlan, Selection
 from data_pipeline.agency_files.run import AgencyRun, batch_lines, fact_of
 from data_pipeline.runs.committed import open_run
 from data_pipeline.runs.documents import CsvPartAudit
@@ -36,12 +36,12 @@ class ARun(FolderCase):
         )  # fmt: skip
         self.begun: list[str] = []
 
-    def run_it(self, selection: Selection = SELECTION, run_id: str = "") -> Manifest:
+    def run_it(self, selection: Selection = SELECTION, run_id: str = "") -> AgencyFilesManifest:
         manifest = self.agency_run.run(selection, run_id, self.begun.append).manifest
         assert manifest is not None
         return manifest
 
-    def metadata(self, manifest: Manifest) -> list[dict[str, str]]:
+    def metadata(self, manifest: AgencyFilesManifest) -> list[dict[str, str]]:
         text = (self.lake.get(manifest.metadata.key) or b"").decode()
         return list(csv.DictReader(io.StringIO(text, newline="")))
 
@@ -57,7 +57,7 @@ class ARun(FolderCase):
             r"^raw/agency_files/agency_id=10/date=2026-11-29/agency_files_20261129_1415\d\d-[0-9a-f]{8}\.csv$",
         )
         self.assertEqual([one["status"] for one in self.metadata(manifest)], ["copied", "copied", "missing"])
-        committed = open_run(self.lake, manifest.run_id, Manifest, CsvPartAudit)
+        committed = open_run(self.lake, manifest.run_id, AgencyFilesManifest, CsvPartAudit)
         (part,) = committed.parts()
         self.assertEqual(len(list(committed.records(part))), 3)
         self.assertEqual(self.begun, [manifest.run_id])
@@ -73,7 +73,7 @@ class ARun(FolderCase):
         self.assertEqual([key for key in set(self.lake.writes) - copies if "/files/" in key], [])
 
     def test_that_is_unfinished_is_continued(self):
-        open_plan = write_plan(self.lake, Plan(run_id="killed", selection=SELECTION, created_at=NOW))
+        open_plan = write_plan(self.lake, AgencyFilesPlan(run_id="killed", selection=SELECTION, created_at=NOW))
         self.assertEqual(self.run_it().run_id, open_plan.run_id)
         self.assertNotEqual(self.run_it().run_id, open_plan.run_id)
 
