@@ -34,6 +34,7 @@ class Example:
     args: list[str]
     service_account: str
     pod: dict[str, Any] = field(default_factory=dict)  # what its pod needs besides the defaults of PodOptions
+    secret: str = ""  # whose entries are variables of its pod
 
 
 def example_of(job: Job) -> Example | None:
@@ -46,7 +47,7 @@ def example_of(job: Job) -> Example | None:
     given = getattr(job.module, "KUBERNETES", {})
     if given is None:
         return None
-    example = Example(given.get("args", []), given.get("service_account", DEFAULT_ACCOUNT), given.get("pod", {}))
+    example = Example(**{"args": [], "service_account": DEFAULT_ACCOUNT, **given})
     command = getattr(job.module, "command", None)
     if isinstance(command, click.Command):
         try:
@@ -76,7 +77,7 @@ def body_of(name: str, component: str, example: Example, args: list[str]) -> dic
             image=IMAGE,
             service_account=account,
             env={"IMAGE": IMAGE} if "$(IMAGE)" in args else {},
-            env_from=(f"configmap/{SETTINGS}",),
+            env_from=(f"configmap/{SETTINGS}", *([f"secret/{example.secret}"] if example.secret else [])),
             # Outside a service mesh, whose proxy would keep a finished pod running. Without a mesh both do nothing.
             pod_label={"sidecar.istio.io/inject": "false"},
             pod_annotation={"linkerd.io/inject": "disabled"},
@@ -99,22 +100,21 @@ def body_of(name: str, component: str, example: Example, args: list[str]) -> dic
     return body
 
 
-def cron_job() -> dict[str, Any]:
-    fan_out = Registry().load("fan_out")
-    example = example_of(fan_out) or Example([], SUBMITTER)
-    job = body_of("", "fan-out", example, arguments(fan_out, example))
+def cron_job(job_name: str, name: str, schedule: str) -> dict[str, Any]:
+    """The example of a job, suspended: applying the base fetches nothing; overlays/eks changes that."""
+    loaded = Registry().load(job_name)
+    example = example_of(loaded) or Example([], DEFAULT_ACCOUNT)
+    job = body_of("", job_name.replace("_", "-"), example, arguments(loaded, example))
     labels = job["metadata"]["labels"]
     # Its history limits clean up: with a TTL of hours, Monday's failure would be gone before anybody looks.
     del job["spec"]["ttlSecondsAfterFinished"]
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
-        "metadata": {"name": "data-pipeline-newest-year", "namespace": NAMESPACE, "labels": labels},
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
         "spec": {
-            # Each Monday, at night in Washington: CMS publishes in June and January, and corrects in between.
-            "schedule": "17 6 * * 1",
+            "schedule": schedule,
             "timeZone": "Etc/UTC",
-            # Applying the base downloads nothing; overlays/eks removes this.
             "suspend": True,
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": 3600,
@@ -154,5 +154,12 @@ def files() -> dict[str, str]:
     }
     made["kustomization.yaml"] = as_yaml(kustomization, "All of them, for checks: apply one file.")
     return {f"k8s/examples/{name}": text for name, text in made.items()} | {
-        "k8s/base/cronjob.yaml": as_yaml(cron_job(), "The newest program year, fanned out.")
+        # Each Monday, at night in Washington: CMS publishes in June and January, and corrects in between.
+        "k8s/base/cronjob.yaml": as_yaml(
+            cron_job("fan_out", "data-pipeline-newest-year", "17 6 * * 1"), "The newest program year, fanned out."
+        ),
+        "k8s/base/cronjob-customers.yaml": as_yaml(
+            cron_job("ingest_customers", "data-pipeline-customers", "23 5 * * *"),
+            "The customers of each day. The same command does nothing once the day's run is completed.",
+        ),
     }

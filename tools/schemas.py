@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from data_pipeline.agency_files.documents import AgencyFilesFact, AgencyFilesManifest, AgencyFilesPlan
+from data_pipeline.customers.documents import CustomersAttempt, CustomersFact, CustomersManifest, CustomersPlan
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.orchestrate import FanOutFact
 from data_pipeline.lakehouse.contract import Contract
@@ -47,6 +48,10 @@ MODELS: tuple[type[Document], ...] = (
     AgencyFilesPlan,
     AgencyFilesManifest,
     AgencyFilesFact,
+    CustomersPlan,
+    CustomersAttempt,
+    CustomersManifest,
+    CustomersFact,
 )
 
 

@@ -123,7 +123,18 @@ def build(context: Context) -> None:
     context.print_document(Build(context, "source", {}).of([selection]))
 
 
-JOBS = {"run_pipeline": run_pipeline, "stage": stage, "build_curated": build_curated, "build": build}
+def ingest_customers(context: Context) -> None:
+    ended = context.customers.run(on_start=context.begin)
+    context.print_fact(status=ended.manifest.status)
+
+
+JOBS = {
+    "run_pipeline": run_pipeline,
+    "stage": stage,
+    "build_curated": build_curated,
+    "build": build,
+    "ingest_customers": ingest_customers,
+}
 
 
 def main(options: dict[str, Any]) -> None:

@@ -73,6 +73,7 @@ def test_the_overlay_builds_with_it():
     made = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
     assert made["ConfigMap", overlay.SETTINGS]["data"]["LAKE_URL"] == OUTPUTS["lake_url"]["value"]
     image = f"{OUTPUTS['image_repository']['value']}@{overlay.NO_DIGEST}"
-    pod = made["CronJob", overlay.CRON_JOB]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    assert pod["containers"][0]["image"] == image
+    pods = [made["CronJob", one]["spec"]["jobTemplate"]["spec"]["template"]["spec"] for one in overlay.CRON_JOBS]
+    assert {pod["containers"][0]["image"] for pod in pods} == {image}
+    (pod, *_) = pods
     assert {"name": "IMAGE", "value": image} in pod["containers"][0]["env"], "workers run the submitter's own image"

@@ -19,6 +19,7 @@ from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.lake_layout import fan_out as layout
 from data_pipeline.registry import Registry
 from sandbox.cluster import Cluster, ClusterSettings
+from sandbox.crm import Crm, CrmSettings
 from sandbox.open_payments import Sandbox, Settings
 from tests.end_to_end.conftest import YEAR, Ended, World
 from tests.end_to_end.s3 import SETTINGS, Bucket, s3_server
@@ -94,7 +95,7 @@ def story(empty: Story, tmp_path_factory) -> Story:
     for tell in (discover, download, commit, runner):
         tell(empty)
     fan_out(empty, tmp_path_factory.mktemp("cluster"))
-    for tell in (compare, read, ingest, describe, collect, upload):
+    for tell in (compare, read, ingest, customers, describe, collect, upload):
         tell(empty)
     return empty
 
@@ -229,6 +230,31 @@ def describe(story: Story) -> None:
         ("trace", "--", record_id, "--run-id", "p1"), ("export", "--", "--run-id", "p1", "--to", "exported"),
     ):  # fmt: skip
         story.run("describe", *asked)
+
+
+def customers(story: Story) -> None:
+    """Twice on one day, the second time after what follows from the commit was lost; and one that a kill cut short."""
+    with Crm(CrmSettings(customers=60)) as crm:
+        crm.fault("http_404", count=1, match="page=2&")
+        place = {
+            "API_BASE_URL": crm.url,
+            "API_TOKEN": crm.token,
+            "RECORDS_PER_PAGE": "20",
+            "API_FIRST_WAIT_SECONDS": "0",
+        }
+        story.run("customers", "ingest_customers", **place)
+        (ended,) = (ended for _, ended in story.ended["customers"])
+        assert ended.fact["failed"] == 1, ended.stderr
+        story.ended["customers"].clear()  # it failed as it was meant to; what follows must not
+        story.run("customers", "ingest_customers", **place)
+        lake = story.buckets[LAKE]
+        for name in ("execution_report.txt", "file_audits.jsonl"):
+            (key,) = (
+                key for key in lake.listed("metadata/runs/") if ended.fact["run_id"] in key and key.endswith(name)
+            )
+            lake.client.delete_object(Bucket=LAKE, Key=key)
+        story.run("customers", "ingest_customers", "--", "--new", "--run-id", ended.fact["run_id"], **place)
+        story.run("customers", "ingest_customers", **place)
 
 
 def collect(story: Story) -> None:

@@ -102,11 +102,19 @@ def test_the_namespace_requires_hardened_pods():
 MODES = ("enforce", "audit", "warn")
 
 
-def test_failed_jobs_of_the_cron_job_are_kept():
-    (cron,) = objects("CronJob").values()
+def test_failed_jobs_of_a_cron_job_are_kept_and_none_runs_before_somebody_decides_so():
+    for cron in objects("CronJob").values():
+        assert cron["spec"]["failedJobsHistoryLimit"] > 0
+        assert "ttlSecondsAfterFinished" not in cron["spec"]["jobTemplate"]["spec"]
+        assert cron["spec"]["suspend"] is True
 
-    assert cron["spec"]["failedJobsHistoryLimit"] > 0
-    assert "ttlSecondsAfterFinished" not in cron["spec"]["jobTemplate"]["spec"]
+
+def test_no_token_is_in_a_manifest_and_the_customers_get_theirs_from_a_secret():
+    cron = objects("CronJob")["data-pipeline-customers"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = cron["containers"]
+
+    assert container["envFrom"][-1] == {"secretRef": {"name": "data-pipeline-crm"}}
+    assert not [path for path in FILES if "API_TOKEN" in path.read_text()]
 
 
 def test_every_service_account_of_a_pod_exists_and_mounts_no_token_by_default():

@@ -22,6 +22,7 @@ from etl_core.telemetry import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from data_pipeline.customers.run import Ingestion
     from data_pipeline.fan_out.shared_backoff import SharedBackoff
     from data_pipeline.open_payments.pipeline import Pipeline
     from data_pipeline.open_payments.source.api import Source
@@ -194,6 +195,58 @@ class Services:
             progress=self.progress,
             stop=self.stop,
             streams=self.settings.source_max_streams,
+        )
+
+    @cached_property
+    def customers(self) -> Ingestion:
+        """The CRM of ``API_BASE_URL``, and what its customers are fetched with. One request at a time."""
+        from data_pipeline.customers.api import POLICY, Api
+        from data_pipeline.customers.pages import Fields
+        from data_pipeline.customers.run import Ingestion
+        from etl_core.budget import Budget
+        from etl_core.http import HttpClient, HttpSettings, make_session
+        from etl_core.retry import Retry, RetryPolicy
+
+        said = self.settings
+        url, token = said.api_base_url.rstrip("/"), said.api_token.get_secret_value()
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError(f"API_BASE_URL is {url!r}, not the address of an API.", advice="It begins with https://.")
+        if not token:
+            raise ConfigError("API_TOKEN is not set: give the API's token as a variable, or in .env.")
+        values = HttpSettings(
+            base_url=url,
+            user_agent=f"openpayments-data-pipeline/{__version__}",
+            bearer_token=token,
+            pool_size=1,
+            read_seconds=said.api_timeout_seconds,
+        )
+        policy = RetryPolicy(
+            attempts=said.max_retries,
+            first_wait_seconds=said.api_first_wait_seconds,
+            longest_wait_seconds=8 * said.api_first_wait_seconds,
+            jitter_from=1.0,
+        )
+        retry = Retry(policy, sleep=self.stop.sleep)
+        budget = Budget(1, _budget_folder(url, said), sleep=self.stop.sleep, check_stop=self.stop.check)
+        client = HttpClient(
+            values,
+            POLICY,
+            session=make_session(values),
+            budget=budget,
+            retry=retry,
+            telemetry=self.telemetry,
+            check_stop=self.stop.check,
+        )
+        return Ingestion(
+            api=Api(client, said.api_customers_path, url + said.api_customers_path),
+            store=self.store,
+            retry=retry,
+            now=self.now,
+            progress=self.progress,
+            fields=Fields(rows=said.api_rows_field, metadata=said.api_metadata_field, id=said.api_id_field),
+            per_page=said.records_per_page,
+            most_sweeps=said.api_max_sweeps,
+            give_up_after=said.api_max_failures,
         )
 
     @staticmethod

@@ -43,6 +43,30 @@ class Keys(unittest.TestCase):
         prefix = keys.summary_audits("teaching-hospitals", 2024)
         self.assertEqual(prefix, "metadata/audits/summary=teaching-hospitals/year=2024/")
 
+    def test_of_customers(self):
+        keys, at = lake_layout.customers, datetime(2026, 11, 29, 14, 15, tzinfo=UTC)
+        day = "raw/customers/date=2026-11-29"
+        page = f"{day}/run_id=r1/pages/sweep-1/page-000050.json.gz"
+        self.assertEqual(keys.page(keys.pages("r1", at), 1, 50), page)
+        self.assertEqual(keys.place_of_page(page), (1, 50))
+        for other in (f"{day}/run_id=r1/pages/sweep-0/page-000050.json.gz", f"{page}.tmp", page.replace("50", "x")):
+            self.assertIsNone(keys.place_of_page(other))
+        self.assertEqual(keys.extract(at), f"{day}/customers_extract_20261129_141500.csv")
+        self.assertEqual(keys.extract(at, 2), f"{day}/customers_extract_20261129_141500.2.csv")
+        self.assertEqual(keys.report("r1"), "metadata/runs/run_id=r1/execution_report.txt")
+        self.assertEqual(
+            lake_layout.runs.failure("r1", keys.unit(7), "a"),
+            "metadata/runs/run_id=r1/failures/page=000007/attempt-a.json",
+        )
+
+    def test_of_runs_of_one_domain_lie_apart_from_others(self):
+        keys = lake_layout.runs
+        self.assertEqual(keys.domain("r1", "customers"), "metadata/runs/run_id=r1/domain=customers")
+        self.assertEqual(keys.domain_of("metadata/runs/run_id=r1/domain=customers"), "customers")
+        self.assertIsNone(keys.domain_of("metadata/runs/run_id=r1/plan.json"))
+        self.assertEqual(keys.all_selections(), "metadata/selections/all/")
+        self.assertEqual(keys.all_selections("customers"), "metadata/selections/all_customers/")
+
     def test_of_a_later_generation_say_which(self):
         keys = SliceKeys(*THIS, "100000000053")
         for key, found in [

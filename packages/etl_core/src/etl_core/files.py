@@ -12,7 +12,7 @@ from etl_core.errors import AccessError, PermanentError
 from etl_core.machine import what_is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 READ_BYTES = 1024 * 1024
@@ -33,6 +33,23 @@ def chunks_of(path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         while chunk := stream.read(READ_BYTES):
             yield chunk
+
+
+def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file beside ``path``, then give it that name: there is the old content or the new, never a part of it.
+
+    Raises:
+        AccessError, PermanentError: it cannot be written; what ``chunks`` raises, too. The old content stays.
+
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with translate_os_errors(f"write {path}"):
+        try:
+            with beside.open("wb") as stream:
+                stream.writelines(chunks)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

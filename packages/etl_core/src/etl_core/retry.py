@@ -29,12 +29,16 @@ LONGEST_RETRY_AFTER_SECONDS = 7 * 86_400.0
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """``attempts`` in all, within ``total_seconds``; waits double from ``first_wait_seconds``."""
+    """``attempts`` in all, within ``total_seconds``; waits double from ``first_wait_seconds``.
+
+    Jitter makes each wait ``jitter_from`` times to ``jitter_from + 0.5`` times as long.
+    """
 
     attempts: int = 6
     total_seconds: float = 900.0
     first_wait_seconds: float = 0.5
     longest_wait_seconds: float = 60.0
+    jitter_from: float = 0.5
 
 
 class Retry:
@@ -81,7 +85,7 @@ class Retry:
         """Seconds to wait before ``attempt`` (2, 3, …): doubling, with jitter, never before ``Retry-After``."""
         policy = self._policy
         doubled = min(policy.first_wait_seconds * 2.0 ** (attempt - 2), policy.longest_wait_seconds)
-        jittered = doubled * (0.5 + 0.5 * self._chance())
+        jittered = doubled * (policy.jitter_from + 0.5 * self._chance())
         if not isinstance(error, UnavailableError):
             return jittered
         if error.retry_after is None:

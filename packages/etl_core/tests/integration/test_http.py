@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+import traceback
 
 import pytest
 
@@ -233,6 +234,17 @@ def test_denied_access_is_permanent_and_stops_nobody_else(server, new_bench, sta
         bench.client.get_json("/customers")
     assert "s3cret" not in str(caught.value)
     assert bench.client.get_json("/customers") == [1]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
+def test_a_server_that_repeats_the_token_does_not_get_it_into_a_message(server, new_bench, status):
+    bench = new_bench(policy=API, token="s3cret", attempts=1)
+    told = json_answer({"message": "no s3cret is known"}, status)
+    server.plan(told, answer(302, Location="/there?token=s3cret"), told)
+    for _ in range(2):
+        with pytest.raises(PipelineError, match="no … is known") as caught:
+            bench.client.get_json("/customers")
+        assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_redirect_to_another_host_does_not_carry_the_token(server, new_bench):

@@ -50,6 +50,18 @@ class RetryCase(unittest.TestCase):
         self.assertEqual(self.retry().call(action), 3)
         self.assertEqual((action.attempts, self.clock.slept), ([1, 2, 3], [0.5, 1.0]))
 
+    def test_jitter_shortens_a_wait_or_comes_on_top_of_it(self):
+        for jitter_from, chance, slept in (
+            (0.5, 0.0, [0.5, 1.0, 2.0, 4.0]),
+            (1.0, 0.0, [1, 2, 4, 8]),
+            (1.0, 1.0, [1.5, 3, 6, 12]),
+        ):
+            self.clock.slept.clear()
+            policy = {"attempts": 5, "first_wait_seconds": 1.0, "longest_wait_seconds": 8.0, "jitter_from": jitter_from}
+            with self.subTest(jitter_from=jitter_from, chance=chance):
+                self.retry(chance, **policy).call(Failing(*[UnavailableError("a")] * 4))
+                self.assertEqual(self.clock.slept, slept)
+
     def test_other_errors_are_not_retried(self):
         for error in (BlockedError("b"), DataError("d"), StoppedError("s", signal_number=15), ValueError("v")):
             with self.subTest(error):

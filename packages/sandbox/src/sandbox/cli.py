@@ -1,4 +1,4 @@
-"""`python -m sandbox serve` and `cluster`: a stand-in as a process."""
+"""`python -m sandbox serve`, `crm` and `cluster`: a stand-in as a process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from sandbox.cluster import Cluster, ClusterSettings, Instant
+from sandbox.crm import Crm, CrmSettings
 from sandbox.faults import literal, parse
 from sandbox.open_payments.api import Sandbox
 from sandbox.open_payments.datasets import DATASETS
@@ -35,6 +36,17 @@ Faults; each name takes probability, count, match, after and parameters of its o
   python -m sandbox serve --fault http_500:probability=0.05,match=/download --fault stall:count=1,seconds=5
 
 While it runs, /_sandbox/truth, /ledger, /faults, /settings and /republish inspect and change it.
+"""
+
+_CRM_HELP = """Serve a simulated CRM on loopback: /api/v1/customers, in pages, with a bearer token.
+
+Prints {"url": ...} as one line of JSON once it listens, and runs until SIGTERM or SIGINT.
+
+\b
+  python -m sandbox crm --customers 100000 --fault http_500:probability=0.1 --fault http_429:probability=0.02
+  API_BASE_URL=<url> API_TOKEN=sandbox-token data-pipeline run ingest_customers
+
+While it runs, /_sandbox/truth, /ledger and /faults inspect and change it.
 """
 
 _CLUSTER_HELP = """Serve a stand-in for a Kubernetes API server on loopback; its pods are processes of this machine.
@@ -117,6 +129,20 @@ def serve(parent_pid: int | None, faults: tuple[str, ...], others: tuple[str, ..
         if warm:
             sandbox.warm()
         print(json.dumps({"url": sandbox.url}), flush=True)  # noqa: T201 - its result
+
+
+@main.command(help=_CRM_HELP)
+@click.option("--customers", default=1000, show_default=True, help="How many there are.")
+@_common
+def crm(parent_pid: int | None, faults: tuple[str, ...], others: tuple[str, ...], **options: Any) -> None:
+    """Serve until a signal."""
+    options |= {name: literal(value) for name, value in _pairs(others).items()}
+    with _until_stopped(parent_pid) as running:
+        parsed = [parse(text) for text in faults]
+        stand_in = running.enter_context(Crm(CrmSettings(**options)))
+        for fault in parsed:
+            stand_in.fault(**fault)
+        print(json.dumps({"url": stand_in.url}), flush=True)  # noqa: T201 - its result
 
 
 @main.command(help=_CLUSTER_HELP)

@@ -13,6 +13,11 @@ class CommonSettings(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     lake_url: str = Field("./data", description="where the lake is: a folder, file:///… or s3://bucket/prefix")
+    s3_bucket: str = Field(
+        "",
+        pattern="^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+        description="a bucket as the lake, where LAKE_URL names none; both must name the same",
+    )
     run_id: str = Field(
         "",
         description="name of the run; NAME-2 and so on where that one is over. "

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipeline.settings import Settings
-from etl_core.errors import ConfigError
+from etl_core.errors import ConfigError, UsageError
+from etl_core.printable import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DOTENV = Path(".env")
+ARGUMENTS = "the arguments"
 
 
 def load_settings(
@@ -26,7 +28,7 @@ def load_settings(
 
     Raises:
         ConfigError: names the setting, where it came from and what is wrong with it; or the line of ``.env`` that
-            cannot be read.
+            cannot be read. UsageError: LAKE_URL and S3_BUCKET name different lakes.
 
     """
     in_file = _read_dotenv(dotenv)
@@ -38,14 +40,29 @@ def load_settings(
     layers: tuple[tuple[str, Mapping[str, object]], ...] = (
         (str(dotenv), {name: value for name, value in in_file.items() if value}),
         ("the environment", {name: value for name, value in environ.items() if value}),
-        ("the arguments", {name.upper(): value for name, value in (overrides or {}).items() if value is not None}),
+        (ARGUMENTS, {name.upper(): value for name, value in (overrides or {}).items() if value is not None}),
     )
     values: dict[str, object] = {}
     origins: dict[str, str] = {}
     for origin, layer in layers:
         values |= layer
         origins |= dict.fromkeys(layer, origin)
+    _take_bucket(values, origins)
     return Settings.from_mapping(values, origins=origins)
+
+
+def _take_bucket(values: dict[str, object], origins: dict[str, str]) -> None:
+    """``S3_BUCKET`` alone names the lake; a lake on the command line takes the place of both."""
+    bucket, lake = values.get("S3_BUCKET"), values.get("LAKE_URL")
+    if not bucket or origins.get("LAKE_URL") == ARGUMENTS:
+        return
+    if lake is not None and str(lake).rstrip("/").split("/")[:3] != ["s3:", "", bucket]:
+        raise UsageError(
+            f"S3_BUCKET={bucket!r} (from {origins['S3_BUCKET']}) and LAKE_URL={without_password(lake)!r} "
+            f"(from {origins['LAKE_URL']}) name different lakes.",
+            advice="Leave one of them out.",
+        )
+    values.setdefault("LAKE_URL", f"s3://{bucket}")
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:

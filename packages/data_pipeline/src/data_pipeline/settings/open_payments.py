@@ -7,13 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from data_pipeline import __version__
-from etl_core.printable import has_password
-
-
-def _without_credentials(url: str) -> str:
-    if has_password(url):
-        raise ValueError("a user name or password here would be stored in every audit, and the source needs none")
-    return url
+from data_pipeline.settings.addresses import without_credentials
 
 
 class OpenPaymentsSettings(BaseModel):
@@ -21,7 +15,7 @@ class OpenPaymentsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    open_payments_url: Annotated[str, AfterValidator(_without_credentials)] = Field(
+    open_payments_url: Annotated[str, AfterValidator(without_credentials)] = Field(
         "https://openpaymentsdata.cms.gov", description="address of the source; the sandbox prints its own"
     )
     open_payments_user_agent: str = Field(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from data_pipeline.settings import Settings
 from data_pipeline.settings.environment import load_settings
-from etl_core.errors import ConfigError
+from etl_core.errors import ConfigError, UsageError
 from packages.data_pipeline.tests.unit.folder_case import FolderCase
 
 
@@ -25,6 +25,25 @@ class LoadSettings(FolderCase):
         found = load_settings({"SOURCE_ATTEMPTS": "", "LOG_LEVEL": ""})
 
         self.assertEqual((found.source_attempts, found.lake_url, found.log_level), (3, "./data", "info"))
+
+    def test_takes_a_bucket_alone_for_the_lake(self):
+        for environ, arguments, lake in [
+            ({"S3_BUCKET": "one"}, {}, "s3://one"),
+            ({"S3_BUCKET": "one", "LAKE_URL": "s3://one/prefix"}, {}, "s3://one/prefix"),
+            ({"S3_BUCKET": "one", "LAKE_URL": "s3://one/"}, {}, "s3://one/"),
+            ({"S3_BUCKET": "one", "LAKE_URL": "s3://other"}, {"lake_url": "./here"}, "./here"),
+            ({"S3_BUCKET": "", "LAKE_URL": "s3://other"}, {}, "s3://other"),
+        ]:
+            with self.subTest(environ=environ, arguments=arguments):
+                self.assertEqual(load_settings(environ, arguments).lake_url, lake)
+
+    def test_refuses_a_bucket_and_a_lake_that_disagree(self):
+        self.dotenv("S3_BUCKET=one\n")
+        for lake in ("s3://other", "s3://one-more", "./data", "s3://me:secret@x/one", "file:///one"):
+            with self.subTest(lake=lake), self.assertRaisesRegex(UsageError, "different lakes. Leave one") as caught:
+                load_settings({"LAKE_URL": lake})
+            self.assertIn("S3_BUCKET='one' (from .env)", str(caught.exception))
+            self.assertNotIn("secret", str(caught.exception))
 
     def test_needs_no_file(self):
         self.assertEqual(load_settings({}), Settings())

@@ -2,7 +2,7 @@ import traceback
 import unittest
 from typing import get_args
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from data_pipeline import __version__
 from data_pipeline.settings import Settings
@@ -15,6 +15,20 @@ class FromMapping(unittest.TestCase):
         self.assertEqual(
             Settings.from_mapping({}).model_dump(),
             {
+                "api_base_url": "",
+                "api_token": SecretStr(""),
+                "max_retries": 5,
+                "records_per_page": 1000,
+                "api_customers_path": "/api/v1/customers",
+                "api_rows_field": "data",
+                "api_metadata_field": "metadata",
+                "api_id_field": "id",
+                "api_first_wait_seconds": 1.0,
+                "api_timeout_seconds": 60.0,
+                "api_max_sweeps": 3,
+                "api_max_failures": 5,
+                "s3_bucket": "",
+                "database_url": SecretStr("sqlite:///data/agency_files.db"),
                 "open_payments_url": "https://openpaymentsdata.cms.gov",
                 "open_payments_user_agent": f"openpayments-data-pipeline/{__version__} python-requests",
                 "lake_url": "./data",
@@ -84,6 +98,16 @@ class FromMapping(unittest.TestCase):
                 self.assertTrue(message.startswith(f"{name}={text!r}{where}: "), message)
                 self.assertIn(why, message)
                 self.assertTrue(message.endswith(". Correct it or leave it out."), message)
+
+    def test_takes_a_token_as_a_file_of_a_secret_has_it_and_shows_it_nowhere(self):
+        found = Settings.from_mapping({"API_TOKEN": " t0ken\n"})
+        self.assertEqual(found.api_token.get_secret_value(), "t0ken")
+        self.assertNotIn("t0ken", f"{found!r}{found}{found.model_dump()}{found.model_dump_json()}")
+        for text in ("t0ken with blanks", "t0ken\nX-Other: 1", "t0ken\u00fc", "t0\x00ken"):
+            with self.subTest(text=text), self.assertRaises(ConfigError) as caught:
+                Settings.from_mapping({"API_TOKEN": text}, origins={"API_TOKEN": ".env"})
+            self.assertTrue(str(caught.exception).startswith("API_TOKEN='…' (from .env): a token has no blanks"))
+            self.assertNotIn("t0", "".join(traceback.format_exception(caught.exception)).partition("ConfigError")[2])
 
     def test_takes_no_password_of_the_source_and_does_not_repeat_it(self):
         with self.assertRaises(ConfigError) as caught:

@@ -19,6 +19,7 @@ from etl_core.errors import (
     DataError,
     NotFoundError,
     PermanentError,
+    PipelineError,
     TemporaryError,
     UnavailableError,
 )
@@ -132,8 +133,23 @@ class HttpClient:
         status 200; the policy says which.
         """
         tally = tally if tally is not None else Tally()
+        with self._without_token(), self._stream(path, list(params), bypass_cache, tally, expect) as answer:
+            yield answer
+
+    @contextlib.contextmanager
+    def _without_token(self) -> Iterator[None]:
+        """A server may repeat the token in the text of an error, or in the address of a redirect."""
+        try:
+            yield
+        except PipelineError as error:
+            error.args = tuple(map(self._settings.without_token, error.args))
+            raise
+
+    @contextlib.contextmanager
+    def _stream(
+        self, path: str, sent: list[tuple[str, str]], bypass_cache: bool, tally: Tally, expect: str
+    ) -> Iterator[Answer]:
         url = self._settings.base_url.rstrip("/") + path
-        sent = list(params)
         if bypass_cache and self._policy.cache_parameter:
             sent.append((self._policy.cache_parameter, uuid.uuid4().hex[:12]))
         with self._budget.slot() as taken:
@@ -204,7 +220,8 @@ class HttpClient:
         policy = self._policy
         meaning = policy.html_page if status == 200 else policy.meaning_of(status, text)
         what = " with an HTML page" if status == 200 else ""
-        message = f"GET {readable(response.url)} answered {status}{what}: {message_of(text)}"
+        said = f"GET {readable(response.url)} answered {status}{what}: {message_of(text)}"
+        message = self._settings.without_token(said)  # also where all processes read it
         advice = policy.advice.get(meaning, "")
         if meaning == "blocked":
             self._budget.block(message)

@@ -27,6 +27,10 @@ class HttpSettings:
     # One answer, whatever its rate. At 2 MB/s it is 3.6 GB.
     answer_seconds: float = 1800.0
 
+    def without_token(self, text: str) -> str:
+        """Text of a server, which may repeat what it was sent."""
+        return text.replace(self.bearer_token, "…") if self.bearer_token else text
+
 
 class _Session(requests.Session):
     """A session that follows a redirect to another host without its token, and reads no ``.netrc``."""

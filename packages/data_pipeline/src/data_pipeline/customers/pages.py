@@ -1,0 +1,127 @@
+"""What one answer of the API says, and which page of a sweep is to be asked for next. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from data_pipeline.lake_layout.customers import MOST_PAGES
+from etl_core.documents import Value
+from etl_core.errors import UnavailableError
+from etl_core.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+Record = dict[str, Any]
+
+
+class Fields(Value):
+    """Where an answer has its rows and its metadata, and a row its id; dots lead inward."""
+
+    rows: str
+    metadata: str
+    id: str
+
+
+class Metadata(NamedTuple):
+    """What the API says of a page; None where it says nothing."""
+
+    page: int | None
+    per_page: int | None
+    total_pages: int | None
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer that the lake has. ``content`` is the same for the same rows in any order."""
+
+    key: str
+    sweep: int
+    number: int
+    rows: int
+    content: str
+    said: Metadata
+
+
+class WrongPageError(UnavailableError):
+    """An answer with status 200 that is not the page asked for: asked again, it may come."""
+
+
+def parse(body: bytes, fields: Fields) -> tuple[Metadata, list[Record]]:
+    """The metadata and the rows of an answer; raises ``WrongPageError`` if it has no such things."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError) as error:  # the latter from a thousand open brackets
+        raise WrongPageError(f"{len(body)} bytes of invalid JSON") from error
+    rows, said = _at(answer, fields.rows), _at(answer, fields.metadata)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise WrongPageError(f"no list of objects at {fields.rows!r}")
+    return Metadata(*(_number(said, name) for name in Metadata._fields)), rows
+
+
+def _at(answer: Any, path: str) -> Any:  # noqa: ANN401 - JSON
+    return reduce(lambda inner, name: inner.get(name) if isinstance(inner, dict) else None, path.split("."), answer)
+
+
+def _number(said: Any, name: str) -> int | None:  # noqa: ANN401 - JSON
+    value = said.get(name) if isinstance(said, dict) else None
+    if value is None:
+        return None
+    text = json.dumps(value).strip('"')
+    if isinstance(value, bool) or not text.isdecimal() or len(text) > 18:
+        raise WrongPageError(f"{name} is {printable(text, 40)}, not a number")
+    return int(text)
+
+
+def require_expected(said: Metadata, number: int, sweep: dict[int, Page]) -> None:
+    """Raise ``WrongPageError`` if an answer is another page, or says less or otherwise than those before it."""
+    if said.page not in (None, number):
+        raise WrongPageError(f"page {said.page} in place of page {number}")
+    size, states_total = size_of(sweep), any(page.said.total is not None for page in sweep.values())
+    if size is not None and said.per_page not in (None, size):
+        raise WrongPageError(f"{said.per_page} rows per page, those before it have {size}")
+    if states_total and said.total is None:
+        raise WrongPageError("no total, which pages before it state")
+
+
+def size_of(sweep: dict[int, Page]) -> int | None:
+    """Rows per page as answered in a sweep, which may be fewer than were asked for; None if no answer says so."""
+    return next((page.said.per_page for page in sweep.values() if page.said.per_page), None)
+
+
+def last_of(said: Metadata) -> int | None:
+    """The number of the last page by what one answer says: total_pages may not know that per_page was lowered."""
+    needed = [-(-said.total // said.per_page)] if said.total is not None and said.per_page else []
+    stated = [one for one in (said.total_pages, *needed) if one is not None]
+    return max(1, *stated) if stated else None
+
+
+def next_page(sweep: dict[int, Page], given_up: Collection[int]) -> int | None:
+    """The first page that is neither there nor given up; None if the sweep is over.
+
+    The newest answer counts; ``sweep`` has them in their order. Where nothing says how many pages there are, two empty
+    ones in a row end it.
+    """
+    number = next(one for one in itertools.count(1) if one not in sweep and one not in given_up)
+    said = (last_of(page.said) for page in reversed(sweep.values()))
+    last = next((one for one in said if one is not None), None)
+    if last is None:
+        before = [sweep[one].rows for one in (number - 2, number - 1) if one in sweep]
+        is_over = len(before) == 2 and not any(before)
+    else:
+        is_over = number > last
+    if not is_over and number > MOST_PAGES:
+        raise WrongPageError(f"more than {MOST_PAGES} pages")
+    return None if is_over else number
+
+
+def content_of(rows: Sequence[Record]) -> str:
+    """A hash of the rows that does not depend on their order."""
+    texts = (json.dumps(row, sort_keys=True).encode() for row in rows)
+    return f"{sum(int.from_bytes(hashlib.sha256(text).digest()) for text in texts) % (1 << 256):064x}"

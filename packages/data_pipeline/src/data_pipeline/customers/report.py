@@ -1,0 +1,40 @@
+"""The execution report of a run, for people. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from data_pipeline.customers.documents import CustomersManifest
+
+MOST_NAMED = 10
+
+
+def report_of(manifest: CustomersManifest) -> str:
+    """The text, which follows from the manifest alone."""
+    return "".join(f"{line}\n" for line in _lines(manifest))
+
+
+def _lines(manifest: CustomersManifest) -> Iterator[str]:
+    yield "--- Execution Report ---"
+    yield f"Run: {manifest.run_id}, {manifest.status}: {manifest.note}"
+    yield f"Pages Requested: {manifest.files_planned:,} (sweep {manifest.sweeps})"
+    yield f"Successful Pages: {manifest.files_downloaded:,}"
+    yield f"Failed Pages: {manifest.files_failed:,}"
+    for one in manifest.dead_pages[:MOST_NAMED]:
+        yield f"  page {one.page}: {one.reason}"
+    yield f"Total Retries: {manifest.retries:,}"
+    yield f"Records Ingested: {manifest.rows:,}, {manifest.without_id:,} of them without an id"
+    minutes, seconds = divmod(round((manifest.finished_at - manifest.created_at).total_seconds()), 60)
+    yield f"Execution Time: {minutes}m {seconds}s"
+    for title, counts in (
+        ("Missing Fields (N/A)", manifest.fields.missing),
+        ("Null Fields", manifest.fields.nulls),
+        ("Wrong Types", {name: sum(found.values()) for name, found in manifest.fields.wrong_types.items()}),
+        ("Unknown Fields", manifest.fields.unknown),
+    ):
+        yield f"{title}: {', '.join(f'{name} {count:,}' for name, count in counts.items()) or 'none'}"
+    yield "Format Chosen: CSV (Reason: written as a stream, read by every tool; cleaned in a later step)"
+    yield f"Extract: {manifest.extract.key}"

@@ -1,0 +1,102 @@
+import csv
+import hashlib
+import io
+from typing import Any
+
+from data_pipeline.customers.columns import COLUMNS
+from data_pipeline.customers.extract import Extract
+from etl_core.csv_stream.layout import Layout
+from etl_core.csv_stream.reader import RecordReader
+from packages.data_pipeline.tests.unit.folder_case import FolderCase
+
+WHOLE: dict[str, Any] = {
+    "id": "1", "first_name": "Zoë", "last_name": "O'Neil, Jr.", "email": "z@example.com", "phone": "",
+    "street": "1 A\nB", "city": "Köln", "postal_code": "50667", "country": "DE", "segment": "retail", "balance": 12.5,
+    "newsletter": True, "signup_date": "2024-02-29",
+}  # fmt: skip
+
+
+class AnExtract(FolderCase):
+    def make(self, *pages: list[dict[str, Any]], id_field: str = "id") -> tuple[Extract, list[dict[str, str]]]:
+        made = Extract.of(pages, self.folder / "extract.csv", id_field)
+        text = made.path.read_bytes().decode()
+        return made, list(csv.DictReader(io.StringIO(text, newline="")))
+
+    def test_has_the_declared_columns_and_every_value_as_it_came(self):
+        _, rows = self.make([WHOLE])
+        expected = {name: str(value) for name, value in WHOLE.items()} | {"newsletter": "true"}
+        self.assertEqual(rows, [expected])
+        self.assertEqual(tuple(rows[0]), tuple(COLUMNS))
+
+    def test_of_nothing_is_a_header(self):
+        made, rows = self.make()
+        self.assertEqual((made.rows, rows), (0, []))
+        self.assertEqual(made.path.read_text().rstrip("\n").split(","), list(COLUMNS))
+
+    def test_counts_missing_fields_as_na_nulls_as_nothing_and_wrong_types_as_json(self):
+        record = WHOLE | {
+            "email": None, "phone": 5, "city": ["a", "b"], "segment": {"x": None}, "newsletter": "yes",
+            "balance": "1.50",
+        }  # fmt: skip
+        del record["country"]
+
+        made, (row,) = self.make([record])
+
+        self.assertEqual(
+            [row[name] for name in ("country", "email", "phone", "city", "segment", "newsletter", "balance")],
+            ["N/A", "", "5", '["a","b"]', '{"x":null}', "yes", "1.50"],
+        )
+        self.assertEqual(
+            made.found.model_dump(),
+            {
+                "missing": {"country": 1},
+                "nulls": {"email": 1},
+                "wrong_types": {
+                    "city": {"array": 1}, "newsletter": {"string": 1}, "phone": {"number": 1}, "segment": {"object": 1}
+                },
+                "unknown": {},
+            },
+        )  # fmt: skip
+
+    def test_leaves_out_and_counts_fields_that_no_column_has(self):
+        made, (row,) = self.make([WHOLE | {"loyalty": 1, "esc\x1b": 2}])
+        self.assertEqual(made.found.unknown, {"loyalty": 1, "esc": 1})
+        self.assertNotIn("loyalty", row)
+
+    def test_names_no_more_than_a_hundred_of_them(self):
+        made, _ = self.make([WHOLE | {f"field{number}": 1 for number in range(150)}])
+        self.assertEqual(len(made.found.unknown), 101)
+        self.assertEqual(made.found.unknown["…"], 50)
+
+    def test_has_each_customer_once_and_each_row_without_an_id(self):
+        nameless = {name: value for name, value in WHOLE.items() if name != "id"}
+        made, rows = self.make([WHOLE, WHOLE | {"city": "other"}], [WHOLE, nameless, nameless, nameless | {"id": None}])
+        self.assertEqual((made.rows, made.repeated, made.without_id), (4, 2, 3))
+        self.assertEqual([row["id"] for row in rows], ["1", "N/A", "N/A", ""])
+        self.assertEqual(rows[0]["city"], "Köln")
+
+    def test_takes_a_number_and_a_text_for_one_id(self):
+        made, _ = self.make([WHOLE | {"id": 7}, WHOLE | {"id": "7"}])
+        self.assertEqual((made.rows, made.repeated), (1, 1))
+
+    def test_has_the_id_where_the_settings_say(self):
+        record = WHOLE | {"customer_no": "C9"}
+        made, (row,) = self.make([record], id_field="customer_no")
+        self.assertEqual(row["id"], "C9")
+        self.assertEqual(made.found.unknown, {"id": 1})
+
+    def test_has_the_hashes_that_our_reader_finds_in_it(self):
+        odd = WHOLE | {"id": "2", "last_name": 'a "b", c\\"', "city": "half \ud800", "street": "c\r\nd\te"}
+        made, _ = self.make([WHOLE, odd])
+        reader = RecordReader(Layout(header=tuple(COLUMNS), key="id", equal={}))
+        reader.feed(made.path.read_bytes())
+        found = reader.finish()
+        self.assertEqual((found.records, found.bytes, found.dialect), (made.rows, made.size, "rfc4180"))
+        self.assertEqual(
+            made.hashes, {name: getattr(found, name) for name in ("sha256", "content_hash", "header_hash")}
+        )
+        self.assertEqual(found.sha256, hashlib.sha256(made.path.read_bytes()).hexdigest())
+
+    def test_leaves_no_scratch_file(self):
+        self.make([WHOLE])
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["extract.csv"])
