@@ -96,4 +96,9 @@ def lines_of(fact: AgencyFilesFact, outcomes: Iterable[Outcome]) -> Iterator[str
 
 
 JOB = (frame.entrypoint_of(command, "get_s3_files"), "Copy an agency's files between buckets, as a database lists them")
-KUBERNETES = None
+# The Secret has DATABASE_URL.
+KUBERNETES = {
+    "args": ["--agency-id", "10", "--source-bucket", "agency-documents"],
+    "service_account": "data-pipeline-agency-files",
+    "secret": "data-pipeline-database",
+}
