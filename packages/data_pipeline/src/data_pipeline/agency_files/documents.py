@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from typing import ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
@@ -11,6 +12,7 @@ from data_pipeline.runs.documents import CsvPartAudit, RunManifest, RunPlan, Run
 from etl_core.documents import Document, Value
 
 DOMAIN = "agency_files"
+CONTRACT = resources.files(__package__).joinpath("contract", "agency_files.toml")
 
 
 class Selection(Value):
@@ -21,6 +23,11 @@ class Selection(Value):
     since: AwareDatetime | None = Field(None, description="only files updated since then")
     limit: int | None = Field(None, description="only so many files, in the order of their ids")
     retry_of: str = Field("", description="only files that this run left open")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is of all files of the agency."""
+        return self.since is None and self.limit is None and not self.retry_of
 
 
 class AgencyFilesPlan(RunPlan):

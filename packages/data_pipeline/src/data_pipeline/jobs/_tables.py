@@ -1,4 +1,4 @@
-"""Options of jobs that make tables of a committed run of Open Payments, and what they pass to the lakehouse."""
+"""Options of jobs that make tables of a committed run, and what they pass to the lakehouse."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs._origins import opened, origin_of
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
+    from data_pipeline.jobs._origins import Origin
     from data_pipeline.lakehouse.curate import Curation
     from data_pipeline.lakehouse.documents import BuildManifest
     from data_pipeline.lakehouse.stage import Staging
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 committed = frame.together(
     click.option("--dataset", type=click.Choice(tuple(DATASETS)), help=f"Dataset of --year. Default: {GENERAL.name}."),
     click.option("--year", type=int, help="Program year, such as 2024: its newest closed run."),
-    click.option("--run-id", help="This committed run, which may be a partial one, in place of --year."),
+    click.option(
+        "--run-id", help="This committed run, which may be a partial one or of another domain, in place of --year."
+    ),
     frame.lake,
 )
 
@@ -84,22 +88,24 @@ def build_of(context: Context, run: Run) -> BuildManifest:
     return require_build(context.store, year_scope(manifest.dataset, manifest.year), manifest.run_id)
 
 
-def staging_of(context: Context, run: Run, *, accept_drift: bool = False) -> Staging:
+def chosen_origin(context: Context, dataset: str | None, year: int | None) -> Origin:
+    """The committed run of a command line, of any domain where it is named; raises as ``chosen_run``."""
+    if year is None and dataset is None and context.run_id:
+        return opened(context, context.run_id)
+    return origin_of(context, chosen_run(context, dataset, year))
+
+
+def staging_of(context: Context, origin: Origin, *, accept_drift: bool = False) -> Staging:
     """The parts of a run under the contract of its dataset."""
     from data_pipeline.lakehouse.contract import Contract
     from data_pipeline.lakehouse.database import Limits
     from data_pipeline.lakehouse.parts import Parts
     from data_pipeline.lakehouse.stage import Staging
-    from data_pipeline.open_payments.datasets import dataset_named
-    from data_pipeline.open_payments.ledger.schemas import read_schema
 
-    contract = Contract.from_toml(dataset_named(run.manifest.dataset).contract)
-    columns = read_schema(context.store, run.manifest.release)
-    aliases = dict(zip(columns.names, columns.titles, strict=True))
     settings = context.settings
     return Staging(
         context.store,
-        Parts(run, contract, aliases, accept_drift),
+        Parts(origin.run, Contract.from_toml(origin.contract), origin.aliases, accept_drift),
         Limits(settings.lakehouse_memory_mb, settings.lakehouse_workers),
         now=context.now,
         progress=context.progress,
@@ -107,34 +113,30 @@ def staging_of(context: Context, run: Run, *, accept_drift: bool = False) -> Sta
     )
 
 
-def curation_of(context: Context, run: Run) -> Curation:
+def curation_of(context: Context, origin: Origin) -> Curation:
     """The build that follows from a run; raises ``DataError`` if not all of its parts are staged."""
-    from data_pipeline import lake_layout
     from data_pipeline.lakehouse.curate import Curation, Inputs
-    from data_pipeline.open_payments.datasets import dataset_named
-    from data_pipeline.open_payments.tables import derived_tables
     from etl_core.errors import DataError
 
-    manifest = run.manifest
-    staging = staging_of(context, run)
+    staging = staging_of(context, origin)
     staged = staging.done()
     audits = staging.parts.audits
     missing = len(audits) - len(staged)
     if missing:
         raise DataError(
-            f"{missing} of {len(audits)} parts of run {manifest.run_id} are not staged under contract "
+            f"{missing} of {len(audits)} parts of run {origin.run_id} are not staged under contract "
             f"{staging.contract.hash}.",
-            advice=f"Stage them first: data-pipeline run stage -- --run-id {manifest.run_id}",
+            advice=f"Stage them first: data-pipeline run stage -- --run-id {origin.run_id}",
         )
     inputs = Inputs(
         contract=staging.contract,
-        derived=derived_tables(dataset_named(manifest.dataset)),
-        scope=lake_layout.open_payments.year_scope(manifest.dataset, manifest.year),
-        dataset=manifest.dataset,
-        year=manifest.year,
-        release=manifest.release.name,
-        run_id=manifest.run_id,
-        closed=manifest.is_closed,
+        derived=origin.derived,
+        scope=origin.scope,
+        dataset=origin.dataset,
+        year=origin.year,
+        release=origin.release,
+        run_id=origin.run_id,
+        closed=origin.closed,
         parts=tuple(staged[part.key] for part in audits),
     )
     return Curation(
