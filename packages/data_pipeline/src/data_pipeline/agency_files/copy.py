@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -34,8 +34,13 @@ class Copies:
     check_stop: Callable[[], None]
     dry_run: bool = False
 
-    def make(self, files: Iterable[ListedFile]) -> list[Outcome]:
-        """What became of each file, in their order.
+    def at_sight(self, files: Iterable[ListedFile]) -> list[Outcome]:
+        """What a listing of the lake says of each file, in their order; raises ``AccessError`` if it cannot be made."""
+        there = self._there()
+        return [_at_sight(*one, there) for one in decide.placed(files, self.folder)]
+
+    def make(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """What becomes of the files that are to be copied, in the same order.
 
         Raises:
             StoppedError: asked to stop; what is copied is kept. ConfigError: there is no such bucket.
@@ -43,19 +48,18 @@ class Copies:
 
         """
         there = self._there()
-        outcomes = [_at_sight(*one, there) for one in decide.placed(files, self.folder)]
         open_keys = [one.file.key for one in outcomes if one.status == "to copy"]
         work = _Work(self, Lookup.of(self.source, open_keys), there, Breaker(2 * STREAMS))
         self.progress.start("copy", units=len(open_keys), rows=len(open_keys), unit_name="files")
         pool = ThreadPoolExecutor(STREAMS)
         try:
-            outcomes = list(pool.map(work.outcome_of, outcomes))
+            made = list(pool.map(work.outcome_of, outcomes))
         finally:
             pool.shutdown(cancel_futures=True)
             self.progress.stop()
-        if any(one.status == "copied" for one in outcomes):
+        if any(one.status == "copied" for one in made):
             there = self._there()  # S3 answers no size when it copies
-        return [decide.verified(one, there.get(one.key)) for one in outcomes]
+        return [decide.verified(one, there.get(one.key)) for one in made]
 
     def _there(self) -> dict[str, ObjectInfo]:
         return {one.key: one for one in self.lake.list(self.folder)}

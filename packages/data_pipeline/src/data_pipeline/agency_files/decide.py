@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -153,6 +155,15 @@ def failed(outcome: Outcome, error: PipelineError, *, may_list: bool) -> Outcome
     elif isinstance(error, ChangedError):
         status = "changed at source"
     return replace(outcome, status=status, detail=printable(error), temporary=isinstance(error, TemporaryError))
+
+
+def list_digest(files: Iterable[ListedFile]) -> str:
+    """SHA-256 of what a database listed."""
+    digest = hashlib.sha256()
+    for one in files:
+        said = one.file_id, one.key, one.size, one.updated_at and one.updated_at.isoformat()
+        digest.update(json.dumps(said).encode())
+    return digest.hexdigest()
 
 
 def counts_of(outcomes: Iterable[Outcome]) -> dict[Status, int]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import AwareDatetime, Field
 
 from data_pipeline.agency_files.decide import Status
-from data_pipeline.runs.documents import CsvPartAudit, RunManifest, RunPlan, RunStatus
+from data_pipeline.runs.documents import CsvPartAudit, RunManifest, RunPlan, RunStatus, Sha256
 from etl_core.documents import Document, Value
 
 DOMAIN = "agency_files"
@@ -44,6 +44,7 @@ class AgencyFilesManifest(RunManifest):
     files: dict[Status, int] = Field(description="files by status")
     open_files: tuple[str, ...] = Field(description="ids of the files whose copies are not there")
     exit_code: int
+    list_sha256: Sha256 = Field(description="of what the database listed")
     metadata: CsvPartAudit
     batch_manifest: str = Field(description="the key of the copies as a list for S3 Batch Operations")
 
@@ -59,7 +60,9 @@ class AgencyFilesFact(Document):
     run_id: str
     seconds: float
     lake: str
-    status: RunStatus | Literal["planned"] = Field(description="of the run; planned for a dry run")
+    status: RunStatus | Literal["planned", "already done"] = Field(
+        description="of the run; planned for a dry run; already done if the same list was copied before"
+    )
     exit_code: int
     agency_id: int
     source: str

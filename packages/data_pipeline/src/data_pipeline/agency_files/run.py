@@ -34,10 +34,11 @@ LAYOUT = Layout(header=decide.COLUMNS, key="file_id")
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of the files; ``manifest`` is None for a dry run."""
+    """What became of the files. A dry run has no ``manifest``; ``worked`` is false if all was done before."""
 
     outcomes: Sequence[Outcome]
-    manifest: AgencyFilesManifest | None
+    manifest: AgencyFilesManifest | None = None
+    worked: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,25 +54,28 @@ class AgencyRun:
 
     def plan(self, selection: Selection) -> Ended:
         """What a run would do; nothing is written. Raises as ``run`` does."""
-        return Ended(self._copies(selection, dry_run=True).make(self._files(selection)), None)
+        copies = self._copies(selection, dry_run=True)
+        return Ended(copies.make(copies.at_sight(self._files(selection))))
 
     def run(self, selection: Selection, run_id: str, on_start: Callable[[str], None]) -> Ended:
-        """Copy what is not there, and commit. An unfinished run of the selection is continued.
+        """Copy what is not there, and commit, unless the same list was copied before. An unfinished run is continued.
 
         Raises:
             ConfigError: there is no such database, table or bucket. AccessError: it may not be read.
             UnavailableError: the database or the lake does not answer. StoppedError: asked to stop.
 
         """
-        plan = plans.continued_or_new(
-            self.lake,
-            AgencyFilesPlan(
-                run_id=run_id or plans.default_run_id(self.now()), selection=selection, created_at=self.now()
-            ),
-            is_named=bool(run_id),
-        )
+        files, copies, now = self._files(selection), self._copies(selection), self.now()
+        seen = copies.at_sight(files)
+        before = newest_run(self.lake, selection, AgencyFilesManifest, CsvPartAudit)
+        is_same = before is not None and before.manifest.list_sha256 == decide.list_digest(files)
+        if before is not None and is_same and all(one.status == "already there" for one in seen):
+            return Ended(seen, before.manifest, worked=False)
+        name = run_id or plans.default_run_id(now)
+        wanted = AgencyFilesPlan(run_id=name, selection=selection, created_at=now)
+        plan = plans.continued_or_new(self.lake, wanted, is_named=bool(run_id))
         on_start(plan.run_id)
-        outcomes = self._copies(selection).make(self._files(selection))
+        outcomes = copies.make(seen)
         return Ended(outcomes, self._commit(plan, outcomes))
 
     def retry_of(self, selection: Selection) -> Selection:
@@ -89,7 +93,7 @@ class AgencyRun:
             )
         return selection.model_copy(update={"retry_of": before.manifest.run_id})
 
-    def _files(self, selection: Selection) -> Iterable[ListedFile]:
+    def _files(self, selection: Selection) -> list[ListedFile]:
         files = listed_files(self.database, selection)
         if not selection.retry_of:
             return files
@@ -121,6 +125,7 @@ class AgencyRun:
             files=decide.counts_of(outcomes),
             open_files=tuple(failed),
             exit_code=decide.exit_code_of(outcomes),
+            list_sha256=decide.list_digest(one.file for one in outcomes),
             metadata=metadata,
             batch_manifest=batch,
             files_planned=len(outcomes),
@@ -145,7 +150,7 @@ def fact_of(ended: Ended, selection: Selection, **said: Any) -> AgencyFilesFact:
     if manifest is not None:
         said |= {"metadata": manifest.metadata.key, "batch_manifest": manifest.batch_manifest}
     return AgencyFilesFact(
-        status="planned" if manifest is None else manifest.status,
+        status="planned" if manifest is None else manifest.status if ended.worked else "already done",
         exit_code=decide.exit_code_of(outcomes),
         agency_id=selection.agency_id,
         source=selection.source,

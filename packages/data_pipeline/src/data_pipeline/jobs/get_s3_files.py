@@ -78,7 +78,8 @@ def command(
         if retry_failed:
             selection = run.retry_of(selection)
         ended = run.plan(selection) if dry_run else run.run(selection, context.run_id, context.begin)
-    fact = fact_of(ended, selection, run_id=context.run_id, **context.said_by_all)
+    run_id = ended.manifest.run_id if ended.manifest else context.run_id
+    fact = fact_of(ended, selection, run_id=run_id, **context.said_by_all)
     say(*lines_of(fact, ended.outcomes))
     context.print_document(fact)
     return fact.exit_code

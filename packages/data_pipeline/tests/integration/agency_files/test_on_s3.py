@@ -51,7 +51,7 @@ class Agency:
     def make(self, *names: str, source: S3Store | None = None):
         copies = Copies(source or self.source, self.lake, FOLDER, Progress(), Stop().check)
         self.server.asked.clear()
-        return copies.make([a_file(number, name) for number, name in enumerate(names)])
+        return copies.make(copies.at_sight([a_file(number, name) for number, name in enumerate(names)]))
 
     def statuses(self, *names: str) -> list[str]:
         return [one.status for one in self.make(*names)]

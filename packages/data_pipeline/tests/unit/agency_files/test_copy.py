@@ -22,7 +22,11 @@ class CopiesOfAnAgency(unittest.TestCase):
         return Copies(self.source, self.lake, FOLDER, Progress(), self.stop.check, dry_run)
 
     def statuses(self, *files, dry_run: bool = False) -> list[str]:
-        return [one.status for one in self.copies(dry_run=dry_run).make(files)]
+        return [one.status for one in self.make(files, dry_run=dry_run)]
+
+    def make(self, files, *, dry_run: bool = False):
+        copies = self.copies(dry_run=dry_run)
+        return copies.make(copies.at_sight(files))
 
     def put(self, *keys: str) -> None:
         for key in keys:
@@ -44,7 +48,7 @@ class CopiesOfAnAgency(unittest.TestCase):
         self.source.denied, self.source.broken = {"docs/denied.pdf"}, {"docs/broken.pdf"}
         names = "docs/a.pdf", "../a.pdf", "docs/missing.pdf", "docs/denied.pdf", "docs/broken.pdf", "docs/z.pdf"
 
-        made = self.copies().make([a_file(number, name) for number, name in enumerate(names)])
+        made = self.make([a_file(number, name) for number, name in enumerate(names)])
 
         self.assertEqual(
             [one.status for one in made], ["copied", "refused name", "missing", "denied", "failed", "copied"]
@@ -90,7 +94,7 @@ class CopiesOfAnAgency(unittest.TestCase):
         names = [f"docs/{number:03}.pdf" for number in range(10 * STREAMS)]
         self.put(*names)
         self.source.broken = set(names)
-        made = self.copies().make([a_file(number, name) for number, name in enumerate(names)])
+        made = self.make([a_file(number, name) for number, name in enumerate(names)])
 
         self.assertEqual({one.status for one in made}, {"failed"})
         self.assertTrue(all(one.temporary for one in made))
@@ -106,7 +110,7 @@ class CopiesOfAnAgency(unittest.TestCase):
         self.lake = Truncating(lambda: NOW)
         self.addCleanup(self.lake.close)
         self.put("docs/a.pdf")
-        (made,) = self.copies().make([a_file(1, "docs/a.pdf")])
+        (made,) = self.make([a_file(1, "docs/a.pdf")])
         self.assertEqual((made.status, made.detail), ("failed", "the lake lists 12 bytes under the key of the copy"))
 
     def test_end_when_asked_to_stop(self):

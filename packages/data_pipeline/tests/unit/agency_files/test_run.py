@@ -72,6 +72,16 @@ class ARun(FolderCase):
         self.assertEqual([one for one in self.source.asked if not one.startswith("list")], [])
         self.assertEqual([key for key in set(self.lake.writes) - copies if "/files/" in key], [])
 
+    def test_of_a_list_that_was_copied_before_writes_nothing(self):
+        self.source.put("docs/3.pdf", b"of 3")
+        first, writes = self.run_it(), len(self.lake.writes)
+        again = self.agency_run.run(SELECTION, "", self.begun.append)
+
+        self.assertEqual((again.manifest, again.worked, len(self.lake.writes)), (first, False, writes))
+        self.assertEqual(self.begun, [first.run_id])
+        self.lake.delete(f"raw/agency_files/agency_id={AGENCY}/files/docs/2.pdf")
+        self.assertEqual(self.run_it().files, {"already there": 2, "copied": 1})
+
     def test_that_is_unfinished_is_continued(self):
         open_plan = write_plan(self.lake, AgencyFilesPlan(run_id="killed", selection=SELECTION, created_at=NOW))
         self.assertEqual(self.run_it().run_id, open_plan.run_id)
@@ -110,7 +120,8 @@ class ARun(FolderCase):
     def test_the_copies_are_a_list_for_s3_batch_operations(self):
         """Bucket and key, the key encoded as in URLs, no header; all of one bucket."""
         self.source.put("docs/ü, 1.pdf", b"x")
-        outcomes = self.agency_run._copies(SELECTION).make([a_file(1, "docs/ü, 1.pdf"), a_file(2, "docs/no.pdf")])
+        copies = self.agency_run._copies(SELECTION)
+        outcomes = copies.make(copies.at_sight([a_file(1, "docs/ü, 1.pdf"), a_file(2, "docs/no.pdf")]))
         self.assertEqual(
             list(batch_lines("s3://lake/some/where", outcomes)),
             ["lake,some/where/raw/agency_files/agency_id%3D10/files/docs/%C3%BC%2C%201.pdf\n"],
