@@ -27,14 +27,17 @@ def test_one_command_writes_it(tmp_path):
     words = [sys.executable, "tools/overlay.py", "write", str(tmp_path), "--digest", DIGEST]
     done = subprocess.run(words, cwd=ROOT, input=json.dumps(OUTPUTS), capture_output=True, text=True, check=True)
     assert done.stdout == ""
-    settings, *accounts, cron = yaml.safe_load_all((tmp_path / overlay.NAME).read_text())
+    settings, *others = yaml.safe_load_all((tmp_path / overlay.NAME).read_text())
+    accounts, crons = ([one for one in others if one["kind"] == kind] for kind in ("ServiceAccount", "CronJob"))
     assert settings["data"]["LAKE_URL"] == OUTPUTS["lake_url"]["value"]
     roles = OUTPUTS["service_accounts"]["value"]
     assert {account["metadata"]["name"] for account in accounts} == set(roles)
     for account in accounts:
         assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == roles[account["metadata"]["name"]]
-    container = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-    assert container["image"] == f"{OUTPUTS['image_repository']['value']}@{DIGEST}"
+    assert [cron["metadata"]["name"] for cron in crons] == list(overlay.CRON_JOBS)
+    for cron in crons:
+        container = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+        assert container["image"] == f"{OUTPUTS['image_repository']['value']}@{DIGEST}"
 
 
 def test_every_output_it_reads_is_put_out_by_dev_and_prod_and_read_from_the_platform():

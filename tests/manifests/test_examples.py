@@ -22,6 +22,7 @@ del BODIES["kustomization"]
 JOBS = {name: body.get("spec", {}).get("jobTemplate", body) for name, body in BODIES.items()}
 PODS = {name: job["spec"]["template"]["spec"] for name, job in JOBS.items()}
 LOCAL = yaml.safe_load((ROOT / "k8s/overlays/local/cronjob.yaml").read_text())["spec"]["jobTemplate"]
+CRONS = {name for name, body in BODIES.items() if body["kind"] == "CronJob"}
 ARGS = {
     name: pod["containers"][0]["args"] for name, pod in {**PODS, "local": LOCAL["spec"]["template"]["spec"]}.items()
 }
@@ -85,14 +86,14 @@ def test_a_job_without_a_click_command_is_started_without_arguments_unless_it_na
         assert (k8s_examples.arguments(job_with(), example), example.service_account) == (args, account)
 
 
-@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
-def test_every_job_has_time_limits_and_the_pod_failure_policy(job):
-    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+@pytest.mark.parametrize("name", JOBS)
+def test_every_job_has_time_limits_and_the_pod_failure_policy(name):
+    spec, pod = JOBS[name]["spec"], JOBS[name]["spec"]["template"]["spec"]
 
     assert pod["restartPolicy"] == "Never"
     assert spec["backoffLimit"] > 0
     # A CronJob's history limits remove its Jobs.
-    assert spec.get("ttlSecondsAfterFinished", 0) > 0 or job is JOBS["cronjob"]
+    assert spec.get("ttlSecondsAfterFinished", 0) > 0 or name in CRONS
     assert pod["activeDeadlineSeconds"] > 0
     assert pod["terminationGracePeriodSeconds"] == 60 > Settings().grace_seconds
     assert spec["podFailurePolicy"] == pod_failure_policy(indexed=False)
@@ -122,13 +123,16 @@ def test_every_pod_is_hardened(pod):
     assert container["volumeMounts"][0]["mountPath"] == "/tmp"
     assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
     assert "memory" in container["resources"]["limits"]
-    assert container["envFrom"] == [{"configMapRef": {"name": "data-pipeline-settings"}}]
+    settings, *secrets = container["envFrom"]
+    assert settings == {"configMapRef": {"name": "data-pipeline-settings"}}
+    assert secrets in ([], [{"secretRef": {"name": "data-pipeline-crm"}}])
     submits = container["args"][1] == "fan_out"
     assert pod["automountServiceAccountToken"] is submits
 
 
-def test_the_cron_job_forbids_concurrency_and_its_name_leaves_room_for_a_job_s():
-    cron = BODIES["cronjob"]
+@pytest.mark.parametrize("name", sorted(CRONS))
+def test_a_cron_job_forbids_concurrency_and_its_name_leaves_room_for_a_job_s(name):
+    cron = BODIES[name]
 
     assert len(cron["metadata"]["name"]) <= 52
     assert cron["spec"]["concurrencyPolicy"] == "Forbid"

@@ -61,12 +61,12 @@ class AnAnswer(unittest.TestCase):
 
     def test_is_refused_if_it_is_another_page_or_says_less_than_those_before_it(self):
         sweep = a_sweep(a_page(1))
-        wrong: dict[str, Any]
-        for wrong, found in [
+        cases: list[tuple[dict[str, Any], str]] = [
             ({"page": 3}, "page 3 in place of page 2"),
             ({"per_page": 100}, "100 rows per page, those before it have 2"),
             ({"total": None}, "no total, which pages before it state"),
-        ]:
+        ]
+        for wrong, found in cases:
             with self.subTest(found), self.assertRaisesRegex(WrongPageError, found):
                 require_expected(a_page(2, **wrong).said, 2, sweep)
         said: dict[str, Any]

@@ -14,7 +14,7 @@ class CrmSettings:
     # Pages are cut from places of which so many are free: nearly all pages are short, and some are empty.
     free_places: float = 0.2
     empty_pages: tuple[int, ...] = ()  # at 100 places a page, all of these are free
-    # Shares of records with an odd field each. Ids are told for all, unless they are missing or null.
+    # Shares of records with one odd field, which is never the id.
     missing_fields: float = 0.05
     null_fields: float = 0.03
     wrong_types: float = 0.02
