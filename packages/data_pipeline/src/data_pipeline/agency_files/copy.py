@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from data_pipeline.agency_files import decide
 from data_pipeline.agency_files.decide import ListedFile, Outcome
 from etl_core.breaker import Breaker
 from etl_core.errors import ChangedError, ConfigError, PipelineError, StoppedError, UnavailableError
-from etl_core.lake import compared, copy_new
+from etl_core.lake import compared, copy_new, key_below
 from etl_core.lake.lookup import Lookup
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ class Copies:
 
     def at_sight(self, files: Iterable[ListedFile]) -> list[Outcome]:
         """What a listing of the lake says of each file, in their order; raises ``AccessError`` if it cannot be made."""
-        there = self._there()
-        return [_at_sight(*one, there) for one in decide.placed(files, self.folder)]
+        return list(decide.at_sight(files, functools.partial(key_below, self.folder), self._there()))
 
     def make(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """What becomes of the files that are to be copied, in the same order.
@@ -63,14 +63,6 @@ class Copies:
 
     def _there(self) -> dict[str, ObjectInfo]:
         return {one.key: one for one in self.lake.list(self.folder)}
-
-
-def _at_sight(file: ListedFile, key: str, refused: str, there: Mapping[str, ObjectInfo]) -> Outcome:
-    if refused:
-        return Outcome(file, "", "refused name", refused)
-    copy = there.get(key)
-    is_there = decide.is_there_at_sight(file, copy)
-    return Outcome(file, key, "already there", copy=copy) if is_there else Outcome(file, key, "to copy")
 
 
 @dataclass(frozen=True)

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from etl_core.errors import (
-    DONE,
-    PERMANENT,
-    TEMPORARY,
-    AccessError,
-    ChangedError,
-    DataError,
-    NotFoundError,
-    PipelineError,
-    TemporaryError,
-)
+from etl_core.errors import AccessError, ChangedError, DataError, NotFoundError, PipelineError, TemporaryError
 from etl_core.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
 Status = Literal[
@@ -31,7 +20,6 @@ Status = Literal[
     "refused name", "failed",
 ]  # fmt: skip
 SUCCESSFUL: frozenset[Status] = frozenset({"to copy", "copied", "already there"})
-LONGEST_KEY_BYTES = 1024
 
 
 class Seen(Protocol):
@@ -76,47 +64,29 @@ class Outcome:
         return self.status in SUCCESSFUL
 
 
-def key_of_copy(folder: str, key: str) -> str:
-    """The key of the copy below ``folder``: the file's own name in normal form C.
-
-    Raises:
-        DataError: the name could mean another place or is no text that a key can hold; it says why.
-
-    """
-    copy = folder + unicodedata.normalize("NFC", key)
-    parts = key.split("/")
-    if not key.isprintable():
-        raise DataError("it has a control character or a space of another kind")
-    if "\\" in key or any(part in ("", ".", "..") for part in parts):
-        raise DataError("it is no plain path: a part of it is empty, '.', '..' or has a backslash")
-    if len(copy.encode()) > LONGEST_KEY_BYTES:
-        raise DataError(f"the copy's key would have {len(copy.encode()):,} bytes, S3 takes {LONGEST_KEY_BYTES:,}")
-    return copy
-
-
-def placed(files: Iterable[ListedFile], folder: str) -> Iterator[tuple[ListedFile, str, str]]:
-    """Each file with the key of its copy, or with why it has none.
-
-    Of two names that are the same in normal form, the first one listed has the place.
+def at_sight(files: Iterable[ListedFile], key_of: Callable[[str], str], there: Mapping[str, Seen]) -> Iterator[Outcome]:
+    """What is known of each file before its source is looked at. ``key_of`` gives the key of a copy, ``there`` are the
+    copies by key. Of two names with one key, the first one listed has the place.
     """
     names: dict[str, str] = {}
     for file in files:
         try:
-            copy = key_of_copy(folder, file.key)
+            key = key_of(file.key)
         except DataError as error:
-            yield file, "", str(error)
+            yield Outcome(file, "", "refused name", str(error))
             continue
-        other = names.setdefault(copy, file.key)
-        yield (file, copy, "") if other == file.key else (file, "", f"it has the place of {other!a}")
+        other, copy = names.setdefault(key, file.key), there.get(key)
+        if other != file.key:
+            yield Outcome(file, "", "refused name", f"it has the place of {other!a}")
+        elif copy is not None and is_current(file, copy):
+            yield Outcome(file, key, "already there", copy=copy)
+        else:
+            yield Outcome(file, key, "to copy")
 
 
-def is_there_at_sight(file: ListedFile, copy: Seen | None) -> bool:
+def is_current(file: ListedFile, copy: Seen) -> bool:
     """Whether the list gives no reason to look at a file's source again: its copy has the size, and is newer."""
-    return (
-        copy is not None
-        and file.size in (None, copy.size)
-        and (file.updated_at is None or file.updated_at <= copy.modified)
-    )
+    return file.size in (None, copy.size) and (file.updated_at is None or file.updated_at <= copy.modified)
 
 
 def beside(outcome: Outcome, source: Seen, copy: Seen, comparison: str) -> Outcome:
@@ -169,14 +139,6 @@ def list_digest(files: Iterable[ListedFile]) -> str:
 def counts_of(outcomes: Iterable[Outcome]) -> dict[Status, int]:
     """Files by status."""
     return dict(sorted(Counter(one.status for one in outcomes).items()))
-
-
-def exit_code_of(outcomes: Sequence[Outcome]) -> int:
-    """0 if every copy is there; 3 if waiting helps none of the others; else 4."""
-    failed = [one for one in outcomes if not one.is_successful]
-    if not failed:
-        return DONE.code
-    return TEMPORARY.code if any(one.temporary for one in failed) else PERMANENT.code
 
 
 COLUMNS = (

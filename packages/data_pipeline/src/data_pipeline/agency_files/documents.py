@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import AwareDatetime, Field
 
 from data_pipeline.agency_files.decide import Status
-from data_pipeline.runs.documents import CsvPartAudit, RunManifest, RunPlan, RunStatus, Sha256
+from data_pipeline.runs.documents import RunPlan, RunStatus, Sha256
+from data_pipeline.runs.extract import ExtractManifest
 from etl_core.documents import Document, Value
 
 DOMAIN = "agency_files"
@@ -37,15 +38,13 @@ class AgencyFilesPlan(RunPlan):
     selection: Selection
 
 
-class AgencyFilesManifest(RunManifest):
-    """What a run did. Its one part is the metadata, a line per file."""
+class AgencyFilesManifest(ExtractManifest):
+    """What a run did. Its extract is the metadata, a line per file."""
 
     selection: Selection
     files: dict[Status, int] = Field(description="files by status")
     open_files: tuple[str, ...] = Field(description="ids of the files whose copies are not there")
-    exit_code: int
     list_sha256: Sha256 = Field(description="of what the database listed")
-    metadata: CsvPartAudit
     batch_manifest: str = Field(description="the key of the copies as a list for S3 Batch Operations")
 
     @property

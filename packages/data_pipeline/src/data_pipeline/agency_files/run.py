@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
 
-from data_pipeline import __version__
 from data_pipeline.agency_files import decide
 from data_pipeline.agency_files.copy import Copies
 from data_pipeline.agency_files.documents import AgencyFilesFact, AgencyFilesManifest, AgencyFilesPlan, Selection
 from data_pipeline.agency_files.listing import listed_files
 from data_pipeline.lake_layout import agency_files as keys
-from data_pipeline.lake_layout import runs as layout
 from data_pipeline.runs import commit, plans
 from data_pipeline.runs.committed import newest_run
 from data_pipeline.runs.documents import CsvPartAudit
-from data_pipeline.runs.extract import publish_extract
+from data_pipeline.runs.extract import commit_extract, publish_extract
+from data_pipeline.runs.status import exit_code_of_failures
 from etl_core.csv_stream.layout import Layout
 from etl_core.errors import NotFoundError
+from etl_core.lake.urls import batch_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from data_pipeline.agency_files.decide import ListedFile, Outcome
@@ -115,32 +114,14 @@ class AgencyRun:
             now=self.now,
         )
         batch = keys.batch_manifest(metadata.key)
-        self.lake.put_new(batch, "".join(batch_lines(self.lake.url, outcomes)).encode())
-        failed = [one.file.file_id for one in outcomes if not one.is_successful]
-        there = len(outcomes) - len(failed)
-        audit = metadata.to_bytes()
-        manifest = AgencyFilesManifest(
-            run_id=plan.run_id,
-            selection=selection,
-            files=decide.counts_of(outcomes),
-            open_files=tuple(failed),
-            exit_code=decide.exit_code_of(outcomes),
+        there = (one.key for one in outcomes if one.is_successful)
+        self.lake.put_new(batch, "".join(batch_lines(self.lake.url, there)).encode())
+        failed = tuple(one.file.file_id for one in outcomes if not one.is_successful)
+        return commit_extract(
+            self.lake, AgencyFilesManifest, plan, metadata, failed=len(failed), finished_at=self.now(),
+            files=decide.counts_of(outcomes), open_files=failed, bytes=bytes_of(outcomes), batch_manifest=batch,
             list_sha256=decide.list_digest(one.file for one in outcomes),
-            metadata=metadata,
-            batch_manifest=batch,
-            files_planned=len(outcomes),
-            files_downloaded=there,
-            files_failed=len(failed),
-            status="completed" if not failed else "partial" if there else "failed",
-            rows=len(outcomes),
-            bytes=bytes_of(outcomes),
-            file_audits=1,
-            file_audits_sha256=commit.digest_of(audit),
-            created_at=plan.created_at,
-            finished_at=self.now(),
-            software={"data_pipeline": __version__},
-        )
-        return commit.commit(self.lake, manifest, lambda one: {layout.file_audits(one.run_id): one.metadata.to_bytes()})
+        )  # fmt: skip
 
 
 def fact_of(ended: Ended, selection: Selection, **said: Any) -> AgencyFilesFact:  # noqa: ANN401 - JSON
@@ -148,10 +129,10 @@ def fact_of(ended: Ended, selection: Selection, **said: Any) -> AgencyFilesFact:
     manifest, outcomes = ended.manifest, ended.outcomes
     successful = sum(one.is_successful for one in outcomes)
     if manifest is not None:
-        said |= {"metadata": manifest.metadata.key, "batch_manifest": manifest.batch_manifest}
+        said |= {"metadata": manifest.extract.key, "batch_manifest": manifest.batch_manifest}
     return AgencyFilesFact(
         status="planned" if manifest is None else manifest.status if ended.worked else "already done",
-        exit_code=decide.exit_code_of(outcomes),
+        exit_code=exit_code_of_failures([one.temporary for one in outcomes if not one.is_successful]),
         agency_id=selection.agency_id,
         source=selection.source,
         processed=len(outcomes),
@@ -167,11 +148,3 @@ def bytes_of(outcomes: Iterable[Outcome]) -> int:
     """Bytes that were copied, or would be."""
     moved = (one.source for one in outcomes if one.status in ("copied", "to copy"))
     return sum(one.size for one in moved if one is not None)
-
-
-def batch_lines(lake_url: str, outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """The copies as S3 Batch Operations list objects: bucket and key, encoded as in URLs, without a header."""
-    place = urlsplit(lake_url)
-    prefix = f"{place.path.strip('/')}/".lstrip("/")
-    there = (one.key for one in outcomes if one.is_successful)
-    return (f"{place.netloc},{quote(prefix + key)}\n" for key in there)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from data_pipeline import __version__
-from data_pipeline.runs.documents import CsvPartAudit
+from data_pipeline import __version__, lake_layout
+from data_pipeline.runs import commit
+from data_pipeline.runs.documents import CsvPartAudit, RunManifest, RunPlan
 from etl_core.csv_stream.dialect import write_fields
 from etl_core.csv_stream.reader import RecordError, RecordReader
 from etl_core.errors import ConflictError, DataError
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
     from etl_core.csv_stream.layout import Layout
     from etl_core.lake import ObjectStore
+
+
+class ExtractManifest(RunManifest):
+    """The manifest of a run whose one part is an extract."""
+
+    extract: CsvPartAudit
+
+
+M = TypeVar("M", bound=ExtractManifest)
 
 
 def publish_extract(
@@ -65,4 +75,39 @@ def publish_extract(
         requests=0,
         retries=0,
         software={"data_pipeline": __version__},
+    )
+
+
+def commit_extract(
+    store: ObjectStore,
+    kind: type[M],
+    plan: RunPlan,
+    extract: CsvPartAudit,
+    *,
+    failed: int,
+    finished_at: datetime,
+    **more: Any,  # noqa: ANN401 - the fields of the domain
+) -> M:
+    """Commit a run whose one part is its extract, of which so many records are of what failed; what stands then."""
+    there = extract.records - failed
+    manifest = kind.model_validate(
+        {
+            "run_id": plan.run_id,
+            "selection": plan.selection,
+            "files_planned": extract.records,
+            "files_downloaded": there,
+            "files_failed": failed,
+            "status": "completed" if not failed else "partial" if there else "failed",
+            "rows": extract.records,
+            "file_audits": 1,
+            "file_audits_sha256": commit.digest_of(extract.to_bytes()),
+            "created_at": plan.created_at,
+            "finished_at": finished_at,
+            "software": {"data_pipeline": __version__},
+            "extract": extract,
+            **more,
+        }
+    )
+    return commit.commit(
+        store, manifest, lambda one: {lake_layout.runs.file_audits(one.run_id): one.extract.to_bytes()}
     )

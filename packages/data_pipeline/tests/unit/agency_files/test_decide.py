@@ -1,11 +1,12 @@
+import functools
 import unicodedata
 import unittest
 from datetime import timedelta
 
 from data_pipeline.agency_files import decide
 from data_pipeline.agency_files.decide import COLUMNS, Outcome
-from etl_core.errors import AccessError, ChangedError, DataError, NotFoundError, PermanentError, UnavailableError
-from etl_core.lake import ObjectInfo
+from etl_core.errors import AccessError, ChangedError, NotFoundError, PermanentError, UnavailableError
+from etl_core.lake import ObjectInfo, key_below
 from packages.data_pipeline.tests.unit.agency_files.agency import FOLDER, NOW, a_file
 
 LATER = NOW + timedelta(hours=1)
@@ -16,59 +17,30 @@ def an_object(size: int = 7, modified=NOW, **more: str) -> ObjectInfo:
     return ObjectInfo("k", size, modified, **more)
 
 
-class KeyOfACopy(unittest.TestCase):
-    def test_is_the_name_itself_below_the_folder_in_normal_form(self):
-        for name, expected in (
-            ("a.pdf", "a.pdf"),
-            ("docs/2024/a b (1).pdf", "docs/2024/a b (1).pdf"),
-            ("日本/語.pdf", "日本/語.pdf"),
-            (DECOMPOSED, "é.pdf"),
-            ("...", "..."),
-            ("a..b/.hidden", "a..b/.hidden"),
-            ("=1+1.csv", "=1+1.csv"),
-        ):
-            with self.subTest(name):
-                self.assertEqual(decide.key_of_copy(FOLDER, name), FOLDER + expected)
-
-    def test_is_refused_where_the_name_could_mean_another_place(self):
-        for name, why in (
-            ("", "no plain path"),
-            ("/etc/passwd", "no plain path"),
-            ("../a", "no plain path"),
-            ("a/../../b", "no plain path"),
-            ("a/./b", "no plain path"),
-            ("a//b", "no plain path"),
-            ("a/", "no plain path"),
-            ("..\\a", "no plain path"),
-            ("a\nb", "control character"),
-            ("a\x00b", "control character"),
-            ("a\u202eb", "control character"),
-            ("a\ud800b", "control character"),
-            ("x" * 1025, "would have 1,061 bytes"),
-            ("ü" * 500, "would have 1,036 bytes"),
-        ):
-            with self.subTest(name=ascii(name)[:40]), self.assertRaisesRegex(DataError, why):
-                decide.key_of_copy(FOLDER, name)
-
-    def test_of_two_names_that_are_one_in_normal_form_is_that_of_the_first(self):
-        files = [a_file(1, DECOMPOSED), a_file(2, "é.pdf"), a_file(3, DECOMPOSED), a_file(4, "../é.pdf")]
-        (_, first, _), (_, second, why), (_, again, _), (_, hostile, _) = decide.placed(files, FOLDER)
-        self.assertEqual((first, second, again, hostile), (f"{FOLDER}é.pdf", "", f"{FOLDER}é.pdf", ""))
-        self.assertEqual(why, f"it has the place of {DECOMPOSED!a}")
-
-
 class AtSight(unittest.TestCase):
+    def seen(self, *files, there=None):
+        return list(decide.at_sight(files, functools.partial(key_below, FOLDER), there or {}))
+
     def test_a_copy_is_there_if_its_size_is_as_listed_and_the_file_is_not_newer(self):
         for file, copy, expected in (
-            (a_file(), None, False),
-            (a_file(), an_object(), True),
-            (a_file(size=7), an_object(), True),
-            (a_file(size=8), an_object(), False),
-            (a_file(size=7, updated_at=NOW), an_object(), True),
-            (a_file(size=7, updated_at=LATER), an_object(), False),
+            (a_file(), None, "to copy"),
+            (a_file(), an_object(), "already there"),
+            (a_file(size=7), an_object(), "already there"),
+            (a_file(size=8), an_object(), "to copy"),
+            (a_file(size=7, updated_at=NOW), an_object(), "already there"),
+            (a_file(size=7, updated_at=LATER), an_object(), "to copy"),
         ):
             with self.subTest(file=file, copy=copy):
-                self.assertIs(decide.is_there_at_sight(file, copy), expected)
+                there = {f"{FOLDER}{file.key}": copy} if copy else {}
+                self.assertEqual([one.status for one in self.seen(file, there=there)], [expected])
+
+    def test_of_two_names_that_are_one_in_normal_form_the_first_has_the_place(self):
+        files = a_file(1, DECOMPOSED), a_file(2, "é.pdf"), a_file(3, DECOMPOSED), a_file(4, "../é.pdf")
+        found = self.seen(*files)
+        self.assertEqual([one.status for one in found], ["to copy", "refused name", "to copy", "refused name"])
+        self.assertEqual([one.key for one in found], [f"{FOLDER}é.pdf", "", f"{FOLDER}é.pdf", ""])
+        self.assertEqual(found[1].detail, f"it has the place of {DECOMPOSED!a}")
+        self.assertIn("no plain path", found[3].detail)
 
 
 class Decisions(unittest.TestCase):
@@ -112,20 +84,6 @@ class Decisions(unittest.TestCase):
                 found = decide.failed(self.one, error, may_list=may_list)
                 self.assertEqual((found.status, found.temporary), expected)
                 self.assertTrue(found.detail.isprintable())
-
-    def test_the_exit_code_is_4_where_waiting_may_help_any_file(self):
-        def outcome(status: decide.Status, *, temporary: bool = False) -> Outcome:
-            return Outcome(a_file(), "", status, temporary=temporary)
-
-        for outcomes, expected in (
-            ([], 0),
-            ([outcome("copied"), outcome("already there")], 0),
-            ([outcome("copied"), outcome("missing")], 3),
-            ([outcome("missing"), outcome("refused name")], 3),
-            ([outcome("missing"), outcome("failed", temporary=True)], 4),
-        ):
-            with self.subTest(outcomes):
-                self.assertEqual(decide.exit_code_of(outcomes), expected)
 
 
 class TheRecord(unittest.TestCase):

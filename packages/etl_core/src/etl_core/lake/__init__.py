@@ -1,10 +1,19 @@
 """The lake: an object store behind one small port, on a directory or on S3."""
 
 from etl_core.lake.copying import Comparison, CopyResult, compared, copy_new
-from etl_core.lake.port import Body, ObjectInfo, ObjectStore, PutResult, content_of, put_or_agree, scratch_folder
+from etl_core.lake.port import (
+    Body,
+    ObjectInfo,
+    ObjectStore,
+    PutResult,
+    content_of,
+    key_below,
+    put_or_agree,
+    scratch_folder,
+)
 from etl_core.lake.urls import open_store, overlap
 
 __all__ = [
     "Body", "Comparison", "CopyResult", "ObjectInfo", "ObjectStore", "PutResult", "compared", "content_of", "copy_new",
-    "open_store", "overlap", "put_or_agree", "scratch_folder",
+    "key_below", "open_store", "overlap", "put_or_agree", "scratch_folder",
 ]  # fmt: skip

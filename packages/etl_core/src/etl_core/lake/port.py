@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from etl_core.files import sha256_of, translate_os_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LONGEST_KEY_BYTES = 1024
 # Bytes in memory, or a file of the caller, which the store consumes: it is gone afterwards.
 Body = bytes | Path
 
@@ -111,6 +113,23 @@ def checked_key(key: str) -> str:
     parts = key.split("/")
     if not key or any(part in ("", ".", "..") for part in parts) or "\\" in key or not key.isprintable():
         raise DataError(f"{key!r} is not a valid key")
+    return key
+
+
+def key_below(folder: str, name: str) -> str:
+    """The key below ``folder`` of an object whose name is from outside: the name itself in Unicode's normal form C.
+
+    Raises:
+        DataError: the name could mean another place, or is no text that a key can hold; it says why.
+
+    """
+    key = folder + unicodedata.normalize("NFC", name)
+    if not name.isprintable():
+        raise DataError("it has a control character or a space of another kind")
+    if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise DataError("it is no plain path: a part of it is empty, '.', '..' or has a backslash")
+    if len(key.encode()) > LONGEST_KEY_BYTES:
+        raise DataError(f"its key would have {len(key.encode()):,} bytes, S3 takes {LONGEST_KEY_BYTES:,}")
     return key
 
 
