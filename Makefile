@@ -13,8 +13,9 @@ override YEAR := $(value YEAR)
 override MAX := $(value MAX)
 override COMPANY := $(value COMPANY)
 override CA := $(value CA)
+override NAME := $(value NAME)
 override ARGS := $(value ARGS)
-export PYTHON YEAR MAX COMPANY CA ARGS
+export PYTHON YEAR MAX COMPANY CA NAME ARGS
 
 export TMPDIR := $(CURDIR)/.cache/tmp
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
@@ -26,7 +27,7 @@ export no_proxy := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 .DEFAULT_GOAL := help
 .PHONY: help demo run bench image k8s-check terraform-check check test test-long test-kubernetes lint types contracts unit format \
 	generate lock lock-check lock-prove \
-	venv install-runtime install clean
+	venv install-runtime install clean job
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +75,9 @@ contracts: install ## only the import contracts of check
 
 unit: install ## only the unit tests of check
 	@$(BIN)/python tools/gate.py unit
+
+job: install ## write a new job and its test, NAME=my_job, as docs/adding_a_job.md has them
+	@$(BIN)/python tools/new_job.py
 
 format: install ## format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only --quiet .

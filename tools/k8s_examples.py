@@ -162,4 +162,8 @@ def files() -> dict[str, str]:
             cron_job("ingest_customers", "data-pipeline-customers", "23 5 * * *"),
             "The customers of each day. The same command does nothing once the day's run is completed.",
         ),
+        "k8s/base/cronjob-agency-files.yaml": as_yaml(
+            cron_job("get_s3_files", "data-pipeline-agency-files", "41 4 * * *"),
+            "The files of an agency that are new since the last night: an overlay says which agency and bucket.",
+        ),
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from data_pipeline.cli import PROGRAM, cli
 from data_pipeline.registry import Registry
 from data_pipeline.settings import Settings
@@ -36,6 +38,8 @@ def settings_table() -> str:
 
 
 def _default(value: object) -> str:
+    if isinstance(value, SecretStr):  # no default is a secret
+        value = value.get_secret_value()
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return f"`{text}`" if text else ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from data_pipeline.agency_files.documents import AgencyFilesFact, AgencyFilesManifest, AgencyFilesPlan
 from data_pipeline.customers.documents import CustomersAttempt, CustomersFact, CustomersManifest, CustomersPlan
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.fan_out.orchestrate import FanOutFact
@@ -44,6 +45,9 @@ MODELS: tuple[type[Document], ...] = (
     ExportFact,
     TraceFact,
     QuarantineFact,
+    AgencyFilesPlan,
+    AgencyFilesManifest,
+    AgencyFilesFact,
     CustomersPlan,
     CustomersAttempt,
     CustomersManifest,

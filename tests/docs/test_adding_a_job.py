@@ -83,15 +83,12 @@ def test_a_job_added_without_the_other_steps_fails_tests_that_say_what_to_write(
 
 
 @pytest.mark.long
-def test_both_templates_pass_the_checks_after_the_steps_of_the_page(checkout: Checkout) -> None:
-    for name, job, test in (
-        ("my_job", ARGPARSE_JOB, ARGPARSE_TEST),
-        ("count_objects", CLICK_JOB, CLICK_TEST),
-    ):
-        checkout.write(JOBS / f"{name}.py", job)
-        checkout.write(TESTS / f"test_{name}.py", test)
-    generated = checkout.python("tools/generate.py")  # as `make generate` does
-    assert generated.returncode == 0, generated.stderr
+def test_both_templates_pass_the_checks_after_the_steps_of_the_page_and_after_make_job(checkout: Checkout) -> None:
+    checkout.write(JOBS / "my_job.py", ARGPARSE_JOB)
+    checkout.write(TESTS / "test_my_job.py", ARGPARSE_TEST)
+    checkout.environment["NAME"] = "sum_sizes"
+    made = checkout.python("tools/new_job.py")  # as `make job NAME=sum_sizes` does; it generates, too
+    assert made.returncode == 0, made.stderr
 
     unit = checkout.python("-m", "pytest", "-q", str(TESTS), str(TESTS.parent / "test_registry.py"))
     assert unit.returncode == 0, unit.stdout

@@ -101,9 +101,10 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came: the key within the bucket, the SHA-256 of the body that was really sent."""
+    """One request as it came: bucket and key, the SHA-256 of the body that was really sent."""
 
     method: str
+    bucket: str
     key: str
     query: str
     headers: Mapping[str, str]
@@ -223,7 +224,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         return Asked(
             self.command,
-            unquote(parts.path).lstrip("/").partition("/")[2],
+            *unquote(parts.path).lstrip("/").partition("/")[::2],
             unquote(parts.query),
             {name.lower(): value for name, value in self.headers.items()},
             hashlib.sha256(body).hexdigest(),

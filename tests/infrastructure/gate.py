@@ -1,8 +1,8 @@
 """Before an S3 server: lets through what a role may do, answers 403 to all else, and notes both."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import botocore.exceptions
 
@@ -11,6 +11,7 @@ from tests.infrastructure import sources
 from tests.infrastructure.iam import Request, is_allowed
 
 REFUSED = (403, "AccessDenied")
+PREFIX = "arn:aws:s3:::"
 
 
 class Gate(Proxy):
@@ -30,14 +31,15 @@ class Gate(Proxy):
         return is_allowed(request, self.identity.values(), [self.of_the_bucket])
 
     def _answer(self, asked: Asked) -> tuple[int, str] | None:
-        request = self._request(asked)
-        if not self.allows(request):
-            self.refused.append(request)
-            return REFUSED
-        self.asked.append(request)
-        if request.action == "s3:GetObject" and not self._is_there(asked.key):
+        requests = list(self._requests(asked))
+        for request in requests:
+            if not self.allows(request):
+                self.refused.append(request)
+                return REFUSED
+        self.asked += requests
+        if requests[0].action == "s3:GetObject" and not self._is_there(requests[0].resource):
             # S3 tells that a key is free only to who may list the bucket, and asks that without a prefix.
-            may_know = Request("s3:ListBucket", f"arn:aws:s3:::{self.bucket.name}", self._context())
+            may_know = Request("s3:ListBucket", requests[0].resource.partition("/")[0], self._context())
             if not self.allows(may_know):
                 self.refused.append(may_know)
                 return REFUSED
@@ -46,24 +48,41 @@ class Gate(Proxy):
     def _context(self, **more: str) -> dict[str, str]:
         return {"aws:SecureTransport": "true", "aws:PrincipalArn": sources.arn_of(self.role), **more}
 
-    def _request(self, asked: Asked) -> Request:
-        arn, query = f"arn:aws:s3:::{self.bucket.name}", parse_qs(asked.query, keep_blank_values=True)
+    def _requests(self, asked: Asked) -> Iterator[Request]:
+        """What a request needs to be allowed; a copy reads one object, with its tags, and creates another."""
+        arn, query = f"arn:aws:s3:::{asked.bucket}", parse_qs(asked.query, keep_blank_values=True)
         if asked.is_listing:
-            return Request("s3:ListBucket", arn, self._context(**{"s3:prefix": query.get("prefix", [""])[0]}))
+            yield Request("s3:ListBucket", arn, self._context(**{"s3:prefix": query.get("prefix", [""])[0]}))
+            return
+        source = unquote(asked.headers.get("x-amz-copy-source", "")).lstrip("/")
+        if source:
+            yield Request("s3:GetObject", f"{PREFIX}{source}", self._context())
+            if self._has_tags(source):
+                yield Request("s3:GetObjectTagging", f"{PREFIX}{source}", self._context())
+                yield Request("s3:PutObjectTagging", f"{arn}/{asked.key}", self._context())
         plain = asked.key and set(query) <= {"x-id"}
         action = {"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "DELETE": "s3:DeleteObject"}
-        if not plain or asked.method not in action or "x-amz-copy-source" in asked.headers:
-            return Request(f"s3:{asked.method}?{asked.query}", f"{arn}/{asked.key}", self._context())
+        if not plain or asked.method not in action:
+            yield Request(f"s3:{asked.method}?{asked.query}", f"{arn}/{asked.key}", self._context())
+            return
         written: dict[str, str] = {}
         if asked.method == "PUT":
             written["s3:ObjectCreationOperation"] = "true"
             if "if-none-match" in asked.headers:
                 written["s3:if-none-match"] = asked.headers["if-none-match"]
-        return Request(action[asked.method], f"{arn}/{asked.key}", self._context(**written))
+        yield Request(action[asked.method], f"{arn}/{asked.key}", self._context(**written))
 
-    def _is_there(self, key: str) -> bool:
+    def _is_there(self, resource: str) -> bool:
+        bucket, _, key = resource.removeprefix(PREFIX).partition("/")
         try:
-            self.bucket.client.head_object(Bucket=self.bucket.name, Key=key)
+            self.bucket.client.head_object(Bucket=bucket, Key=key)
         except botocore.exceptions.ClientError:
             return False
         return True
+
+    def _has_tags(self, source: str) -> bool:
+        bucket, _, key = source.partition("/")
+        try:
+            return bool(self.bucket.client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"])
+        except botocore.exceptions.ClientError:
+            return False

@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "terraform"
 IDENTITY = TERRAFORM / "modules" / "identity" / "policies"
 ACCOUNT = "123456789012"
+AGENCY_SOURCE = "agency-documents"
 
 
 def filled(template: Path, **values: str) -> Any:
@@ -24,7 +25,8 @@ def roles() -> dict[str, dict[str, Any]]:
 
 
 def policy(name: str, bucket: str) -> Any:
-    return filled(IDENTITY / f"{name}.json.tftpl", bucket_arn=f"arn:aws:s3:::{bucket}")
+    arns = {"bucket_arn": f"arn:aws:s3:::{bucket}", "agency_source_arn": f"arn:aws:s3:::{AGENCY_SOURCE}"}
+    return filled(IDENTITY / f"{name}.json.tftpl", **arns)
 
 
 def policies_of(role: str, bucket: str) -> dict[str, Any]:

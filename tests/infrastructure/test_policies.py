@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import boto3
 import botocore.exceptions
@@ -18,6 +19,7 @@ import pytest
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.lake_layout import fan_out as layout
 from data_pipeline.registry import Registry
+from packages.data_pipeline.tests.unit.agency_files.agency import make_database
 from sandbox.cluster import Cluster, ClusterSettings
 from sandbox.crm import Crm, CrmSettings
 from sandbox.open_payments import Sandbox, Settings
@@ -95,7 +97,7 @@ def story(empty: Story, tmp_path_factory) -> Story:
     for tell in (discover, download, commit, runner):
         tell(empty)
     fan_out(empty, tmp_path_factory.mktemp("cluster"))
-    for tell in (compare, read, ingest, customers, describe, collect, upload):
+    for tell in (compare, read, ingest, customers, agency_files, describe, collect, upload):
         tell(empty)
     return empty
 
@@ -252,6 +254,28 @@ def customers(story: Story) -> None:
         story.run("customers", "ingest_customers", **place)
 
 
+def agency_files(story: Story) -> None:
+    """From a bucket of somebody else: a plain file, one with tags, and one whose ETag is no hash of its content."""
+    here = Bucket(story.server, sources.AGENCY_SOURCE)
+    story.stack.callback(here.close)
+    large = {"Bucket": here.name, "Key": "docs/parts.pdf"}
+    here.write("docs/plain.pdf", b"plain")
+    here.client.put_object(Bucket=here.name, Key="docs/tagged.pdf", Body=b"tagged", Tagging="kind=report")
+    upload = here.client.create_multipart_upload(**large)["UploadId"]
+    part = here.client.upload_part(**large, UploadId=upload, PartNumber=1, Body=b"parts")
+    parts: Any = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    here.client.complete_multipart_upload(**large, UploadId=upload, MultipartUpload=parts)
+    rows = [(10, number, f"docs/{name}.pdf", None, None) for number, name in enumerate(("plain", "tagged", "parts"))]
+    database = make_database(story.world.lake.parent / "files.db", rows)
+    words = ("get_s3_files", "--", "--agency-id", "10", "--source-bucket", here.name)
+    place = {"DATABASE_URL": f"sqlite:///{database}"}
+    story.run("agency_files", *words, "--run-id", "a1", **place)
+    # As a process leaves it that was killed before its commit.
+    story.buckets[LAKE].client.delete_object(Bucket=LAKE, Key="metadata/runs/run_id=a1/manifest.json")
+    story.run("agency_files", *words, "--run-id", "a1", **place)
+    story.run("agency_files", *words, **place)
+
+
 def collect(story: Story) -> None:
     lake = story.buckets[LAKE]
     lake.write(unnamed(story), b"what a killed run left")
@@ -344,6 +368,7 @@ AFTER_A_FAULT = {
     ("customers", "s3:GetObject metadata/selections/*"),
     ("customers", "s3:GetObject metadata/commits/customers/*"),
     ("plan", "s3:ListBucket metadata/schemas/*"),  # the source has no reference count: that of the last release is used
+    ("agency_files", "s3:AbortMultipartUpload raw/agency_files/*"),  # a copy above 5 GB fails
 }
 
 

@@ -125,7 +125,7 @@ def test_every_pod_is_hardened(pod):
     assert "memory" in container["resources"]["limits"]
     settings, *secrets = container["envFrom"]
     assert settings == {"configMapRef": {"name": "data-pipeline-settings"}}
-    assert secrets in ([], [{"secretRef": {"name": "data-pipeline-crm"}}])
+    assert [one["secretRef"]["name"] for one in secrets] in ([], ["data-pipeline-crm"], ["data-pipeline-database"])
     submits = container["args"][1] == "fan_out"
     assert pod["automountServiceAccountToken"] is submits
 

@@ -108,12 +108,18 @@ def test_failed_jobs_of_a_cron_job_are_kept():
         assert "ttlSecondsAfterFinished" not in cron["spec"]["jobTemplate"]["spec"]
 
 
-def test_no_token_is_in_a_manifest_and_the_customers_get_theirs_from_a_secret():
-    cron = objects("CronJob")["data-pipeline-customers"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    (container,) = cron["containers"]
+@pytest.mark.parametrize(
+    ("name", "secret", "variable"),
+    [
+        ("data-pipeline-customers", "data-pipeline-crm", "API_TOKEN"),
+        ("data-pipeline-agency-files", "data-pipeline-database", "DATABASE_URL"),
+    ],
+)
+def test_what_is_secret_comes_from_a_secret_and_is_in_no_manifest(name, secret, variable):
+    (container,) = objects("CronJob")[name]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 
-    assert container["envFrom"][-1] == {"secretRef": {"name": "data-pipeline-crm"}}
-    assert not [path for path in FILES if "API_TOKEN" in path.read_text()]
+    assert container["envFrom"][-1] == {"secretRef": {"name": secret}}
+    assert not [path for path in FILES if variable in path.read_text()]
 
 
 def test_every_service_account_of_a_pod_exists_and_mounts_no_token_by_default():

@@ -13,8 +13,11 @@ from packaging.utils import canonicalize_name
 from tools import install
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a package needs as programs: they run and check the dbt project that it holds.
-RUN = {"packages/analytics": {"dbt-core", "dbt-duckdb", "duckdb", "dbt-bouncer", "dbt-coverage", "dbt-score"}}
+# What a package needs without importing it: programs that run and check the dbt project that it holds, a driver.
+RUN = {
+    "packages/analytics": {"dbt-core", "dbt-duckdb", "duckdb", "dbt-bouncer", "dbt-coverage", "dbt-score"},
+    "packages/etl_core": {"psycopg"},
+}
 
 
 def imported(package: Path) -> set[str]:

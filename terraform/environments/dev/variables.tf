@@ -103,3 +103,14 @@ variable "warehouse" {
     error_message = "Must be true or false."
   }
 }
+
+variable "agency_source_bucket" {
+  description = "Bucket that get_s3_files copies an agency's files from. Empty: none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = !strcontains(var.agency_source_bucket, "/")
+    error_message = "The name of a bucket, without s3:// and without a prefix."
+  }
+}

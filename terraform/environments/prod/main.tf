@@ -12,6 +12,8 @@ module "platform" {
   cluster       = var.cluster
   warehouse     = var.warehouse
 
+  agency_source_bucket = var.agency_source_bucket
+
   runner = {
     ssh_cidrs      = var.ssh_cidrs
     ssh_public_key = var.ssh_public_key

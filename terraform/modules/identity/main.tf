@@ -11,8 +11,12 @@ locals {
   # The policies of each role, by name. tests/infrastructure reads policies/roles.json too.
   roles = jsondecode(file("${path.module}/policies/roles.json"))
 
+  # Without a bucket to copy from there is nothing to allow in it.
   attached = merge([
-    for role, said in local.roles : { for policy in said.policies : "${role}/${policy}" => { role = role, policy = policy } }
+    for role, said in local.roles : {
+      for policy in said.policies : "${role}/${policy}" => { role = role, policy = policy }
+      if policy != "agency_source" || var.agency_source_bucket != ""
+    }
   ]...)
 
   people = jsonencode(
@@ -48,9 +52,12 @@ resource "aws_iam_role" "stage" {
 resource "aws_iam_role_policy" "stage" {
   for_each = local.attached
 
-  name   = each.value.policy
-  role   = aws_iam_role.stage[each.value.role].name
-  policy = templatefile("${path.module}/policies/${each.value.policy}.json.tftpl", { bucket_arn = local.bucket_arn })
+  name = each.value.policy
+  role = aws_iam_role.stage[each.value.role].name
+  policy = templatefile("${path.module}/policies/${each.value.policy}.json.tftpl", {
+    bucket_arn        = local.bucket_arn
+    agency_source_arn = "arn:${data.aws_partition.current.partition}:s3:::${var.agency_source_bucket}"
+  })
 }
 
 resource "aws_iam_instance_profile" "runner" {

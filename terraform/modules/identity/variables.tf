@@ -61,3 +61,14 @@ variable "max_session_hours" {
     error_message = "Must be 1 to 12 hours: these are AWS's limits."
   }
 }
+
+variable "agency_source_bucket" {
+  description = "Name of the bucket that get_s3_files copies an agency's files from, of this or another account; another one's bucket policy must allow the role, too. Empty: none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.agency_source_bucket == "" || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.agency_source_bucket))
+    error_message = "A bucket name is 3 to 63 lower-case letters, digits, dots and hyphens."
+  }
+}

@@ -20,6 +20,8 @@ module "identity" {
   bucket            = local.bucket
   people            = var.people
   oidc_provider_arn = module.cluster.oidc_provider_arn
+
+  agency_source_bucket = var.agency_source_bucket
 }
 
 module "lake" {

@@ -173,6 +173,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
+def get_s3_files() -> None:
+    """The console script ``data-pipeline-get-s3-files``: the job of that name, with its options alone."""
+    main(["run", "get_s3_files", "--", *sys.argv[1:]])
+
+
 def exit_code_of(argv: list[str]) -> int:
     """Run one command line; never raises."""
     try:

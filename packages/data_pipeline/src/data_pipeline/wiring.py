@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.settings import Settings
     from etl_core.budget import Budget
+    from etl_core.database import Database
     from etl_core.http import HttpClient, HttpPolicy, HttpSettings
     from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
@@ -103,6 +104,14 @@ class Services:
         from etl_core.lake import open_store
 
         return open_store(url, named=named)
+
+    @property
+    def database(self) -> Database:
+        """The database of ``DATABASE_URL``, which is only read; raises ``ConfigError`` if a library is missing."""
+        extras.require("sqlalchemy", "db")
+        from etl_core.database import Database
+
+        return Database(self.settings.database_url.get_secret_value(), named="DATABASE_URL")
 
     @cached_property
     def retry(self) -> Retry:

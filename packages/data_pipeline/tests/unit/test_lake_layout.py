@@ -24,6 +24,14 @@ class Keys(unittest.TestCase):
         self.assertEqual(keys.slice_audit(), f"metadata/audits/{SLICE}/slice.jsonl")
         self.assertEqual(keys_of(a_release(), "100000000053"), keys)
 
+    def test_of_an_agency(self):
+        keys, at = lake_layout.agency_files, datetime(2026, 11, 29, 14, 15, tzinfo=UTC)
+
+        self.assertEqual(keys.files(10), "raw/agency_files/agency_id=10/files/")
+        metadata = "raw/agency_files/agency_id=10/date=2026-11-29/agency_files_20261129_141500-b76b55d6"
+        self.assertEqual(keys.metadata(10, at, "b76b55d6" * 8), f"{metadata}.csv")
+        self.assertEqual(keys.batch_manifest(f"{metadata}.csv"), f"{metadata}_s3_batch.csv")
+
     def test_of_a_summary_of_cms(self):
         keys, release = lake_layout.open_payments, "d5762bed-26ca-4035-91c9-9d67297dc77c"
         path = f"summary=teaching-hospitals/year=2024/release={release}/content=b76b55d6/rows"

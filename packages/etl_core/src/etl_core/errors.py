@@ -13,7 +13,8 @@
     ├── TemporaryError        4   a later run may succeed
     │   ├── UnavailableError      a service is throttling, failing, or closed the connection
     │   │   └── UnreachableError      no answer at all
-    │   └── BlockedError          the service blocks this client, or asks for a long wait: come back later
+    │   ├── BlockedError          the service blocks this client, or asks for a long wait: come back later
+    │   └── ChangedError          what was to be read is another by now: look at it again
     └── StoppedError      130/143 a signal ended the work; completed work is kept
 
 Only the command's entry point turns an exception into an exit status.
@@ -132,6 +133,12 @@ class BlockedError(TemporaryError):
     def __init__(self, message: str, *, advice: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, advice=advice)
         self.retry_after = retry_after
+
+
+class ChangedError(TemporaryError):
+    """What was to be read is another by now: it has to be looked at again first."""
+
+    retryable = False
 
 
 class StoppedError(PipelineError):

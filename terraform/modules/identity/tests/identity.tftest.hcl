@@ -89,3 +89,26 @@ run "a_wildcard_among_the_people_is_refused" {
   }
   expect_failures = [var.people]
 }
+
+run "an_agencys_bucket_is_read_by_one_role_and_only_if_it_is_named" {
+  command = plan
+
+  variables {
+    agency_source_bucket = "agency-documents"
+  }
+  assert {
+    condition = toset([
+      for key, policy in aws_iam_role_policy.stage : key if strcontains(policy.policy, "agency-documents")
+    ]) == toset(["agency_files/agency_source"])
+    error_message = "Another role reads the agency's bucket."
+  }
+}
+
+run "without_an_agencys_bucket_nothing_is_allowed_in_one" {
+  command = plan
+
+  assert {
+    condition     = !contains(keys(aws_iam_role_policy.stage), "agency_files/agency_source")
+    error_message = "A policy names no bucket."
+  }
+}

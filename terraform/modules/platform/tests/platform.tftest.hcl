@@ -68,7 +68,7 @@ run "the_least_is_a_lake_roles_a_registry_and_tables" {
     error_message = "Something that costs by the hour was not asked for."
   }
   assert {
-    condition     = toset(keys(output.service_accounts)) == toset([for name in ["fan-out", "metadata", "runner", "worker"] : "data-pipeline-${name}"])
+    condition     = toset(keys(output.service_accounts)) == toset([for name in ["agency-files", "customers", "fan-out", "metadata", "runner", "worker"] : "data-pipeline-${name}"])
     error_message = "The overlay needs every service account."
   }
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -53,12 +53,6 @@ class CustomersAttempt(runs.Attempt):
         return lake_layout.customers.unit(self.page)
 
 
-class Edition(NamedTuple):
-    """The list of one day."""
-
-    name: str
-
-
 class FieldCounts(Value):
     """What was found in the rows, by field."""
 
@@ -84,16 +78,6 @@ class CustomersManifest(runs.RunManifest):
     extract: runs.CsvPartAudit
     pages: tuple[str, ...] = Field(description="keys of the answers that the extract was made of")
     dead_pages: dict[int, str] = Field(description="pages that could not be fetched, each with a word for why")
-
-    @property
-    def year(self) -> int:
-        """As tables have it."""
-        return self.created_at.year
-
-    @property
-    def release(self) -> Edition:
-        """As tables have it: every day has a list of its own."""
-        return Edition(self.created_at.date().isoformat())
 
     @property
     def open_units(self) -> frozenset[str]:

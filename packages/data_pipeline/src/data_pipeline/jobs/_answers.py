@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from data_pipeline.job import Context
-    from data_pipeline.jobs._tables import AnyRun
+    from data_pipeline.jobs._origins import Origin
     from data_pipeline.lakehouse.documents import StoredFile
     from data_pipeline.lakehouse.query import OutputFormat, PinnedTable, Tables
 
@@ -48,14 +48,13 @@ def pinned_tables(context: Context) -> list[PinnedTable]:
     return [table for tables in found for table in tables]
 
 
-def table_of_run(context: Context, name: str, run: AnyRun, files: Iterable[StoredFile | None]) -> PinnedTable:
-    """Staged or quarantined files of a run as a table."""
+def table_of_run(context: Context, name: str, origin: Origin, files: Iterable[StoredFile | None]) -> PinnedTable:
+    """Staged or quarantined files of a run as a table; how many rows they have is not looked up."""
     from data_pipeline.lakehouse.query import PinnedTable
 
-    manifest = run.manifest
-    of_run = manifest.dataset, manifest.year, manifest.release.name, "", manifest.run_id, manifest.is_closed
+    of_run = origin.dataset, origin.year, origin.release, "", origin.run_id, origin.closed
     keys = [one.key for one in files if one is not None]
-    return PinnedTable(name, *of_run, manifest.rows, tuple(location(context, key) for key in keys))
+    return PinnedTable(name, *of_run, 0, tuple(location(context, key) for key in keys))
 
 
 def location(context: Context, key: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipeline.jobs import _steps as steps
 from data_pipeline.jobs import _tables as tables
+from data_pipeline.jobs._origins import origin_of
 from data_pipeline.lake_layout.lakehouse import reports
 from data_pipeline.lake_layout.open_payments import year_scope
 from data_pipeline.lakehouse.builds import current_build
@@ -101,10 +102,10 @@ class Build:
                 year.steps |= {"stage": "kept", "curate": "kept"}
                 self._show("tables", "kept", f"those of run {kept.run_id}, which has the whole year")
                 return
-            staged = steps.stage(self._context, run)
+            staged = steps.stage(self._context, origin_of(self._context, run))
             year.steps["stage"] = staged.status
             self._show("stage", staged.status, f"{staged.rows:,} records, {staged.quarantined:,} in quarantine")
-            curated = steps.curate(self._context, run)
+            curated = steps.curate(self._context, origin_of(self._context, run))
             year.steps["curate"] = curated.status
             self._show("curate", curated.status, f"{len(curated.tables)} tables, {curated.bytes / 1e6:,.1f} MB")
         except StoppedError:
@@ -148,10 +149,11 @@ class Build:
         if run is None:
             return "ingest"
         if self._complete_build_before(run) is None:
-            staging = tables.staging_of(self._context, run)
+            origin = origin_of(self._context, run)
+            staging = tables.staging_of(self._context, origin)
             if len(staging.done()) < len(staging.parts.audits):
                 return "stage"
-            if tables.curation_of(self._context, run).current() is None:
+            if tables.curation_of(self._context, origin).current() is None:
                 return "curate"
         marts = steps.marts_of(self._context).current()
         if marts is None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from data_pipeline.job import Context
+    from data_pipeline.jobs._origins import Origin
     from data_pipeline.lakehouse.documents import MartsInput, MartsManifest, MartsSummary
     from data_pipeline.lakehouse.facts import CuratedFact, MartsFact, ReportFact, StageFact
     from data_pipeline.lakehouse.marts import Marts
@@ -28,24 +29,24 @@ def require_everything(context: Context) -> None:
     versions_in(interpreter(context.settings.dbt_python))
 
 
-def stage(context: Context, run: tables.AnyRun, *, accept_drift: bool = False) -> StageFact:
+def stage(context: Context, origin: Origin, *, accept_drift: bool = False) -> StageFact:
     """Stage the parts of a run that are not staged yet; raises as ``Staging.run`` does."""
     from data_pipeline.lakehouse.facts import StageFact
     from data_pipeline.lakehouse.stage import totals_of
 
-    staging = tables.staging_of(context, run, accept_drift=accept_drift)
+    staging = tables.staging_of(context, origin, accept_drift=accept_drift)
     before = staging.done()
     documents = before
     if len(before) < len(staging.parts.audits):
-        context.begin(run.manifest.run_id)
+        context.begin(origin.run_id)
         documents = staging.run(before)
     return StageFact(
-        run_id=run.manifest.run_id,
-        dataset=run.manifest.dataset,
-        year=run.manifest.year,
-        release=run.manifest.release.name,
+        run_id=origin.run_id,
+        dataset=origin.dataset,
+        year=origin.year,
+        release=origin.release,
         status="already staged" if documents is before else "staged",
-        closed=run.manifest.is_closed,
+        closed=origin.closed,
         contract=staging.contract.hash,
         new_parts=len(documents) - len(before),
         **context.said_by_all,
@@ -53,15 +54,15 @@ def stage(context: Context, run: tables.AnyRun, *, accept_drift: bool = False) -
     )
 
 
-def curate(context: Context, run: tables.AnyRun) -> CuratedFact:
+def curate(context: Context, origin: Origin) -> CuratedFact:
     """Make the build that follows from a staged run, unless readers see it already; raises as ``Curation.run`` does."""
     from data_pipeline.lake_layout import lakehouse as keys
     from data_pipeline.lakehouse.facts import CuratedFact
 
-    curation = tables.curation_of(context, run)
+    curation = tables.curation_of(context, origin)
     before = curation.current()
     if before is None:
-        context.begin(run.manifest.run_id)
+        context.begin(origin.run_id)
     build = before or curation.run()
     return CuratedFact(
         run_id=build.run_id,
@@ -113,13 +114,7 @@ def marts_of(context: Context) -> Marts:
             for one in DATASETS.values()
         ],
         pinned,
-        Dbt(
-            Project(PROJECT, PROFILE),
-            interpreter(context.settings.dbt_python),
-            limits,
-            context.stop.check,
-            context.parsed_projects,
-        ),
+        Dbt(Project(PROJECT, PROFILE), interpreter(context.settings.dbt_python), limits, context.stop.check),
         limits,
         now=context.now,
         check_stop=context.stop.check,

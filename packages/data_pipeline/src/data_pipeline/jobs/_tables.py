@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs._origins import newest_of_customers, opened, origin_of
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable
 
-    from data_pipeline.customers.documents import CustomersManifest
     from data_pipeline.job import Context
-    from data_pipeline.lakehouse.curate import Curation, DerivedTable
+    from data_pipeline.jobs._origins import Origin
+    from data_pipeline.lakehouse.curate import Curation
     from data_pipeline.lakehouse.documents import BuildManifest
     from data_pipeline.lakehouse.stage import Staging
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Selection
-    from data_pipeline.runs.committed import CommittedRun
-    from data_pipeline.runs.documents import CsvPartAudit
-
-    CustomersRun = CommittedRun[CustomersManifest, CsvPartAudit, list[bytes]]
-    AnyRun = Run | CustomersRun
 
 CUSTOMERS = "customers"
 
@@ -35,7 +30,9 @@ def _committed(datasets: Iterable[str], more: str = "") -> Callable[[Any], Any]:
             "--dataset", type=click.Choice(tuple(datasets)), help=f"Dataset of --year{more}. Default: {GENERAL.name}."
         ),
         click.option("--year", type=int, help="Program year, such as 2024: its newest closed run."),
-        click.option("--run-id", help="This committed run, which may be a partial one, in place of --year."),
+        click.option(
+            "--run-id", help="This committed run, which may be a partial one or of another domain, in place of --year."
+        ),
         frame.lake,
     )
 
@@ -68,27 +65,6 @@ def chosen_run(context: Context, dataset: str | None, year: int | None) -> Run:
             advice="Finish one with run_pipeline, or name a partial one with --run-id.",
         )
     return found
-
-
-def run_of_any_domain(context: Context, dataset: str | None, year: int | None) -> AnyRun:
-    """The committed run of a command line, which may be one of customers; raises as ``chosen_run`` does."""
-    from data_pipeline import lake_layout
-    from data_pipeline.customers.documents import CustomersManifest
-    from data_pipeline.runs.committed import CommittedRun, newest_in, open_run
-    from data_pipeline.runs.documents import CsvPartAudit
-    from data_pipeline.runs.plans import domain_of
-    from etl_core.csv_stream.records import fields_of
-    from etl_core.errors import NotFoundError
-
-    store = context.store
-    if dataset == CUSTOMERS and year is None and not context.run_id:
-        found = newest_in(store, lake_layout.customers.COMMITS, CustomersManifest, closed=True)
-        if found is None:
-            raise NotFoundError(f"{store.url} has no closed run of {CUSTOMERS}.", advice="Run ingest_customers first.")
-        return CommittedRun(store, found, CsvPartAudit, fields_of)
-    if dataset is None and year is None and context.run_id and domain_of(store, context.run_id) == CUSTOMERS:
-        return open_run(store, context.run_id, CustomersManifest, CsvPartAudit)
-    return chosen_run(context, dataset, year)
 
 
 def newest_committed(context: Context, selection: Selection) -> Run:
@@ -124,50 +100,26 @@ def build_of(context: Context, run: Run) -> BuildManifest:
     return require_build(context.store, year_scope(manifest.dataset, manifest.year), manifest.run_id)
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What a domain says of the tables of a run: ``aliases`` are other titles of the contract's columns, ``scope`` is
-    the folder of their builds.
-    """
-
-    contract: str
-    aliases: Mapping[str, str]
-    derived: Sequence[DerivedTable]
-    scope: str
+def chosen_origin(context: Context, dataset: str | None, year: int | None) -> Origin:
+    """The committed run of a command line, of any domain where it is named; raises as ``chosen_run``."""
+    if year is None and dataset is None and context.run_id:
+        return opened(context, context.run_id)
+    if dataset == CUSTOMERS and year is None and not context.run_id:
+        return newest_of_customers(context)
+    return origin_of(context, chosen_run(context, dataset, year))
 
 
-def subject_of(context: Context, run: AnyRun) -> Subject:
-    """That of the domain of a run."""
-    from data_pipeline import lake_layout
-    from data_pipeline.customers.columns import CONTRACT
-    from data_pipeline.customers.documents import CustomersManifest
-    from data_pipeline.open_payments.datasets import dataset_named
-    from data_pipeline.open_payments.ledger.schemas import read_schema
-    from data_pipeline.open_payments.tables import derived_tables
-
-    manifest = run.manifest
-    if isinstance(manifest, CustomersManifest):
-        return Subject(CONTRACT, {}, (), lake_layout.customers.SCOPE)
-    dataset, columns = dataset_named(manifest.dataset), read_schema(context.store, manifest.release)
-    return Subject(
-        dataset.contract,
-        dict(zip(columns.names, columns.titles, strict=True)),
-        derived_tables(dataset),
-        lake_layout.open_payments.year_scope(manifest.dataset, manifest.year),
-    )
-
-
-def staging_of(context: Context, run: AnyRun, *, accept_drift: bool = False) -> Staging:
+def staging_of(context: Context, origin: Origin, *, accept_drift: bool = False) -> Staging:
     """The parts of a run under the contract of its dataset."""
     from data_pipeline.lakehouse.contract import Contract
     from data_pipeline.lakehouse.database import Limits
     from data_pipeline.lakehouse.parts import Parts
     from data_pipeline.lakehouse.stage import Staging
 
-    subject, settings = subject_of(context, run), context.settings
+    settings = context.settings
     return Staging(
         context.store,
-        Parts(run, Contract.from_toml(subject.contract), subject.aliases, accept_drift),
+        Parts(origin.run, Contract.from_toml(origin.contract), origin.aliases, accept_drift),
         Limits(settings.lakehouse_memory_mb, settings.lakehouse_workers),
         now=context.now,
         progress=context.progress,
@@ -175,31 +127,30 @@ def staging_of(context: Context, run: AnyRun, *, accept_drift: bool = False) -> 
     )
 
 
-def curation_of(context: Context, run: AnyRun) -> Curation:
+def curation_of(context: Context, origin: Origin) -> Curation:
     """The build that follows from a run; raises ``DataError`` if not all of its parts are staged."""
     from data_pipeline.lakehouse.curate import Curation, Inputs
     from etl_core.errors import DataError
 
-    manifest, subject = run.manifest, subject_of(context, run)
-    staging = staging_of(context, run)
+    staging = staging_of(context, origin)
     staged = staging.done()
     audits = staging.parts.audits
     missing = len(audits) - len(staged)
     if missing:
         raise DataError(
-            f"{missing} of {len(audits)} parts of run {manifest.run_id} are not staged under contract "
+            f"{missing} of {len(audits)} parts of run {origin.run_id} are not staged under contract "
             f"{staging.contract.hash}.",
-            advice=f"Stage them first: data-pipeline run stage -- --run-id {manifest.run_id}",
+            advice=f"Stage them first: data-pipeline run stage -- --run-id {origin.run_id}",
         )
     inputs = Inputs(
         contract=staging.contract,
-        derived=subject.derived,
-        scope=subject.scope,
-        dataset=manifest.dataset,
-        year=manifest.year,
-        release=manifest.release.name,
-        run_id=manifest.run_id,
-        closed=manifest.is_closed,
+        derived=origin.derived,
+        scope=origin.scope,
+        dataset=origin.dataset,
+        year=origin.year,
+        release=origin.release,
+        run_id=origin.run_id,
+        closed=origin.closed,
         parts=tuple(staged[part.key] for part in audits),
     )
     return Curation(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @frame.job(tables.committed_of_any_domain)
 def command(context: Context, dataset: str | None, year: int | None) -> int:
-    context.print_document(steps.curate(context, tables.run_of_any_domain(context, dataset, year)))
+    context.print_document(steps.curate(context, tables.chosen_origin(context, dataset, year)))
     return 0
 
 

@@ -44,25 +44,25 @@ def command(
 
     if records:
         context.give_stdout_to_data()
-    run = tables.run_of_any_domain(context, dataset, year)
-    staging = tables.staging_of(context, run)
+    origin = tables.chosen_origin(context, dataset, year)
+    staging = tables.staging_of(context, origin)
     documents = staging.done()
     chosen = [one.quarantine for one in documents.values() if one.quarantine and reason in (None, *one.reasons)]
     if records and chosen:
-        table = answers.table_of_run(context, "quarantined", run, chosen)
+        table = answers.table_of_run(context, "quarantined", origin, chosen)
         with answers.opened(context, [table]) as database:
             answers.show(database, quarantined_records(table, reason), output_format)
-    manifest, totals = run.manifest, totals_of(documents.values())
+    parts, totals = len(staging.parts.audits), totals_of(documents.values())
     context.print_document(
         QuarantineFact(
-            run_id=manifest.run_id,
-            dataset=manifest.dataset,
-            year=manifest.year,
-            release=manifest.release.name,
-            status="shown" if len(documents) == manifest.file_audits else "not all staged",
-            closed=manifest.is_closed,
+            run_id=origin.run_id,
+            dataset=origin.dataset,
+            year=origin.year,
+            release=origin.release,
+            status="shown" if len(documents) == parts else "not all staged",
+            closed=origin.closed,
             contract=staging.contract.hash,
-            parts=manifest.file_audits,
+            parts=parts,
             staged_parts=len(documents),
             **{name: totals[name] for name in ("rows", "quarantined", "reasons")},
             **context.said_by_all,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def command(context: Context, dataset: str | None, year: int | None, accept_drift: bool) -> int:
     from etl_core.stdio import say
 
-    fact = steps.stage(context, tables.run_of_any_domain(context, dataset, year), accept_drift=accept_drift)
+    fact = steps.stage(context, tables.chosen_origin(context, dataset, year), accept_drift=accept_drift)
     if fact.quarantined or fact.new_values:
         say(*_summary(fact))
     context.print_document(fact)

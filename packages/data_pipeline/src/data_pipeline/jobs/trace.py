@@ -18,6 +18,7 @@ import click
 from data_pipeline.jobs import _answers as answers
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.jobs import _tables as tables
+from data_pipeline.jobs._origins import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,7 +77,7 @@ def found_row(context: Context, run: Run, build: BuildManifest | None, record_id
     """The record in the build, else as staged, else in quarantine; None if it is nowhere."""
     from data_pipeline.lakehouse.query import tables_of
 
-    staging = tables.staging_of(context, run)
+    staging = tables.staging_of(context, origin_of(context, run))
     key = staging.contract.key.lower()
     if build is not None:
         (table,) = (
@@ -87,7 +88,7 @@ def found_row(context: Context, run: Run, build: BuildManifest | None, record_id
             return row
     documents = staging.done().values()
     files = {"staged": [one.file for one in documents], "quarantined": [one.quarantine for one in documents]}
-    named = [answers.table_of_run(context, name, run, own) for name, own in files.items()]
+    named = [answers.table_of_run(context, name, origin_of(context, run), own) for name, own in files.items()]
     return _looked_up(context, [table for table in named if table.files], key, record_id)
 
 
@@ -108,7 +109,7 @@ def chain_of(context: Context, run: Run, build: BuildManifest | None, record_id:
     from data_pipeline.lake_layout.lakehouse import StagedKeys, build_manifest
     from data_pipeline.lakehouse import facts
 
-    contract = tables.staging_of(context, run).contract
+    contract = tables.staging_of(context, origin_of(context, run)).contract
     manifest = run.manifest
     part = next(one for one in run.parts() if one.key == row["_part"])
     staged = StagedKeys.of_part(part.key, build.contract if build else contract.hash)

@@ -65,6 +65,14 @@ def write_plan(store: ObjectStore, plan: P) -> P:
     raise ConflictError(f"{MOST_RUNS_OF_A_NAME} runs are named {plan.run_id}.", advice="Choose another --run-id.")
 
 
+def continued_or_new(store: ObjectStore, plan: P, *, is_named: bool) -> P:
+    """The newest run of the plan's selection and edition if it is unfinished, unless the run ``is_named``; else
+    ``write_plan``, and raises as it does.
+    """
+    newest = None if is_named else newest_plan(type(plan), store, plan.selection, plan.edition)
+    return newest if newest and not is_committed(store, newest.run_id) else write_plan(store, plan)
+
+
 def is_committed(store: ObjectStore, run_id: str) -> bool:
     """Whether the run has a manifest."""
     return store.head(lake_layout.runs.manifest(run_id)) is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etl_core.errors import DONE, PERMANENT, TEMPORARY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from data_pipeline.runs.documents import Attempt, RunManifest
 
@@ -17,5 +17,12 @@ def exit_code_of(manifest: RunManifest, attempts: Iterable[Attempt]) -> int:
     if manifest.status == "completed":
         return DONE.code
     last = {one.unit: one.temporary for one in attempts if one.final}
-    permanent = manifest.open_units and all(last.get(unit) is False for unit in manifest.open_units)
-    return PERMANENT.code if permanent and manifest.status != "torn" else TEMPORARY.code
+    failed = [last.get(unit) is not False for unit in manifest.open_units]
+    return exit_code_of_failures(failed) if failed and manifest.status != "torn" else TEMPORARY.code
+
+
+def exit_code_of_failures(temporary: Collection[bool]) -> int:
+    """0 if nothing failed; 3 if all that failed did so permanently; else 4. One value for each failure."""
+    if not temporary:
+        return DONE.code
+    return TEMPORARY.code if any(temporary) else PERMANENT.code

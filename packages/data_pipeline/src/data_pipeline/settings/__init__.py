@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr, ValidationError
 
+from data_pipeline.settings.agency_files import AgencyFilesSettings
 from data_pipeline.settings.common import CommonSettings
 from data_pipeline.settings.customers import CustomersSettings
 from data_pipeline.settings.lakehouse import LakehouseSettings
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Settings(CustomersSettings, OpenPaymentsSettings, LakehouseSettings, CommonSettings):
+class Settings(AgencyFilesSettings, CustomersSettings, OpenPaymentsSettings, LakehouseSettings, CommonSettings):
     """All settings of all jobs. Credentials of AWS are not among them: boto3 reads its own ``AWS_*``."""
 
     @classmethod

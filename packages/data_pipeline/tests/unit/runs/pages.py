@@ -145,3 +145,4 @@ class CountingStore(MemoryStore):
 class LakeCase(unittest.TestCase):
     def setUp(self) -> None:
         self.store = CountingStore()
+        self.addCleanup(self.store.close)

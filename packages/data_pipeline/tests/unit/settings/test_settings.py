@@ -28,6 +28,7 @@ class FromMapping(unittest.TestCase):
                 "api_max_sweeps": 3,
                 "api_max_failures": 5,
                 "s3_bucket": "",
+                "database_url": SecretStr("sqlite:///data/agency_files.db"),
                 "open_payments_url": "https://openpaymentsdata.cms.gov",
                 "open_payments_user_agent": f"openpayments-data-pipeline/{__version__} python-requests",
                 "lake_url": "./data",

@@ -1,18 +1,20 @@
 """The lake: an object store behind one small port, on a directory or on S3."""
 
+from etl_core.lake.copying import Comparison, CopyResult, compared, copy_new
 from etl_core.lake.port import (
     Body,
     ObjectInfo,
     ObjectStore,
     PutResult,
     content_of,
+    key_below,
     put_new_numbered,
     put_or_agree,
     scratch_folder,
-)  # fmt: skip
+)
 from etl_core.lake.urls import open_store, overlap
 
 __all__ = [
-    "Body", "ObjectInfo", "ObjectStore", "PutResult", "content_of", "open_store", "overlap", "put_new_numbered",
-    "put_or_agree", "scratch_folder",
+    "Body", "Comparison", "CopyResult", "ObjectInfo", "ObjectStore", "PutResult", "compared", "content_of", "copy_new",
+    "key_below", "open_store", "overlap", "put_new_numbered", "put_or_agree", "scratch_folder",
 ]  # fmt: skip

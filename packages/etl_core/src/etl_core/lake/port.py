@@ -11,7 +11,8 @@ import contextlib
 import hashlib
 import itertools
 import shutil
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,17 +23,24 @@ from etl_core.files import sha256_of, translate_os_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+LONGEST_KEY_BYTES = 1024
 # Bytes in memory, or a file of the caller, which the store consumes: it is gone afterwards.
 Body = bytes | Path
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object: its key, its size in bytes, and when it was written."""
+    """One object: its key, its size in bytes, and when it was written.
+
+    ``etag`` names the version on S3; other stores have none. ``digest`` is ``algorithm:value`` of the whole content,
+    where a request for this object alone told it.
+    """
 
     key: str
     size: int
     modified: datetime
+    etag: str = ""
+    digest: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,23 @@ def checked_key(key: str) -> str:
     parts = key.split("/")
     if not key or any(part in ("", ".", "..") for part in parts) or "\\" in key or not key.isprintable():
         raise DataError(f"{key!r} is not a valid key")
+    return key
+
+
+def key_below(folder: str, name: str) -> str:
+    """The key below ``folder`` of an object whose name is from outside: the name itself in Unicode's normal form C.
+
+    Raises:
+        DataError: the name could mean another place, or is no text that a key can hold; it says why.
+
+    """
+    key = folder + unicodedata.normalize("NFC", name)
+    if not name.isprintable():
+        raise DataError("it has a control character or a space of another kind")
+    if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise DataError("it is no plain path: a part of it is empty, '.', '..' or has a backslash")
+    if len(key.encode()) > LONGEST_KEY_BYTES:
+        raise DataError(f"its key would have {len(key.encode()):,} bytes, S3 takes {LONGEST_KEY_BYTES:,}")
     return key
 
 

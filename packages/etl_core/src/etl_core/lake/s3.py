@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import os
 import tempfile
@@ -26,8 +27,10 @@ import botocore.config
 import botocore.exceptions
 import urllib3
 
-from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, UnavailableError
+from etl_core.errors import AccessError, ChangedError, ConfigError, NotFoundError, PermanentError, UnavailableError
+from etl_core.lake.copying import CopyResult
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.lake.s3_copy import CopyLimits, ServerSideCopy, digest_of
 from etl_core.least_rate import LeastRate
 from etl_core.printable import printable, without_password
 from etl_core.retry import Retry, RetryPolicy
@@ -56,6 +59,8 @@ DENIED_CODES = frozenset(
         "AllAccessDisabled",
     }
 )
+# The last two: of a conditional write during another one, and of an upload that such a write ended.
+UNAVAILABLE_CODES = frozenset({"SlowDown", "RequestTimeout", "ConditionalRequestConflict", "NoSuchUpload"})
 # The SDK stops retrying once a hundred retries in a row met no success, and 412 is no success to it. So every
 # request has tries of its own as well.
 POLICY = RetryPolicy(attempts=8, total_seconds=60, first_wait_seconds=0.1, longest_wait_seconds=5)
@@ -108,8 +113,10 @@ class S3Store:
         prefix: str = "",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        copy_limits: CopyLimits | None = None,
     ) -> None:
         self._client = client
+        self._copy_limits = copy_limits or CopyLimits()
         self._clock = clock
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
@@ -174,14 +181,18 @@ class S3Store:
 
     def head(self, key: str) -> ObjectInfo | None:
         answer = self._head(key)
-        return None if answer is None else ObjectInfo(key, answer["ContentLength"], answer["LastModified"])
+        if answer is None:
+            return None
+        said = answer["ContentLength"], answer["LastModified"], answer.get("ETag", "")
+        return ObjectInfo(key, *said, digest=digest_of(answer))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         request: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
         while True:
             page = self._send(f"list {self.url}/{prefix}", lambda: self._client.list_objects_v2(**request))
             for entry in page.get("Contents", ()):
-                yield ObjectInfo(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])
+                said = entry["Size"], entry["LastModified"], entry.get("ETag", "")
+                yield ObjectInfo(entry["Key"].removeprefix(self._prefix), *said)
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
@@ -189,6 +200,22 @@ class S3Store:
     def delete(self, key: str) -> None:
         request = self._named(key)
         self._send(f"delete {self.url}/{key}", lambda: self._client.delete_object(**request))
+
+    def copy_new(self, source: S3Store, found: ObjectInfo, key: str) -> CopyResult:
+        """``copying.copy_new`` by the server. The copy has the source's content type, metadata and tags."""
+        doing = f"copy {source.url}/{found.key} to {self.url}/{key}"
+        send = functools.partial(self._send, doing, passing=(PRECONDITION_FAILED,))
+        named = source._named(found.key), self._named(key)
+        try:
+            answer = ServerSideCopy(self._client, *named, found, send, self._copy_limits).make()
+        except botocore.exceptions.ClientError as error:
+            existing = self.head(key)
+            if existing is None:  # S3 does not say which of the two conditions failed
+                raise ChangedError(f"{source.url}/{found.key} changed while it was copied.") from error
+            return CopyResult(created=False, source=found, copy=existing)
+        modified = answer.get("LastModified", found.modified)
+        copied = ObjectInfo(key, found.size, modified, answer["ETag"], digest_of(answer))
+        return CopyResult(created=True, source=found, copy=copied)
 
     def scratch_file(self) -> Path:
         try:
@@ -203,9 +230,9 @@ class S3Store:
         self._scratch.close()
         self._client.close()
 
-    def _send(self, doing: str, request: Callable[[], T]) -> T:
+    def _send(self, doing: str, request: Callable[[], T], *, passing: tuple[int, ...] = ()) -> T:
         def attempt(_number: int) -> T:
-            with _translate_errors(doing):
+            with _translate_errors(doing, passing=passing):
                 return request()
 
         return self._retry.call(attempt)
@@ -293,7 +320,7 @@ def _translate_errors(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[
             raise NotFoundError(message) from error
         if code in DENIED_CODES:
             raise AccessError(message, advice="Check the role or the AWS_* settings this process runs with.") from error
-        if status >= 500 or status in (408, 429) or code in ("SlowDown", "RequestTimeout"):
+        if status >= 500 or status in (408, 429) or code in UNAVAILABLE_CODES:
             raise UnavailableError(message) from error
         raise PermanentError(message) from error
     except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from etl_core.errors import ConfigError
 from etl_core.printable import without_password
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from etl_core.lake.port import ObjectStore
 
 
@@ -43,6 +45,13 @@ def open_store(url: str, *, named: str = "the URL") -> ObjectStore:
         f"{named}={shown!r} has an unknown scheme.",
         advice="Give a folder, file:///… or s3://bucket/prefix.",
     )
+
+
+def batch_lines(url: str, keys: Iterable[str]) -> Iterator[str]:
+    """Objects of a store in S3 as S3 Batch Operations list them: bucket and encoded key, without a header."""
+    place = urlsplit(url)
+    prefix = f"{place.path.strip('/')}/".lstrip("/")
+    return (f"{place.netloc},{quote(prefix + key)}\n" for key in keys)
 
 
 def overlap(one: ObjectStore, other: ObjectStore) -> bool:

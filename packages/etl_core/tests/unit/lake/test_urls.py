@@ -6,6 +6,7 @@ from etl_core.errors import ConfigError
 from etl_core.lake import open_store, overlap
 from etl_core.lake.directory import DirectoryStore
 from etl_core.lake.s3 import S3Store
+from etl_core.lake.urls import batch_lines
 
 
 class OpenStore(unittest.TestCase):
@@ -81,6 +82,16 @@ class OpenStore(unittest.TestCase):
                     self.assertIn(told, str(caught.exception))
                     self.assertNotIn("secret", str(caught.exception))
                     self.assertIn(advice, caught.exception.advice)
+
+
+class BatchLines(unittest.TestCase):
+    """What S3 Batch Operations takes: bucket and key, the key encoded as in URLs, no header, one bucket."""
+
+    def test_name_bucket_and_encoded_key(self):
+        for url, prefix in (("s3://lake", ""), ("s3://lake/some/where", "some/where/")):
+            with self.subTest(url):
+                lines = list(batch_lines(url, ["a=1/ü, 1.pdf", "b"]))
+                self.assertEqual(lines, [f"lake,{prefix}a%3D1/%C3%BC%2C%201.pdf\n", f"lake,{prefix}b\n"])
 
 
 class Overlap(unittest.TestCase):
