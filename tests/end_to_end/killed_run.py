@@ -104,14 +104,14 @@ def upload_raw(context: Context, target: ObjectStore) -> None:
 def stage(context: Context) -> None:
     from data_pipeline.jobs import _tables as tables
 
-    staging = tables.staging_of(context, tables.chosen_run(context, None, None))
+    staging = tables.staging_of(context, tables.chosen_origin(context, None, None))
     context.print_fact(parts=len(staging.run(staging.done())))
 
 
 def build_curated(context: Context) -> None:
     from data_pipeline.jobs import _tables as tables
 
-    build = tables.curation_of(context, tables.chosen_run(context, None, None)).run()
+    build = tables.curation_of(context, tables.chosen_origin(context, None, None)).run()
     context.print_fact(build=build.build)
 
 
