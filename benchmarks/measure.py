@@ -57,12 +57,20 @@ def run_job(url: str, lake: Path, *words: str, kubeconfig: str = "") -> Cost:
     return run(command, OPEN_PAYMENTS_URL=url, LAKE_URL=str(lake), LOG_FORMAT="json", KUBECONFIG=kubeconfig)
 
 
-@contextlib.contextmanager
-def sandbox(**settings: object) -> Iterator[str]:
+def sandbox(**settings: object) -> contextlib.AbstractContextManager[str]:
     """The URL of a sandbox that runs as a process of its own."""
+    return _served("from sandbox.open_payments import Sandbox, Settings", settings)
+
+
+def crm(**settings: object) -> contextlib.AbstractContextManager[str]:
+    """Likewise of a CRM."""
+    return _served("from sandbox.crm import Crm as Sandbox, CrmSettings as Settings", settings)
+
+
+@contextlib.contextmanager
+def _served(imports: str, settings: dict[str, object]) -> Iterator[str]:
     code = (
-        "import json,sys\n"
-        "from sandbox.open_payments import Sandbox, Settings\n"
+        f"import json,sys\n{imports}\n"
         "with Sandbox(Settings(**json.loads(sys.argv[1]))) as s:\n"
         "    print(s.url, flush=True)\n"
         "    sys.stdin.read()\n"

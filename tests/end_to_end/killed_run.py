@@ -124,7 +124,9 @@ def build(context: Context) -> None:
 
 
 def ingest_customers(context: Context) -> None:
-    ended = context.customers.run(on_start=context.begin)
+    from data_pipeline.customers.run import ingest
+
+    ended = ingest(context.crm, on_start=context.begin)
     context.print_fact(status=ended.manifest.status)
 
 

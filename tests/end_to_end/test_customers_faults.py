@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from data_pipeline.customers import run
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import Services
 from etl_core import logs
@@ -77,7 +78,7 @@ def ingest(crm: Crm, folder: Path) -> str:
     with Services(settings) as services:
         services.store = store
         try:
-            manifest = services.customers.run().manifest
+            manifest = run.ingest(services.crm).manifest
         except (UnavailableError, DataError):
             return "refused"
     rows = store.get(manifest.extract.key)

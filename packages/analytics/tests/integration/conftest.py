@@ -4,7 +4,7 @@ import pytest
 
 from analytics import PROFILE, PROJECT
 from data_pipeline.lakehouse.database import Limits
-from data_pipeline.lakehouse.dbt import Built, Dbt, Project, interpreter
+from data_pipeline.lakehouse.dbt import LAKE, Built, Dbt, Project, interpreter
 from packages.analytics.tests.integration.lake import Year, describe
 from packages.analytics.tests.integration.traps import SAID_BY_CMS, YEARS
 
@@ -12,7 +12,8 @@ from packages.analytics.tests.integration.traps import SAID_BY_CMS, YEARS
 def built(folder: Path, *years: Year) -> Built:
     """The whole project on a lake of these years, with the unit tests of its models."""
     dbt = Dbt(Project(PROJECT, PROFILE), interpreter(""), Limits(memory_mb=1000, workers=1), lambda: None)
-    return dbt.build(describe(folder / "lake.duckdb", years, SAID_BY_CMS), folder, leave_out="seed")
+    describe(folder / LAKE, years, SAID_BY_CMS)
+    return dbt.build(folder, leave_out="seed")
 
 
 @pytest.fixture(scope="session")

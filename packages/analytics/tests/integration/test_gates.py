@@ -30,7 +30,7 @@ def artifacts(made: Built) -> Path:
     said_by(
         "dbt", "docs", "generate", "--static", "--quiet", "--no-version-check", "--project-dir", PROJECT,
         "--profiles-dir", folder, "--target-path", folder / "target", "--log-path", folder / "logs",
-        more=variables(folder / "lake.duckdb", folder),
+        more=variables(folder),
     )  # fmt: skip
     return folder / "target"
 

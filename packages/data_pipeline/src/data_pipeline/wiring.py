@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from data_pipeline import __version__, lake_layout
 from data_pipeline.settings import extras
 from data_pipeline.settings.environment import load_settings
-from etl_core.errors import ConfigError
+from etl_core.errors import AccessError, ConfigError
 from etl_core.progress import Progress
 from etl_core.stop import Stop
 from etl_core.telemetry import Telemetry
@@ -22,13 +22,14 @@ from etl_core.telemetry import Telemetry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from data_pipeline.customers.run import Ingestion
+    from data_pipeline.customers.fetch import Crm
     from data_pipeline.fan_out.shared_backoff import SharedBackoff
     from data_pipeline.open_payments.pipeline import Pipeline
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.settings import Settings
     from etl_core.budget import Budget
     from etl_core.database import Database
+    from etl_core.http import HttpClient, HttpPolicy, HttpSettings
     from etl_core.kube.client import Cluster
     from etl_core.lake import ObjectStore
     from etl_core.lake.s3 import S3Access
@@ -126,7 +127,7 @@ class Services:
     def source(self) -> Source:
         """CMS Open Payments, or what ``OPEN_PAYMENTS_URL`` names."""
         from data_pipeline.open_payments.source.api import POLICY, Source
-        from etl_core.http import HttpClient, HttpSettings, make_session
+        from etl_core.http import HttpSettings
 
         url = self.settings.open_payments_url
         if not url.startswith(("http://", "https://")):
@@ -137,16 +138,20 @@ class Services:
             pool_size=self.settings.source_max_streams,
             read_seconds=self.settings.source_timeout_seconds,
         )
-        client = HttpClient(
+        return Source(self._client(values, POLICY, self._budget(url), self.retry))
+
+    def _client(self, values: HttpSettings, policy: HttpPolicy, budget: Budget, retry: Retry) -> HttpClient:
+        from etl_core.http import HttpClient, make_session
+
+        return HttpClient(
             values,
-            POLICY,
+            policy,
             session=make_session(values),
-            budget=self._budget(url),
-            retry=self.retry,
+            budget=budget,
+            retry=retry,
             telemetry=self.telemetry,
             check_stop=self.stop.check,
         )
-        return Source(client)
 
     def _budget(self, url: str) -> Budget:
         """How much of the source this process may use; one of many pods also follows their shared backoff."""
@@ -182,6 +187,13 @@ class Services:
             user_agent=f"openpayments-data-pipeline/{__version__}",
         )
 
+    @property
+    def parsed_projects(self) -> PrivateFolder | None:
+        """Where dbt's reading of a project is kept for the next build; None if this user has no folder for it."""
+        with contextlib.suppress(AccessError):
+            return _cache_folder(self.settings, "dbt")
+        return None
+
     @cached_property
     def pipeline(self) -> Pipeline:
         """What runs of Open Payments are made with."""
@@ -198,19 +210,19 @@ class Services:
         )
 
     @cached_property
-    def customers(self) -> Ingestion:
+    def crm(self) -> Crm:
         """The CRM of ``API_BASE_URL``, and what its customers are fetched with. One request at a time."""
         from data_pipeline.customers.api import POLICY, Api
-        from data_pipeline.customers.pages import Fields
-        from data_pipeline.customers.run import Ingestion
+        from data_pipeline.customers.fetch import Crm
         from etl_core.budget import Budget
-        from etl_core.http import HttpClient, HttpSettings, make_session
+        from etl_core.http import HttpSettings
+        from etl_core.paging.pages import Fields
         from etl_core.retry import Retry, RetryPolicy
 
         said = self.settings
         url, token = said.api_base_url.rstrip("/"), said.api_token.get_secret_value()
         if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"API_BASE_URL is {url!r}, not the address of an API.", advice="It begins with https://.")
+            raise ConfigError(f"API_BASE_URL={url!r} is no address.", advice="It begins with https://.")
         if not token:
             raise ConfigError("API_TOKEN is not set: give the API's token as a variable, or in .env.")
         values = HttpSettings(
@@ -220,6 +232,7 @@ class Services:
             pool_size=1,
             read_seconds=said.api_timeout_seconds,
         )
+        # Waits of 1, 2, 4 and 8 seconds, and up to half as much again.
         policy = RetryPolicy(
             attempts=said.max_retries,
             first_wait_seconds=said.api_first_wait_seconds,
@@ -228,16 +241,8 @@ class Services:
         )
         retry = Retry(policy, sleep=self.stop.sleep)
         budget = Budget(1, _budget_folder(url, said), sleep=self.stop.sleep, check_stop=self.stop.check)
-        client = HttpClient(
-            values,
-            POLICY,
-            session=make_session(values),
-            budget=budget,
-            retry=retry,
-            telemetry=self.telemetry,
-            check_stop=self.stop.check,
-        )
-        return Ingestion(
+        client = self._client(values, POLICY, budget, retry)
+        return Crm(
             api=Api(client, said.api_customers_path, url + said.api_customers_path),
             store=self.store,
             retry=retry,
@@ -261,19 +266,25 @@ class Services:
 
 
 def _budget_folder(url: str, settings: Settings) -> PrivateFolder:
-    """The folder that all processes of this user on this machine share if they ask the same source.
+    """The folder that all processes of this user on this machine share if they ask the same source."""
+    return _cache_folder(settings, "budget", re.sub(r"[^a-z0-9.]+", "-", urlsplit(url).netloc.lower()))
+
+
+def _cache_folder(settings: Settings, *names: str) -> PrivateFolder:
+    """A folder of all processes of this user on this machine.
 
     The cache folder comes first: ``XDG_RUNTIME_DIR`` exists in a login session and not under cron, and two folders
     would be two limits. TMPDIR has no say, for the same reason.
+
+    Raises:
+        AccessError: none can be used.
+
     """
     from etl_core.private_folder import PrivateFolder, first_usable
 
-    source = re.sub(r"[^a-z0-9.]+", "-", urlsplit(url).netloc.lower())
     caches = [settings.xdg_cache_home, *(f"{home}/.cache" for home in _homes()), settings.xdg_runtime_dir]
     folders = [
-        PrivateFolder(Path(base), "data-pipeline", "budget", source)
-        for base in dict.fromkeys(caches)
-        if Path(base).is_absolute()
+        PrivateFolder(Path(base), "data-pipeline", *names) for base in dict.fromkeys(caches) if Path(base).is_absolute()
     ]
     return first_usable(folders, advice="Set XDG_CACHE_HOME to a folder of your own.")
 

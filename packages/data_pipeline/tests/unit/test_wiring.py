@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from data_pipeline.fan_out.shared_backoff import Backoff, SharedBudget
 from data_pipeline.open_payments.source.api import POLICY
 from data_pipeline.settings import Settings
@@ -76,6 +78,31 @@ class TheServices(FolderCase):
         self.assertIs(client._policy, POLICY)
         self.assertEqual(services.retry._policy, RetryPolicy(attempts=3, first_wait_seconds=0.25))
         self.assertEqual(services.pipeline._streams, 5)
+
+    def test_ask_the_crm_as_the_settings_say(self):
+        services = self.services(
+            api_base_url="http://127.0.0.1:1/",
+            api_token=SecretStr("t0ken"),
+            api_customers_path="/people",
+            max_retries=4,
+            records_per_page=50,
+            api_max_sweeps=2,
+            api_max_failures=6,
+        )
+
+        crm = services.crm
+
+        client = crm.api.client
+        self.assertEqual((crm.api.url, crm.api.path), ("http://127.0.0.1:1/people", "/people"))
+        self.assertEqual(
+            (client._settings.bearer_token, client._settings.pool_size, client._budget.ceiling), ("t0ken", 1, 1)
+        )
+        self.assertNotIn("t0ken", f"{crm!r}{client._settings!r}{services.settings!r}")
+        policy = RetryPolicy(attempts=4, first_wait_seconds=1.0, longest_wait_seconds=8.0, jitter_from=1.0)
+        self.assertEqual(crm.retry._policy, policy)
+        self.assertIs(client._retry, crm.retry)
+        self.assertEqual((crm.per_page, crm.most_sweeps, crm.give_up_after), (50, 2, 6))
+        self.assertIs(crm.store, services.store)
 
     def test_of_one_of_many_pods_hear_of_what_the_others_learn(self):
         services = self.services(open_payments_url="http://127.0.0.1:1", is_one_of_many=True)

@@ -149,14 +149,10 @@ class Budget:
         return budget_state.parse(self._folder.read("state.json", limit=LARGEST_STATE_BYTES), now, self.ceiling)
 
     def _change(self, change: Callable[[State, float], State]) -> None:
-        lock = self._folder.open_file("lock")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._folder.locked("lock"):
             now = self._clock()
             state = change(self._load(now), now).changed(updated=now)
             self._folder.replace("state.json", state.model_dump_json().encode())
-        finally:
-            os.close(lock)
 
     def _lock_now(self, name: str) -> int | None:
         descriptor = self._folder.open_file(name)

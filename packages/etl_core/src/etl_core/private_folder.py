@@ -8,6 +8,7 @@ else can put a link or a file into it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -69,6 +70,16 @@ class PrivateFolder:
             return descriptor
         os.close(descriptor)
         raise AccessError(f"{path} is no file of this user.", advice="Remove it.")
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Wait until no other process has locked the file ``name``, and lock it."""
+        descriptor = self.open_file(name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def read(self, name: str, *, limit: int) -> bytes | None:
         """The bytes of a file; None if there is no file of this user of this name, or it has more than ``limit``."""

@@ -11,8 +11,9 @@ from etl_core.http import STANDARD_STATUSES, HttpPolicy
 if TYPE_CHECKING:
     from etl_core.http import HttpClient
 
-# Only 429 says that we ask too often: there waits are twice as long.
-POLICY = HttpPolicy(statuses=STANDARD_STATUSES | {503: "temporary"}, throttled_wait_factor=2.0, metric_prefix="source")
+# Only 429 says that we ask too often: then waits are twice as long.
+STATUSES = STANDARD_STATUSES | {503: "temporary"}
+POLICY = HttpPolicy(statuses=STATUSES, throttled_wait_factor=2.0, metric_prefix="source")
 
 
 @dataclass(frozen=True)

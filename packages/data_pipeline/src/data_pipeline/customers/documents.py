@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from data_pipeline import lake_layout
-from data_pipeline.customers.pages import Fields
 from data_pipeline.runs import documents as runs
 from etl_core.documents import Document, Value
+from etl_core.paging.pages import Fields
 
 DATASET: Literal["customers"] = "customers"
 
@@ -54,20 +53,6 @@ class CustomersAttempt(runs.Attempt):
         return lake_layout.customers.unit(self.page)
 
 
-class UsedPage(Value):
-    """An answer that the extract was made of."""
-
-    key: str
-    rows: int
-
-
-class DeadPage(Value):
-    """A page that could not be fetched, and why."""
-
-    page: int
-    reason: str
-
-
 class FieldCounts(Value):
     """What was found in the rows, by field."""
 
@@ -91,17 +76,12 @@ class CustomersManifest(runs.RunManifest):
     retries: int = Field(description="of all processes that worked on the run")
     fields: FieldCounts
     extract: runs.CsvPartAudit
-    pages: tuple[UsedPage, ...]
-    dead_pages: tuple[DeadPage, ...]
-
-    @property
-    def day(self) -> date:
-        """Of the extract's key."""
-        return self.created_at.date()
+    pages: tuple[str, ...] = Field(description="keys of the answers that the extract was made of")
+    dead_pages: dict[int, str] = Field(description="pages that could not be fetched, each with a word for why")
 
     @property
     def open_units(self) -> frozenset[str]:
-        return frozenset(lake_layout.customers.unit(one.page) for one in self.dead_pages)
+        return frozenset(map(lake_layout.customers.unit, self.dead_pages))
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -23,12 +23,12 @@ def _lines(manifest: CustomersManifest) -> Iterator[str]:
     yield f"Pages Requested: {manifest.files_planned:,} (sweep {manifest.sweeps})"
     yield f"Successful Pages: {manifest.files_downloaded:,}"
     yield f"Failed Pages: {manifest.files_failed:,}"
-    for one in manifest.dead_pages[:MOST_NAMED]:
-        yield f"  page {one.page}: {one.reason}"
+    for page, reason in list(manifest.dead_pages.items())[:MOST_NAMED]:
+        yield f"  page {page}: {reason}"
     yield f"Total Retries: {manifest.retries:,}"
     yield f"Records Ingested: {manifest.rows:,}, {manifest.without_id:,} of them without an id"
-    minutes, seconds = divmod(round((manifest.finished_at - manifest.created_at).total_seconds()), 60)
-    yield f"Execution Time: {minutes}m {seconds}s"
+    seconds = round((manifest.finished_at - manifest.created_at).total_seconds())
+    yield f"Execution Time: {seconds // 60}m {seconds % 60}s"
     for title, counts in (
         ("Missing Fields (N/A)", manifest.fields.missing),
         ("Null Fields", manifest.fields.nulls),

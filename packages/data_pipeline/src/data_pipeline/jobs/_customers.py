@@ -16,6 +16,7 @@ def retry_newest(context: Context) -> Ended:
     """Fetch the dead letters of the newest run; raises ``NotFoundError`` in a lake without one."""
     from data_pipeline import lake_layout
     from data_pipeline.customers.documents import CustomersManifest
+    from data_pipeline.customers.run import rerun
     from data_pipeline.runs.committed import newest_in
     from etl_core.errors import NotFoundError
 
@@ -24,7 +25,7 @@ def retry_newest(context: Context) -> Ended:
         raise NotFoundError(
             f"{context.store.url} has no run of customers that ended.", advice="Leave out --retry-failed."
         )
-    return context.customers.rerun(newest.run_id, on_start=context.begin)
+    return rerun(context.crm, newest.run_id, on_start=context.begin)
 
 
 def show(context: Context, ended: Ended, local: Path | None = None) -> int:

@@ -103,6 +103,21 @@ def _of_agency_files(context: Context, run_id: str) -> Origin:
     )
 
 
+def newest_of_customers(context: Context) -> Origin:
+    """The newest run that has all customers; raises ``NotFoundError`` if there is none."""
+    from data_pipeline.customers.documents import CustomersManifest
+    from data_pipeline.lake_layout.customers import COMMITS
+    from data_pipeline.runs.committed import newest_in
+    from etl_core.errors import NotFoundError
+
+    found = newest_in(context.store, COMMITS, CustomersManifest, closed=True)
+    if found is None:
+        raise NotFoundError(
+            f"{context.store.url} has no closed run of customers.", advice="Run ingest_customers first."
+        )
+    return _of_customers(context, found.run_id)
+
+
 def _of_customers(context: Context, run_id: str) -> Origin:
     from data_pipeline.customers.columns import CONTRACT
     from data_pipeline.customers.documents import DATASET, CustomersManifest
@@ -117,7 +132,7 @@ def _of_customers(context: Context, run_id: str) -> Origin:
         run_id=run_id,
         dataset=DATASET,
         year=manifest.created_at.year,
-        release=run_id,
+        release=manifest.created_at.date().isoformat(),
         closed=manifest.is_closed,
         scope=SCOPE,
         contract=CONTRACT,

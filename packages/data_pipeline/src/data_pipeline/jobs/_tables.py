@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from data_pipeline.jobs import _frame as frame
-from data_pipeline.jobs._origins import opened, origin_of
+from data_pipeline.jobs._origins import newest_of_customers, opened, origin_of
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from data_pipeline.job import Context
     from data_pipeline.jobs._origins import Origin
     from data_pipeline.lakehouse.curate import Curation
@@ -19,14 +21,24 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Selection
 
-committed = frame.together(
-    click.option("--dataset", type=click.Choice(tuple(DATASETS)), help=f"Dataset of --year. Default: {GENERAL.name}."),
-    click.option("--year", type=int, help="Program year, such as 2024: its newest closed run."),
-    click.option(
-        "--run-id", help="This committed run, which may be a partial one or of another domain, in place of --year."
-    ),
-    frame.lake,
-)
+CUSTOMERS = "customers"
+
+
+def _committed(datasets: Iterable[str], more: str = "") -> Callable[[Any], Any]:
+    return frame.together(
+        click.option(
+            "--dataset", type=click.Choice(tuple(datasets)), help=f"Dataset of --year{more}. Default: {GENERAL.name}."
+        ),
+        click.option("--year", type=int, help="Program year, such as 2024: its newest closed run."),
+        click.option(
+            "--run-id", help="This committed run, which may be a partial one or of another domain, in place of --year."
+        ),
+        frame.lake,
+    )
+
+
+committed = _committed(DATASETS)
+committed_of_any_domain = _committed((*DATASETS, CUSTOMERS), f", or {CUSTOMERS}: the newest closed run")
 
 
 def chosen_run(context: Context, dataset: str | None, year: int | None) -> Run:
@@ -92,6 +104,8 @@ def chosen_origin(context: Context, dataset: str | None, year: int | None) -> Or
     """The committed run of a command line, of any domain where it is named; raises as ``chosen_run``."""
     if year is None and dataset is None and context.run_id:
         return opened(context, context.run_id)
+    if dataset == CUSTOMERS and year is None and not context.run_id:
+        return newest_of_customers(context)
     return origin_of(context, chosen_run(context, dataset, year))
 
 

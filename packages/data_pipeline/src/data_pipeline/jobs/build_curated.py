@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from data_pipeline.job import Context
 
 
-@frame.job(tables.committed)
+@frame.job(tables.committed_of_any_domain)
 def command(context: Context, dataset: str | None, year: int | None) -> int:
     context.print_document(steps.curate(context, tables.chosen_origin(context, dataset, year)))
     return 0

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     frame.lake,
 )
 def command(context: Context, new: bool, retry_failed: bool, local: Path | None) -> int:
+    from data_pipeline.customers.run import ingest
     from data_pipeline.jobs import _customers as customers
     from etl_core.errors import UsageError
 
@@ -45,7 +46,7 @@ def command(context: Context, new: bool, retry_failed: bool, local: Path | None)
     if retry_failed:
         ended = customers.retry_newest(context)
     else:
-        ended = context.customers.run(context.run_id, new=new, on_start=context.begin)
+        ended = ingest(context.crm, context.run_id, new=new, on_start=context.begin)
     return customers.show(context, ended, local)
 
 

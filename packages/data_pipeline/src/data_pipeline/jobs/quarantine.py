@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @frame.job(
-    tables.committed,
+    tables.committed_of_any_domain,
     click.option("--records", is_flag=True, help="Show the records, too."),
     click.option("--reason", help="Only records with this reason, such as date_of_payment.pattern."),
     answers.output_format,

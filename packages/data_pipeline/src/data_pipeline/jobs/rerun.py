@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 )
 def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how: Any) -> int:  # noqa: ANN401 - options
     from data_pipeline.customers.documents import DATASET as CUSTOMERS
+    from data_pipeline.customers.run import rerun as rerun_customers
     from data_pipeline.jobs import _customers as customers
     from data_pipeline.open_payments.run import rerun
     from data_pipeline.runs.plans import domain_of
@@ -42,7 +43,7 @@ def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how:
     if domain_of(context.store, rerun_of) == CUSTOMERS:
         if how["dry_run"]:
             raise UsageError("--dry-run is not for runs of customers: their manifest names the pages.")
-        return customers.show(context, context.customers.rerun(rerun_of, on_start=context.begin))
+        return customers.show(context, rerun_customers(context.crm, rerun_of, on_start=context.begin))
     fact = rerun(context, rerun_of, "failed" if failed else "missing", on_start=context.begin, **how)
     return options.show(context, fact)
 

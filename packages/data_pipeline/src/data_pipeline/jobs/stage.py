@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @frame.job(
-    tables.committed,
+    tables.committed_of_any_domain,
     click.option(
         "--accept-drift", is_flag=True,
         help="Stage the known columns of parts that have further ones, or another order; reported.",

@@ -113,6 +113,7 @@ class Contract(Document):
     key: str = Field(description="the column whose values are unique")
     order: tuple[str, ...] = Field(description="the columns that tables are sorted by; the key is the last")
     columns: tuple[Column, ...]
+    missing: str = Field("", description="a text that says, as the empty one does, that a field has no value")
     eras: tuple[Era, ...] = Field((), exclude=True)
 
     @model_validator(mode="after")

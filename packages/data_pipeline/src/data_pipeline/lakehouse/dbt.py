@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_pipeline.lakehouse.parsed import kept
 from data_pipeline.settings import extras
 from etl_core.errors import AccessError, ConfigError, DataError
 from etl_core.printable import printable
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from data_pipeline.lakehouse.database import Limits
+    from etl_core.private_folder import PrivateFolder
 
-FILE = "marts.duckdb"
+# Names in the work folder: of the database that is read, of the one that is made, and of what does not fit in memory.
+LAKE, FILE, SPILL = "lake.duckdb", "marts.duckdb", "spill"
+# dbt's own name of what it read.
+PARSED = "partial_parse.msgpack"
 POLL_SECONDS = 0.2
 # A stop has the grace of the job; dbt ends its queries in less.
 END_SECONDS = 10
@@ -68,49 +73,42 @@ class Built:
 
 
 def profile(project: Project, limits: Limits) -> dict[str, Any]:
-    """How dbt opens the new database, and ``lake`` beside it. Paths come as variables: dbt renders a profile as a
-    template, and a folder may have any name.
+    """How dbt opens the new database, and ``lake`` beside it. Paths begin at its home, the work folder: dbt renders a
+    profile as a template, and a folder may have any name; and the same profile is one for which it read the project.
     """
     output = {
         "type": "duckdb",
-        "path": "{{ env_var('MARTS_FILE') }}",
+        "path": f"~/{FILE}",
         "schema": "main",
         # One model at a time, on all workers: memory is divided among the threads of one query only.
         "threads": 1,
         "settings": {
             "threads": limits.workers,
             "memory_limit": f"{limits.memory_mb}MB",
-            "temp_directory": "{{ env_var('MARTS_SPILL') }}",
+            "temp_directory": f"~/{SPILL}",
             # Tables without an ORDER BY have none. Keeping the order of the files costs a fifth more.
             "preserve_insertion_order": False,
         },
         "config_options": {"autoinstall_known_extensions": False, "autoload_known_extensions": False},
-        "attach": [{"path": "{{ env_var('MARTS_LAKE') }}", "alias": "lake", "read_only": True}],
+        "attach": [{"path": f"~/{LAKE}", "alias": "lake", "read_only": True}],
     }
     return {project.profile: {"target": "file", "outputs": {"file": output}}}
 
 
-def variables(lake: Path, folder: Path) -> dict[str, str]:
+def variables(folder: Path) -> dict[str, str]:
     """The whole environment of dbt."""
-    return {
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "LC_ALL": "C.UTF-8",
-        "DO_NOT_TRACK": "1",
-        "MARTS_FILE": str(folder / FILE),
-        "MARTS_LAKE": str(lake),
-        "MARTS_SPILL": str(folder / "spill"),
-    }
+    return {"HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "DO_NOT_TRACK": "1"}
 
 
 @dataclass(frozen=True)
 class Dbt:
-    """Builds a project within limits."""
+    """Builds a project within limits; what dbt read of it is kept in ``parsed``."""
 
     project: Project
     python: str
     limits: Limits
     check_stop: Callable[[], None]
+    parsed: PrivateFolder | None = None
 
     def digest(self) -> str:
         """Of what is built; another one may give another database from the same tables."""
@@ -120,8 +118,8 @@ class Dbt:
         """Of dbt, its adapter and its DuckDB; raises ``ConfigError`` if ``python`` does not have them."""
         return versions_in(self.python)
 
-    def build(self, lake: Path, folder: Path, *, leave_out: str = "unit_test") -> Built:
-        """Build all models in their order, each followed by its tests; ``folder`` is for the database and all else.
+    def build(self, folder: Path, *, leave_out: str = "unit_test") -> Built:
+        """Build all models in their order, each followed by its tests, from the database ``LAKE`` in ``folder``.
 
         Raises:
             DataError: a model or a test failed. AccessError: memory or disk does not suffice.
@@ -135,7 +133,9 @@ class Dbt:
             "--exclude-resource-type", leave_out, "--no-use-colors", "--no-version-check", "--quiet",
             "--log-level-file", "none",
         ]  # fmt: skip
-        status = _run([self.python, "-P", "-c", RUN, *words], folder, variables(lake, folder), self.check_stop)
+        command = [self.python, "-P", "-c", RUN, *words]
+        with kept(self.parsed, f"{self.project.profile}.msgpack", folder / "target" / PARSED):
+            status = _run(command, folder, variables(folder), self.check_stop)
         self.check_stop()  # a terminal interrupts dbt, too, which then ends as if it had failed
         results = results_in(folder / "target" / "run_results.json")
         if status != DONE:

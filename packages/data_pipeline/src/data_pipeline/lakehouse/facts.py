@@ -71,7 +71,7 @@ class MartsFact(JobFact):
     closed: bool = Field(description="false: a build it was made of is of a partial run")
     inputs: tuple[MartsInput, ...]
     reconciled: tuple[Reconciled, ...] = Field(
-        (), description="by dataset, year and kind of entity, how the figures compare with CMS's own summaries"
+        (), description="by dataset, year and kind of entity, how the figures compare with the source's own summaries"
     )
     rows: int = Field(description="payments")
     quarantined: int

@@ -22,6 +22,7 @@ from data_pipeline.lake_layout import lakehouse as keys
 from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.chain import Chain
 from data_pipeline.lakehouse.database import Limits, duckdb_version, open_database
+from data_pipeline.lakehouse.dbt import LAKE
 from data_pipeline.lakehouse.documents import BuildManifest, MartsInput, MartsManifest, StoredFile
 from data_pipeline.lakehouse.query import PinnedTable, tables_of, view
 from data_pipeline.lakehouse.reconciliation import Summary, insert, reconciled_in
@@ -75,8 +76,8 @@ class Transformation(Protocol):
         """Of its programs."""
         ...
 
-    def build(self, lake: Path, folder: Path) -> Built:
-        """Make the database in ``folder``, and test it."""
+    def build(self, folder: Path) -> Built:
+        """Make the database from the one of the name ``LAKE`` in ``folder``, and test it."""
         ...
 
 
@@ -134,9 +135,8 @@ class Marts:
 
         """
         with scratch_folder(self.store) as folder:
-            lake = folder / "lake.duckdb"
-            self._describe(lake, folder)
-            built = self.transformation.build(lake, folder)
+            self._describe(folder / LAKE, folder)
+            built = self.transformation.build(folder)
             tables = rows_of(built.database, self.limits, folder)
             manifest = MartsManifest(
                 build=self.build,

@@ -41,15 +41,16 @@ def pattern_of(path: str) -> str:
     return re.sub(r"[*?\[]", r"[\g<0>]", path)
 
 
-def read_csv(parts: Mapping[str, str], header: Sequence[str]) -> str:
-    """The records of CSV files in RFC 4180, every field as text, an empty one as NULL, and the part each is of
-    with its number from 1.
+def read_csv(parts: Mapping[str, str], header: Sequence[str], missing: str = "") -> str:
+    """The records of CSV files in RFC 4180, every field as text, an empty or a ``missing`` one as NULL, and the part
+    each is of with its number from 1.
 
     ``parts`` are the parts' names by path; ``header`` names the columns of all of them in their order.
     """
     columns = ", ".join(f"{literal(one)}: 'VARCHAR'" for one in header)
+    nulls = _texts(["", missing]) if missing else literal("")
     options = (
-        f"columns={{{columns}}}, auto_detect=false, header=true, delim=',', quote='\"', escape='\"', nullstr='',"
+        f"columns={{{columns}}}, auto_detect=false, header=true, delim=',', quote='\"', escape='\"', nullstr={nulls},"
         f" new_line='\\n', strict_mode=true, max_line_size={LONGEST_LINE}, buffer_size={2 * LONGEST_LINE},"
         f" parallel=false, filename='{FILE}'"
     )
@@ -126,7 +127,8 @@ def stage(contract: Contract, parts: Mapping[str, str], header: Sequence[str]) -
     columns = ", ".join(f"{typed(column)} AS {name(column.title)}" for column in contract.columns)
     found = f"CASE WHEN {suspect} THEN nullif({reasons(flags)}, '') END AS {FLAGS}"
     where = quarantined(contract, transcoded=NOT_UTF8 in header)
-    return f"SELECT {columns}, {found}, {PART}, {NUMBER} FROM {read_csv(parts, header)} WHERE ({where}) IS NOT TRUE"
+    source = read_csv(parts, header, contract.missing)
+    return f"SELECT {columns}, {found}, {PART}, {NUMBER} FROM {source} WHERE ({where}) IS NOT TRUE"
 
 
 def quarantine(contract: Contract, path: str, header: Sequence[str], part: str, sha256: str) -> str:
@@ -135,7 +137,8 @@ def quarantine(contract: Contract, path: str, header: Sequence[str], part: str, 
     more = f"CASE WHEN {NOT_UTF8} IS NOT NULL THEN 'record.encoding' END" if transcoded else ""
     columns = ", ".join(f"{name(column)} AS {name(column.lower())}" for column in header if column != NOT_UTF8)
     why = f"{reasons(rules(contract, 'quarantine'), more=more)} AS {REASONS}, {literal(sha256)} AS {PART_SHA256}"
-    numbered = f"SELECT *, row_number() OVER () AS {RECORD} FROM {read_csv({path: part}, header)}"
+    source = read_csv({path: part}, header, contract.missing)
+    numbered = f"SELECT *, row_number() OVER () AS {RECORD} FROM {source}"
     where = quarantined(contract, transcoded=transcoded)
     return f"SELECT {columns}, {why}, {PART}, {RECORD} FROM ({numbered}) WHERE ({where}) IS TRUE"
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import duckdb
 
-from data_pipeline.lakehouse.dbt import Dbt, interpreter
+from data_pipeline.lakehouse.dbt import LAKE, Dbt, interpreter
+from data_pipeline.lakehouse.parsed import LARGEST_BYTES
 from etl_core.errors import DataError, StoppedError
+from etl_core.private_folder import PrivateFolder
 from packages.data_pipeline.tests.unit.lakehouse.test_dbt import LIMITS, ProjectCase, no_stop
 
 PYTHON = interpreter("")
@@ -13,11 +15,12 @@ PYTHON = interpreter("")
 
 class Run(ProjectCase):
     def lake(self, *numbers: str) -> Path:
-        path = self.folder / "lake.duckdb"
-        with duckdb.connect(str(path)) as database:
+        """A work folder with that lake in it."""
+        self.work.mkdir()
+        with duckdb.connect(str(self.work / LAKE)) as database:
             values = ", ".join(f"({one})" for one in numbers)
             database.execute(f"CREATE TABLE numbers AS SELECT * FROM (VALUES {values}) AS t(n)")
-        return path
+        return self.work
 
     def files(self) -> dict[str, bytes]:
         return {
@@ -33,9 +36,8 @@ class Run(ProjectCase):
 
     def test_a_project_becomes_one_file_and_its_warnings_are_named(self):
         self.work = self.folder / "it's {{ 7 * 7 }} 100%"  # a lake's folder may have any name
-        self.work.mkdir()
         before = self.files()
-        built = Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "3"), self.work)
+        built = Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "3"))
 
         self.assertEqual(built.tests, 2)
         self.assertEqual([name.split("__")[0] for name in built.warnings], ["accepted_values_doubled_n"])
@@ -45,12 +47,34 @@ class Run(ProjectCase):
 
     def test_a_test_that_fails_is_an_error_of_the_data_which_names_it(self):
         with self.assertRaisesRegex(DataError, "the marts do not hold: 1 fail; not_null_doubled_n: Got 1 result"):
-            Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "NULL"), self.work)
+            Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "NULL"))
+
+    def test_what_dbt_read_of_a_project_is_kept_and_what_changed_or_is_damaged_is_read_again(self):
+        kept = PrivateFolder(self.folder, "dbt")
+        dbt = Dbt(self.project, PYTHON, LIMITS, no_stop, kept)
+        model = self.project.folder / "models" / "doubled.sql"
+
+        def kept_after(name: str) -> bytes | None:
+            self.work = self.folder / name
+            built = dbt.build(self.lake(name))
+            with duckdb.connect(str(built.database), read_only=True) as database:
+                self.assertEqual(database.execute("FROM doubled").fetchall(), [(factor * int(name),)])
+            return kept.read("p.msgpack", limit=LARGEST_BYTES)
+
+        factor = 2
+        first = kept_after("1")
+        self.assertEqual(kept_after("2"), first)
+        factor = 6
+        model.write_text(model.read_text().replace("2 * n", "6 * n"))
+        changed = kept_after("3")
+        self.assertNotIn(changed, (None, first))
+        kept.replace("p.msgpack", damage := b"\xff" * 1000)
+        self.assertNotIn(kept_after("4"), (None, damage))
 
     def test_a_stop_ends_dbt(self):
         def stop() -> None:
             raise StoppedError("stopped", signal_number=2)
 
         with self.assertRaises(StoppedError):
-            Dbt(self.project, PYTHON, LIMITS, stop).build(self.lake("1"), self.work)
+            Dbt(self.project, PYTHON, LIMITS, stop).build(self.lake("1"))
         self.assertFalse((self.work / "target" / "run_results.json").exists())

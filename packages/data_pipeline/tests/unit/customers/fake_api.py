@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from data_pipeline.customers.api import Api
-from data_pipeline.customers.pages import Fields
-from data_pipeline.customers.run import Ingestion
+from data_pipeline.customers.fetch import Crm
 from etl_core.lake import ObjectStore
+from etl_core.paging.pages import Fields
 from etl_core.progress import Progress
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.telemetry import Tally
@@ -56,7 +56,7 @@ class Days(ManualClock):
         return datetime(2026, 11, 29, 14, 15, tzinfo=UTC) + timedelta(seconds=self.now)
 
 
-def an_ingestion(store: ObjectStore, api: FakeApi, clock: Days | None = None, **changes: Any) -> Ingestion:
+def a_crm(store: ObjectStore, api: FakeApi, clock: Days | None = None, **changes: Any) -> Crm:
     clock = clock or Days()
     retry = Retry(RetryPolicy(attempts=2, first_wait_seconds=1.0), sleep=clock.sleep, clock=clock, chance=lambda: 1.0)
     values: dict[str, Any] = {
@@ -64,4 +64,4 @@ def an_ingestion(store: ObjectStore, api: FakeApi, clock: Days | None = None, **
         "fields": Fields(rows="data", metadata="metadata", id="id"), "per_page": 2, "most_sweeps": 2,
         "give_up_after": 2,
     }  # fmt: skip
-    return Ingestion(**values | changes)
+    return Crm(**values | changes)

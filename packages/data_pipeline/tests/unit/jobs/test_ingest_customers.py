@@ -1,5 +1,6 @@
+from data_pipeline.customers.run import ingest
 from etl_core.errors import UnavailableError
-from packages.data_pipeline.tests.unit.customers.fake_api import FakeApi, an_ingestion
+from packages.data_pipeline.tests.unit.customers.fake_api import FakeApi, a_crm
 from packages.data_pipeline.tests.unit.jobs.command_case import CommandCase
 
 
@@ -16,7 +17,7 @@ class IngestCustomers(CommandCase):
     def a_run(self, *failing: int) -> str:
         api = FakeApi()
         api.failing = lambda page: UnavailableError("down") if page in failing else None
-        return an_ingestion(self.store, api).run("r1").manifest.run_id
+        return ingest(a_crm(self.store, api), "r1").manifest.run_id
 
     def test_of_a_day_that_is_done_says_so_and_shows_the_report(self):
         self.a_run()
@@ -49,8 +50,8 @@ class IngestCustomers(CommandCase):
 
     def test_needs_to_be_told_which_api_and_token(self):
         for values, said in [
-            ({}, "API_BASE_URL is ''"),
-            ({"API_BASE_URL": "crm.test"}, "API_BASE_URL is 'crm.test', not the address of an API"),
+            ({}, "API_BASE_URL='' is no address"),
+            ({"API_BASE_URL": "crm.test"}, "API_BASE_URL='crm.test' is no address"),
             ({"API_BASE_URL": "https://crm.test"}, "API_TOKEN is not set"),
             ({"API_BASE_URL": "https://me:secret@crm.test"}, "a user name or password here would be stored"),
         ]:

@@ -37,7 +37,6 @@ class ProjectCase(unittest.TestCase):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         self.work = self.folder / "work"
-        self.work.mkdir()
 
 
 class Found(ProjectCase):
@@ -59,8 +58,9 @@ class Stopped(ProjectCase):
             if len(calls) > 1:
                 raise StoppedError("stopped", signal_number=2)
 
+        self.work.mkdir()
         with self.assertRaises(StoppedError):
-            Dbt(self.project, "/usr/bin/false", LIMITS, stop).build(self.folder / "lake.duckdb", self.work)
+            Dbt(self.project, "/usr/bin/false", LIMITS, stop).build(self.work)
 
 
 class Digest(ProjectCase):
@@ -86,11 +86,9 @@ class Opened(ProjectCase):
         self.assertEqual([(one["alias"], one["read_only"]) for one in output["attach"]], [("lake", True)])
 
     def test_dbt_gets_no_variable_of_the_caller_s(self):
-        found = variables(Path("/w/lake.duckdb"), Path("/w"))
+        found = variables(Path("/w"))
 
-        self.assertEqual(
-            found.keys(), {"HOME", "TMPDIR", "LC_ALL", "DO_NOT_TRACK", "MARTS_FILE", "MARTS_LAKE", "MARTS_SPILL"}
-        )
+        self.assertEqual(found.keys(), {"HOME", "TMPDIR", "LC_ALL", "DO_NOT_TRACK"})
 
 
 class Ended(unittest.TestCase):

@@ -15,7 +15,7 @@ import duckdb
 from data_pipeline.lakehouse import gc
 from data_pipeline.lakehouse.curate import Curation, Inputs
 from data_pipeline.lakehouse.database import Limits
-from data_pipeline.lakehouse.dbt import Built
+from data_pipeline.lakehouse.dbt import LAKE, Built
 from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest, MartsSummary
 from data_pipeline.lakehouse.marts import Marts, Source, chain_of
 from data_pipeline.lakehouse.reconciliation import Summary
@@ -48,13 +48,13 @@ class Copies:
     def versions(self) -> dict[str, str]:
         return {"copies": "1"}
 
-    def build(self, lake: Path, folder: Path) -> Built:
+    def build(self, folder: Path) -> Built:
         self.before()
         if self.error:
             raise self.error
         path = folder / "made.duckdb"
         with duckdb.connect(str(path)) as database:
-            database.execute(f"ATTACH '{lake}' AS lake (READ_ONLY)")
+            database.execute(f"ATTACH '{folder / LAKE}' AS lake (READ_ONLY)")
             names = database.execute(
                 "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake'"
             ).fetchall()

@@ -8,6 +8,7 @@ from etl_core.lake.port import (
     PutResult,
     content_of,
     key_below,
+    put_new_numbered,
     put_or_agree,
     scratch_folder,
 )
@@ -15,5 +16,5 @@ from etl_core.lake.urls import open_store, overlap
 
 __all__ = [
     "Body", "Comparison", "CopyResult", "ObjectInfo", "ObjectStore", "PutResult", "compared", "content_of", "copy_new",
-    "key_below", "open_store", "overlap", "put_or_agree", "scratch_folder",
+    "key_below", "open_store", "overlap", "put_new_numbered", "put_or_agree", "scratch_folder",
 ]  # fmt: skip

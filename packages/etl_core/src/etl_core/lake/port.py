@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import shutil
 import unicodedata
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from etl_core.errors import ConflictError, DataError
 from etl_core.files import sha256_of, translate_os_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LONGEST_KEY_BYTES = 1024
 # Bytes in memory, or a file of the caller, which the store consumes: it is gone afterwards.
@@ -154,6 +155,20 @@ def scratch_folder(store: ObjectStore) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def put_new_numbered(store: ObjectStore, key_of: Callable[[int], str], path: Path) -> str:
+    """The key under which a file is now: the first of ``key_of(1)``, ``key_of(2)`` … that is free or holds the same.
+
+    A process that died may have left other content under the first ones. ``path`` stays.
+    """
+    sha256 = content_of(path)
+    for number in itertools.count(1):
+        copy = store.scratch_file()
+        shutil.copyfile(path, copy)
+        if store.put_new(key_of(number), copy, sha256=sha256).sha256 == sha256:
+            break
+    return key_of(number)
 
 
 def put_or_agree(store: ObjectStore, key: str, body: bytes) -> PutResult:

@@ -1,7 +1,7 @@
 import unittest
 
-from data_pipeline.customers.sweeps import Choice, fullest, note, proved, total_of
-from packages.data_pipeline.tests.unit.customers.test_pages import a_page
+from etl_core.paging.sweeps import Choice, fullest, note, proved, total_of
+from packages.etl_core.tests.unit.paging.test_pages import a_page
 
 
 def a_sweep(sweep=1, *rows, **said):
@@ -73,7 +73,7 @@ class TheNote(unittest.TestCase):
         found = note(fullest(pages), pages, 3, 2, is_proved=False)
         for part in (
             "2 pages could not be fetched", "the total moved between 5 and 7",
-            "3 customers of the 5 that the API states: -2", "1 rows repeat an id",
+            "3 rows of the 5 that the API states: -2", "1 more repeat an id",
         ):  # fmt: skip
             self.assertIn(part, found)
 

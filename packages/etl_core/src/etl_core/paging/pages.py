@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from data_pipeline.lake_layout.customers import MOST_PAGES
 from etl_core.documents import Value
 from etl_core.errors import UnavailableError
 from etl_core.printable import printable
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 Record = dict[str, Any]
+
+# Six digits of a key.
+MOST_PAGES = 999_999
 
 
 class Fields(Value):
@@ -39,7 +41,7 @@ class Metadata(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """One answer that the lake has. ``content`` is the same for the same rows in any order."""
+    """One answer that is stored under ``key``. ``content`` is the same for the same rows in any order."""
 
     key: str
     sweep: int

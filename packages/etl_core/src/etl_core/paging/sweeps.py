@@ -1,7 +1,7 @@
-"""Which answers make up the list of customers: the sum of a sweep is its proof, no page is one. Pure.
+"""Which answers make up a list: the sum of a sweep, of all pages once, is its proof; no page is one. Pure.
 
-An offset moves when somebody is added or removed meanwhile, and a page may lack rows with status 200. So rows must be
-as many as the total, every answer must state the same total, and no id may come twice (which the extract finds).
+An offset moves when a row is added or removed meanwhile, and a page may lack rows with status 200. So rows must be as
+many as the total, every answer must state the same total, and no id may come twice, which the caller looks for.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from data_pipeline.customers.pages import last_of
+from etl_core.paging.pages import last_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from data_pipeline.customers.pages import Page
+    from etl_core.paging.pages import Page
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def total_of(pages: Sequence[Page]) -> int | None:
 
 
 def note(choice: Choice, pages: Sequence[Page], rows: int, dead: int, *, is_proved: bool) -> str:
-    """How the list is proved, or by how much it is not. ``rows`` are those of different customers."""
+    """How the list is proved, or by how much it is not. ``rows`` are those with different ids."""
     total = total_of(pages)
     if is_proved:
         return "as many as the API states" if choice.totals else "two sweeps are equal; the API states no total"
@@ -95,9 +95,9 @@ def note(choice: Choice, pages: Sequence[Page], rows: int, dead: int, *, is_prov
     if len(stated) > 1:
         said += [f"the total moved between {stated[0]:,} and {stated[-1]:,}"]
     if total is None:
-        said += [f"{rows:,} customers, no total to compare them with, and no two sweeps are equal"]
+        said += [f"{rows:,} rows, no total to compare them with, and no two sweeps are equal"]
     else:
-        said += [f"{rows:,} customers of the {total:,} that the API states: {rows - total:+,}"]
+        said += [f"{rows:,} rows of the {total:,} that the API states: {rows - total:+,}"]
     if choice.rows != rows:
-        said += [f"{choice.rows - rows:,} rows repeat an id"]
+        said += [f"{choice.rows - rows:,} more repeat an id"]
     return "; ".join(said)
