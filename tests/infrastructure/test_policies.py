@@ -258,7 +258,7 @@ def agency_files(story: Story) -> None:
     """From a bucket of somebody else: a plain file, one with tags, and one whose ETag is no hash of its content."""
     here = Bucket(story.server, sources.AGENCY_SOURCE)
     story.stack.callback(here.close)
-    large: Any = {"Bucket": here.name, "Key": "docs/parts.pdf"}
+    large: dict[str, Any] = {"Bucket": here.name, "Key": "docs/parts.pdf"}
     here.write("docs/plain.pdf", b"plain")
     here.client.put_object(Bucket=here.name, Key="docs/tagged.pdf", Body=b"tagged", Tagging="kind=report")
     upload = here.client.create_multipart_upload(**large)["UploadId"]
