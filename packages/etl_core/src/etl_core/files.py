@@ -8,7 +8,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from etl_core.errors import AccessError, PermanentError
+from etl_core.errors import AccessError, PermanentError, UnavailableError
 from etl_core.machine import what_is_missing
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READ_BYTES = 1024 * 1024
+# What a network file system answers while its server is away or is started again, and a disk that fails.
+FAILING = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN})
 PERMISSION_ADVICE = (
     "Check who owns it, and whether it is mounted read-only. In a container, mount a folder (-v FOLDER:PATH) and run "
     'as its owner: --user "$(id -u):$(id -g)", in Kubernetes fsGroup.'
@@ -37,12 +39,14 @@ def chunks_of(path: Path) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def translate_os_errors(doing: str) -> Iterator[None]:
-    """Raise ``AccessError`` or ``PermanentError`` in place of an ``OSError``: "cannot <doing>: …"."""
+    """Raise ``AccessError``, ``UnavailableError`` or ``PermanentError`` for an ``OSError``: "cannot <doing>: …"."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         message = f"cannot {doing}: {reason}."
+        if error.errno in FAILING:
+            raise UnavailableError(message) from error
         if missing := what_is_missing(error, doing):
             raise missing from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

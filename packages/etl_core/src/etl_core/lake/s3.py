@@ -24,17 +24,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 import botocore.config
 import botocore.exceptions
-import urllib3
 
 from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, UnavailableError
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.lake.resumed import resumed
+from etl_core.lake.s3_errors import answered, status_of, translate_errors, without_conditional_writes
 from etl_core.least_rate import LeastRate
-from etl_core.printable import printable, without_password
+from etl_core.printable import without_password
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from mypy_boto3_s3.client import S3Client
 
@@ -45,17 +46,8 @@ READ_BYTES = 1024 * 1024
 READ_SECONDS = 60
 # 412 or 409 on a conditional write; the latter while another write of the key is under way.
 PRECONDITION_FAILED, CONFLICT = 412, 409
-DENIED_CODES = frozenset(
-    {
-        "AccessDenied",
-        "403",
-        "Forbidden",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "ExpiredToken",
-        "AllAccessDisabled",
-    }
-)
+# A store without conditional writes answers one so.
+UNCONDITIONAL = (400, 501)
 # The SDK stops retrying once a hundred retries in a row met no success, and 412 is no success to it. So every
 # request has tries of its own as well.
 POLICY = RetryPolicy(attempts=8, total_seconds=60, first_wait_seconds=0.1, longest_wait_seconds=5)
@@ -72,7 +64,7 @@ def make_client(pool_size: int = 16) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    with _translate_errors("set up the S3 client"):
+    with translate_errors("set up the S3 client"):
         # A session of its own: boto3's shared one keeps the first credentials it met.
         client = boto3.session.Session().client("s3", config=config)
     shown = without_password(client.meta.endpoint_url)
@@ -128,7 +120,7 @@ class S3Store:
 
     def access(self) -> S3Access:
         """How another client reaches the bucket now: credentials of a role expire. Without any, they are empty."""
-        with _translate_errors("find the credentials of S3"):
+        with translate_errors("find the credentials of S3"):
             found = boto3.session.Session().get_credentials()
             keys = found.get_frozen_credentials() if found else None
         meta = self._client.meta
@@ -158,19 +150,9 @@ class S3Store:
             return None
 
     def read(self, key: str) -> Iterator[bytes]:
-        request = self._named(key)
-        answer = self._send(f"read {self.url}/{key}", lambda: self._client.get_object(**request))
-        doing, received = f"read {self.url}/{key}", 0
-        rate = LeastRate(f"{self.url}/{key}", seconds=READ_SECONDS, clock=self._clock)
-        # The SDK's own stream waits for all bytes of a read, and is the only one that checks their number.
-        body: Any = answer["Body"]
-        with body as stream:
-            while chunk := _chunk(stream.read1, rate, doing):
-                received += len(chunk)
-                yield chunk
-        expected = answer.get("ContentLength", received)
-        if received != expected:
-            raise UnavailableError(f"cannot {doing}: it broke off after {received} of {expected} bytes.")
+        # What is missing after an error must be of the object that was begun.
+        pinned: dict[str, str] = {}
+        return resumed(lambda offset: self._read_from(offset, key, pinned), self._retry)
 
     def head(self, key: str) -> ObjectInfo | None:
         answer = self._head(key)
@@ -205,10 +187,30 @@ class S3Store:
 
     def _send(self, doing: str, request: Callable[[], T]) -> T:
         def attempt(_number: int) -> T:
-            with _translate_errors(doing):
+            with translate_errors(doing):
                 return request()
 
         return self._retry.call(attempt)
+
+    def _read_from(self, offset: int, key: str, pinned: dict[str, str]) -> Generator[bytes]:
+        doing, received = f"read {self.url}/{key}", offset
+        request = self._named(key) | pinned | ({"Range": f"bytes={offset}-"} if offset else {})
+        with translate_errors(doing):
+            answer = self._client.get_object(**request)
+        if offset and "ContentRange" not in answer:
+            raise PermanentError(f"cannot {doing}: it broke off after {offset} bytes, and the store gives no range.")
+        if "ETag" in answer:
+            pinned["IfMatch"] = answer["ETag"]
+        promised = answer.get("ContentLength", -1)  # unknown if it comes in chunks
+        rate = LeastRate(f"{self.url}/{key}", seconds=READ_SECONDS, clock=self._clock)
+        # The SDK's own stream waits for all bytes of a read, and is the only one that checks their number.
+        body: Any = answer["Body"]
+        with body as stream:
+            while chunk := _chunk(stream.read1, rate, doing):
+                received += len(chunk)
+                yield chunk
+        if promised not in (-1, received - offset):
+            raise UnavailableError(f"cannot {doing}: it broke off after {received} of {offset + promised} bytes.")
 
     def _named(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": self._prefix + checked_key(key)}
@@ -225,11 +227,14 @@ class S3Store:
             self._client.put_object(Body=payload, **request)
 
     def _create(self, key: str, body: Body, digest: str) -> PutResult:
+        doing = f"create {self.url}/{key}"
         try:
-            with _translate_errors(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
+            with translate_errors(doing, passing=(PRECONDITION_FAILED, CONFLICT, *UNCONDITIONAL)):
                 self._put_object(body, IfNoneMatch="*", **self._write(key, digest))
         except botocore.exceptions.ClientError as error:
-            if _status(error) == CONFLICT:
+            if status_of(error) in UNCONDITIONAL:
+                raise (without_conditional_writes(error, doing) or answered(error, doing)) from error
+            if status_of(error) == CONFLICT:
                 raise UnavailableError(f"another write of {self.url}/{key} is under way") from error
             existing = self._existing(key)
             if existing is None:  # deleted between the two requests
@@ -264,53 +269,8 @@ def _chunk(read_available: Callable[[int], bytes], rate: LeastRate, doing: str) 
     """Up to ``READ_BYTES``, fewer only at the end."""
     pieces: list[bytes] = []
     left = READ_BYTES
-    with _translate_errors(doing):
+    with translate_errors(doing):
         while left and (piece := rate.read(read_available, left)):
             pieces.append(piece)
             left -= len(piece)
     return b"".join(pieces)
-
-
-def _status(error: botocore.exceptions.ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-@contextlib.contextmanager
-def _translate_errors(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[None]:
-    """Raise an error of ``etl_core.errors`` in place of botocore's, except for ``passing`` statuses."""
-    try:
-        yield
-    except botocore.exceptions.ClientError as error:
-        status, code = _status(error), str(error.response.get("Error", {}).get("Code", ""))
-        if status in passing:
-            raise
-        message = (
-            f"cannot {doing}: {code} {_one_line(error.response.get('Error', {}).get('Message', ''))}".rstrip() + "."
-        )
-        if code == "NoSuchBucket":
-            raise ConfigError(message, advice="Create the bucket or correct its name.") from error
-        if code in ("NoSuchKey", "404", "NotFound"):
-            raise NotFoundError(message) from error
-        if code in DENIED_CODES:
-            raise AccessError(message, advice="Check the role or the AWS_* settings this process runs with.") from error
-        if status >= 500 or status in (408, 429) or code in ("SlowDown", "RequestTimeout"):
-            raise UnavailableError(message) from error
-        raise PermanentError(message) from error
-    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
-        raise AccessError(
-            f"cannot {doing}: no AWS credentials.",
-            advice="Set a profile or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached.",
-        ) from error
-    except (
-        botocore.exceptions.HTTPClientError,
-        botocore.exceptions.ConnectionError,
-        urllib3.exceptions.HTTPError,  # while a body was read
-    ) as error:
-        raise UnavailableError(f"cannot {doing}: {_one_line(error)}.") from error
-    except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise ConfigError(f"cannot {doing}: {_one_line(error)}.", advice="Check the AWS_* settings.") from error
-
-
-def _one_line(message: object) -> str:
-    """One line, without the full stop that some end in."""
-    return printable(without_password(message), 1000).rstrip(" .")

@@ -1,4 +1,6 @@
+import errno
 import hashlib
+import io
 import os
 import shutil
 import stat
@@ -6,9 +8,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from etl_core.errors import AccessError, DataError, PermanentError
-from etl_core.lake.directory import DirectoryStore
+from etl_core.errors import AccessError, DataError, PermanentError, UnavailableError
+from etl_core.lake.directory import POLICY, READ_BYTES, DirectoryStore
 from etl_core.lake.port import PutResult
+from etl_core.testing import ManualClock
 
 SHARED_MEMORY = Path("/dev/shm")  # another file system than that of temporary files, on most machines
 
@@ -24,6 +27,52 @@ class DirectoryStoreCase(unittest.TestCase):
         store = DirectoryStore(self.root)
         self.addCleanup(store.close)
         return store
+
+
+class Failing(DirectoryStoreCase):
+    """A network file system that fails for a moment: at the open, or after some bytes."""
+
+    def failing(self, *failures):
+        left = list(failures)
+
+        class Stream(io.FileIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                if left and left[0][0] == "read" and self.tell():
+                    raise OSError(left.pop(0)[1], "no")
+                return super().read(size)
+
+        def open_place(place):
+            if left and left[0][0] == "open":
+                raise OSError(left.pop(0)[1], "no")
+            return Stream(place.path)
+
+        clock = ManualClock()
+        store = DirectoryStore(self.root, open_place=open_place, sleep=clock.sleep)
+        self.addCleanup(store.close)
+        return store, clock
+
+    def test_what_fails_for_a_moment_is_read_again_where_it_broke_off(self):
+        body = os.urandom(READ_BYTES * 2 + 7)
+        self.store.put_new("a", body)
+        for number in (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN):
+            with self.subTest(number):
+                store, clock = self.failing(("open", number), ("read", number), ("open", number), ("read", number))
+                self.assertEqual(store.get("a"), body)
+                self.assertEqual(len(clock.slept), 4)
+
+    def test_what_fails_each_time_is_temporary(self):
+        self.store.put_new("a", b"x")
+        store, clock = self.failing(*[("open", errno.EIO)] * POLICY.attempts)
+        with self.assertRaisesRegex(UnavailableError, "cannot read .*/a: Input/output error"):
+            store.get("a")
+        self.assertEqual(len(clock.slept), POLICY.attempts - 1)
+
+    def test_what_is_refused_for_good_is_not_asked_again(self):
+        self.store.put_new("a", b"x")
+        store, clock = self.failing(("open", errno.EACCES))
+        with self.assertRaisesRegex(AccessError, "cannot read .*/a: Permission denied"):
+            list(store.read("a"))
+        self.assertEqual(clock.slept, [])
 
 
 class Objects(DirectoryStoreCase):
