@@ -91,6 +91,7 @@ class HttpClient:
 
         Raises:
             NotFoundError, AccessError, DataError: the policy calls the answer not found, denied, permanent.
+            DataError: the answer is too long, or redirects to another host. ConfigError: a certificate is not trusted.
             UnavailableError: throttled, temporary, no connection, too slow, or invalid JSON, after all retries.
             BlockedError: the policy calls the answer blocked, or it asks for a longer wait than a run makes.
 
@@ -125,11 +126,12 @@ class HttpClient:
         bypass_cache: bool = False,
         tally: Tally | None = None,
         expect: str = "",
+        at_most: int | None = None,
     ) -> Iterator[Answer]:
         """An open answer whose status and content type are already checked; tried once.
 
         ``expect`` is a part of the content type ("csv", "json"). An HTML page in its place is an error, also with
-        status 200; the policy says which.
+        status 200; the policy says which. An answer of more than ``at_most`` bytes is one, too.
         """
         tally = tally if tally is not None else Tally()
         url = self._settings.base_url.rstrip("/") + path
@@ -150,7 +152,7 @@ class HttpClient:
                 self._count(
                     "requests_total", help_text="Requests answered, by status", status=str(response.status_code)
                 )
-                body = Body(response, self._settings, clock=self._clock, check_stop=self._check_stop)
+                body = Body(response, self._settings, clock=self._clock, check_stop=self._check_stop, at_most=at_most)
                 self._check(response, body, taken, expect)
                 yield Answer(response.url, response.headers, self._chunks(body, tally))
                 whole = response.raw.isclosed() or response.raw.closed
@@ -173,8 +175,8 @@ class HttpClient:
         counted = tally if tally is not None else Tally()
 
         def once(attempt: int) -> T:
-            bypass = bypass_cache or attempt > 1
-            with self.stream(path, params, bypass_cache=bypass, tally=counted, expect=expect) as answer:
+            bypass, limit = bypass_cache or attempt > 1, self._settings.held_bytes
+            with self.stream(path, params, bypass_cache=bypass, tally=counted, expect=expect, at_most=limit) as answer:
                 return parse(answer)
 
         def note(attempt: int, error: TemporaryError, wait: float) -> None:

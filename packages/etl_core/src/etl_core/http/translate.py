@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 import requests
 import urllib3
 
-from etl_core.errors import DataError, UnavailableError, UnreachableError
+from etl_core.errors import ConfigError, DataError, UnavailableError, UnreachableError
 from etl_core.machine import what_is_missing
 from etl_core.printable import printable, without_password
 
@@ -44,6 +44,14 @@ def translate_http_errors(url: str) -> Iterator[None]:
         requests.exceptions.InvalidSchema,
     ) as error:
         raise DataError(f"{readable(url)} is not a valid URL: {printable(without_password(error))}") from error
+    except requests.exceptions.SSLError as error:
+        cause = _root_cause(error)
+        if "certificate" not in cause.lower():
+            raise UnavailableError(f"GET {readable(url)} failed: {cause}") from error
+        raise ConfigError(
+            f"GET {readable(url)} failed: {cause}.",
+            advice="Set REQUESTS_CA_BUNDLE to a file with the certificates that are trusted here, as of a proxy.",
+        ) from error
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
         if missing := what_is_missing(error, f"get {readable(url)}"):
             raise missing from error

@@ -19,7 +19,7 @@ class WithoutAnAnswer(unittest.TestCase):
             (botocore.exceptions.ReadTimeoutError(endpoint_url="https://x"), UnavailableError, "Read timeout"),
             (botocore.exceptions.SSLError(endpoint_url="https://x", error=self_signed), ConfigError, "AWS_CA_BUNDLE"),
             (
-                botocore.exceptions.SSLError(endpoint_url="https://x", error=OSError("EOF occurred")),
+                botocore.exceptions.SSLError(endpoint_url="https://x", error=broken),
                 UnavailableError,
                 "EOF",
             ),
