@@ -48,6 +48,8 @@ READ_SECONDS = 60
 PRECONDITION_FAILED, CONFLICT = 412, 409
 # A store without conditional writes answers one so.
 UNCONDITIONAL = (400, 501)
+# Larger objects are not sent twice to see whether the store keeps the first.
+PROBE_BYTES = 1_000_000
 # The SDK stops retrying once a hundred retries in a row met no success, and 412 is no success to it. So every
 # request has tries of its own as well.
 POLICY = RetryPolicy(attempts=8, total_seconds=60, first_wait_seconds=0.1, longest_wait_seconds=5)
@@ -90,7 +92,11 @@ class S3Access:
 
 
 class S3Store:
-    """Objects under ``s3://bucket/prefix``."""
+    """Objects under ``s3://bucket/prefix``.
+
+    The first small object that it creates is created a second time, which the server must refuse: some ignore
+    ``If-None-Match``, and would let two runs overwrite each other. ``is_known`` says that this one does not.
+    """
 
     def __init__(
         self,
@@ -100,8 +106,10 @@ class S3Store:
         prefix: str = "",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        is_known: bool = False,
     ) -> None:
         self._client = client
+        self._keeps_the_first = is_known
         self._clock = clock
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
@@ -130,7 +138,10 @@ class S3Store:
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)
         try:
-            return self._retry.call(lambda _attempt: self._create(key, body, digest))
+            result = self._retry.call(lambda _attempt: self._create(key, body, digest))
+            if result.created and not self._keeps_the_first and _size_of(body) <= PROBE_BYTES:
+                self._require_that_the_first_is_kept(key, body, digest)
+            return result
         finally:
             if isinstance(body, Path):
                 body.unlink(missing_ok=True)
@@ -242,6 +253,16 @@ class S3Store:
             return existing
         return PutResult(created=True, sha256=digest)
 
+    def _require_that_the_first_is_kept(self, key: str, body: Body, digest: str) -> None:
+        for _ in range(2):  # another process may have deleted it in between, but not twice
+            if not self._retry.call(lambda _attempt: self._create(key, body, digest)).created:
+                self._keeps_the_first = True
+                return
+        raise ConfigError(
+            f"{self.url} ignores If-None-Match: it let {key} be created twice.",
+            advice="Two runs could overwrite each other's proofs: use a store that honours it, or a folder.",
+        )
+
     def _existing(self, key: str) -> PutResult | None:
         answer = self._head(key)
         if answer is None:
@@ -274,3 +295,7 @@ def _chunk(read_available: Callable[[int], bytes], rate: LeastRate, doing: str) 
             pieces.append(piece)
             left -= len(piece)
     return b"".join(pieces)
+
+
+def _size_of(body: Body) -> int:
+    return body.stat().st_size if isinstance(body, Path) else len(body)

@@ -23,7 +23,7 @@ from etl_core.errors import (
 )
 from etl_core.lake import open_store
 from etl_core.lake.port import PutResult
-from etl_core.lake.s3 import POLICY, READ_BYTES, S3Store, make_client
+from etl_core.lake.s3 import POLICY, PROBE_BYTES, READ_BYTES, S3Store, make_client
 from etl_core.testing import ManualClock
 from packages.etl_core.tests.integration.lake.conftest import sha256
 from packages.etl_core.tests.support.lossy_proxy import LossyProxy
@@ -47,7 +47,7 @@ def opened(new_client, bucket, clock):
     with contextlib.ExitStack() as stack:
 
         def make(client=None, **options):
-            options = {"bucket": bucket, "prefix": "p", "sleep": clock.sleep} | options
+            options = {"bucket": bucket, "prefix": "p", "sleep": clock.sleep, "is_known": True} | options
             store = S3Store(client or new_client(), **options)
             stack.callback(store.close)
             return store
@@ -160,8 +160,8 @@ def test_a_client_of_make_client_sends_the_same_headers(environment_of_moto, buc
     assert not store.put_new("a", TWO).created
     store.close()
 
-    first, second, look = seen
-    for request, body in ((first, ONE), (second, TWO)):
+    first, again, _, second, look = seen
+    for request, body in ((first, ONE), (again, ONE), (second, TWO)):
         assert request.method == "PUT"
         assert request.headers["If-None-Match"] == b"*"
         assert request.headers["x-amz-checksum-sha256"].decode() == checksum(body)
@@ -255,6 +255,37 @@ def test_each_retry_sends_the_whole_file(server, planned, tmp_path):
     server.plan(CONFLICT, CREATED)
     planned.put_new("a", path)
     assert [asked.body for asked in server.asked] == [TWO, TWO]
+
+
+# ------------------------------------------------------------------------- stores that ignore the condition
+
+
+def test_the_first_small_object_of_a_process_is_created_twice_and_the_store_must_refuse(server, new_client, opened):
+    store = opened(new_client(server.url), is_known=False)
+    large = b"x" * (PROBE_BYTES + 1)
+    server.plan(CREATED, CREATED, THERE, head_of(ONE), CREATED)
+    assert store.put_new("large", large).created
+    assert store.put_new("a", ONE).created
+    assert store.put_new("b", TWO).created
+    asked = [(one.method, one.path.rpartition("/")[2]) for one in server.asked]
+    assert asked == [("PUT", "large"), ("PUT", "a"), ("PUT", "a"), ("HEAD", "a"), ("PUT", "b")]
+
+
+def test_a_store_that_lets_an_object_be_created_twice_is_refused(server, new_client, opened, tmp_path):
+    store = opened(new_client(server.url), is_known=False)
+    path = tmp_path / "body"
+    path.write_bytes(ONE)
+    server.plan(CREATED, CREATED, CREATED)
+    with pytest.raises(ConfigError, match="ignores If-None-Match: it let a be created twice"):
+        store.put_new("a", path)
+    assert {asked.body for asked in server.asked} == {ONE}
+    assert not path.exists()
+
+
+def test_an_object_that_another_process_deleted_in_between_is_no_sign_of_that(server, new_client, opened):
+    store = opened(new_client(server.url), is_known=False)
+    server.plan(CREATED, CREATED, THERE, head_of(ONE))
+    assert store.put_new("a", ONE).created
 
 
 # ----------------------------------------------------------------------------------------- 409: nobody has won
