@@ -26,6 +26,7 @@ ADVICE = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
     errno.ENOLCK: _LOCKS,
+    errno.ENOSYS: _LOCKS,
 }
 # Of a file system that failed for a moment; sockets have other numbers.
 FAILING = frozenset({errno.EIO, errno.ESTALE})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
 from etl_core.files import translate_os_errors
+from etl_core.lake.junk import is_junk
 from etl_core.lake.places import Place, not_an_object, open_folder
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
 from etl_core.lake.resumed import resumed
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 READ_BYTES = 1024 * 1024
 SCRATCH_NAME = ".scratch"
+# A folder that cannot be synced, as on some network and desktop file systems; its files are.
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
+# How file systems without hard links refuse one. Whoever may not write at all is refused the rename, too.
+_NO_LINKS = frozenset({
+    errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EIO, errno.EACCES, errno.EINVAL, errno.EXDEV,
+})  # fmt: skip
 # A network file system fails for a moment, and works when it is asked again.
 POLICY = RetryPolicy(attempts=5, first_wait_seconds=0.1, longest_wait_seconds=2)
 # A key without an object may be a folder of other keys, or lie below a file.
@@ -47,11 +54,13 @@ class DirectoryStore:
         *,
         fsync: Callable[[int], None] = os.fsync,
         open_place: Callable[[Place], BufferedReader | None] = Place.open,
+        link: Callable[..., None] = os.link,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._root = root.absolute()
         self._fsync = fsync
         self._open = open_place
+        self._link = link
         self._retry = Retry(POLICY, sleep=sleep)
         self._scratch = Scratch(self._root / SCRATCH_NAME)
 
@@ -86,7 +95,7 @@ class DirectoryStore:
                     except FileExistsError:
                         existing = _sha256_at(place)
                     else:
-                        self._fsync(place.folder)
+                        self._sync_folder(place.folder)
                         return PutResult(created=True, sha256=digest)
         return PutResult(created=False, sha256=existing)
 
@@ -103,7 +112,7 @@ class DirectoryStore:
                     raise
                 with self._copied_beside(source, place) as beside:
                     os.replace(beside, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
-            self._fsync(place.folder)
+            self._sync_folder(place.folder)
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -175,6 +184,13 @@ class DirectoryStore:
             while chunk := stream.read(READ_BYTES):
                 yield chunk
 
+    def _sync_folder(self, folder: int) -> None:
+        try:
+            self._fsync(folder)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
+
     def _synced(self, body: Body, stack: contextlib.ExitStack) -> Path:
         """The body as a file whose bytes are on disk."""
         if isinstance(body, Path):
@@ -190,14 +206,13 @@ class DirectoryStore:
     def _link_new(self, source: Path | str, target: Place, *, source_folder: int | None = None) -> None:
         """Give ``source`` the name of ``target`` if it is free, else raise ``FileExistsError``."""
         try:
-            os.link(source, target.name, src_dir_fd=source_folder, dst_dir_fd=target.folder)
+            self._link(source, target.name, src_dir_fd=source_folder, dst_dir_fd=target.folder)
         except OSError as error:
             if error.errno == errno.EXDEV and isinstance(source, Path):
                 # The source is on another file system: its bytes first.
                 with self._copied_beside(source, target) as beside:
                     self._link_new(beside, target, source_folder=target.folder)
-            elif error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-                # Some network and desktop file systems have no hard links.
+            elif error.errno in _NO_LINKS:
                 self._rename_new(source, target, source_folder)
             else:
                 raise
@@ -247,7 +262,7 @@ def _below(folder: int, prefix: str, start: str = "") -> Iterator[ObjectInfo]:
         names = sorted(
             entry.name + "/" * entry.is_dir(follow_symlinks=False)
             for entry in found
-            if entry.name.startswith(start) and not entry.name.startswith(SCRATCH_NAME)
+            if entry.name.startswith(start) and not entry.name.startswith(SCRATCH_NAME) and not is_junk(entry.name)
         )
     for name in names:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

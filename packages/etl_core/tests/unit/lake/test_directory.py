@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from etl_core.errors import AccessError, DataError, PermanentError, UnavailableError
+from etl_core.errors import AccessError, DataError, PermanentError, PipelineError, UnavailableError
 from etl_core.lake.directory import POLICY, READ_BYTES, DirectoryStore
 from etl_core.lake.port import PutResult
 from etl_core.testing import ManualClock
@@ -73,6 +73,63 @@ class Failing(DirectoryStoreCase):
         with self.assertRaisesRegex(AccessError, "cannot read .*/a: Permission denied"):
             list(store.read("a"))
         self.assertEqual(clock.slept, [])
+
+
+class Unusual(DirectoryStoreCase):
+    """File systems that lack something, as FUSE, SMB and desktops have them."""
+
+    def opened_with(self, **lacking):
+        store = DirectoryStore(self.root, **lacking)
+        self.addCleanup(store.close)
+        return store
+
+    def test_a_folder_that_cannot_be_synced_is_no_error_and_a_file_that_cannot_is_one(self):
+        def refuse(number, folders):
+            def fsync(descriptor):
+                if stat.S_ISDIR(os.fstat(descriptor).st_mode) == folders:
+                    raise OSError(number, "no")
+
+            return fsync
+
+        for number in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            with self.subTest(number):
+                store = self.opened_with(fsync=refuse(number, folders=True))
+                self.assertTrue(store.put_new(f"a/{number}", b"x").created)
+                store.put(f"a/{number}", b"y")
+                self.assertEqual(store.get(f"a/{number}"), b"y")
+        for number, folders in ((errno.EIO, True), (errno.EINVAL, False)):
+            with self.subTest(number, folders=folders), self.assertRaisesRegex(PipelineError, "cannot write .*: "):
+                self.opened_with(fsync=refuse(number, folders=folders)).put_new(f"b{number}", b"x")
+
+    def test_without_hard_links_a_key_is_still_created_once(self):
+        def refuse(*_, **__):
+            raise OSError(number, "no")
+
+        for number in (errno.EIO, errno.EACCES, errno.EINVAL, errno.EXDEV, errno.EPERM, errno.ENOSYS):
+            with self.subTest(number):
+                store = self.opened_with(link=refuse)
+                path = store.scratch_file()
+                path.write_bytes(b"from a file")
+                self.assertTrue(store.put_new(f"{number}/a", path).created)
+                self.assertFalse(store.put_new(f"{number}/a", b"other").created)
+                self.assertEqual(store.get(f"{number}/a"), b"from a file")
+                self.assertTrue(store.put_new(f"{number}/b", b"bytes").created)
+
+    def test_what_desktops_and_file_systems_leave_in_folders_is_no_object(self):
+        self.store.put_new("raw/a.csv", b"x")
+        for name in (
+            ".DS_Store",
+            "._a.csv",
+            "Thumbs.db",
+            "desktop.ini",
+            ".nfs0000001",
+            ".fuse_hidden01",
+            "lost+found/x",
+        ):
+            path = self.root / "raw" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"junk")
+        self.assertEqual([one.key for one in self.store.list("")], ["raw/a.csv"])
 
 
 class Objects(DirectoryStoreCase):
