@@ -1,6 +1,6 @@
 """What an error of the SDK of S3 means. The code decides, and the status only where the code says nothing.
 
-S3, KMS and STS answer 400 to what ends by itself, and 4xx of their own to what a person must mend. Besides its own
+S3, KMS and STS answer 400 to what ends by itself, and 4xx of their own to what a person must correct. Besides its own
 exceptions, the SDK passes on those of Python: of a token file, of a program that gives credentials, of a terminal.
 """
 
