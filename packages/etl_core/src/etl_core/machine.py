@@ -16,7 +16,7 @@ _MEMORY = "Give the process more memory, or use fewer streams."
 _THREADS = "Raise the limit of threads, as in `ulimit -u 4096`, or of memory, or use fewer streams."
 _SPACE = "Free some space and run the same command again; work done is kept."
 _FAILING = "A disk or a network file system failed: run the same command again; work done is kept."
-_UNIX = "It runs on Linux and macOS; on Windows, use WSL or the image."
+_UNIX = "It runs on Linux and macOS; elsewhere, use WSL or the image."
 _TEMPORARY = "Set TMPDIR to a folder of your own; in a container, mount a writable one at /tmp."
 _LOCKS = "Its file system grants no locks: use another, which `df .` names."
 ADVICE = {
@@ -31,7 +31,7 @@ ADVICE = {
 }
 # Of a file system that failed for a moment; sockets have other numbers.
 FAILING = frozenset({errno.EIO, errno.ESTALE})
-# Modules of the standard library that Windows lacks.
+# Modules of the standard library that only Unix has.
 _OF_UNIX = frozenset({"fcntl", "pwd", "resource"})
 # What the standard library says where it finds no folder for temporary files.
 _NO_TEMPORARY_FOLDER = "No usable temporary directory"

@@ -49,7 +49,7 @@ class WhatIsMissing(unittest.TestCase):
 
     def test_a_system_without_locks_is_named_and_another_missing_module_is_a_bug(self):
         found = what_is_missing(ModuleNotFoundError("No module named 'fcntl'", name="fcntl"))
-        self.assertRegex(str(found), "has no fcntl. It runs on Linux and macOS; on Windows, use WSL")
+        self.assertRegex(str(found), "has no fcntl. It runs on Linux and macOS; elsewhere, use WSL")
         self.assertIsNone(what_is_missing(ModuleNotFoundError("No module named 'x'", name="x")))
 
     def test_a_bug_is_none(self):
