@@ -13,6 +13,7 @@ import botocore.exceptions
 import urllib3
 
 from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, PipelineError, UnavailableError
+from etl_core.machine import what_is_missing
 from etl_core.printable import printable, without_password
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def unanswered(error: Exception, doing: str) -> PipelineError | None:
     if isinstance(error, (*connection, ConnectionError, TimeoutError)):
         return UnavailableError(message)
     if isinstance(error, OSError):
-        return ConfigError(message, advice=FILE_ADVICE)
+        return what_is_missing(error, doing) or ConfigError(message, advice=FILE_ADVICE)
     if isinstance(error, EOFError):
         return ConfigError(
             f"cannot {doing}: the AWS profile asks for a code of an MFA device, and there is no terminal.",
