@@ -127,11 +127,10 @@ class Services:
     def source(self) -> Source:
         """CMS Open Payments, or what ``OPEN_PAYMENTS_URL`` names."""
         from data_pipeline.open_payments.source.api import POLICY, Source
-        from etl_core.http import HttpSettings
+        from etl_core.http import HttpSettings, require_address
 
         url = self.settings.open_payments_url
-        if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"OPEN_PAYMENTS_URL={url!r} is no address.", advice="It begins with https://.")
+        require_address(url, named="OPEN_PAYMENTS_URL")
         values = HttpSettings(
             base_url=url,
             user_agent=self.settings.open_payments_user_agent,
@@ -215,14 +214,13 @@ class Services:
         from data_pipeline.customers.api import POLICY, Api
         from data_pipeline.customers.fetch import Crm
         from etl_core.budget import Budget
-        from etl_core.http import HttpSettings
+        from etl_core.http import HttpSettings, require_address
         from etl_core.paging.pages import Fields
         from etl_core.retry import Retry, RetryPolicy
 
         said = self.settings
         url, token = said.api_base_url.rstrip("/"), said.api_token.get_secret_value()
-        if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"API_BASE_URL={url!r} is no address.", advice="It begins with https://.")
+        require_address(url, named="API_BASE_URL")
         if not token:
             raise ConfigError("API_TOKEN is not set: give the API's token as a variable, or in .env.")
         values = HttpSettings(

@@ -8,14 +8,16 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from etl_core.errors import AccessError, PermanentError
-from etl_core.machine import what_is_missing
+from etl_core import machine
+from etl_core.errors import AccessError, PermanentError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 READ_BYTES = 1024 * 1024
+# What a network file system answers while its server is away or is started again, and a disk that fails.
+FAILING = machine.FAILING | {errno.ETIMEDOUT, errno.EAGAIN}
 PERMISSION_ADVICE = (
     "Check who owns it, and whether it is mounted read-only. In a container, mount a folder (-v FOLDER:PATH) and run "
     'as its owner: --user "$(id -u):$(id -g)", in Kubernetes fsGroup.'
@@ -54,13 +56,15 @@ def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def translate_os_errors(doing: str) -> Iterator[None]:
-    """Raise ``AccessError`` or ``PermanentError`` in place of an ``OSError``: "cannot <doing>: …"."""
+    """Raise ``AccessError``, ``UnavailableError`` or ``PermanentError`` for an ``OSError``: "cannot <doing>: …"."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         message = f"cannot {doing}: {reason}."
-        if missing := what_is_missing(error, doing):
+        if error.errno in FAILING:
+            raise UnavailableError(message) from error
+        if missing := machine.what_is_missing(error, doing):
             raise missing from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise AccessError(message, advice=PERMISSION_ADVICE) from error

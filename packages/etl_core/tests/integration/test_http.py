@@ -6,16 +6,19 @@ import itertools
 import logging
 import os
 import socket
+import ssl
 import threading
 import time
 import traceback
 
 import pytest
+import trustme
 
 from etl_core.budget import Budget
 from etl_core.errors import (
     AccessError,
     BlockedError,
+    ConfigError,
     DataError,
     NotFoundError,
     PipelineError,
@@ -183,7 +186,8 @@ def test_a_request_bypasses_caches_if_the_caller_says_so(server, bench):
         (206, DataError, False),
         (304, DataError, False),
         (501, DataError, False),
-        *((status, UnavailableError, True) for status in (408, 425, 429, 500, 502, 503, 504, 520, 522, 524)),
+        (505, DataError, False),
+        *((status, UnavailableError, True) for status in (408, 421, 423, 425, 429, 500, 502, 503, 504, 507, 520, 599)),
     ],
 )
 def test_each_status_is_an_error_by_the_policy(server, status, error, retried, new_bench):
@@ -247,14 +251,79 @@ def test_a_server_that_repeats_the_token_does_not_get_it_into_a_message(server, 
         assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_redirect_to_another_host_does_not_carry_the_token(server, new_bench):
+def test_a_redirect_on_the_host_carries_the_token_and_one_to_another_host_is_refused(server, new_bench):
     bench = new_bench(policy=API, token="s3cret")
+    server.plan(answer(302, Location=server.url + "/here"), json_answer([1]))
+    assert bench.client.get_json("/customers") == [1]
+    assert [asked.headers.get("authorization") for asked in server.asked] == ["Bearer s3cret"] * 2
+    server.asked.clear()
     elsewhere = server.url.replace("127.0.0.1", "localhost") + "/there"
-    for target, token in ((elsewhere, None), (server.url + "/here", "Bearer s3cret")):
-        server.asked.clear()
-        server.plan(answer(302, Location=target), json_answer([1]))
-        assert bench.client.get_json("/customers") == [1]
-        assert [asked.headers.get("authorization") for asked in server.asked] == ["Bearer s3cret", token]
+    server.plan(answer(302, Location=elsewhere))
+    with pytest.raises(DataError, match=f"/customers was redirected to another place: {elsewhere}"):
+        bench.client.get_json("/customers")
+    assert [asked.path for asked in server.asked] == ["/customers"]
+    assert slots_in_use(bench) == 0
+
+
+@pytest.mark.parametrize("status", [102, 103, 199])
+def test_an_interim_answer_is_passed_over_and_the_connection_stays_in_step(server, bench, status):
+    def behave(handler):
+        handler.wfile.write(f"HTTP/1.1 {status} Early\r\nLink: </style>\r\n\r\n".encode() * 2)
+        json_answer(handler.path)(handler)
+
+    server.plan(behave, behave, json_answer("last"))
+    assert [bench.client.get_json(path) for path in ("/one", "/two", "/three")] == ["/one", "/two", "last"]
+    assert len({asked.connection for asked in server.asked}) == 1
+
+
+def test_a_switch_to_another_protocol_ends_the_connection(server, bench):
+    def behave(handler):
+        handler.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")
+
+    server.plan(behave, json_answer(1))
+    assert bench.client.get_json("/x") == 1
+    assert len({asked.connection for asked in server.asked}) == 2
+
+
+def test_a_certificate_that_is_not_trusted_is_a_setting_to_correct(server, new_bench, tmp_path):
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    bench = new_bench(server.url.replace("http://", "https://"))
+    with pytest.raises(ConfigError, match="certificate verify failed") as caught:
+        bench.client.get_json("/x")
+    assert "REQUESTS_CA_BUNDLE" in caught.value.advice
+    assert bench.clock.slept == []
+
+    bench.session.verify = str(tmp_path / "nothing.pem")
+    with pytest.raises(ConfigError, match=r"nothing\.pem") as caught:
+        bench.client.get_json("/x")
+    assert "REQUESTS_CA_BUNDLE" in caught.value.advice
+
+    authority.cert_pem.write_to_path(tmp_path / "trusted.pem")
+    bench.session.verify = str(tmp_path / "trusted.pem")
+    server.plan(json_answer(1))
+    assert bench.client.get_json("/x") == 1
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        answer(200, b'"' + b"x" * 100_000 + b'"', kind="application/json"),
+        gzipped(b'"' + b"x" * 100_000 + b'"', "application/json"),
+        chunked([b"x" * 1000] * 100),
+    ],
+    ids=["plain", "packed", "without a length"],
+)
+def test_a_text_that_is_too_long_is_not_read_to_its_end(server, new_bench, behaviour):
+    bench = new_bench(held_bytes=10_000)
+    server.plan(behaviour)
+    with pytest.raises(DataError, match=r"/x answered more than 0 MB in place of a short text"):
+        bench.client.get_json("/x")
+    assert bench.telemetry.value("site_bytes_total") <= 20_000
+    server.plan(answer(200, CSV * 10_000, kind="text/csv"))
+    assert bench.read() == CSV * 10_000
 
 
 def test_credentials_of_a_netrc_file_are_not_sent(server, new_bench, tmp_path, monkeypatch):
@@ -358,8 +427,8 @@ def test_a_redirect_loop_ends(server, bench):
         ("http://x\x1by\x07z:notaport/", DataError),
         ("http://a\x00b/", DataError),
         ("http://\xff/", DataError),
-        ("http://.example.invalid./", UnavailableError),
-        ("http://" + "a" * 300 + ".invalid/", UnavailableError),
+        ("http://.example.invalid./", DataError),
+        ("http://" + "a" * 300 + ".invalid/", DataError),
         ("http://127.0.0.1:99999/", DataError),
         ("file:///etc/passwd", DataError),
     ],

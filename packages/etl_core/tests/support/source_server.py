@@ -180,13 +180,15 @@ def drip_headers(start: bytes, piece: bytes, *, every: float) -> Behaviour:
     return behave
 
 
-def short(body: bytes, *, promised: int, kind: str = "text/csv") -> Behaviour:
+def short(body: bytes, *, promised: int, kind: str = "text/csv", **headers: str) -> Behaviour:
     """Fewer bytes than the length says, then the end of the connection."""
 
     def behave(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Type", kind)
         handler.send_header("Content-Length", str(promised))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         handler.wfile.write(body)
         handler.close_connection = True

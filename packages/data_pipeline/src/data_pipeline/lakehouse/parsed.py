@@ -1,7 +1,7 @@
 """What dbt read of a project, kept for the next build on this machine.
 
 Reading takes 6 of the 17 seconds that dbt needs for a small lake. dbt itself checks whether what it finds fits its
-version and each file of the project, and reads the project anew if it does not.
+version and each file of the project, and reads the project again if it does not.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl_core.errors import UnavailableError
+from etl_core.errors import DataError, UnavailableError
 from etl_core.http.translate import readable, translate_http_errors
 from etl_core.least_rate import LeastRate
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Body:
     """The body of one answer, decoded.
 
-    The limits are checked after every packet, not only after every chunk: a server that sends 100 bytes a second
-    would need 44 minutes for the 256 KiB of a chunk.
+    It has no more than ``at_most`` bytes. The limits are checked after every packet, not only after every chunk: a
+    server that sends 100 bytes a second would need 44 minutes for the 256 KiB of a chunk.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Body:
         *,
         clock: Callable[[], float],
         check_stop: Callable[[], None],
+        at_most: int | None = None,
     ) -> None:
         self._response = response
         self._settings = settings
@@ -42,6 +43,7 @@ class Body:
             bytes_per_second=settings.least_bytes_per_second,
             clock=clock,
         )
+        self._at_most = at_most
         self.received = 0
 
     def read(self, size: int) -> bytes:
@@ -49,6 +51,7 @@ class Body:
 
         Raises:
             UnavailableError: the body broke off, is too slow, or takes too long.
+            DataError: it is longer than allowed, as sent or as decoded.
 
         """
         pieces = []
@@ -60,6 +63,7 @@ class Body:
                 break
             pieces.append(piece)
             self.received += len(piece)
+            self._check_size()
             size -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -73,4 +77,11 @@ class Body:
             raise UnavailableError(
                 f"GET {readable(self._response.url)} was still answering after {self._settings.answer_seconds:.0f} s"
                 f" and {self.received} bytes"
+            )
+
+    def _check_size(self) -> None:
+        if self._at_most is not None and max(self.received, self._response.raw.tell()) > self._at_most:
+            raise DataError(
+                f"GET {readable(self._response.url)} answered more than {self._at_most / 1e6:,.0f} MB in place of a"
+                " short text."
             )

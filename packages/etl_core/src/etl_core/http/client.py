@@ -92,6 +92,7 @@ class HttpClient:
 
         Raises:
             NotFoundError, AccessError, DataError: the policy calls the answer not found, denied, permanent.
+            DataError: the answer is too long, or redirects to another host. ConfigError: a certificate is not trusted.
             UnavailableError: throttled, temporary, no connection, too slow, or invalid JSON, after all retries.
             BlockedError: the policy calls the answer blocked, or it asks for a longer wait than a run makes.
 
@@ -126,14 +127,15 @@ class HttpClient:
         bypass_cache: bool = False,
         tally: Tally | None = None,
         expect: str = "",
+        at_most: int | None = None,
     ) -> Iterator[Answer]:
         """An open answer whose status and content type are already checked; tried once.
 
         ``expect`` is a part of the content type ("csv", "json"). An HTML page in its place is an error, also with
-        status 200; the policy says which.
+        status 200; the policy says which. An answer of more than ``at_most`` bytes is one, too.
         """
         tally = tally if tally is not None else Tally()
-        with self._without_token(), self._stream(path, list(params), bypass_cache, tally, expect) as answer:
+        with self._without_token(), self._stream(path, list(params), bypass_cache, tally, expect, at_most) as answer:
             yield answer
 
     @contextlib.contextmanager
@@ -147,7 +149,13 @@ class HttpClient:
 
     @contextlib.contextmanager
     def _stream(
-        self, path: str, sent: list[tuple[str, str]], bypass_cache: bool, tally: Tally, expect: str
+        self,
+        path: str,
+        sent: list[tuple[str, str]],
+        bypass_cache: bool,
+        tally: Tally,
+        expect: str,
+        at_most: int | None,
     ) -> Iterator[Answer]:
         url = self._settings.base_url.rstrip("/") + path
         if bypass_cache and self._policy.cache_parameter:
@@ -166,7 +174,7 @@ class HttpClient:
                 self._count(
                     "requests_total", help_text="Requests answered, by status", status=str(response.status_code)
                 )
-                body = Body(response, self._settings, clock=self._clock, check_stop=self._check_stop)
+                body = Body(response, self._settings, clock=self._clock, check_stop=self._check_stop, at_most=at_most)
                 self._check(response, body, taken, expect)
                 yield Answer(response.url, response.headers, self._chunks(body, tally))
                 whole = response.raw.isclosed() or response.raw.closed
@@ -189,8 +197,8 @@ class HttpClient:
         counted = tally if tally is not None else Tally()
 
         def once(attempt: int) -> T:
-            bypass = bypass_cache or attempt > 1
-            with self.stream(path, params, bypass_cache=bypass, tally=counted, expect=expect) as answer:
+            bypass, limit = bypass_cache or attempt > 1, self._settings.held_bytes
+            with self.stream(path, params, bypass_cache=bypass, tally=counted, expect=expect, at_most=limit) as answer:
                 return parse(answer)
 
         def note(attempt: int, error: TemporaryError, wait: float) -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
 
+from etl_core.http.interim import FinalResponse
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,7 +59,8 @@ def _limit_headers(manager: PoolManager) -> None:
 def _with_header_timeout(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
     if _HeaderTimeout in pool.ConnectionCls.__mro__:  # a proxy's manager is handed out again
         return pool
-    connection = type(pool.ConnectionCls.__name__, (_HeaderTimeout, pool.ConnectionCls), {})
+    own = {"response_class": FinalResponse}
+    connection = type(pool.ConnectionCls.__name__, (_HeaderTimeout, pool.ConnectionCls), own)
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 

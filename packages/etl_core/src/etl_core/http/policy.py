@@ -10,14 +10,16 @@ from typing import Literal
 # denied: credentials or permissions. not_found, permanent: a retry changes nothing.
 Meaning = Literal["blocked", "throttled", "temporary", "denied", "not_found", "permanent"]
 
-# RFC 9110 and 6585; 520, 522 and 524 are a CDN's words for a broken origin. Any other status is permanent.
+# RFC 9110, 6585 and 4918. Any other 5xx is temporary, too: a CDN has its own for a broken origin. Any other status is
+# permanent.
 STANDARD_STATUSES: dict[int, Meaning] = {
     401: "denied",
     403: "denied",
     404: "not_found",
     429: "throttled",
     503: "throttled",
-    **dict.fromkeys((408, 425, 500, 502, 504, 520, 522, 524), "temporary"),
+    **dict.fromkeys((408, 421, 423, 425), "temporary"),
+    **dict.fromkeys((501, 505), "permanent"),
 }
 
 
@@ -25,8 +27,9 @@ STANDARD_STATUSES: dict[int, Meaning] = {
 class HttpPolicy:
     """How to read the answers of one source, and how to retry there.
 
-    ``statuses`` gives each status other than 200 its meaning. ``bodies`` overrides it where an error's body
-    contains a text: ``(status, text, meaning)``. ``html_page`` is the meaning of an HTML page in place of data.
+    ``statuses`` gives statuses other than 200 their meaning; of those it lacks, 5xx are temporary, others permanent.
+    ``bodies`` overrides it where an error's body contains a text: ``(status, text, meaning)``.
+    ``html_page`` is the meaning of an HTML page in place of data.
     ``advice`` says what to try, by meaning. ``throttled_wait_factor`` multiplies the wait after a throttled
     answer that names no time. ``cache_parameter`` is the query parameter that carries a random value past
     caches; without a name, none is sent. Metrics are named ``<metric_prefix>_requests_total`` and so on.
@@ -45,4 +48,4 @@ class HttpPolicy:
         for expected, text, meaning in self.bodies:
             if status == expected and text in body:
                 return meaning
-        return self.statuses.get(status, "permanent")
+        return self.statuses.get(status, "temporary" if status >= 500 else "permanent")

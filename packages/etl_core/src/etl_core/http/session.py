@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
 from etl_core import least_rate
+from etl_core.errors import ConfigError, DataError
 from etl_core.http.header_timeout import HeaderTimeoutAdapter
+from etl_core.http.translate import readable
+from etl_core.printable import without_password
 
 
 @dataclass(frozen=True)
@@ -26,19 +30,38 @@ class HttpSettings:
     least_bytes_per_second: float = least_rate.BYTES_PER_SECOND
     # One answer, whatever its rate. At 2 MB/s it is 3.6 GB.
     answer_seconds: float = 1800.0
+    # An answer that is held in memory, as sent and as decoded. The largest known has 8 MB.
+    held_bytes: int = 64_000_000
 
     def without_token(self, text: str) -> str:
         """Text of a server, which may repeat what it was sent."""
         return text.replace(self.bearer_token, "…") if self.bearer_token else text
 
 
+def require_address(url: str, *, named: str) -> None:
+    """Raise ``ConfigError`` unless ``url``, the value of the setting ``named``, is the address of a server."""
+    with contextlib.suppress(urllib3.exceptions.LocationParseError):
+        parts = urllib3.util.parse_url(url)
+        if parts.scheme in ("http", "https") and parts.host and " " not in parts.host:
+            return
+    raise ConfigError(
+        f"{named}={without_password(url)!r} is no address.", advice="It is written https://host or https://host:port."
+    )
+
+
 class _Session(requests.Session):
-    """A session that follows a redirect to another host without its token, and reads no ``.netrc``."""
+    """A session that follows redirects on its host only, where its token may go, and reads no ``.netrc``."""
 
     def get_redirect_target(self, response: requests.Response) -> str | None:
         target = super().get_redirect_target(response)
         if target is not None:
             response.raw.close()  # requests would read its body to the end, however long that takes
+            before, after = urlsplit(str(response.url)), urlsplit(urljoin(str(response.url), target))
+            if after.hostname != before.hostname or (before.scheme, after.scheme) == ("https", "http"):
+                raise DataError(
+                    f"GET {readable(str(response.url))} was redirected to another place: {readable(target)}.",
+                    advice="A proxy or a portal may have answered; if the source has moved, set its new address.",
+                )
         return target
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +15,27 @@ from typing import TYPE_CHECKING
 
 from etl_core.errors import NotFoundError
 from etl_core.files import translate_os_errors
+from etl_core.lake.junk import is_junk
 from etl_core.lake.places import Place, not_an_object, open_folder
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.lake.resumed import resumed
+from etl_core.retry import Retry, RetryPolicy
 from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from io import BufferedReader
 
 READ_BYTES = 1024 * 1024
 SCRATCH_NAME = ".scratch"
+# A folder that cannot be synced, as on some network and desktop file systems; its files are.
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
+# How file systems without hard links refuse one. A process that may not write at all is refused the rename, too.
+_NO_LINKS = frozenset({
+    errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EIO, errno.EACCES, errno.EINVAL, errno.EXDEV,
+})  # fmt: skip
+# A network file system fails for a moment, and works when it is asked again.
+POLICY = RetryPolicy(attempts=5, first_wait_seconds=0.1, longest_wait_seconds=2)
 # A key without an object may be a folder of other keys, or lie below a file.
 NO_OBJECT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -36,9 +48,20 @@ class DirectoryStore:
     ``list`` names it as an object, ``delete`` removes it, and what reads or writes it raises ``DataError``.
     """
 
-    def __init__(self, root: Path, *, fsync: Callable[[int], None] = os.fsync) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        fsync: Callable[[int], None] = os.fsync,
+        open_place: Callable[[Place], BufferedReader | None] = Place.open,
+        link: Callable[..., None] = os.link,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._root = root.absolute()
         self._fsync = fsync
+        self._open = open_place
+        self._link = link
+        self._retry = Retry(POLICY, sleep=sleep)
         self._scratch = Scratch(self._root / SCRATCH_NAME)
 
     @property
@@ -72,7 +95,7 @@ class DirectoryStore:
                     except FileExistsError:
                         existing = _sha256_at(place)
                     else:
-                        self._fsync(place.folder)
+                        self._sync_folder(place.folder)
                         return PutResult(created=True, sha256=digest)
         return PutResult(created=False, sha256=existing)
 
@@ -89,36 +112,19 @@ class DirectoryStore:
                     raise
                 with self._copied_beside(source, place) as beside:
                     os.replace(beside, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
-            self._fsync(place.folder)
+            self._sync_folder(place.folder)
 
     def get(self, key: str) -> bytes | None:
-        with translate_os_errors(f"read {self._path(key)}"):
-            try:
-                with self._opened(key) as stream:
-                    return stream.read()
-            except NO_OBJECT:
-                return None
+        try:
+            return b"".join(self.read(key))
+        except NotFoundError:
+            return None
 
     def read(self, key: str) -> Iterator[bytes]:
-        path = self._path(key)
-        with contextlib.ExitStack() as stack:
-            with translate_os_errors(f"read {path}"):
-                try:
-                    stream = stack.enter_context(self._opened(key))
-                except NO_OBJECT as error:
-                    raise NotFoundError(f"{path} does not exist") from error
-            while chunk := stream.read(READ_BYTES):
-                yield chunk
+        return resumed(lambda offset: self._read_from(offset, key), self._retry)
 
     def head(self, key: str) -> ObjectInfo | None:
-        with translate_os_errors(f"read {self._path(key)}"):
-            try:
-                with self._place(key) as place:
-                    status = place.status()
-            except IsADirectoryError as error:
-                raise not_an_object(self._path(key), "a folder") from error
-            except NO_OBJECT:
-                return None
+        status = self._retry.call(lambda _attempt: self._status(key))
         return None if status is None else _info(key, status)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -146,6 +152,16 @@ class DirectoryStore:
     def close(self) -> None:
         self._scratch.close()
 
+    def _status(self, key: str) -> os.stat_result | None:
+        with translate_os_errors(f"read {self._path(key)}"):
+            try:
+                with self._place(key) as place:
+                    return place.status()
+            except IsADirectoryError as error:
+                raise not_an_object(self._path(key), "a folder") from error
+            except NO_OBJECT:
+                return None
+
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
 
@@ -155,14 +171,25 @@ class DirectoryStore:
         with open_folder(self._root, folders, create=create) as folder:
             yield Place(folder, name, self._path(key))
 
-    @contextlib.contextmanager
-    def _opened(self, key: str) -> Iterator[BufferedReader]:
-        with self._place(key) as place:
-            stream = place.open()
-        if stream is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place.path))
-        with stream:
-            yield stream
+    def _read_from(self, offset: int, key: str) -> Generator[bytes]:
+        path = self._path(key)
+        with translate_os_errors(f"read {path}"), contextlib.ExitStack() as stack:
+            stream = None
+            with contextlib.suppress(*NO_OBJECT):
+                stream = self._open(stack.enter_context(self._place(key)))
+            if stream is None:
+                raise NotFoundError(f"{path} does not exist")
+            stack.enter_context(stream)
+            stream.seek(offset)
+            while chunk := stream.read(READ_BYTES):
+                yield chunk
+
+    def _sync_folder(self, folder: int) -> None:
+        try:
+            self._fsync(folder)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
 
     def _synced(self, body: Body, stack: contextlib.ExitStack) -> Path:
         """The body as a file whose bytes are on disk."""
@@ -179,14 +206,13 @@ class DirectoryStore:
     def _link_new(self, source: Path | str, target: Place, *, source_folder: int | None = None) -> None:
         """Give ``source`` the name of ``target`` if it is free, else raise ``FileExistsError``."""
         try:
-            os.link(source, target.name, src_dir_fd=source_folder, dst_dir_fd=target.folder)
+            self._link(source, target.name, src_dir_fd=source_folder, dst_dir_fd=target.folder)
         except OSError as error:
             if error.errno == errno.EXDEV and isinstance(source, Path):
                 # The source is on another file system: its bytes first.
                 with self._copied_beside(source, target) as beside:
                     self._link_new(beside, target, source_folder=target.folder)
-            elif error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-                # Some network and desktop file systems have no hard links.
+            elif error.errno in _NO_LINKS:
                 self._rename_new(source, target, source_folder)
             else:
                 raise
@@ -236,7 +262,7 @@ def _below(folder: int, prefix: str, start: str = "") -> Iterator[ObjectInfo]:
         names = sorted(
             entry.name + "/" * entry.is_dir(follow_symlinks=False)
             for entry in found
-            if entry.name.startswith(start) and not entry.name.startswith(SCRATCH_NAME)
+            if entry.name.startswith(start) and not entry.name.startswith(SCRATCH_NAME) and not is_junk(entry.name)
         )
     for name in names:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

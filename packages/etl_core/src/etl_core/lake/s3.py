@@ -25,19 +25,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 import botocore.config
 import botocore.exceptions
-import urllib3
 
 from etl_core.errors import AccessError, ChangedError, ConfigError, NotFoundError, PermanentError, UnavailableError
 from etl_core.lake.copying import CopyResult
 from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.lake.resumed import resumed
 from etl_core.lake.s3_copy import CopyLimits, ServerSideCopy, digest_of
+from etl_core.lake.s3_errors import answered, status_of, translate_errors, without_conditional_writes
 from etl_core.least_rate import LeastRate
-from etl_core.printable import printable, without_password
+from etl_core.printable import without_password
 from etl_core.retry import Retry, RetryPolicy
 from etl_core.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from mypy_boto3_s3.client import S3Client
 
@@ -48,19 +49,10 @@ READ_BYTES = 1024 * 1024
 READ_SECONDS = 60
 # 412 or 409 on a conditional write; the latter while another write of the key is under way.
 PRECONDITION_FAILED, CONFLICT = 412, 409
-DENIED_CODES = frozenset(
-    {
-        "AccessDenied",
-        "403",
-        "Forbidden",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "ExpiredToken",
-        "AllAccessDisabled",
-    }
-)
-# The last two: of a conditional write during another one, and of an upload that such a write ended.
-UNAVAILABLE_CODES = frozenset({"SlowDown", "RequestTimeout", "ConditionalRequestConflict", "NoSuchUpload"})
+# A store without conditional writes answers one so.
+UNCONDITIONAL = (400, 501)
+# Larger objects are not sent twice to see whether the store keeps the first.
+PROBE_BYTES = 1_000_000
 # The SDK stops retrying once a hundred retries in a row met no success, and 412 is no success to it. So every
 # request has tries of its own as well.
 POLICY = RetryPolicy(attempts=8, total_seconds=60, first_wait_seconds=0.1, longest_wait_seconds=5)
@@ -77,7 +69,7 @@ def make_client(pool_size: int = 16) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    with _translate_errors("set up the S3 client"):
+    with translate_errors("set up the S3 client"):
         # A session of its own: boto3's shared one keeps the first credentials it met.
         client = boto3.session.Session().client("s3", config=config)
     shown = without_password(client.meta.endpoint_url)
@@ -103,7 +95,11 @@ class S3Access:
 
 
 class S3Store:
-    """Objects under ``s3://bucket/prefix``."""
+    """Objects under ``s3://bucket/prefix``.
+
+    The first small object that it creates is created a second time, which the server must refuse: some ignore
+    ``If-None-Match``, and would let two runs overwrite each other. ``is_known`` says that this one does not.
+    """
 
     def __init__(
         self,
@@ -113,9 +109,11 @@ class S3Store:
         prefix: str = "",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        is_known: bool = False,
         copy_limits: CopyLimits | None = None,
     ) -> None:
         self._client = client
+        self._keeps_the_first = is_known
         self._copy_limits = copy_limits or CopyLimits()
         self._clock = clock
         self._bucket = bucket
@@ -135,7 +133,7 @@ class S3Store:
 
     def access(self) -> S3Access:
         """How another client reaches the bucket now: credentials of a role expire. Without any, they are empty."""
-        with _translate_errors("find the credentials of S3"):
+        with translate_errors("find the credentials of S3"):
             found = boto3.session.Session().get_credentials()
             keys = found.get_frozen_credentials() if found else None
         meta = self._client.meta
@@ -145,7 +143,10 @@ class S3Store:
     def put_new(self, key: str, body: Body, *, sha256: str | None = None) -> PutResult:
         digest = sha256 or content_of(body)
         try:
-            return self._retry.call(lambda _attempt: self._create(key, body, digest))
+            result = self._retry.call(lambda _attempt: self._create(key, body, digest))
+            if result.created and not self._keeps_the_first and _size_of(body) <= PROBE_BYTES:
+                self._require_that_the_first_is_kept(key, body, digest)
+            return result
         finally:
             if isinstance(body, Path):
                 body.unlink(missing_ok=True)
@@ -165,19 +166,9 @@ class S3Store:
             return None
 
     def read(self, key: str) -> Iterator[bytes]:
-        request = self._named(key)
-        answer = self._send(f"read {self.url}/{key}", lambda: self._client.get_object(**request))
-        doing, received = f"read {self.url}/{key}", 0
-        rate = LeastRate(f"{self.url}/{key}", seconds=READ_SECONDS, clock=self._clock)
-        # The SDK's own stream waits for all bytes of a read, and is the only one that checks their number.
-        body: Any = answer["Body"]
-        with body as stream:
-            while chunk := _chunk(stream.read1, rate, doing):
-                received += len(chunk)
-                yield chunk
-        expected = answer.get("ContentLength", received)
-        if received != expected:
-            raise UnavailableError(f"cannot {doing}: it broke off after {received} of {expected} bytes.")
+        # What is missing after an error must be of the object that was begun.
+        pinned: dict[str, str] = {}
+        return resumed(lambda offset: self._read_from(offset, key, pinned), self._retry)
 
     def head(self, key: str) -> ObjectInfo | None:
         answer = self._head(key)
@@ -232,10 +223,30 @@ class S3Store:
 
     def _send(self, doing: str, request: Callable[[], T], *, passing: tuple[int, ...] = ()) -> T:
         def attempt(_number: int) -> T:
-            with _translate_errors(doing, passing=passing):
+            with translate_errors(doing, passing=passing):
                 return request()
 
         return self._retry.call(attempt)
+
+    def _read_from(self, offset: int, key: str, pinned: dict[str, str]) -> Generator[bytes]:
+        doing, received = f"read {self.url}/{key}", offset
+        request = self._named(key) | pinned | ({"Range": f"bytes={offset}-"} if offset else {})
+        with translate_errors(doing):
+            answer = self._client.get_object(**request)
+        if offset and "ContentRange" not in answer:
+            raise PermanentError(f"cannot {doing}: it broke off after {offset} bytes, and the store gives no range.")
+        if "ETag" in answer:
+            pinned["IfMatch"] = answer["ETag"]
+        promised = answer.get("ContentLength", -1)  # unknown if it comes in chunks
+        rate = LeastRate(f"{self.url}/{key}", seconds=READ_SECONDS, clock=self._clock)
+        # The SDK's own stream waits for all bytes of a read, and is the only one that checks their number.
+        body: Any = answer["Body"]
+        with body as stream:
+            while chunk := _chunk(stream.read1, rate, doing):
+                received += len(chunk)
+                yield chunk
+        if promised not in (-1, received - offset):
+            raise UnavailableError(f"cannot {doing}: it broke off after {received} of {offset + promised} bytes.")
 
     def _named(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": self._prefix + checked_key(key)}
@@ -252,17 +263,36 @@ class S3Store:
             self._client.put_object(Body=payload, **request)
 
     def _create(self, key: str, body: Body, digest: str) -> PutResult:
+        if self._is_created(key, body, digest):
+            return PutResult(created=True, sha256=digest)
+        existing = self._existing(key)
+        if existing is None:  # deleted between the two requests
+            raise UnavailableError(f"{self.url}/{key} was there and is gone")
+        return existing
+
+    def _is_created(self, key: str, body: Body, digest: str) -> bool:
+        doing = f"create {self.url}/{key}"
         try:
-            with _translate_errors(f"create {self.url}/{key}", passing=(PRECONDITION_FAILED, CONFLICT)):
+            with translate_errors(doing, passing=(PRECONDITION_FAILED, CONFLICT, *UNCONDITIONAL)):
                 self._put_object(body, IfNoneMatch="*", **self._write(key, digest))
         except botocore.exceptions.ClientError as error:
-            if _status(error) == CONFLICT:
+            if status_of(error) in UNCONDITIONAL:
+                raise (without_conditional_writes(error, doing) or answered(error, doing)) from error
+            if status_of(error) == CONFLICT:
                 raise UnavailableError(f"another write of {self.url}/{key} is under way") from error
-            existing = self._existing(key)
-            if existing is None:  # deleted between the two requests
-                raise UnavailableError(f"{self.url}/{key} was there and is gone") from error
-            return existing
-        return PutResult(created=True, sha256=digest)
+            return False
+        return True
+
+    def _require_that_the_first_is_kept(self, key: str, body: Body, digest: str) -> None:
+        """Only by creating: a role that may write the key may not be allowed to read it."""
+        for _ in range(2):  # another process may have deleted it in between, but not twice
+            if not self._retry.call(lambda _attempt: self._is_created(key, body, digest)):
+                self._keeps_the_first = True
+                return
+        raise ConfigError(
+            f"{self.url} ignores If-None-Match: it let {key} be created twice.",
+            advice="Two runs could overwrite each other's proofs: use a store that honours it, or a folder.",
+        )
 
     def _existing(self, key: str) -> PutResult | None:
         answer = self._head(key)
@@ -291,53 +321,12 @@ def _chunk(read_available: Callable[[int], bytes], rate: LeastRate, doing: str) 
     """Up to ``READ_BYTES``, fewer only at the end."""
     pieces: list[bytes] = []
     left = READ_BYTES
-    with _translate_errors(doing):
+    with translate_errors(doing):
         while left and (piece := rate.read(read_available, left)):
             pieces.append(piece)
             left -= len(piece)
     return b"".join(pieces)
 
 
-def _status(error: botocore.exceptions.ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-@contextlib.contextmanager
-def _translate_errors(doing: str, *, passing: tuple[int, ...] = ()) -> Iterator[None]:
-    """Raise an error of ``etl_core.errors`` in place of botocore's, except for ``passing`` statuses."""
-    try:
-        yield
-    except botocore.exceptions.ClientError as error:
-        status, code = _status(error), str(error.response.get("Error", {}).get("Code", ""))
-        if status in passing:
-            raise
-        message = (
-            f"cannot {doing}: {code} {_one_line(error.response.get('Error', {}).get('Message', ''))}".rstrip() + "."
-        )
-        if code == "NoSuchBucket":
-            raise ConfigError(message, advice="Create the bucket or correct its name.") from error
-        if code in ("NoSuchKey", "404", "NotFound"):
-            raise NotFoundError(message) from error
-        if code in DENIED_CODES:
-            raise AccessError(message, advice="Check the role or the AWS_* settings this process runs with.") from error
-        if status >= 500 or status in (408, 429) or code in UNAVAILABLE_CODES:
-            raise UnavailableError(message) from error
-        raise PermanentError(message) from error
-    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
-        raise AccessError(
-            f"cannot {doing}: no AWS credentials.",
-            advice="Set a profile or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached.",
-        ) from error
-    except (
-        botocore.exceptions.HTTPClientError,
-        botocore.exceptions.ConnectionError,
-        urllib3.exceptions.HTTPError,  # while a body was read
-    ) as error:
-        raise UnavailableError(f"cannot {doing}: {_one_line(error)}.") from error
-    except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise ConfigError(f"cannot {doing}: {_one_line(error)}.", advice="Check the AWS_* settings.") from error
-
-
-def _one_line(message: object) -> str:
-    """One line, without the full stop that some end in."""
-    return printable(without_password(message), 1000).rstrip(" .")
+def _size_of(body: Body) -> int:
+    return body.stat().st_size if isinstance(body, Path) else len(body)

@@ -23,7 +23,7 @@ from etl_core.errors import (
 )
 from etl_core.lake import open_store
 from etl_core.lake.port import PutResult
-from etl_core.lake.s3 import POLICY, READ_BYTES, S3Store, make_client
+from etl_core.lake.s3 import POLICY, PROBE_BYTES, READ_BYTES, S3Store, make_client
 from etl_core.testing import ManualClock
 from packages.etl_core.tests.integration.lake.conftest import sha256
 from packages.etl_core.tests.support.lossy_proxy import LossyProxy
@@ -47,7 +47,7 @@ def opened(new_client, bucket, clock):
     with contextlib.ExitStack() as stack:
 
         def make(client=None, **options):
-            options = {"bucket": bucket, "prefix": "p", "sleep": clock.sleep} | options
+            options = {"bucket": bucket, "prefix": "p", "sleep": clock.sleep, "is_known": True} | options
             store = S3Store(client or new_client(), **options)
             stack.callback(store.close)
             return store
@@ -106,6 +106,7 @@ def head_of(body, *, check=True, meta=True, kind="FULL_OBJECT", **more):
     return answer(200, body, **headers)
 
 
+PROVIDER_SILENT = "Couldn't retrieve verification key from your identity provider"
 CREATED = answer(200, ETag='"x"')
 CONFLICT = failure(409, "ConditionalRequestConflict")
 THERE = failure(412, "PreconditionFailed")
@@ -159,14 +160,44 @@ def test_a_client_of_make_client_sends_the_same_headers(environment_of_moto, buc
     assert not store.put_new("a", TWO).created
     store.close()
 
-    first, second, look = seen
-    for request, body in ((first, ONE), (second, TWO)):
+    first, again, _, second, look = seen
+    for request, body in ((first, ONE), (again, ONE), (second, TWO)):
         assert request.method == "PUT"
         assert request.headers["If-None-Match"] == b"*"
         assert request.headers["x-amz-checksum-sha256"].decode() == checksum(body)
         assert request.headers["x-amz-meta-sha256"].decode() == sha256(body)
     assert look.method == "HEAD"
     assert look.headers["x-amz-checksum-mode"] == b"ENABLED"
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["missing", "unreadable"])
+@pytest.mark.usefixtures("environment_of_moto")
+def test_a_token_file_that_cannot_be_read_is_a_setting_to_correct(nobodys_environment, tmp_path, is_there):
+    token = tmp_path / "token"
+    if is_there:
+        token.mkdir()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        nobodys_environment.delenv(name)
+    nobodys_environment.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/lake")
+    nobodys_environment.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    with contextlib.closing(open_store("s3://a-bucket")) as store, pytest.raises(ConfigError) as caught:
+        store.get("a")
+    assert str(token) in str(caught.value)
+    assert "AWS_WEB_IDENTITY_TOKEN_FILE" in caught.value.advice
+    assert "fsGroup" in caught.value.advice
+
+
+def test_a_program_for_credentials_that_is_missing_is_a_setting_to_correct(nobodys_environment, tmp_path):
+    config = tmp_path / "config"
+    config.write_text("[default]\ncredential_process = /no/such/program --profile x\n")
+    nobodys_environment.setenv("AWS_CONFIG_FILE", str(config))
+
+    def read():
+        with contextlib.closing(open_store("s3://a-bucket")) as store:
+            store.get("a")
+
+    with pytest.raises(ConfigError, match=r"/no/such/program.*credential_process"):
+        read()
 
 
 def test_open_store_opens_a_bucket(environment_of_moto, bucket):
@@ -226,6 +257,37 @@ def test_each_retry_sends_the_whole_file(server, planned, tmp_path):
     assert [asked.body for asked in server.asked] == [TWO, TWO]
 
 
+# ------------------------------------------------------------------------- stores that ignore the condition
+
+
+def test_the_first_small_object_of_a_process_is_created_twice_and_the_store_must_refuse(server, new_client, opened):
+    store = opened(new_client(server.url), is_known=False)
+    large = b"x" * (PROBE_BYTES + 1)
+    server.plan(CREATED, CREATED, THERE, head_of(ONE), CREATED)
+    assert store.put_new("large", large).created
+    assert store.put_new("a", ONE).created
+    assert store.put_new("b", TWO).created
+    asked = [(one.method, one.path.rpartition("/")[2]) for one in server.asked]
+    assert asked == [("PUT", "large"), ("PUT", "a"), ("PUT", "a"), ("HEAD", "a"), ("PUT", "b")]
+
+
+def test_a_store_that_lets_an_object_be_created_twice_is_refused(server, new_client, opened, tmp_path):
+    store = opened(new_client(server.url), is_known=False)
+    path = tmp_path / "body"
+    path.write_bytes(ONE)
+    server.plan(CREATED, CREATED, CREATED)
+    with pytest.raises(ConfigError, match="ignores If-None-Match: it let a be created twice"):
+        store.put_new("a", path)
+    assert {asked.body for asked in server.asked} == {ONE}
+    assert not path.exists()
+
+
+def test_an_object_that_another_process_deleted_in_between_is_no_sign_of_that(server, new_client, opened):
+    store = opened(new_client(server.url), is_known=False)
+    server.plan(CREATED, CREATED, THERE, head_of(ONE))
+    assert store.put_new("a", ONE).created
+
+
 # ----------------------------------------------------------------------------------------- 409: nobody has won
 
 
@@ -240,6 +302,13 @@ def test_a_409_is_retried(server, planned, clock):
 def test_a_409_followed_by_412_gives_the_hash_of_the_other(server, planned):
     server.plan(CONFLICT, THERE, head_of(TWO))
     assert planned.put_new("a", ONE) == PutResult(created=False, sha256=sha256(TWO))
+
+
+@pytest.mark.parametrize("code", ["OperationAborted", "ConditionalRequestConflict"])
+def test_a_409_of_other_requests_is_repeated_too(server, planned, code):
+    server.plan(failure(409, code), CREATED, failure(409, code), head_of(ONE))
+    planned.put("a", ONE)
+    assert planned.get("a") == ONE
 
 
 def test_endless_409_answers_end_as_unavailable(server, planned, clock):
@@ -348,11 +417,22 @@ def test_a_read_is_repeated_after_more_errors_than_the_sdk_retries(server, plann
         (failure(400, "RequestTimeout"), UnavailableError, "RequestTimeout", ""),
         (failure(429, "TooManyRequests"), UnavailableError, "TooManyRequests", ""),
         (failure(408, "Whatever"), UnavailableError, "Whatever", ""),
+        (failure(400, "ThrottlingException", "Rate exceeded"), UnavailableError, "Rate exceeded", ""),
+        (failure(400, "RequestLimitExceeded"), UnavailableError, "RequestLimitExceeded", ""),
+        (failure(400, "KMS.ThrottlingException"), UnavailableError, "KMS.ThrottlingException", ""),
+        (failure(400, "KMS.DisabledException", "It is off."), PermanentError, "KMS.DisabledException It is off.", ""),
+        (failure(403, "KMS.AccessDeniedException"), AccessError, "KMS.AccessDeniedException", "AWS_*"),
+        (failure(400, "IDPCommunicationError"), UnavailableError, "IDPCommunicationError", ""),
+        (failure(400, "InvalidIdentityToken", PROVIDER_SILENT), UnavailableError, "verification key", ""),
+        (failure(400, "InvalidIdentityToken", "No issuer."), AccessError, "No issuer.", "Check the role"),
+        (failure(403, "RequestTimeTooSkewed"), AccessError, "RequestTimeTooSkewed", "clock"),
+        (failure(505, "HttpVersionNotSupported"), PermanentError, "HttpVersionNotSupported", ""),
+        (failure(423, "Locked"), UnavailableError, "Locked", ""),
         (answer(503, b"<html>busy"), UnavailableError, "503", ""),
         (reset(), UnavailableError, "Connection", ""),
         (raw(b""), UnavailableError, "Connection", ""),
     ],
-    ids=range(16),
+    ids=range(27),
 )
 def test_each_error_is_of_its_kind_and_names_the_key(server, planned, clock, behaviour, error, told, advice):
     actions = {
@@ -377,6 +457,33 @@ def test_each_error_is_of_its_kind_and_names_the_key(server, planned, clock, beh
         assert advice in caught.value.advice
         assert bool(caught.value.advice) == bool(advice)
         assert len(clock.slept) == (POLICY.attempts - 1 if error is UnavailableError else 0)
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        failure(501, "NotImplemented", "A header you provided implies functionality that is not implemented"),
+        answer(501),
+        failure(400, "InvalidArgument", "Unsupported header 'if-none-match' received for this API call."),
+        failure(400, "InvalidRequest", "If-None-Match is not supported"),
+    ],
+    ids=range(4),
+)
+def test_a_store_without_conditional_writes_is_named_by_the_first_write(server, planned, clock, behaviour):
+    server.plan(behaviour)
+    with pytest.raises(ConfigError, match="the store refuses conditional writes") as caught:
+        planned.put_new("a", ONE)
+    assert "use a store that has them" in caught.value.advice
+    assert clock.slept == []
+
+
+def test_another_reason_to_refuse_a_write_is_not_taken_for_missing_conditions(server, planned):
+    server.plan(failure(400, "InvalidRequest", "The bucket wants another encryption."))
+    with pytest.raises(
+        PermanentError, match=f"cannot create {planned.url}/a: InvalidRequest The bucket wants"
+    ) as caught:
+        planned.put_new("a", ONE)
+    assert type(caught.value) is PermanentError
 
 
 @pytest.mark.parametrize(
@@ -413,17 +520,46 @@ def test_a_missing_object_and_a_missing_bucket_are_different(new_client, opened)
     assert opened().get("a") is None
 
 
-def test_a_body_that_breaks_off_is_unavailable(server, planned):
-    server.plan(*[short(ONE, promised=100)] * 2)
-    with pytest.raises(UnavailableError, match=f"cannot read {planned.url}/a"):
+def ranged(body, start, **more):
+    return answer(206, body[start:], content_range=f"bytes {start}-{len(body) - 1}/{len(body)}", **more)
+
+
+def test_a_body_that_breaks_off_is_continued_at_its_first_missing_byte(server, planned, clock):
+    body = bytes(range(256)) * 5000
+    server.plan(short(body[:READ_BYTES], promised=len(body)), ranged(body, READ_BYTES))
+    assert planned.get("a") == body
+    whole, rest = server.asked
+    assert "range" not in whole.headers
+    assert rest.headers["range"] == f"bytes={READ_BYTES}-"
+    assert len(clock.slept) == 1
+
+
+def test_what_is_read_after_an_error_is_of_the_object_that_was_begun(server, planned):
+    server.plan(short(b"x" * READ_BYTES, promised=READ_BYTES + 9, ETag='"begun"'), failure(412, "PreconditionFailed"))
+    with pytest.raises(PermanentError, match=f"cannot read {planned.url}/a: PreconditionFailed"):
         planned.get("a")
-    with pytest.raises(UnavailableError, match=f"cannot read {planned.url}/a"):
-        list(planned.read("a"))
+    assert server.asked[1].headers["if-match"] == '"begun"'
+
+
+def test_a_store_that_gives_all_of_an_object_for_a_range_is_refused(server, planned):
+    server.plan(short(b"x" * READ_BYTES, promised=READ_BYTES + 9), answer(200, b"x" * (READ_BYTES + 9)))
+    with pytest.raises(PermanentError, match=f"broke off after {READ_BYTES} bytes, and the store gives no range"):
+        planned.get("a")
+
+
+@pytest.mark.parametrize("behaviour", [short(b"", promised=100), failure(503, "SlowDown"), reset()], ids=range(3))
+def test_a_body_that_breaks_off_each_time_is_unavailable(server, planned, clock, behaviour):
+    server.plan(*[behaviour] * POLICY.attempts * 2)
+    for read in (planned.get, lambda key: list(planned.read(key))):
+        clock.slept.clear()
+        with pytest.raises(UnavailableError, match=f"cannot read {planned.url}/a"):
+            read("a")
+        assert len(clock.slept) == POLICY.attempts - 1
 
 
 def test_a_body_that_drips_is_unavailable(server, new_client, opened):
     store = opened(new_client(server.url), clock=itertools.count(step=25).__next__)
-    server.plan(*[drip(b"x" * 100, every=0.01)] * 2)
+    server.plan(*[drip(b"x" * 100, every=0.01)] * POLICY.attempts * 2)
     says = f"{store.url}/a sent only 4 bytes a second for 75 s"
     with pytest.raises(UnavailableError, match=says):
         store.get("a")

@@ -1,4 +1,6 @@
+import errno
 import hashlib
+import io
 import os
 import shutil
 import stat
@@ -6,9 +8,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from etl_core.errors import AccessError, DataError, PermanentError
-from etl_core.lake.directory import DirectoryStore
+from etl_core.errors import AccessError, DataError, PermanentError, PipelineError, UnavailableError
+from etl_core.lake.directory import POLICY, READ_BYTES, DirectoryStore
 from etl_core.lake.port import PutResult
+from etl_core.testing import ManualClock
 
 SHARED_MEMORY = Path("/dev/shm")  # another file system than that of temporary files, on most machines
 
@@ -24,6 +27,109 @@ class DirectoryStoreCase(unittest.TestCase):
         store = DirectoryStore(self.root)
         self.addCleanup(store.close)
         return store
+
+
+class Failing(DirectoryStoreCase):
+    """A network file system that fails for a moment: at the open, or after some bytes."""
+
+    def failing(self, *failures):
+        left = list(failures)
+
+        class Stream(io.FileIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                if left and left[0][0] == "read" and self.tell():
+                    raise OSError(left.pop(0)[1], "no")
+                return super().read(size)
+
+        def open_place(place):
+            if left and left[0][0] == "open":
+                raise OSError(left.pop(0)[1], "no")
+            return Stream(place.path)
+
+        clock = ManualClock()
+        store = DirectoryStore(self.root, open_place=open_place, sleep=clock.sleep)
+        self.addCleanup(store.close)
+        return store, clock
+
+    def test_what_fails_for_a_moment_is_read_again_where_it_broke_off(self):
+        body = os.urandom(READ_BYTES * 2 + 7)
+        self.store.put_new("a", body)
+        for number in (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN):
+            with self.subTest(number):
+                store, clock = self.failing(("open", number), ("read", number), ("open", number), ("read", number))
+                self.assertEqual(store.get("a"), body)
+                self.assertEqual(len(clock.slept), 4)
+
+    def test_what_fails_each_time_is_temporary(self):
+        self.store.put_new("a", b"x")
+        store, clock = self.failing(*[("open", errno.EIO)] * POLICY.attempts)
+        with self.assertRaisesRegex(UnavailableError, "cannot read .*/a: Input/output error"):
+            store.get("a")
+        self.assertEqual(len(clock.slept), POLICY.attempts - 1)
+
+    def test_what_is_refused_for_good_is_not_asked_again(self):
+        self.store.put_new("a", b"x")
+        store, clock = self.failing(("open", errno.EACCES))
+        with self.assertRaisesRegex(AccessError, "cannot read .*/a: Permission denied"):
+            list(store.read("a"))
+        self.assertEqual(clock.slept, [])
+
+
+class Unusual(DirectoryStoreCase):
+    """File systems that lack something, as FUSE, SMB and desktops have them."""
+
+    def opened_with(self, **lacking):
+        store = DirectoryStore(self.root, **lacking)
+        self.addCleanup(store.close)
+        return store
+
+    def test_a_folder_that_cannot_be_synced_is_no_error_and_a_file_that_cannot_is_one(self):
+        def refuse(number, folders):
+            def fsync(descriptor):
+                if stat.S_ISDIR(os.fstat(descriptor).st_mode) == folders:
+                    raise OSError(number, "no")
+
+            return fsync
+
+        for number in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            with self.subTest(number):
+                store = self.opened_with(fsync=refuse(number, folders=True))
+                self.assertTrue(store.put_new(f"a/{number}", b"x").created)
+                store.put(f"a/{number}", b"y")
+                self.assertEqual(store.get(f"a/{number}"), b"y")
+        for number, folders in ((errno.EIO, True), (errno.EINVAL, False)):
+            with self.subTest(number, folders=folders), self.assertRaisesRegex(PipelineError, "cannot write .*: "):
+                self.opened_with(fsync=refuse(number, folders=folders)).put_new(f"b{number}", b"x")
+
+    def test_without_hard_links_a_key_is_still_created_once(self):
+        def refuse(*_, **__):
+            raise OSError(number, "no")
+
+        for number in (errno.EIO, errno.EACCES, errno.EINVAL, errno.EXDEV, errno.EPERM, errno.ENOSYS):
+            with self.subTest(number):
+                store = self.opened_with(link=refuse)
+                path = store.scratch_file()
+                path.write_bytes(b"from a file")
+                self.assertTrue(store.put_new(f"{number}/a", path).created)
+                self.assertFalse(store.put_new(f"{number}/a", b"other").created)
+                self.assertEqual(store.get(f"{number}/a"), b"from a file")
+                self.assertTrue(store.put_new(f"{number}/b", b"bytes").created)
+
+    def test_what_desktops_and_file_systems_leave_in_folders_is_no_object(self):
+        self.store.put_new("raw/a.csv", b"x")
+        for name in (
+            ".DS_Store",
+            "._a.csv",
+            "Thumbs.db",
+            "desktop.ini",
+            ".nfs0000001",
+            ".fuse_hidden01",
+            "lost+found/x",
+        ):
+            path = self.root / "raw" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"junk")
+        self.assertEqual([one.key for one in self.store.list("")], ["raw/a.csv"])
 
 
 class Objects(DirectoryStoreCase):

@@ -28,6 +28,7 @@ from data_pipeline.runs.committed import AuditList
 from etl_core.csv_stream.reader import RecordError, RecordReader
 from etl_core.documents import Document
 from etl_core.errors import DataError, NotFoundError, TemporaryError
+from etl_core.lake.junk import is_junk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -349,6 +350,7 @@ class _Reading:
         where = self._release.dataset, self._release.year, self._release.name
         prefixes = lake_layout.open_payments.release_parts(*where), lake_layout.open_payments.release_audits(*where)
         there = [one for prefix in prefixes for one in self._store.list(prefix)]
+        there = [one for one in there if not is_junk(one.key.rpartition("/")[2])]
         there = [one for one in there if lake_layout.open_payments.company_of(one.key) in {*companies, None}]
         named = {
             lake_layout.open_payments.first_generation_of(key)

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from etl_core.http import Answer, HttpClient
     from etl_core.telemetry import Tally
 
-# CMS's edge answers 403, or an HTML page with status 200, for about an hour after too many requests.
+# CMS's edge answers 403, or an HTML page with status 200, for about an hour after too many requests. Firewalls of its
+# kind answer a challenge with 202 and no body, and a captcha with 405.
 # Its code answers 400 "Database internal error." to every failed statement, overload included.
 POLICY = HttpPolicy(
-    statuses=STANDARD_STATUSES | {403: "blocked"},
+    statuses=STANDARD_STATUSES | dict.fromkeys((202, 403, 405), "blocked"),
     bodies=((400, "Database internal error.", "temporary"),),
     html_page="blocked",
     advice={"blocked": "All requests were stopped. Wait an hour, then run the same command again."},

@@ -11,8 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from data_pipeline import __version__, lake_layout
 from data_pipeline.open_payments.ledger.summaries import KeptSummary, SummaryAudit, stored_summaries, summaries_with
 from data_pipeline.open_payments.source import query
@@ -22,6 +20,7 @@ from etl_core.csv_stream.reader import RecordError
 from etl_core.csv_stream.records import fields_of
 from etl_core.errors import DataError, PermanentError, TemporaryError, UnavailableError
 from etl_core.lake import content_of, put_or_agree
+from etl_core.logs import get_logger
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 # The summary by reporting entity has some 2,000 rows of a year, 0.3 MB. A longer answer is not of one year.
 MOST_BYTES = 64_000_000
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 @dataclass(frozen=True)

@@ -296,6 +296,12 @@ class APart(RunCase):
 
         self.assertEqual(self.found(), {("extra", key) for key in extra})
 
+    def test_what_a_desktop_left_among_the_parts_is_no_finding(self):
+        folder = self.keys().part(1, 2).rpartition("/")[0]
+        for name in (".DS_Store", "._part-1-of-2.csv", "Thumbs.db"):
+            self.store.put(f"{folder}/{name}", b"junk")
+        self.assertEqual(self.found(), set())
+
     def test_an_object_of_the_release_in_no_folder_of_a_company_is_found(self):
         """A store lists a link in place of a folder as an object."""
         parts, audits = (one.partition("/company_id=")[0] for one in (self.part, self.keys().part_audit(1, 2)))

@@ -314,13 +314,15 @@ class ADownload(SourceCase):
 
 
 class Policy(SourceCase):
-    def test_a_database_error_with_status_400_is_temporary_and_a_403_is_a_block(self):
+    def test_a_database_error_with_status_400_is_temporary_and_what_a_firewall_answers_is_a_block(self):
         for status, body, meaning in [
             (400, '{"message":"Database internal error."}', "temporary"),
             (400, '{"message":"Column not found."}', "permanent"),
             (404, "Database internal error.", "not_found"),
             (400, "", "permanent"),
             (403, "Access Denied", "blocked"),
+            (202, "", "blocked"),
+            (405, "Human verification", "blocked"),
             (503, "", "throttled"),
         ]:
             with self.subTest(status=status, body=body):
