@@ -160,7 +160,7 @@ def test_a_client_of_make_client_sends_the_same_headers(environment_of_moto, buc
     assert not store.put_new("a", TWO).created
     store.close()
 
-    first, again, _, second, look = seen
+    first, again, second, look = seen
     for request, body in ((first, ONE), (again, ONE), (second, TWO)):
         assert request.method == "PUT"
         assert request.headers["If-None-Match"] == b"*"
