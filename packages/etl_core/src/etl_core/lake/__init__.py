@@ -1,6 +1,6 @@
 """The lake: an object store behind one small port, on a directory or on S3."""
 
-from etl_core.lake.copying import Comparison, CopyResult, compared, copy_new
+from etl_core.lake.copying import Comparison, compared, copy_new
 from etl_core.lake.port import (
     Body,
     ObjectInfo,

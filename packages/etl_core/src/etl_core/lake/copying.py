@@ -7,28 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from etl_core.errors import ChangedError, NotFoundError
 from etl_core.files import translate_os_errors
+from etl_core.lake.port import CopyResult
 
 if TYPE_CHECKING:
     from etl_core.lake.port import ObjectInfo, ObjectStore
 
 Comparison = Literal["other", "size", "content"]
-
-
-@dataclass(frozen=True)
-class CopyResult:
-    """What stands under the key after ``copy_new``; ``created`` says whether this call wrote it.
-
-    ``source`` is what was copied, with its digest if the copy came to know it.
-    """
-
-    created: bool
-    source: ObjectInfo
-    copy: ObjectInfo
 
 
 def copy_new(source: ObjectStore, found: ObjectInfo, target: ObjectStore, key: str) -> CopyResult:

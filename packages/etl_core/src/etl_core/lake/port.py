@@ -51,6 +51,18 @@ class PutResult:
     sha256: str
 
 
+@dataclass(frozen=True)
+class CopyResult:
+    """What stands under the key after ``copy_new``; ``created`` says whether this call wrote it.
+
+    ``source`` is what was copied, with its digest if the copy came to know it.
+    """
+
+    created: bool
+    source: ObjectInfo
+    copy: ObjectInfo
+
+
 class ObjectStore(Protocol):
     """The port. Methods raise ``UnavailableError``, ``PermanentError`` or a kind of it, nothing foreign."""
 

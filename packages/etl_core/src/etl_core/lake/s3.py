@@ -27,8 +27,7 @@ import botocore.config
 import botocore.exceptions
 
 from etl_core.errors import AccessError, ChangedError, ConfigError, NotFoundError, PermanentError, UnavailableError
-from etl_core.lake.copying import CopyResult
-from etl_core.lake.port import Body, ObjectInfo, PutResult, checked_key, content_of
+from etl_core.lake.port import Body, CopyResult, ObjectInfo, PutResult, checked_key, content_of
 from etl_core.lake.resumed import resumed
 from etl_core.lake.s3_copy import CopyLimits, ServerSideCopy, digest_of
 from etl_core.lake.s3_errors import answered, status_of, translate_errors, without_conditional_writes
