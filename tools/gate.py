@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -128,17 +129,24 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
+def processor_seconds() -> float:
+    """What all ended processes below this one used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run_all(parts: Sequence[Part], root: Path) -> int:
     """Run every part; returns the number that failed."""
     lines = []
     failed = 0
     for part in parts:
         print(f"\n── {part.name}: {' '.join(part.command)}", flush=True)
-        started = time.monotonic()
+        started, before = time.monotonic(), processor_seconds()
         reason = run(part, root)
         failed += reason is not None
         verdict = f"FAILED ({reason})" if reason else "ok"
-        lines.append(f"{part.name:<12} {time.monotonic() - started:6.1f} s  {verdict}")
+        busy = f"(processor {processor_seconds() - before:6.1f} s)"
+        lines.append(f"{part.name:<12} {time.monotonic() - started:6.1f} s  {busy}  {verdict}")
         print(f"── {lines[-1]}", flush=True)
     print("\n" + "\n".join(lines))
     print(f"{len(parts) - failed} passed, {failed} failed", flush=True)

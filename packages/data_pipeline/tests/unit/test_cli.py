@@ -172,6 +172,7 @@ class Statuses(DroppedInCase):
         "ConfigError": 3,
         "DataError": 3,
         "ConflictError": 3,
+        "ChangedError": 4,
         "AccessError": 3,
         "NotFoundError": 3,
         "TemporaryError": 4,
