@@ -21,6 +21,7 @@ import botocore.config
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+ROOT = Path(__file__).resolve().parents[2]
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 SETTINGS = {
     **CREDENTIALS,
@@ -32,11 +33,10 @@ SETTINGS = {
 }
 SERVER = """
 import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
+from packages.etl_core.tests.support.strict_s3 import StrictS3
+with StrictS3() as server:
+    print(server.port, flush=True)
+    sys.stdin.read()
 """
 
 
@@ -46,6 +46,7 @@ def s3_server(**environment: str) -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER],
         env=os.environ | SETTINGS | environment,
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 """moto with rules of S3 that it does not keep: preconditions of copies, denied keys, answers that fail.
 
-moto 5.2.5 ignores ``If-None-Match`` on CopyObject and ``x-amz-copy-source-if-match`` everywhere, knows no denial, and
-takes keys of any length.
+moto 5.2.5 ignores ``If-None-Match`` on CopyObject and ``x-amz-copy-source-if-match`` everywhere, knows no denial,
+takes keys of any length, and lets two threads create one key at the same instant. Here requests go one by one.
 """
 
 from __future__ import annotations
@@ -78,8 +78,12 @@ class StrictS3:
         self.before: Callable[[Asked], None] = lambda _asked: None
 
     @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.config
 import pytest
-from moto.server import ThreadedMotoServer
 
 from etl_core.lake.directory import SCRATCH_NAME, DirectoryStore
 from etl_core.lake.s3 import S3Store
 from etl_core.testing import MemoryStore
+from packages.etl_core.tests.support.strict_s3 import StrictS3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,13 +92,8 @@ class S3Lake(Lake):
 
 @pytest.fixture(scope="session")
 def moto_port() -> Iterator[int]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        _, port = server.get_host_and_port()
-        yield port
-    finally:
-        server.stop()
+    with StrictS3() as server:
+        yield server.port
 
 
 @pytest.fixture(scope="session")
