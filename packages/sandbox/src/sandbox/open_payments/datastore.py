@@ -47,15 +47,14 @@ class Datastore:
             identifier = found
         query = checked(payload, dialect=settings.dialect, rows_limit=None if download else settings.rows_limit)
         _refuse_when_degraded(settings, query, download=download)
-        if identifier and not download and (query.get("resources") or query.get("joins")):
-            raise ApiError(errors.RESOURCES)
-        if query.get("joins"):
-            raise errors.not_simulated("joins")
         if identifier:
+            if not download and (query.get("resources") or query.get("joins")):
+                raise ApiError(errors.RESOURCES)
             query["resources"] = [{"id": identifier, "alias": "t"}]
+        table = self._table(query)
         if query.get("groupings") and not settings.grouped_counts:
             raise ApiError(errors.DATABASE_ERROR)
-        if not (table := self._table(query)):
+        if table is None:
             return _nothing(query, download=download)
         scopes = ("download" if download else "count", "both")
         if draw.take("conditions", lambda f: bool(query.get("conditions")) and f.param("scope", "download") in scopes):
@@ -81,8 +80,8 @@ class Datastore:
     def _table(self, query: Mapping[str, Any]) -> Table | None:
         """The table of a query; None if it names no resource, or gives it no alias."""
         resources = query.get("resources", [])
-        if len(resources) > 1:
-            raise errors.not_simulated("several resources")
+        if query.get("joins") or len(resources) > 1:
+            raise errors.not_simulated("joins, and several resources")
         if any("id" not in resource for resource in resources):
             raise errors.not_simulated("resources without an id")
         tables = [self._open(resource["id"]) for resource in resources]

@@ -1,7 +1,7 @@
 """Expressions of a query: arithmetic on columns and numbers, and aggregates over rows (facts 1.3).
 
-They run on rows in short: the different texts of the columns they need, each with the number of rows that have them.
-A text is a number as MySQL reads it, by its beginning; NULL is None.
+They run on rows in short: the different texts of some columns, each with the number of rows that have them; `within`
+says which columns. A text is a number as MySQL reads it, by its beginning; NULL is None.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sandbox.open_payments.query_schema import AGGREGATES
 from sandbox.open_payments.tables import Scope
 
 Value = str | float | None
-Counted = Sequence[tuple[Mapping[int, str], int]]  # texts by column, and how many rows have them
+Counted = Sequence[tuple[Sequence[str], int]]  # the texts of some columns, and how many rows have them
 
 _BEGINNING = re.compile(r"\s*([+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
@@ -36,14 +36,18 @@ class Column:
     """A column; over several rows that of the first, which stands for all where it is grouped by."""
 
     place: int
+    aggregates = False
 
     @property
-    def plain(self) -> frozenset[int]:
-        """The columns outside aggregates."""
+    def needed(self) -> frozenset[int]:
+        """The columns whose texts it needs."""
         return frozenset((self.place,))
 
-    needed = plain  # all the columns whose texts it needs
-    aggregates = False
+    plain = needed  # those outside aggregates
+
+    def within(self, columns: Sequence[int]) -> Expression:
+        """The same for rows that have these columns alone."""
+        return Column(columns.index(self.place))
 
     def value(self, rows: Counted) -> Value:
         return rows[0][0][self.place]
@@ -56,6 +60,9 @@ class Number:
     number: float
     plain = needed = frozenset[int]()
     aggregates = False
+
+    def within(self, _: Sequence[int]) -> Expression:
+        return self
 
     def value(self, _: Counted) -> Value:
         return self.number
@@ -80,6 +87,9 @@ class Arithmetic:
     def aggregates(self) -> bool:
         return any(one.aggregates for one in self.operands)
 
+    def within(self, columns: Sequence[int]) -> Expression:
+        return Arithmetic(self.operator, [one.within(columns) for one in self.operands])
+
     def value(self, rows: Counted) -> Value:
         found, *others = [_number(one.value(rows)) for one in self.operands]
         for other in others:
@@ -100,13 +110,12 @@ class Aggregate:
 
     @property
     def needed(self) -> frozenset[int]:
-        """To count a column takes none of its texts: no text is NULL."""
-        counted = self.function == "count" and isinstance(self.operand, Column)
-        return frozenset() if counted else self.operand.needed
+        return self.operand.needed
+
+    def within(self, columns: Sequence[int]) -> Expression:
+        return Aggregate(self.function, self.operand.within(columns))
 
     def value(self, rows: Counted) -> Value:
-        if self.function == "count" and isinstance(self.operand, Column):
-            return sum(times for _, times in rows)
         found = [(self.operand.value([row]), row[1]) for row in rows]
         some = [(value, times) for value, times in found if value is not None]
         if self.function == "count":
@@ -132,7 +141,8 @@ def parse(expression: Mapping[str, Any], scope: Scope) -> Expression:
         return Arithmetic(function, ready)
     if ready[0].aggregates:
         raise ApiError(errors.DATABASE_ERROR)
-    return Aggregate(function.lower(), ready[0])
+    counted = function.lower() == "count" and isinstance(ready[0], Column)
+    return Aggregate(function.lower(), Number(1) if counted else ready[0])  # no text is NULL
 
 
 def shown(value: Value) -> str | None:

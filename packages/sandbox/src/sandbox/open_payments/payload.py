@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
 
 from sandbox.open_payments import errors
 from sandbox.open_payments.csv_dialect import Dialect
 from sandbox.open_payments.errors import ApiError, not_simulated, violation
-from sandbox.open_payments.json_schema import breach, coerced
+from sandbox.open_payments.json_schema import Check, check
 from sandbox.open_payments.query_schema import query_schema
 
 
@@ -59,16 +60,23 @@ def _listed(node: Any) -> Any:
     return list(inner.values()) if list(inner) == [str(at) for at in range(len(inner))] else inner
 
 
+@cache
+def _check(dialect: Dialect, rows_limit: int | None) -> tuple[Check, dict[str, Any]]:
+    """The check of the schema of queries, and the defaults in it."""
+    schema = query_schema(dialect, rows_limit)
+    return check(schema), {name: part["default"] for name, part in schema["properties"].items() if "default" in part}
+
+
 def checked(payload: Mapping[str, Any], *, dialect: Dialect, rows_limit: int | None) -> dict[str, Any]:
     """The query with its types and defaults, or the first breach of the schema of queries as an error.
 
     Without a `rows_limit` there is none; unknown parameters stay, and mean nothing.
     """
-    schema = query_schema(dialect, rows_limit)
-    query: dict[str, Any] = coerced(dict(payload), schema, schema)
-    if broken := breach(query, schema, schema):
-        raise violation(*broken)
-    query = {name: part["default"] for name, part in schema["properties"].items() if "default" in part} | query
+    meets, defaults = _check(dialect, rows_limit)
+    asked, breach = meets(dict(payload))
+    if breach is not None:
+        raise violation(*breach)
+    query: dict[str, Any] = defaults | asked
     names = (one.get("property") if isinstance(one, dict) else one for one in query.get("properties", ()))
     if "record_number" in names:
         raise ApiError(errors.RECORD_NUMBER)

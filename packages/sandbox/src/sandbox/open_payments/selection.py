@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
+from sandbox.open_payments.columns import Column as Named
 from sandbox.open_payments.expressions import Column, Expression, parse
 from sandbox.open_payments.tables import Scope, Table
 
@@ -32,6 +34,12 @@ def selected(properties: Sequence[Any], scope: Scope) -> list[Selected]:
         *(Selected(names.of_column(one), _column(one, scope)) for one in columns),
         *(Selected(names.of_expression(one["alias"]), parse(one["expression"], scope)) for one in expressions),
     ]
+
+
+@cache
+def whole(columns: Sequence[Named]) -> Sequence[Selected]:
+    """All the columns of a table, as a query selects them that names none."""
+    return [Selected(column.name, Column(place)) for place, column in enumerate(columns)]
 
 
 def named(properties: Iterable[Any]) -> list[str]:

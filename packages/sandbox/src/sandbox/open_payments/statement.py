@@ -13,9 +13,9 @@ from typing import Any
 from sandbox.open_payments import errors
 from sandbox.open_payments.conditions import Node, ready
 from sandbox.open_payments.errors import ApiError, not_simulated
-from sandbox.open_payments.expressions import Column, Counted, Expression, order, shown
+from sandbox.open_payments.expressions import Column, Expression, Value, order, shown
 from sandbox.open_payments.rows import Computed, Result, Row, Run, cut, rotated, total
-from sandbox.open_payments.selection import Selected, bare, header, named, selected
+from sandbox.open_payments.selection import Selected, bare, header, named, selected, whole
 from sandbox.open_payments.slices import Values
 from sandbox.open_payments.tables import Scope, Table
 
@@ -54,10 +54,9 @@ class Statement:
         pieces = self._page(self._sorted(sorts) if sorts else rotated(self._matching, self._turn))
         picked = [one.source.place for one in self._selected if isinstance(one.source, Column)]
         if len(picked) < len(self._selected):
-            return self._computed([self._values(texts) for run in pieces for texts in self._texts(run)])
-        whole = picked == list(range(len(self.table.columns)))
-        keys = [one.key for one in self._selected]
-        return Result(self.table.read, keys, self.header, None if whole else picked, pieces)
+            return self._computed([row for run in pieces for row in self._values(run)])
+        keys, everything = [one.key for one in self._selected], list(range(len(self.table.columns)))
+        return Result(self.table.read, keys, self.header, None if picked == everything else picked, pieces)
 
     @property
     def header(self) -> list[str]:
@@ -65,8 +64,9 @@ class Statement:
         return header(self._properties, self.table)
 
     @cached_property
-    def _selected(self) -> list[Selected]:
-        return selected(self._properties, self._scope)
+    def _selected(self) -> Sequence[Selected]:
+        given = self.query.get("properties")
+        return selected(given, self._scope) if given else whole(self.table.columns)
 
     def _named(self, one: str | Mapping[str, str]) -> Expression:
         """What a sort or a grouping names: an alias, or a column."""
@@ -74,14 +74,14 @@ class Statement:
         known = {item.key: item.source for item in self._selected} if alias is None else {}
         return known.get(bare(name)) or Column(self._scope.column(name, alias))
 
-    def _texts(self, run: Run) -> Iterable[Mapping[int, str]]:
-        """The columns that the selection needs, row by row."""
-        columns = frozenset[int]().union(*(one.source.needed for one in self._selected))
-        texts = {column: self.table.texts(run.part, column) for column in columns}
-        return ({column: texts[column][row] for column in columns} for row in run.rows)
-
-    def _values(self, texts: Mapping[int, str]) -> Row:
-        return tuple(shown(one.source.value([(texts, 1)])) for one in self._selected)
+    def _values(self, run: Run) -> Iterable[Row]:
+        """What is selected of each row, worked out."""
+        columns = _needed(one.source for one in self._selected)
+        sources = [one.source.within(columns) for one in self._selected]
+        texts = [self.table.texts(run.part, column) for column in columns]
+        for row in run.rows:
+            counted = [(tuple([column[row] for column in texts]), 1)]
+            yield tuple([shown(source.value(counted)) for source in sources])
 
     def _computed(self, made: Sequence[Row]) -> Computed:
         keys, pick = [one.key for one in self._selected], list(range(len(self._selected)))
@@ -135,17 +135,13 @@ class Statement:
 
     def _key(self, source: Expression) -> Callable[[tuple[str, int]], Any]:
         """What rows are sorted by: the text of a column without regard to case, or the value of an expression."""
-        columns = [{run.part: self.table.texts(run.part, column) for run in self._matching} for column in source.needed]
+        columns = _needed([source])
+        texts = {run.part: [self.table.texts(run.part, one) for one in columns] for run in self._matching}
         if isinstance(source, Column):
-            (texts,) = columns
-            return lambda at: texts[at[0]][at[1]].lower()
-
-        def key(at: tuple[str, int]) -> Any:
-            part, row = at
-            texts = {column: one[part][row] for column, one in zip(source.needed, columns, strict=True)}
-            return order(source.value([(texts, 1)]))
-
-        return key
+            only = {part: one for part, (one,) in texts.items()}
+            return lambda at: only[at[0]][at[1]].lower()
+        within = source.within(columns)
+        return lambda at: order(within.value([(tuple([one[at[1]] for one in texts[at[0]]]), 1)]))
 
     def _page(self, runs: Sequence[Run]) -> list[Run]:
         offset, limit = self.query["offset"], self.query.get("limit")
@@ -157,42 +153,43 @@ class Statement:
     # Groups.
 
     def _grouped(self) -> Result:
-        by = [self._named(one) for one in self._groupings]
-        free = frozenset[int]().union(*(one.plain for one in by))
-        sorts = [(self._named(sort), sort["order"] == "desc") for sort in self._sorts]
+        by, sorts = [self._named(one) for one in self._groupings], [self._named(one) for one in self._sorts]
         if any(one.aggregates for one in by):
             raise ApiError(errors.DATABASE_ERROR)
-        for source in (*(one.source for one in self._selected), *(source for source, _ in sorts)):
-            if not source.plain <= free:
-                raise ApiError(errors.DATABASE_ERROR if by else errors.MIXED)
+        if not _plain([*(one.source for one in self._selected), *sorts]) <= _plain(by):
+            raise ApiError(errors.DATABASE_ERROR if by else errors.MIXED)
         self.cost["rows_scanned"] += self._scanned
         groups = list(self._groups.values())
-        for source, descending in reversed(sorts):
-            keys = [order(source.value(rows)) for rows in groups]
-            placed = sorted(range(len(groups)), key=keys.__getitem__, reverse=descending)
+        for source, sort in reversed(list(zip(sorts, self._sorts, strict=True))):
+            within = source.within(self._columns)
+            keys = [order(within.value(rows)) for rows in groups]
+            placed = sorted(range(len(groups)), key=keys.__getitem__, reverse=sort["order"] == "desc")
             groups = [groups[at] for at in placed]
         self.cost["rows_sorted"] += len(groups) if sorts else 0
-        made = [tuple(shown(one.source.value(rows)) for one in self._selected) for rows in groups]
-        computed = self._computed(made)
+        sources = [one.source.within(self._columns) for one in self._selected]
+        computed = self._computed([tuple([shown(source.value(rows)) for source in sources]) for rows in groups])
         computed.pieces = self._page(computed.runs if sorts else rotated(computed.runs, self._turn))
         return computed
 
     @cached_property
-    def _groups(self) -> dict[Values, Counted]:
+    def _columns(self) -> Sequence[int]:
+        """The columns that matter to groups."""
+        named = map(self._named, (*self._groupings, *self._sorts))
+        return _needed([*(one.source for one in self._selected), *named])
+
+    @cached_property
+    def _groups(self) -> dict[tuple[Value, ...], list[tuple[Values, int]]]:
         """The rows of each group in short: the texts of the columns that matter, and how many rows have them."""
-        by = [self._named(one) for one in self._groupings]
-        sources = [*by, *(one.source for one in self._selected), *map(self._named, self._sorts)]
-        columns = sorted(frozenset[int]().union(*(one.needed for one in sources)))
+        by = [self._named(one).within(self._columns) for one in self._groupings]
         found: defaultdict[Values, int] = defaultdict(int)
         for run in self._matching:
-            for texts, rows in self._combinations(run, columns):
+            for texts, rows in self._combinations(run, self._columns):
                 found[texts] += rows
         if self.miscounted and found:
             found[next(iter(found))] += self.miscounted
-        groups: dict[Any, Any] = {} if by else {(): []}
-        for texts, rows in found.items():
-            row = dict(zip(columns, texts, strict=True)), rows
-            groups.setdefault(tuple(one.value([row]) for one in by), []).append(row)
+        groups: dict[tuple[Value, ...], list[tuple[Values, int]]] = {} if by else {(): []}
+        for row in found.items():
+            groups.setdefault(tuple([one.value([row]) for one in by]), []).append(row)
         return groups
 
     def _combinations(self, run: Run, columns: Sequence[int]) -> Iterable[tuple[Values, int]]:
@@ -202,3 +199,13 @@ class Statement:
             return [(tuple(known[column] for column in columns), len(run.rows))]
         texts = [self.table.texts(run.part, column) for column in columns]
         return Counter(zip(*([column[row] for row in run.rows] for column in texts), strict=True)).items()
+
+
+def _needed(sources: Iterable[Expression]) -> list[int]:
+    """The columns whose texts some expressions need."""
+    return sorted(frozenset[int]().union(*(one.needed for one in sources)))
+
+
+def _plain(sources: Iterable[Expression]) -> frozenset[int]:
+    """Their columns outside aggregates."""
+    return frozenset[int]().union(*(one.plain for one in sources))
