@@ -153,7 +153,7 @@ class Statement:
     # Groups.
 
     def _grouped(self) -> Result:
-        by, sorts = [self._named(one) for one in self._groupings], [self._named(one) for one in self._sorts]
+        by, sorts = self._by, [self._named(one) for one in self._sorts]
         if any(one.aggregates for one in by):
             raise ApiError(errors.DATABASE_ERROR)
         if not _plain([*(one.source for one in self._selected), *sorts]) <= _plain(by):
@@ -172,15 +172,19 @@ class Statement:
         return computed
 
     @cached_property
+    def _by(self) -> Sequence[Expression]:
+        """What rows are grouped by; a resource beside the name means nothing."""
+        return [self._named(name) for name in named(self._groupings)]
+
+    @cached_property
     def _columns(self) -> Sequence[int]:
         """The columns that matter to groups."""
-        named = map(self._named, (*self._groupings, *self._sorts))
-        return _needed([*(one.source for one in self._selected), *named])
+        return _needed([*self._by, *(one.source for one in self._selected), *map(self._named, self._sorts)])
 
     @cached_property
     def _groups(self) -> dict[tuple[Value, ...], list[tuple[Values, int]]]:
         """The rows of each group in short: the texts of the columns that matter, and how many rows have them."""
-        by = [self._named(one).within(self._columns) for one in self._groupings]
+        by = [one.within(self._columns) for one in self._by]
         found: defaultdict[Values, int] = defaultdict(int)
         for run in self._matching:
             for texts, rows in self._combinations(run, self._columns):
