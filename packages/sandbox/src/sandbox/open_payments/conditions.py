@@ -38,13 +38,13 @@ def _node(condition: Mapping[str, Any], scope: Scope) -> Node:
 
 
 def _test(condition: Mapping[str, Any], scope: Scope) -> Node:
-    name = condition.get("operator", "=").lower()
+    name, asked = str(condition.get("operator", "=")).lower(), str(condition["property"])  # A lets any type through
     table, meets = scope.table, holds(name, condition.get("value"))
     if name == "match":
-        columns = [scope.column(one) for one in condition["property"].split(",")]
+        columns = [scope.column(one) for one in asked.split(",")]
         if len(columns) > 1 or columns[0] not in table.fulltext:
             raise ApiError(errors.NOT_FULLTEXT)
-    column = scope.column(condition["property"], condition.get("resource"))
+    column = scope.column(asked, condition.get("resource"))
 
     def narrow(part: str, rows: Sequence[int]) -> Sequence[int]:
         texts = table.texts(part, column)

@@ -58,7 +58,7 @@ class Scope:
     def column(self, name: str, alias: str | None = None) -> int:
         """The place of a column; MySQL ignores the case of column names. ApiError if there is none."""
         place = self.table.places.get(name.lower())
-        if place is None or alias not in {None, self.alias}:
+        if place is None or alias not in (None, self.alias):
             raise ApiError(errors.COLUMN_NOT_FOUND)
         return place
 

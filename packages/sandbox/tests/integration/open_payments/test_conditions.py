@@ -58,6 +58,8 @@ def test_a_dialect_takes_operators_that_are_not_in_its_schema(start):
     assert site.query(conditions=[meeting("sounds like", "CA")]).status == 501
     assert site.query(conditions=[{"operator": "=", "value": "CA"}]).json["message"] == "Invalid condition"
     assert site.query(conditions=[{"property": STATE}]).json["message"] == "Bad query property."
+    odd = {"property": 5, "operator": 7, "value": True, "resource": ["t"]}
+    assert site.post(f"{QUERY}/{site.distribution}", {"conditions": [odd]}).status == 400
     site.sandbox.switch(dialect="B")
     refused = site.query(conditions=[meeting("!=", "CA")])
     assert (refused.status, refused.json["data"]["pointer"]) == (400, "conditions/0/operator")
