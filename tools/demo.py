@@ -74,7 +74,7 @@ def compare_with_truth(url: str, lake: Path) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", default="0.1", help="share of the real year's rows (default 0.1: 98,000 rows)")
+    parser.add_argument("--scale", default="0.05", help="share of the real year's rows (default 0.05: 49,000 rows)")
     parser.add_argument("--faults", default="0.2", help="share of downloads that fail (default 0.2)")
     parser.add_argument("--lake", default=str(ROOT / "data" / "demo"), help="a folder for the demo; it is replaced")
     arguments = parser.parse_args()

@@ -41,7 +41,7 @@ def sums(world):
 def people(world):
     """Last and first names of the recipients, as they would stand beside each other."""
     found = set()
-    for path in world.lake.glob("raw/**/*.csv"):
+    for path in world.lake.glob("raw/dataset=*/**/*.csv"):
         with path.open(newline="", encoding="utf-8") as stream:
             for row in csv.DictReader(stream):
                 first, last = row["Covered_Recipient_First_Name"], row["Covered_Recipient_Last_Name"]

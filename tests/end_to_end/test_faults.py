@@ -160,7 +160,8 @@ def test_with_five_percent_mixed_faults_one_run_proves_everything_at_little_extr
     assert (ended.status, ended.fact["proved"]) == (0, 300), ended.stderr
     summary = world.source.summary()
     assert sum(summary["by_fault"].values()) >= 15
-    assert summary["bytes"] <= 1.15 * bytes_clean
+    # An answer that ignores its conditions fills the buffers of the system, some 6 MB, before it is given up.
+    assert summary["bytes"] <= 1.2 * bytes_clean
     world.assert_equals_truth()
 
 

@@ -156,8 +156,8 @@ def window_of(url):
 
 
 def hashes_in(lake):
-    """SHA-256 of every file below raw/."""
-    files = (path for path in (lake / "raw").rglob("*") if path.is_file())
+    """SHA-256 of every file of a dataset below raw/."""
+    files = (path for path in lake.glob("raw/dataset=*/**/*") if path.is_file())
     return {path.relative_to(lake).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -1,6 +1,6 @@
 """A page with everything that one can have, in Chromium, as people see it; and one with much that is wrong.
 
-The pictures are kept in .cache/pictures for whoever wants to look at them after a run of CI.
+The pictures are kept in .cache/pictures, so that they can be looked at after a run of CI.
 """
 
 from datetime import timedelta

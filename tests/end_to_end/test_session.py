@@ -9,7 +9,7 @@ import pytest
 from tools import isolated, session
 
 ROOT = Path(__file__).resolve().parents[2]
-# Kept for whoever wants to look at them after a run of CI.
+# Kept, so that they can be looked at after a run of CI.
 PICTURES = ROOT / ".cache" / "pictures" / "session"
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 

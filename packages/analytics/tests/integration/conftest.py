@@ -5,13 +5,15 @@ import pytest
 from analytics import PROFILE, PROJECT
 from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.dbt import LAKE, Built, Dbt, Project, interpreter
+from etl_core.private_folder import PrivateFolder
 from packages.analytics.tests.integration.lake import Year, describe
 from packages.analytics.tests.integration.traps import SAID_BY_CMS, YEARS
 
 
 def built(folder: Path, *years: Year) -> Built:
     """The whole project on a lake of these years, with the unit tests of its models."""
-    dbt = Dbt(Project(PROJECT, PROFILE), interpreter(""), Limits(memory_mb=1000, workers=1), lambda: None)
+    parsed = PrivateFolder(folder.parent, "parsed")
+    dbt = Dbt(Project(PROJECT, PROFILE), interpreter(""), Limits(memory_mb=1000, workers=1), lambda: None, parsed)
     describe(folder / LAKE, years, SAID_BY_CMS)
     return dbt.build(folder, leave_out="seed")
 

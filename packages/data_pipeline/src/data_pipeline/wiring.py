@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from data_pipeline import __version__, lake_layout
 from data_pipeline.settings import extras
 from data_pipeline.settings.environment import load_settings
-from etl_core.errors import AccessError, ConfigError
+from etl_core.errors import AccessError
 from etl_core.progress import Progress
 from etl_core.stop import Stop
 from etl_core.telemetry import Telemetry
@@ -116,11 +116,10 @@ class Services:
     def source(self) -> Source:
         """CMS Open Payments, or what ``OPEN_PAYMENTS_URL`` names."""
         from data_pipeline.open_payments.source.api import POLICY, Source
-        from etl_core.http import HttpClient, HttpSettings, make_session
+        from etl_core.http import HttpClient, HttpSettings, make_session, require_address
 
         url = self.settings.open_payments_url
-        if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"OPEN_PAYMENTS_URL={url!r} is no address.", advice="It begins with https://.")
+        require_address(url, named="OPEN_PAYMENTS_URL")
         values = HttpSettings(
             base_url=url,
             user_agent=self.settings.open_payments_user_agent,

@@ -8,8 +8,8 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+from etl_core import machine
 from etl_core.errors import AccessError, PermanentError, UnavailableError
-from etl_core.machine import what_is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 READ_BYTES = 1024 * 1024
 # What a network file system answers while its server is away or is started again, and a disk that fails.
-FAILING = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN})
+FAILING = machine.FAILING | {errno.ETIMEDOUT, errno.EAGAIN}
 PERMISSION_ADVICE = (
     "Check who owns it, and whether it is mounted read-only. In a container, mount a folder (-v FOLDER:PATH) and run "
     'as its owner: --user "$(id -u):$(id -g)", in Kubernetes fsGroup.'
@@ -47,7 +47,7 @@ def translate_os_errors(doing: str) -> Iterator[None]:
         message = f"cannot {doing}: {reason}."
         if error.errno in FAILING:
             raise UnavailableError(message) from error
-        if missing := what_is_missing(error, doing):
+        if missing := machine.what_is_missing(error, doing):
             raise missing from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise AccessError(message, advice=PERMISSION_ADVICE) from error

@@ -16,6 +16,7 @@ _MEMORY = "Give the process more memory, or use fewer streams."
 _THREADS = "Raise the limit of threads, as in `ulimit -u 4096`, or of memory, or use fewer streams."
 _SPACE = "Free some space and run the same command again; work done is kept."
 _FAILING = "A disk or a network file system failed: run the same command again; work done is kept."
+_UNIX = "It runs on Linux and macOS; elsewhere, use WSL or the image."
 _TEMPORARY = "Set TMPDIR to a folder of your own; in a container, mount a writable one at /tmp."
 _LOCKS = "Its file system grants no locks: use another, which `df .` names."
 ADVICE = {
@@ -30,6 +31,8 @@ ADVICE = {
 }
 # Of a file system that failed for a moment; sockets have other numbers.
 FAILING = frozenset({errno.EIO, errno.ESTALE})
+# Modules of the standard library that only Unix has.
+_OF_UNIX = frozenset({"fcntl", "pwd", "resource"})
 # What the standard library says where it finds no folder for temporary files.
 _NO_TEMPORARY_FOLDER = "No usable temporary directory"
 
@@ -45,6 +48,8 @@ def what_is_missing(error: BaseException, doing: str = "continue") -> PipelineEr
             return AccessError(f"cannot {doing}: {one}.", advice=_THREADS)
         if isinstance(one, OSError) and one.errno in FAILING:
             return UnavailableError(f"cannot {doing}: {os.strerror(one.errno)}.", advice=_FAILING)
+        if isinstance(one, ModuleNotFoundError) and one.name in _OF_UNIX:
+            return AccessError(f"cannot {doing}: this system has no {one.name}.", advice=_UNIX)
         if isinstance(one, FileNotFoundError) and _NO_TEMPORARY_FOLDER in str(one):
             return AccessError(f"cannot {doing}: there is no folder for temporary files.", advice=_TEMPORARY)
         if isinstance(one, OSError) and one.errno in ADVICE:

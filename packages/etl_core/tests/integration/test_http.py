@@ -284,6 +284,11 @@ def test_a_certificate_that_is_not_trusted_is_a_setting_to_correct(server, new_b
     assert "REQUESTS_CA_BUNDLE" in caught.value.advice
     assert bench.clock.slept == []
 
+    bench.session.verify = str(tmp_path / "nothing.pem")
+    with pytest.raises(ConfigError, match=r"nothing\.pem") as caught:
+        bench.client.get_json("/x")
+    assert "REQUESTS_CA_BUNDLE" in caught.value.advice
+
     authority.cert_pem.write_to_path(tmp_path / "trusted.pem")
     bench.session.verify = str(tmp_path / "trusted.pem")
     server.plan(json_answer(1))

@@ -47,6 +47,11 @@ class WhatIsMissing(unittest.TestCase):
         error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
         self.assertRegex(str(what_is_missing(error)), "no folder for temporary files. Set TMPDIR")
 
+    def test_a_system_without_locks_is_named_and_another_missing_module_is_a_bug(self):
+        found = what_is_missing(ModuleNotFoundError("No module named 'fcntl'", name="fcntl"))
+        self.assertRegex(str(found), "has no fcntl. It runs on Linux and macOS; elsewhere, use WSL")
+        self.assertIsNone(what_is_missing(ModuleNotFoundError("No module named 'x'", name="x")))
+
     def test_a_bug_is_none(self):
         endless = ValueError("own cause")
         endless.args = (endless,)

@@ -49,7 +49,7 @@ class Run(ProjectCase):
         with self.assertRaisesRegex(DataError, "the marts do not hold: 1 fail; not_null_doubled_n: Got 1 result"):
             Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "NULL"))
 
-    def test_what_dbt_read_of_a_project_is_kept_and_what_changed_or_is_damaged_is_read_again(self):
+    def test_what_dbt_read_of_a_project_is_kept_and_read_again_if_it_changed_or_is_damaged(self):
         kept = PrivateFolder(self.folder, "dbt")
         dbt = Dbt(self.project, PYTHON, LIMITS, no_stop, kept)
         model = self.project.folder / "models" / "doubled.sql"
@@ -66,10 +66,8 @@ class Run(ProjectCase):
         self.assertEqual(kept_after("2"), first)
         factor = 6
         model.write_text(model.read_text().replace("2 * n", "6 * n"))
-        changed = kept_after("3")
-        self.assertNotIn(changed, (None, first))
-        kept.replace("p.msgpack", damage := b"\xff" * 1000)
-        self.assertNotIn(kept_after("4"), (None, damage))
+        kept.replace("p.msgpack", damage := (first or b"")[:1000])
+        self.assertNotIn(kept_after("3"), (None, first, damage))
 
     def test_a_stop_ends_dbt(self):
         def stop() -> None:

@@ -28,8 +28,8 @@ class HttpPolicy:
     """How to read the answers of one source, and how to retry there.
 
     ``statuses`` gives statuses other than 200 their meaning; of those it lacks, 5xx are temporary, others permanent.
-    ``bodies`` overrides it where an error's body
-    contains a text: ``(status, text, meaning)``. ``html_page`` is the meaning of an HTML page in place of data.
+    ``bodies`` overrides it where an error's body contains a text: ``(status, text, meaning)``.
+    ``html_page`` is the meaning of an HTML page in place of data.
     ``advice`` says what to try, by meaning. ``throttled_wait_factor`` multiplies the wait after a throttled
     answer that names no time. ``cache_parameter`` is the query parameter that carries a random value past
     caches; without a name, none is sent. Metrics are named ``<metric_prefix>_requests_total`` and so on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
@@ -9,9 +10,10 @@ import requests
 import urllib3
 
 from etl_core import least_rate
-from etl_core.errors import DataError
+from etl_core.errors import ConfigError, DataError
 from etl_core.http.header_timeout import HeaderTimeoutAdapter
 from etl_core.http.translate import readable
+from etl_core.printable import without_password
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,17 @@ class HttpSettings:
     answer_seconds: float = 1800.0
     # An answer that is held in memory, as sent and as decoded. The largest known has 8 MB.
     held_bytes: int = 64_000_000
+
+
+def require_address(url: str, *, named: str) -> None:
+    """Raise ``ConfigError`` unless ``url``, the value of the setting ``named``, is the address of a server."""
+    with contextlib.suppress(urllib3.exceptions.LocationParseError):
+        parts = urllib3.util.parse_url(url)
+        if parts.scheme in ("http", "https") and parts.host and " " not in parts.host:
+            return
+    raise ConfigError(
+        f"{named}={without_password(url)!r} is no address.", advice="It is written https://host or https://host:port."
+    )
 
 
 class _Session(requests.Session):

@@ -44,27 +44,29 @@ def translate_http_errors(url: str) -> Iterator[None]:
         requests.exceptions.InvalidSchema,
     ) as error:
         raise DataError(f"{readable(url)} is not a valid URL: {printable(without_password(error))}") from error
-    except requests.exceptions.SSLError as error:
-        cause = _root_cause(error)
-        if "certificate" not in cause.lower():
-            raise UnavailableError(f"GET {readable(url)} failed: {cause}") from error
-        raise ConfigError(
-            f"GET {readable(url)} failed: {cause}.",
-            advice="Set REQUESTS_CA_BUNDLE to a file with the certificates that are trusted here, as of a proxy.",
-        ) from error
     except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
-        if missing := what_is_missing(error, f"get {readable(url)}"):
-            raise missing from error
+        _raise_if_a_person_must_act(error, url)
         raise UnreachableError(
             f"GET {readable(url)} failed: {_root_cause(error)}.",
             advice="Check the address and the network; behind a proxy, set HTTPS_PROXY.",
         ) from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        if missing := what_is_missing(error, f"get {readable(url)}"):
-            raise missing from error
+        _raise_if_a_person_must_act(error, url)
         raise UnavailableError(f"GET {readable(url)} failed: {_root_cause(error)}") from error
     except ValueError as error:  # requests lets some through that come from reading where a redirect leads
         raise DataError(f"GET {readable(url)} redirected to an invalid URL: {printable(str(error))}") from error
+
+
+def _raise_if_a_person_must_act(error: Exception, url: str) -> None:
+    """The machine lacks something, a certificate is not trusted, or a file of trusted ones is not there."""
+    if missing := what_is_missing(error, f"get {readable(url)}"):
+        raise missing from error
+    cause = _root_cause(error)
+    if "certificate" in cause.lower():
+        raise ConfigError(
+            f"GET {readable(url)} failed: {cause}.",
+            advice="Set REQUESTS_CA_BUNDLE to a file with the certificates that are trusted here, as of a proxy.",
+        ) from error
 
 
 def _root_cause(error: BaseException) -> str:

@@ -30,7 +30,7 @@ READ_BYTES = 1024 * 1024
 SCRATCH_NAME = ".scratch"
 # A folder that cannot be synced, as on some network and desktop file systems; its files are.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
-# How file systems without hard links refuse one. Whoever may not write at all is refused the rename, too.
+# How file systems without hard links refuse one. A process that may not write at all is refused the rename, too.
 _NO_LINKS = frozenset({
     errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EIO, errno.EACCES, errno.EINVAL, errno.EXDEV,
 })  # fmt: skip

@@ -238,6 +238,14 @@ class S3Store:
             self._client.put_object(Body=payload, **request)
 
     def _create(self, key: str, body: Body, digest: str) -> PutResult:
+        if self._is_created(key, body, digest):
+            return PutResult(created=True, sha256=digest)
+        existing = self._existing(key)
+        if existing is None:  # deleted between the two requests
+            raise UnavailableError(f"{self.url}/{key} was there and is gone")
+        return existing
+
+    def _is_created(self, key: str, body: Body, digest: str) -> bool:
         doing = f"create {self.url}/{key}"
         try:
             with translate_errors(doing, passing=(PRECONDITION_FAILED, CONFLICT, *UNCONDITIONAL)):
@@ -247,15 +255,13 @@ class S3Store:
                 raise (without_conditional_writes(error, doing) or answered(error, doing)) from error
             if status_of(error) == CONFLICT:
                 raise UnavailableError(f"another write of {self.url}/{key} is under way") from error
-            existing = self._existing(key)
-            if existing is None:  # deleted between the two requests
-                raise UnavailableError(f"{self.url}/{key} was there and is gone") from error
-            return existing
-        return PutResult(created=True, sha256=digest)
+            return False
+        return True
 
     def _require_that_the_first_is_kept(self, key: str, body: Body, digest: str) -> None:
+        """Only by creating: a role that may write the key may not be allowed to read it."""
         for _ in range(2):  # another process may have deleted it in between, but not twice
-            if not self._retry.call(lambda _attempt: self._create(key, body, digest)).created:
+            if not self._retry.call(lambda _attempt: self._is_created(key, body, digest)):
                 self._keeps_the_first = True
                 return
         raise ConfigError(

@@ -1,6 +1,6 @@
 """What an error of the SDK of S3 means. The code decides, and the status only where the code says nothing.
 
-S3, KMS and STS answer 400 to what ends by itself, and 4xx of their own to what a person must mend. Besides its own
+S3, KMS and STS answer 400 to what ends by itself, and 4xx of their own to what a person must correct. Besides its own
 exceptions, the SDK passes on those of Python: of a token file, of a program that gives credentials, of a terminal.
 """
 
@@ -13,6 +13,7 @@ import botocore.exceptions
 import urllib3
 
 from etl_core.errors import AccessError, ConfigError, NotFoundError, PermanentError, PipelineError, UnavailableError
+from etl_core.machine import what_is_missing
 from etl_core.printable import printable, without_password
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def unanswered(error: Exception, doing: str) -> PipelineError | None:
     if isinstance(error, (*connection, ConnectionError, TimeoutError)):
         return UnavailableError(message)
     if isinstance(error, OSError):
-        return ConfigError(message, advice=FILE_ADVICE)
+        return what_is_missing(error, doing) or ConfigError(message, advice=FILE_ADVICE)
     if isinstance(error, EOFError):
         return ConfigError(
             f"cannot {doing}: the AWS profile asks for a code of an MFA device, and there is no terminal.",

@@ -25,7 +25,10 @@ def open_store(url: str, *, named: str = "the URL") -> ObjectStore:
     if "://" not in url:
         if not url.strip():
             raise ConfigError(f"{named} is empty.", advice="Give a folder, file:///… or s3://bucket/prefix.")
-        return _directory(Path(url).expanduser(), named)
+        try:
+            return _directory(Path(url).expanduser(), named)
+        except RuntimeError as error:  # of a user who has no home, or of nobody
+            raise ConfigError(f"{named}={url!r} is in no home known here.", advice="Give the whole path.") from error
     parts = urlsplit(url)
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):

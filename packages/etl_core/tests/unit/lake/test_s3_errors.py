@@ -1,5 +1,6 @@
 """What is not an answer of S3, and what it means."""
 
+import errno
 import unittest
 from operator import attrgetter
 
@@ -26,6 +27,8 @@ class WithoutAnAnswer(unittest.TestCase):
             (ConnectionResetError(104, "reset"), UnavailableError, "reset"),
             (FileNotFoundError(2, "No such file", "/var/run/token"), ConfigError, "/var/run/token.*fsGroup"),
             (PermissionError(13, "Permission denied", "/var/run/token"), ConfigError, "/var/run/token.*fsGroup"),
+            (OSError(errno.ENOSPC, "No space left"), AccessError, "No space left on device. Free some space"),
+            (OSError(errno.EMFILE, "Too many open files"), AccessError, "Raise the limit of open files"),
             (EOFError(), ConfigError, "MFA device, and there is no terminal"),
             (RecursionError("maximum recursion depth exceeded"), ConfigError, "another region.*AWS_REGION"),
             (ValueError("Invalid endpoint: s3..x"), ConfigError, "Invalid endpoint: s3..x. Check the AWS_"),

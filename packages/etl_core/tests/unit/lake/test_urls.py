@@ -58,6 +58,7 @@ class OpenStore(unittest.TestCase):
             for url, told, advice in [
                 ("", "LAKE is empty", "Give a folder, file:///… or s3://bucket/prefix."),
                 ("  ", "LAKE is empty", "Give a folder"),
+                ("~nobody-of-this-name/lake", "is in no home known here", "Give the whole path"),
                 ("file://data/lake", "LAKE='file://data/lake' names a host", "file:///path (three slashes)"),
                 ("s3://", "LAKE='s3://' names no bucket", "s3://bucket/prefix"),
                 ("s3:///prefix", "names no bucket", "s3://bucket/prefix"),

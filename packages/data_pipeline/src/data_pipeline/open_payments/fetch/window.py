@@ -54,11 +54,10 @@ _log = get_logger()
 
 @dataclass(frozen=True)
 class _AttemptStart:
-    """How an attempt began: time, requests of the task so far, the source's count, the strategy."""
+    """How an attempt began: time, the source's count, the strategy."""
 
     at: datetime
     clock: float
-    requests: int
     expected: int
     by_pages: bool
 
@@ -141,7 +140,7 @@ class WindowFetcher:
 
     def _attempt(self, task: WindowTask, attempt: int, reasons: list[str]) -> Audit:
         shown = AttemptProgress(self._progress)
-        at, clock, requests = self._now(), time.monotonic(), task.tally.requests
+        at, clock = self._now(), time.monotonic()
         by_pages = self._strategy == "pages" or (
             self._strategy == "auto" and sum(reason in CUT_REASONS for reason in reasons) >= LONG_ANSWERS_TRIED
         )
@@ -149,7 +148,7 @@ class WindowFetcher:
         path = self._store.scratch_file()
         try:
             expected = self._count(task) if task.expected is None else task.expected
-            start = _AttemptStart(at, clock, requests, expected, by_pages)
+            start = _AttemptStart(at, clock, expected, by_pages)
             with translate_release_gone():
                 url, summary = self._fetch(task, start, path, shown, bypass_cache=attempt > 1)
             count_after = self._count_after(task, summary) if task.window.is_whole_slice else None
@@ -227,7 +226,7 @@ class WindowFetcher:
             started_at=start.at,
             proved_at=self._now(),
             seconds=round(time.monotonic() - start.clock, 3),
-            requests=task.tally.requests - start.requests,
+            requests=task.tally.requests,
             retries=task.tally.retries,
             software=SOFTWARE,
         )

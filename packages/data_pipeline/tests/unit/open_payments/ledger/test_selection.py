@@ -1,7 +1,7 @@
 import unittest
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP, RESEARCH
@@ -68,6 +68,7 @@ class Select(unittest.TestCase):
                     (PlannedCompany(company_id=company_id, rows=rows),),
                 )
 
+    @settings(deadline=None)  # a loaded machine is no failure
     @given(st.dictionaries(st.integers(1, 10**12).map(str), st.integers(1, 100)), st.integers(1, 12))
     def test_select_makes_parts_that_share_nothing_and_leave_nothing(self, rows, n):
         parts = [select(rows, a_selection(slice_of=f"{k}/{n}")) for k in range(1, n + 1)]
