@@ -47,6 +47,10 @@ class Connection(BaseHTTPRequestHandler):
         raise NotImplementedError
 
     def do_GET(self) -> None:
+        if "Transfer-Encoding" in self.headers:  # the chunks would be read as the next request
+            self.close_connection = True
+            self.send_error(501, "The sandbox does not simulate request bodies in chunks")
+            return
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
         if len(body) == length:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from sandbox.open_payments.columns import load_json
 from sandbox.open_payments.datasets import DATASETS
-from sandbox.open_payments.releases import Release, file_of
+from sandbox.open_payments.releases import PUBLISHER, Release, distribution_id, file_of
 from sandbox.open_payments.settings import Settings
 
 _LISTED_AHEAD = 2025  # in the script before it is published (facts 2.1)
@@ -26,8 +27,8 @@ class Entry(NamedTuple):
     modified: date
     file: dict[str, str]
 
-    def item(self, settings: Settings) -> dict[str, Any]:
-        """The dataset's JSON."""
+    def item(self, settings: Settings, site: str, *, references: bool) -> dict[str, Any]:
+        """The dataset's JSON; its files are at `site`. With `references` its parts come with their ids (facts 1.8)."""
         time = "T12:00:00+0000" if settings.modified_format == "datetime" else ""
         modified = self.modified + timedelta(settings.modified_days)
         item: dict[str, Any] = load_json("catalogue.json")["item"] | {
@@ -37,9 +38,27 @@ class Entry(NamedTuple):
             "theme": [self.theme],
             "keyword": [self.keyword],
             **dict.fromkeys(("issued", "modified"), modified.isoformat() + time),
-            "distribution": [self.file],
+            "distribution": [self.file | {"downloadURL": self.file["downloadURL"].replace(PUBLISHER, site, 1)}],
         }
-        return item | ({"temporal": self.temporal} if self.temporal else {})
+        item |= {"temporal": self.temporal} if self.temporal else {}
+        return self._with_references(item, modified) if references else item
+
+    def _with_references(self, item: Mapping[str, Any], modified: date) -> dict[str, Any]:
+        """The distribution's id follows from the file at its publisher, wherever it is shown."""
+        (file,) = item["distribution"]
+        return {
+            **item,
+            **{name: [_reference(name, one) for one in item[name]] for name in ("theme", "keyword")},
+            "publisher": _reference("publisher", item["publisher"]),
+            "distribution": [{"identifier": distribution_id(self.file), "data": file}],
+            "%modified": f"{modified.isoformat()}T12:00:00+0000",
+        }
+
+
+def _reference(schema: str, value: Any) -> dict[str, Any]:
+    """A part of an item with its id, a UUID version 5 of the part."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return {"identifier": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{schema}:{text}")), "data": value}
 
 
 def yearly_dataset_id(dataset: str, year: int) -> str:

@@ -25,6 +25,6 @@ def field(text: str, dialect: Dialect) -> str:
     return '"' + _QUOTE_NOT_PROTECTED[dialect].sub('""', text) + '"'
 
 
-def record(fields: Iterable[str], dialect: Dialect) -> bytes:
-    """Fields joined by commas, UTF-8, without a line end."""
-    return ",".join([field(text, dialect) for text in fields]).encode()
+def record(fields: Iterable[str | None], dialect: Dialect) -> bytes:
+    """Fields joined by commas, UTF-8, without a line end; nothing stands for NULL."""
+    return ",".join([field(text or "", dialect) for text in fields]).encode()

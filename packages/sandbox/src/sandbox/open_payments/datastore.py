@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from itertools import count
@@ -33,22 +33,30 @@ class Datastore:
     def __init__(self, world: World) -> None:
         self._world, self._turns = world, count(1)
 
-    def answer(
-        self, settings: Settings, identifier: str, rest: list[str], payload: Mapping[str, Any], draw: FaultDraw
-    ) -> Reply:
-        """`identifier` is a distribution's, or a dataset's with an index as the first of the `rest` of the path."""
-        download = rest[-1:] == ["download"]
-        for index in rest[: len(rest) - download]:
-            found = self._world.distribution_id(identifier, index)
+    def answer(self, settings: Settings, path: Sequence[str], payload: Mapping[str, Any], draw: FaultDraw) -> Reply:
+        """`path` follows `/query`: nothing, a distribution's id, or a dataset's and an index; then perhaps `download`.
+
+        Without an id the query names its resource.
+        """
+        download = path[-1:] == ["download"]
+        identifier, *index = path[: len(path) - download] or [""]
+        if index:
+            found = self._world.distribution_id(identifier, index[0])
             if found is None:
-                return json_reply({"message": f"No resource found for dataset {identifier} at index {index}"}, 404)
+                return json_reply({"message": f"No resource found for dataset {identifier} at index {index[0]}"}, 404)
             identifier = found
         query = checked(payload, dialect=settings.dialect, rows_limit=None if download else settings.rows_limit)
         _refuse_when_degraded(settings, query, download=download)
-        query["resources"] = [{"id": identifier, "alias": "t"}]
+        if identifier:
+            if not download and (query.get("resources") or query.get("joins")):
+                raise ApiError(errors.RESOURCES)
+            query["resources"] = [{"id": identifier, "alias": "t"}]
+        table = self._table(query)
         if query.get("groupings") and not settings.grouped_counts:
             raise ApiError(errors.DATABASE_ERROR)
-        table, scopes = self._open(identifier), ("download" if download else "count", "both")
+        if table is None:
+            return _nothing(query, download=download)
+        scopes = ("download" if download else "count", "both")
         if draw.take("conditions", lambda f: bool(query.get("conditions")) and f.param("scope", "download") in scopes):
             query["conditions"] = []
         statement = Statement(table, query, next(self._turns))
@@ -59,6 +67,25 @@ class Datastore:
         if draw.fault is not None and draw.fault.name == "cached_bad":
             reply.keep_seconds = draw.fault.param("seconds", 3600.0)
         return reply
+
+    def file(self, settings: Settings, path: str) -> Reply:
+        """A file that the catalogue points to: the whole publication, also while its table is being imported."""
+        table = self._world.file(path)
+        if table is None:
+            raise errors.not_simulated(f"the file {path}")
+        query = {"resources": [{"alias": "t"}], "offset": 0}
+        chunks = Statement(table, query, 0).result().chunks(settings.dialect)
+        return Reply(200, (("Content-Type", "text/csv"),), chunks)
+
+    def _table(self, query: Mapping[str, Any]) -> Table | None:
+        """The table of a query; None if it names no resource, or gives it no alias."""
+        resources = query.get("resources", [])
+        if query.get("joins") or len(resources) > 1:
+            raise errors.not_simulated("joins, and several resources")
+        if any("id" not in resource for resource in resources):
+            raise errors.not_simulated("resources without an id")
+        tables = [self._open(resource["id"]) for resource in resources]
+        return tables[0] if tables and resources[0].get("alias") else None
 
     def _open(self, identifier: str) -> Table:
         found = self._world.open(identifier) or identifier
@@ -71,13 +98,24 @@ class Datastore:
         raise ApiError(f"Could not find identifier and version for {found}")
 
 
+def _nothing(query: Mapping[str, Any], *, download: bool) -> Reply:
+    """The answer to a query of no table."""
+    if download or query["format"] == "csv":
+        raise errors.not_simulated("CSV and downloads of no resource")
+    found = {"results": [], "count": 0, "schema": []}
+    return json_reply({name: empty for name, empty in found.items() if query[name]} | {"query": query})
+
+
 def _page(statement: Statement, draw: FaultDraw) -> Reply:
     query, table = statement.query, statement.table
     if query["format"] == "csv":
         raise errors.not_simulated("format=csv outside /download")
     if draw.take("count", lambda _: bool(query["count"] or query.get("groupings"))):
         statement.miscounted = draw.random.choice((-1, 1))
-    answer: dict[str, Any] = {"results": statement.result().objects()} if query["results"] else {}
+    answer: dict[str, Any] = {}
+    if query["results"]:
+        rows = statement.result().objects()
+        answer["results"] = rows if query["keys"] else [list(row.values()) for row in rows]
     if query["count"]:
         answer["count"] = statement.count()
     if query["schema"]:
@@ -124,7 +162,7 @@ def _download(settings: Settings, statement: Statement, draw: FaultDraw) -> Repl
 
 
 def _refuse_when_degraded(settings: Settings, query: Mapping[str, Any], *, download: bool) -> None:
-    costly = any(query.get(name) for name in ("conditions", "groupings", "sorts", "offset"))
+    costly = any(query.get(name) for name in ("conditions", "joins", "groupings", "sorts", "offset"))
     if settings.degraded and (download or costly):
         text = errors.DEGRADED_DOWNLOAD if download else errors.DEGRADED_QUERY
         raise ApiError(text, 503, headers=retry_after(settings.retry_after_seconds, settings.retry_after_form))

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from sandbox.faults import Fault
 from sandbox.open_payments.reply import Headers, Reply, body_reply, json_reply
 
-BLOCKED_AGENTS = ("python-urllib", "curl-blocked")  # words of a User-Agent, in lower case
+BLOCKED_AGENTS = ("openpayments-pp-cli",)  # words of a User-Agent, in lower case; the only one on record (facts 2.6)
 _DENIED = (
     "<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n \nYou don't have permission "
     'to access "http&#58;&#47;&#47;openpaymentsdata&#46;cms&#46;gov&#47;" on this server.<P>\n'

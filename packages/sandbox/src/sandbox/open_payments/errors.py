@@ -16,6 +16,19 @@ MIXED = (
     "and try again."
 )
 INVALID_SORT = "Invalid sort."
+INVALID_CONDITION = "Invalid condition"
+INVALID_JSON = "Invalid JSON"
+BAD_PROPERTY = "Bad query property."
+NOT_FULLTEXT = "You have attempted a fulltext match against a column that is not indexed for fulltext searching."
+RECORD_NUMBER = (
+    "The record_number property is for internal use and cannot be requested directly. Set rowIds to true and remove "
+    "properties from your query to see the full table with row IDs."
+)
+ROW_IDS = "The rowIds property cannot be set to true if you are requesting specific properties."
+RESOURCES = (
+    "Joins are not available and resources should not be explicitly passed when using the resource query endpoint. "
+    "Try /api/1/datastore/query."
+)
 NOT_STREAMING = "Streaming not currently available for JSON responses"
 NO_HEADER = "Could not generate header for CSV."
 DEGRADED_QUERY = (

@@ -19,13 +19,16 @@ from sandbox.open_payments.generate import Edit
 _FIRST_ID_OF_2018, _IDS_BETWEEN_YEARS = 480_000_000, 99_000_000
 
 
+PUBLISHER = "https://download.cms.gov"
+
+
 def file_of(title: str, folder: str, stem: str, modified: date, number: int = 0) -> dict[str, str]:
     """A distribution's JSON (facts 1.8); the address holds publication and data-as-of date (facts 2.5).
 
     Two publications on one day differ in their number, and so in the data-as-of date.
     """
     cycle = f"P{modified:%m%d%Y}_{modified - timedelta(days=14 + number):%m%d%Y}"
-    url = f"https://download.cms.gov/openpayments/{folder}_{cycle}/{stem}_{cycle}.csv"
+    url = f"{PUBLISHER}/openpayments/{folder}_{cycle}/{stem}_{cycle}.csv"
     return {"title": title, "mediaType": "text/csv", "format": "csv", "downloadURL": url}
 
 

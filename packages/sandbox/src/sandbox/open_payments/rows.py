@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sandbox.open_payments.csv_dialect import Dialect, record
 from sandbox.open_payments.reply import Chunk, Data, End, Pause
-from sandbox.open_payments.slices import Slice, Values
+from sandbox.open_payments.slices import Slice
+
+Row = tuple[str | None, ...]  # NULL is None
 
 # One write and one chunk header for so many bytes: smaller ones cost more calls than the copying itself.
 _BUFFER = 512 * 1024
@@ -58,12 +60,16 @@ class Result:
     def runs(self) -> list[Run]:
         return [piece for piece in self.pieces if isinstance(piece, Run)]
 
-    def values(self, run: Run) -> Iterator[Values]:
+    def rows(self, run: Run) -> Iterable[Row]:
+        """All the fields of each row of a run."""
+        return map(self.read(run.part).row, run.rows)
+
+    def values(self, run: Run) -> Iterator[Row]:
         """The texts of each row of a run."""
-        for row in map(self.read(run.part).row, run.rows):
+        for row in self.rows(run):
             yield row if self.pick is None else tuple([(*row, "")[column] for column in self.pick])
 
-    def objects(self) -> list[dict[str, str]]:
+    def objects(self) -> list[dict[str, str | None]]:
         """The rows as JSON shows them."""
         return [dict(zip(self.names, row, strict=True)) for run in self.runs for row in self.values(run)]
 
@@ -78,6 +84,16 @@ class Result:
                 yield Data(b"".join(lines), len(lines))
             else:
                 yield from _ready(self.read(piece.part), piece.rows, dialect)
+
+
+@dataclass
+class Computed(Result):
+    """Rows that are no table's; they are of one part, and `pick` lists all their columns."""
+
+    made: Sequence[Row] = ()
+
+    def rows(self, run: Run) -> Iterable[Row]:
+        return map(self.made.__getitem__, run.rows)
 
 
 def _ready(part: Slice, rows: Sequence[int], dialect: Dialect) -> Iterator[Data]:

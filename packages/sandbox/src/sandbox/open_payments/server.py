@@ -27,6 +27,7 @@ class Server(LoopbackServer):
         self.bucket = Bucket(None)
         self.stopping = threading.Event()
         super().__init__(source.settings.port, Handler)
+        source.url = self.url
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection; one to be reset without the orderly shutdown, which would send a FIN first."""
@@ -58,9 +59,9 @@ class Handler(Connection):
             self._send(json_reply(data, status), Entry(ended=0.0), [])
             return
         entry = source.ledger.begin(self.command, self.path, self.headers.get("User-Agent", ""))
-        draw = FaultDraw(source.faults, self.path)
+        draw = FaultDraw(source.faults, f"{self.path} {body.decode(errors='replace')}" if body else self.path)
         try:
-            reply = source.answer(self.command, self.path, entry.user_agent, draw)
+            reply = source.answer(self.command, self.path, entry.user_agent, draw, body)
             entry.note(reply, draw.fault)
             if self._server.bucket.rate != settings.bytes_per_second:
                 self._server.bucket = Bucket(settings.bytes_per_second)

@@ -130,13 +130,26 @@ class World:
         for entry in self.entries():
             if distribution_id(entry.file) == identifier:
                 if entry.dataset_id == COMPANY_LIST:
-                    return small_table("companies", identifier, Slice.of_rows(self._company_rows()))
+                    names = frozenset((position("companies", "AMGPO_Making_Payment_Name"),))  # the site searches it
+                    return small_table("companies", identifier, Slice.of_rows(self._company_rows()), names)
                 if entry.dataset_id == SUMMARY:
                     return small_table("summary", identifier, self._summaries.by_payer(self.settings))
                 if entry.dataset_id == HOSPITALS:
                     rows = self._summaries.by_hospital(self.settings)
                     return small_table("hospitals", identifier, Slice.of_rows(rows))
                 return f"{uuid.UUID(identifier).hex}__{entry.modified:%Y%m%d}"  # the name of the imported file
+        return None
+
+    def file(self, path: str) -> Table | None:
+        """The rows of a file by the path of its address; None if there is no such file, or none of its rows."""
+        for history in self._releases.values():
+            for release in history:
+                if release.file["downloadURL"].endswith(path) and not release.withdrawn:
+                    return release_table(release, self.read, {key: rows for key, rows in release.rows.items() if rows})
+        for entry in self.entries():
+            if entry.file["downloadURL"].endswith(path):
+                found = self.open(distribution_id(entry.file))
+                return found if isinstance(found, Table) else None
         return None
 
     def _company_rows(self) -> list[Values]:

@@ -223,12 +223,6 @@ def test_a_control_that_cannot_be_done_says_why(start, method, path, body, statu
     assert answer.json["error"]
 
 
-def test_other_paths_are_not_found(start):
-    site = start()
-    assert site.get("/api/1/nothing").status == 404
-    assert site.request("POST", ITEMS, {}).status == 404
-
-
 def test_memory_is_bounded_and_rows_come_back_the_same(start):
     """The least recently read rows are forgotten and made anew."""
     site = start(rows_in_memory=410)
