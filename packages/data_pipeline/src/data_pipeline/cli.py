@@ -18,7 +18,7 @@ from data_pipeline import __version__
 from data_pipeline.fan_out.options import default_pod
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
-from data_pipeline.registry import Registry
+from data_pipeline.registry import BrokenJobError, Registry
 from etl_core.errors import BUG, DONE, EXIT_STATUSES, INTERRUPTED, USAGE, PipelineError, StoppedError
 from etl_core.machine import what_is_missing
 from etl_core.stdio import guard_stdio, say
@@ -195,10 +195,12 @@ def exit_code_of(argv: list[str]) -> int:
         say("interrupted")
         return INTERRUPTED.code
     except StoppedError as error:
-        say(str(error))
+        say(*_notes(error), f"{error}. Run the same command to resume.")
         return 128 + error.signal_number
     except PipelineError as error:
-        say(f"{PROGRAM}: {error}")
+        if isinstance(error, BrokenJobError) and error.__cause__:
+            say(*_traceback_of(error.__cause__))
+        say(f"{PROGRAM}: {error}", *_notes(error))
         return error.exit_status.code
     except SystemExit as error:
         return _code_of(error)
@@ -206,14 +208,24 @@ def exit_code_of(argv: list[str]) -> int:
         missing = what_is_missing(error)
         if missing is None:
             return _bug()
-        say(f"{PROGRAM}: {missing}")
+        say(f"{PROGRAM}: {missing}", *_notes(missing))
         return missing.exit_status.code
 
 
-def _bug() -> int:
+def _notes(error: BaseException) -> list[str]:
+    """What was added to an error on its way, such as where the log is."""
+    return list(getattr(error, "__notes__", ()))
+
+
+def _traceback_of(error: BaseException) -> list[str]:
     import traceback
 
-    say(*traceback.format_exc().rstrip().split("\n"))
+    return "".join(traceback.format_exception(error)).rstrip().split("\n")
+
+
+def _bug() -> int:
+    error = sys.exception()
+    say(*(_traceback_of(error) if error else ()))
     say(f"{PROGRAM}: this is a bug of ours, not of your data; please report the lines above.")
     return BUG.code
 

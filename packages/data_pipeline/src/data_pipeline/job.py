@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from data_pipeline import lake_layout
+from data_pipeline.summary import command_of, summary_of
 from data_pipeline.wiring import Services, checked_settings
 from etl_core import logs
 from etl_core.errors import PipelineError, StoppedError
-from etl_core.logs import get_logger
+from etl_core.logs import FOR_THE_COPY, get_logger
 from etl_core.machine import what_is_missing
+from etl_core.printable import escaped
 from etl_core.progress import for_terminal
 from etl_core.stdio import say
 from etl_core.stop import Stop
@@ -48,6 +50,8 @@ class Context(Services):
         *,
         progress: Progress | None = None,
         is_one_of_many: bool = False,
+        is_json: bool = False,
+        lake_argument: str | None = None,
     ) -> None:
         super().__init__(settings, stop=stop, progress=progress, is_one_of_many=is_one_of_many)
         self.job = job
@@ -55,7 +59,10 @@ class Context(Services):
         self.run_id = settings.run_id
         self._log_file = log_file
         self._stores_log = False
-        self._printed = False
+        self._printed = self._explained = False
+        self._is_json = is_json
+        self._lake_argument = lake_argument
+        self._following: list[str] = []
         self._facts: Callable[[], TextIO] = lambda: sys.stdout
 
     def give_stdout_to_data(self) -> None:
@@ -90,24 +97,38 @@ class Context(Services):
         }
 
     def print_fact(self, **fact: Any) -> None:  # noqa: ANN401 - JSON
-        """Print the fact of the job: one JSON object in one line, the only one on stdout."""
-        whole = {"job": self.job, "run_id": self.run_id, **fact, **self.cost, "lake": self.store.url}
-        self._print(json.dumps(whole, default=str) + "\n")
+        """Print the fact of the job: one JSON object in one line, the only one on stdout; on a terminal a summary."""
+        self._print({"job": self.job, "run_id": self.run_id, **fact, **self.cost, "lake": self.store.url})
 
     def print_document(self, fact: Document) -> None:
         """Print the fact of the job where it is a published document."""
-        # In ASCII: a terminal would obey some control characters that pydantic leaves as they are.
-        self._print(json.dumps(fact.model_dump(mode="json")) + "\n")
+        self._print(fact.model_dump(mode="json"))
 
-    def _print(self, line: str) -> None:
+    def explain(self, *lines: str) -> None:
+        """Tell people on stderr what the fact says, unless they want JSON only."""
+        if not self._is_json:
+            self._explained = True
+            say(*lines)
+
+    def suggest(self, job: str, *arguments: str, lake: str | None = None) -> None:
+        """On a terminal, name the command that usually follows; ``lake`` if it is about another lake."""
+        lake = lake or self._lake_argument
+        self._following.append(command_of((job, *(["--", *arguments] if arguments or lake else [])), lake=lake))
+
+    def _print(self, fact: Mapping[str, Any]) -> None:
         self._printed = True
         stream = self._facts()
-        stream.write(line)
+        if self._is_json or not stream.isatty():
+            # In ASCII: a terminal would obey some control characters that pydantic leaves as they are.
+            lines = [json.dumps(fact, default=str)]
+        else:
+            lines = [*map(escaped, summary_of(fact, whole=not self._explained, following=self._following))]
+        stream.write("".join(line + "\n" for line in lines))
         stream.flush()
 
     def print_failure(self, error: PipelineError) -> None:
-        """The fact of a job that ended in an error before it printed another."""
-        if not self._printed:
+        """The fact of a job that ended in an error before it printed another; a terminal has the error itself."""
+        if not self._printed and (self._is_json or not self._facts().isatty()):
             with contextlib.suppress(PipelineError):
                 self.print_fact(
                     status=_how_it_ended(error),
@@ -116,19 +137,21 @@ class Context(Services):
                     retry_after_seconds=getattr(error, "retry_after", None),
                 )
 
-    def store_log(self) -> None:
-        """Put log and metrics into the lake, beside those of earlier starts of the same run."""
+    def store_log(self) -> str:
+        """Put log and metrics into the lake, beside those of earlier starts of the same run; where, if anywhere."""
         if not self._stores_log:
-            return
+            return ""
         self.telemetry.gauge("job_duration_seconds", self.seconds, help_text="Wall time of the job", job=self.job)
         body = self._log_file.read_bytes()
         for number in range(1, MOST_LOGS):
-            put = self.store.put_new(lake_layout.logs.log(self.run_id, number), body)
+            key = lake_layout.logs.log(self.run_id, number)
+            put = self.store.put_new(key, body)
             # It is also ours if the answer to the first write was lost and the write was retried.
             if put.created or put.sha256 == hashlib.sha256(body).hexdigest():
                 metrics = lake_layout.logs.metrics(self.run_id, number)
                 self.store.put_new(metrics, self.telemetry.to_prometheus().encode())
-                return
+                return str(self.store.local_path(key) or self.store.uri(key))
+        return ""
 
 
 @contextlib.contextmanager
@@ -137,9 +160,13 @@ def job_context(
     *,
     environ: Mapping[str, str] | None = None,
     is_one_of_many: bool = False,
+    is_json: bool = False,
     **arguments: Any,  # noqa: ANN401 - settings of any type
 ) -> Iterator[Context]:
-    """The context of one job. ``arguments`` are settings given on the command line; None means not given."""
+    """The context of one job. ``arguments`` are settings given on the command line; None means not given.
+
+    An error leaves it with a note that says where the log is.
+    """
     settings = checked_settings(environ, arguments)
     stop = Stop()
     if threading.current_thread() is threading.main_thread():
@@ -152,29 +179,52 @@ def job_context(
         ):
             logs.bind(job=job)
             context = Context(
-                job, settings, stop, log_file, progress=for_terminal("slices"), is_one_of_many=is_one_of_many
+                job,
+                settings,
+                stop,
+                log_file,
+                progress=for_terminal("slices", kind=settings.term),
+                is_one_of_many=is_one_of_many,
+                is_json=is_json,
+                lake_argument=arguments.get("lake_url"),
             )
             threading.Thread(target=_exit_after_grace, args=(stop, settings.grace_seconds), daemon=True).start()
             try:
-                yield context
-            except PipelineError as error:
-                _log.error(f"the job {_how_it_ended(error)}", error=type(error).__name__, message=str(error))
-                context.print_failure(error)
-                raise
-            except Exception as error:
-                missing = what_is_missing(error)
-                if missing is None:
-                    _log.exception("a bug")
-                    raise
-                _log.error(f"the job {_how_it_ended(missing)}", error=type(missing).__name__, message=str(missing))
-                context.print_failure(missing)
-                raise missing from error
+                with _logged_errors(context):
+                    yield context
             finally:
-                try:
-                    with contextlib.suppress(PipelineError):
-                        context.store_log()
-                finally:
-                    context.close()
+                context.close()
+
+
+@contextlib.contextmanager
+def _logged_errors(context: Context) -> Iterator[None]:
+    """What ends a job is in its log, which is stored then; whoever catches the error tells people, once."""
+    ended: BaseException | None = None
+    try:
+        yield
+    except PipelineError as error:
+        ended = error
+        _note(context, error)
+        raise
+    except Exception as error:
+        ended = error
+        missing = what_is_missing(error)
+        if missing is None:
+            _log.exception("a bug", **FOR_THE_COPY)
+            raise
+        ended = missing
+        _note(context, missing)
+        raise missing from error
+    finally:
+        with contextlib.suppress(PipelineError):
+            stored = context.store_log()
+            if stored and ended is not None:
+                ended.add_note(f"Log: {stored}")
+
+
+def _note(context: Context, error: PipelineError) -> None:
+    _log.error(f"the job {_how_it_ended(error)}", error=type(error).__name__, message=str(error), **FOR_THE_COPY)
+    context.print_failure(error)
 
 
 def _how_it_ended(error: PipelineError) -> str:

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import unittest
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import structlog
 from data_pipeline import lake_layout
 from data_pipeline.job import MOST_LOGS, Context, job_context
 from data_pipeline.settings import Settings
+from etl_core import logs
 from etl_core.errors import AccessError, DataError, UsageError
 from etl_core.lake import Body, PutResult
 from etl_core.progress import Lines
@@ -44,7 +46,7 @@ class OutputCase(FolderCase):
 class ContextCase(OutputCase):
     def setUp(self) -> None:
         super().setUp()
-        self.addCleanup(structlog.contextvars.clear_contextvars)
+        self.enterContext(logs.configure_logging("json", "info"))
 
     def context(self, **settings: Any) -> Context:
         log = self.folder / "log.jsonl"
@@ -170,7 +172,62 @@ class Logs(ContextCase):
         context.begin("r1")
 
         self.assertEqual(context.run_id, "r1")
-        self.assertEqual(structlog.contextvars.get_contextvars(), {"run_id": "r1"})
+        structlog.get_logger().info("one")
+        self.assertEqual([line["run_id"] for line in self.log()], ["r1"])
+
+
+class OnATerminal(ContextCase):
+    """A person gets a summary in place of the fact."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stdout.isatty = lambda: True  # type: ignore[method-assign]
+
+    def test_a_fact_is_a_summary_with_the_command_that_follows(self):
+        context = self.context(run_id="r1")
+        context.suggest("verify", "--run-id", "r1")
+
+        context.print_fact(status="copied", files=1234, kinds={"csv": 2, "json": 1}, note="", problem=None)
+
+        first, *lines, following = self.stdout.getvalue().splitlines()
+        self.assertRegex(first, r"\Aa_job: copied in 0\.\d s\Z")
+        self.assertIn("  files     1,234", lines)
+        self.assertIn("  kinds     csv 2, json 1", lines)
+        self.assertFalse([line for line in lines if "note" in line or "problem" in line])
+        self.assertTrue(following.startswith("Next: ") and following.endswith(" run verify -- --run-id r1"), following)
+
+    def test_what_the_job_told_itself_is_not_told_again(self):
+        context = self.context(run_id="r1")
+        context.explain("the table")
+
+        context.print_fact(status="shown", files=1234)
+
+        self.assertNotIn("1,234", self.stdout.getvalue())
+        self.assertEqual(self.stderr.getvalue(), "the table\n")
+
+    def test_control_characters_are_shown_and_not_obeyed(self):
+        self.context().print_fact(status="shown", name="a\x1b[31mb")
+
+        self.assertNotIn("\x1b", self.stdout.getvalue())
+
+    def test_json_is_printed_to_who_asks_for_it(self):
+        with job_context("a_job", environ={"LAKE_URL": str(self.folder / "lake")}, is_json=True) as context:
+            context.explain("the table")
+            context.print_fact(status="shown")
+
+        self.assertEqual([fact["status"] for fact in self.facts()], ["shown"])
+        self.assertEqual(self.stderr.getvalue(), "")
+
+    def test_an_error_is_not_a_fact_and_says_where_its_log_is(self):
+        environ = {"LAKE_URL": str(self.folder / "lake"), "LOG_FORMAT": "console"}
+        with self.assertRaises(DataError) as raised, job_context("a_job", environ=environ) as context:
+            context.begin("r1")
+            raise DataError("damaged")
+
+        (note,) = raised.exception.__notes__
+        log = Path(note.removeprefix("Log: ")).read_text()
+        self.assertEqual((self.stdout.getvalue(), self.stderr.getvalue()), ("", ""))
+        self.assertEqual([json.loads(line)["message"] for line in log.splitlines()], ["damaged"])
 
 
 class JobContext(OutputCase):
@@ -202,13 +259,13 @@ class JobContext(OutputCase):
         with self.job() as context:
             structlog.get_logger().info("one")
             context.begin("r1")
-            structlog.get_logger().info("two")
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(structlog.get_logger().info, "two").result()
 
         self.assertEqual(
             [(line["event"], line["job"], line.get("run_id")) for line in self.log()],
             [("one", "a_job", None), ("two", "a_job", "r1")],
         )
-        self.assertEqual(structlog.contextvars.get_contextvars(), {})
 
     def test_keeps_level_and_format_as_told(self):
         with self.job({"LOG_LEVEL": "error"}):

@@ -44,10 +44,11 @@ BUG = ExitStatus(1, "a bug: traceback in the log", "the maintainers")
 USAGE = ExitStatus(2, "wrong usage", "the caller", retryable=False)
 PERMANENT = ExitStatus(3, "permanent: fix configuration or data", "a person", retryable=False)
 TEMPORARY = ExitStatus(4, "temporary: run again", "the scheduler")
+HUNG_UP = ExitStatus(129, "the terminal was closed (SIGHUP), work kept", "nobody")
 INTERRUPTED = ExitStatus(130, "interrupted (SIGINT), work kept", "nobody")
 TERMINATED = ExitStatus(143, "terminated (SIGTERM), work kept", "nobody")
 
-EXIT_STATUSES: tuple[ExitStatus, ...] = (DONE, BUG, USAGE, PERMANENT, TEMPORARY, INTERRUPTED, TERMINATED)
+EXIT_STATUSES: tuple[ExitStatus, ...] = (DONE, BUG, USAGE, PERMANENT, TEMPORARY, HUNG_UP, INTERRUPTED, TERMINATED)
 
 
 class PipelineError(Exception):

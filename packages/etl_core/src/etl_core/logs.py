@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import sys
+import threading
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from etl_core.printable import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
     from pathlib import Path
 
 
@@ -36,28 +40,77 @@ with _hidden("rich"):
 
 get_logger = structlog.get_logger
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+# People see a warning that comes again and again once in so many seconds, with a count.
+REPEAT_SECONDS = 5.0
+# A line with this value goes to the copy only: the program itself tells people.
+FOR_THE_COPY = {"_for_the_copy": True}
+# What every line of the process has. Threads of a pool inherit no context variables.
+_on_every_line: dict[str, str] = {}
+
+
+class _Repeats:
+    """Warnings that come again and again: shows one of them from time to time, and counts the others."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._shown_at: dict[str, float] = {}
+        self._hidden: Counter[str] = Counter()
+
+    def hides(self, event: MutableMapping[str, Any]) -> bool:
+        """Whether it is not to be shown; one that is shown gets the count of those before it."""
+        if event["level"] != "warning":
+            return False
+        text = str(event["event"])
+        with self._lock:
+            now = self._clock()
+            if now - self._shown_at.get(text, -math.inf) < REPEAT_SECONDS:
+                self._hidden[text] += 1
+                return True
+            self._shown_at[text] = now
+            if hidden := self._hidden.pop(text, 0):
+                event["event"] = f"{text} (and {hidden:,} more)"
+        return False
+
+    def rest(self) -> list[str]:
+        """What was counted and never shown."""
+        return [f"{text} (and {hidden:,} more)" for text, hidden in self._hidden.items()]
 
 
 class _Tee:
     """One line to the console in its format, and the same event as JSON to a file."""
 
-    def __init__(self, render: Any, copy: Path | None, *, as_json: bool) -> None:  # noqa: ANN401 - a structlog renderer
+    def __init__(
+        self,
+        render: Any,  # noqa: ANN401 - a structlog renderer
+        copy: Path | None,
+        *,
+        as_json: bool,
+        clock: Callable[[], float],
+    ) -> None:
         self._render = render
         self._as_json = as_json
         self._json = structlog.processors.JSONRenderer(default=str)
         self._copy = copy.open("a", encoding="utf-8") if copy is not None else None
+        self._repeats = _Repeats(clock)
 
     def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> str:  # noqa: ANN401 - structlog's contract
+        for_the_copy = event.pop("_for_the_copy", False)
         if self._copy is not None:
             with contextlib.suppress(OSError):  # on a full disk the copy is lost, not the work
                 self._copy.write(str(self._json(logger, name, dict(event))) + "\n")
                 self._copy.flush()
         if not self._as_json:
+            if for_the_copy or self._repeats.hides(event):
+                raise structlog.DropEvent
             event = {key: _shown(value) for key, value in event.items()}
             event["timestamp"] = event["timestamp"][11:19] + "Z"  # people know what day it is
         return str(self._render(logger, name, event))
 
     def close(self) -> None:
+        if not self._as_json:
+            for text in self._repeats.rest():
+                sys.stderr.write(escaped(text) + "\n")
         if self._copy is not None:
             with contextlib.suppress(OSError):
                 self._copy.close()
@@ -66,9 +119,15 @@ class _Tee:
 
 @contextlib.contextmanager
 def configure_logging(
-    log_format: str, level: str, *, copy: Path | None = None, no_color: bool = False
+    log_format: str,
+    level: str,
+    *,
+    copy: Path | None = None,
+    no_color: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[None]:
     """Configure structlog within a ``with`` block. ``auto`` is console on a terminal, else JSON."""
+    _on_every_line.clear()
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     renderer: Any = (
         structlog.processors.JSONRenderer(default=str)
@@ -77,10 +136,10 @@ def configure_logging(
             colors=sys.stderr.isatty() and not no_color, exception_formatter=_write_traceback
         )
     )
-    tee = _Tee(renderer, copy, as_json=as_json)
+    tee = _Tee(renderer, copy, as_json=as_json, clock=clock)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _add_common,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([structlog.processors.format_exc_info] if as_json or copy is not None else []),
@@ -95,7 +154,7 @@ def configure_logging(
         yield
     finally:
         tee.close()
-        structlog.contextvars.clear_contextvars()
+        _on_every_line.clear()
         structlog.reset_defaults()
 
 
@@ -128,5 +187,15 @@ def _drop(_logger: Any, _name: str, _event: MutableMapping[str, Any]) -> Any:  #
 
 
 def bind(**values: str) -> None:
-    """Add values to every further line of this thread."""
-    structlog.contextvars.bind_contextvars(**values)
+    """Add values to every further line of this process, whatever thread writes it."""
+    _on_every_line.update(values)
+
+
+def _add_common(
+    _logger: Any,  # noqa: ANN401 - structlog's contract
+    _name: str,
+    event: MutableMapping[str, Any],
+) -> MutableMapping[str, Any]:
+    for name, value in _on_every_line.items():
+        event.setdefault(name, value)
+    return event

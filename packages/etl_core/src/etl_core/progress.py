@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Often enough to see that it is running, seldom enough for a log that is kept.
 LINE_EVERY_SECONDS = 10.0
+# Columns of a terminal from which a bar has all its details, and at least the number of units.
+WIDE, NARROW = 100, 60
 
 
 class Progress:
@@ -73,18 +75,24 @@ class Bars(Progress):
         from rich import progress
         from rich.console import Console
         from rich.markup import escape
+        from rich.table import Column
 
-        self._bar = progress.Progress(
+        console = Console(file=sys.stderr)
+        shortened, whole = Column(ratio=1, no_wrap=True, overflow="ellipsis"), Column(no_wrap=True)
+        columns: list[Any] = [
             progress.SpinnerColumn(),
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=None),
-            progress.TaskProgressColumn(),
-            progress.TextColumn("{task.fields[units]} · {task.fields[rows]} rows · {task.fields[rate]}"),
-            progress.TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
-            transient=True,
-            redirect_stdout=False,
-        )
+            progress.TextColumn("{task.description}", table_column=shortened),
+            progress.TaskProgressColumn(table_column=whole),
+            progress.TimeRemainingColumn(table_column=whole),
+        ]
+        # How much is done, and how long it takes, matter more than what it is made of.
+        if console.width >= WIDE:
+            columns.insert(2, progress.BarColumn(bar_width=None, table_column=Column(ratio=1)))
+            details = "{task.fields[units]} · {task.fields[rows]} rows · {task.fields[rate]}"
+            columns.insert(4, progress.TextColumn(details, table_column=whole))
+        elif console.width >= NARROW:
+            columns.insert(3, progress.TextColumn("{task.fields[units]}", table_column=whole))
+        self._bar = progress.Progress(*columns, console=console, transient=True, redirect_stdout=False, expand=True)
         self._task = self._bar.add_task(
             escape(printable(doing)), total=max(rows, 1), units=f"0/{units} {self._unit_name}", rows="0", rate=""
         )
@@ -105,6 +113,6 @@ class Bars(Progress):
             self._bar = None
 
 
-def for_terminal(unit_name: str) -> Progress:
-    """A bar if stderr is a terminal, else lines."""
-    return Bars(unit_name) if sys.stderr.isatty() else Lines(unit_name)
+def for_terminal(unit_name: str, *, kind: str = "") -> Progress:
+    """A bar if stderr is a terminal that can move its cursor, else lines. ``kind`` is the value of ``TERM``."""
+    return Bars(unit_name) if sys.stderr.isatty() and kind not in ("dumb", "unknown") else Lines(unit_name)

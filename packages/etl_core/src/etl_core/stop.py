@@ -68,9 +68,13 @@ class Stop:
         self.check()
 
     def install(self) -> None:
-        """Handle SIGINT and SIGTERM as a request. Only the main thread may call this."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        """Handle SIGINT, SIGTERM and SIGHUP as a request. Only the main thread may call this.
+
+        What is ignored stays so: ``nohup`` lets a process outlive its terminal by ignoring SIGHUP.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)

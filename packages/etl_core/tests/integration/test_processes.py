@@ -31,7 +31,7 @@ ASKED = """
 
 
 @pytest.mark.parametrize("action", ["stop.sleep(1000)", "stop.wait(); stop.check()"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_a_sleep_and_the_process_goes_on(action, number):
     with child(ASKED.format(action=action, after="sys.exit(7)")) as process:
         assert line(process) == "ready"
@@ -40,7 +40,7 @@ def test_a_signal_ends_a_sleep_and_the_process_goes_on(action, number):
         assert process.wait(20) == 7
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_second_signal_of_the_same_kind_ends_the_process(number):
     with child(ASKED.format(action="stop.sleep(1000)", after="sys.stdin.read()")) as process:
         assert line(process) == "ready"
@@ -78,6 +78,20 @@ def test_a_signal_is_handled_at_any_time():
                     stop.sleep(0.0)
             except StoppedError:
                 thread.join()
+        print("done")
+    """
+    assert run(code) == (0, "done\n", "")
+
+
+def test_who_ignores_the_end_of_the_terminal_goes_on_doing_so():
+    code = """
+        import os, signal
+        from etl_core.stop import Stop
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup starts it
+        stop = Stop()
+        stop.install()
+        os.kill(os.getpid(), signal.SIGHUP)
+        stop.check()
         print("done")
     """
     assert run(code) == (0, "done\n", "")

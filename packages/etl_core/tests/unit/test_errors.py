@@ -46,7 +46,7 @@ class ErrorTree(unittest.TestCase):
         self.assertEqual(drawn(), real)
 
     def test_the_exit_statuses_are_these(self):
-        self.assertEqual([status.code for status in EXIT_STATUSES], [0, 1, 2, 3, 4, 130, 143])
+        self.assertEqual([status.code for status in EXIT_STATUSES], [0, 1, 2, 3, 4, 129, 130, 143])
         self.assertEqual({kind.exit_status.code for kind in ALL if kind is not StoppedError}, {2, 3, 4})
 
     def test_only_some_temporary_errors_are_retryable(self):

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from etl_core import logs
+from etl_core.testing import ManualClock
 
 
 class Captured:
@@ -47,6 +48,41 @@ class LogsCase(unittest.TestCase):
 
     def copied(self):
         return [json.loads(line) for line in self.copy.read_text("utf-8").splitlines()]
+
+
+class RepeatedWarnings(LogsCase):
+    def shown(self, log_format, steps):
+        """What people see of warnings at these seconds."""
+        clock = ManualClock(100.0)
+        with Captured() as captured, logs.configure_logging(log_format, "info", copy=self.copy, clock=clock):
+            for second in steps:
+                clock.now = 100.0 + second
+                structlog.get_logger().warning("Retrying", because=f"error {second}")
+            structlog.get_logger().info("Retrying")
+        return [line for line in captured.lines if "Retrying" in line]
+
+    def test_are_one_line_with_a_count_on_a_console(self):
+        first, later, other, rest = self.shown("console", (0, 1, 4.9, 5, 6))
+        self.assertNotIn("more", first)
+        self.assertIn("Retrying (and 2 more)", later)
+        self.assertIn("info", other)
+        self.assertEqual(rest, "Retrying (and 1 more)")
+
+    def test_are_all_in_the_copy_and_in_json(self):
+        self.assertEqual(len(self.shown("json", (0, 1, 2))), 4)
+        self.assertEqual([event.get("because") for event in self.copied()], ["error 0", "error 1", "error 2", None])
+
+
+class LinesForTheCopy(LogsCase):
+    def test_are_not_shown_on_a_console(self):
+        for log_format, shown in (("console", 0), ("json", 1)):
+            with self.subTest(log_format):
+                self.copy.unlink(missing_ok=True)
+                with Captured() as captured, logs.configure_logging(log_format, "info", copy=self.copy):
+                    structlog.get_logger().error("the job failed", **logs.FOR_THE_COPY)
+                self.assertEqual(len(captured.lines), shown)
+                self.assertEqual([event["event"] for event in self.copied()], ["the job failed"])
+                self.assertNotIn("_for_the_copy", self.copied()[0])
 
 
 class JsonLines(LogsCase):
@@ -108,6 +144,14 @@ class JsonLines(LogsCase):
         seen = [(event.get("job"), event.get("run")) for event in captured.events]
         job = "build_totals"
         self.assertEqual(seen, [(None, None), (job, "r1"), (job, "own"), (job, "r2"), (None, None)])
+
+    def test_bound_values_are_on_lines_of_other_threads(self):
+        with Captured() as captured, logs.configure_logging("json", "info"):
+            logs.bind(job="stage")
+            thread = threading.Thread(target=structlog.get_logger().info, args=("one",))
+            thread.start()
+            thread.join()
+        self.assertEqual([event["job"] for event in captured.events], ["stage"])
 
     def test_stderr_is_looked_up_at_each_line(self):
         with Captured() as first, logs.configure_logging("json", "info"):

@@ -16,7 +16,7 @@ class StopCase(unittest.TestCase):
         stop.sleep(-1.0)
 
     def test_after_a_request_every_check_and_sleep_raises(self):
-        for number, name in [(signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM"), (15, "SIGTERM")]:
+        for number, name in [(signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM"), (15, "SIGTERM"), (1, "SIGHUP")]:
             with self.subTest(name):
                 stop = Stop()
                 stop.request(number)

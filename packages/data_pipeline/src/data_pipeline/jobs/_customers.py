@@ -35,12 +35,13 @@ def show(context: Context, ended: Ended, local: Path | None = None) -> int:
     from data_pipeline.customers.report import report_of
     from data_pipeline.runs.attempts import read_attempts
     from data_pipeline.runs.status import exit_code_of
-    from etl_core.stdio import say
 
     manifest = ended.manifest
     context.run_id = manifest.run_id
     copy = None if local is None else keep_copy(context, manifest, local)
-    say(*report_of(manifest).splitlines())
+    context.explain(*report_of(manifest).splitlines())
+    if manifest.is_closed:
+        context.suggest("stage", "--dataset", manifest.dataset)
     fact = CustomersFact(
         run_id=manifest.run_id,
         status=manifest.status if ended.worked or not manifest.is_closed else "already done",

@@ -49,10 +49,11 @@ def job(*options: Callable[[Any], Any]) -> Callable[[Callable[..., int]], click.
             from data_pipeline.job import job_context
 
             settings = {name: given.pop(name) for name in SETTINGS if name in given}
-            with job_context(function.__module__.rpartition(".")[2], **settings) as context:
+            name, is_json = function.__module__.rpartition(".")[2], given.pop("is_json")
+            with job_context(name, is_json=is_json, **settings) as context:
                 return function(context, **given)
 
-        return job_command(help=function.__globals__["__doc__"])(together(*options)(in_context))
+        return job_command(help=function.__globals__["__doc__"])(together(*options, as_json)(in_context))
 
     return decorate
 
@@ -180,4 +181,4 @@ overwrite = click.option(
     "--overwrite", is_flag=True,
     help="Replace objects of other content; logged, and refused where the bucket forbids it.",
 )  # fmt: skip
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
+as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON only, also on a terminal.")

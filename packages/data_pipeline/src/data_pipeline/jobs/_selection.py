@@ -9,7 +9,6 @@ import click
 
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
-from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -98,7 +97,11 @@ def show(context: Context, fact: RunFact) -> int:
     """Print the fact of a run, with its text on stderr; the exit code of the job."""
     from data_pipeline.open_payments.summary import text_of
 
-    say(*text_of(fact).split("\n"))
+    context.explain(*text_of(fact).split("\n"))
+    if fact.status in ("completed", "already done"):
+        context.suggest("stage", "--run-id", fact.run_id)
+    elif fact.failed:
+        context.suggest("rerun", "--run-id", fact.run_id, "--failed")
     context.print_document(fact)
     return fact.exit_code
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @frame.job(tables.committed_of_any_domain)
 def command(context: Context, dataset: str | None, year: int | None) -> int:
-    context.print_document(steps.curate(context, tables.chosen_origin(context, dataset, year)))
+    fact = steps.curate(context, tables.chosen_origin(context, dataset, year))
+    context.suggest("query", f"FROM {next(iter(fact.tables))} LIMIT 5")
+    context.print_document(fact)
     return 0
 
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @frame.job(frame.lake)
 def command(context: Context) -> int:
-    context.print_document(steps.build_marts(context))
+    fact = steps.build_marts(context)
+    newest = max(fact.inputs, key=lambda one: one.year)
+    context.suggest("report", "--dataset", newest.dataset, "--year", str(newest.year))
+    context.print_document(fact)
     return 0
 
 

@@ -16,7 +16,6 @@ import click
 
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.jobs import _selection as options
-from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     click.option(
         "--check-change-type", is_flag=True, help="Check Change_Type in slices of equal content, too: reads them."
     ),
-    frame.as_json,
     frame.lake,
 )
 def command(
@@ -42,7 +40,6 @@ def command(
     newer: str | None,
     company_id: str | None,
     check_change_type: bool,
-    as_json: bool,
 ) -> int:
     from data_pipeline.open_payments.ledger.committed import proved_releases
     from data_pipeline.open_payments.operations import diff
@@ -52,8 +49,7 @@ def command(
     found = comparison.run(company_id, check_change_type=check_change_type)
     fact = diff.fact_of(found, pair)
     fact["report"] = diff.publish_report(context.store, pair, found, company_id)
-    if not as_json:
-        say(*diff.table_of(fact).split("\n"))
+    context.explain(*diff.table_of(fact).split("\n"))
     context.print_fact(status="compared", **fact)
     return 0
 

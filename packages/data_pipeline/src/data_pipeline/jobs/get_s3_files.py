@@ -69,7 +69,6 @@ def command(
 
     from data_pipeline.agency_files.documents import Selection
     from data_pipeline.agency_files.run import AgencyRun, fact_of
-    from etl_core.stdio import say
 
     with contextlib.closing(context.open_store(address_of(source_bucket), named="--source-bucket")) as source:
         run = AgencyRun(context.store, source, context.database, context.now, context.progress, context.stop.check)
@@ -80,7 +79,9 @@ def command(
         ended = run.plan(selection) if dry_run else run.run(selection, context.run_id, context.begin)
     run_id = ended.manifest.run_id if ended.manifest else context.run_id
     fact = fact_of(ended, selection, run_id=run_id, **context.said_by_all)
-    say(*lines_of(fact, ended.outcomes))
+    context.explain(*lines_of(fact, ended.outcomes))
+    if ended.manifest:
+        context.suggest("stage", "--run-id", run_id)
     context.print_document(fact)
     return fact.exit_code
 

@@ -32,17 +32,16 @@ if TYPE_CHECKING:
     ),
 )  # fmt: skip
 def command(context: Context, dataset: str | None, year: int | None, accept_drift: bool) -> int:
-    from etl_core.stdio import say
-
     fact = steps.stage(context, tables.chosen_origin(context, dataset, year), accept_drift=accept_drift)
-    if fact.quarantined or fact.new_values:
-        say(*_summary(fact))
+    context.explain(*_summary(fact))
+    context.suggest("build_curated", "--run-id", fact.run_id)
     context.print_document(fact)
     return 0
 
 
 def _summary(fact: StageFact) -> list[str]:
-    lines = [f"quarantined  {count:,} {reason}" for reason, count in fact.reasons.items()]
+    lines = [f"staged       {fact.rows:,} records in {fact.parts:,} parts, {fact.new_parts:,} of them now"]
+    lines += [f"quarantined  {count:,} {reason}" for reason, count in fact.reasons.items()]
     lines += [f"new values   {one.records:,} of {one.column}, such as {one.least!r:.100}" for one in fact.new_values]
     return lines
 

@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
-from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
 
 
-@frame.job(click.option("--run-id", help="The run to show. Default: the newest one."), frame.as_json, frame.lake)
-def command(context: Context, as_json: bool) -> int:
+@frame.job(click.option("--run-id", help="The run to show. Default: the newest one."), frame.lake)
+def command(context: Context) -> int:
     from data_pipeline.open_payments.ledger.documents import Plan
     from data_pipeline.open_payments.operations.status import progress_of_run, table_of
     from data_pipeline.runs.plans import newest_run
 
     context.run_id = context.run_id or newest_run(Plan, context.store)
     fact = progress_of_run(context.store, context.run_id, context.now())
-    if not as_json:
-        say(*table_of(context.run_id, fact, context.store.url).split("\n"))
+    context.explain(*table_of(context.run_id, fact, context.store.url).split("\n"))
     context.print_fact(**fact)
     return 0
 

@@ -35,14 +35,13 @@ if TYPE_CHECKING:
 def command(context: Context, record_id: str, dataset: str | None, year: int | None) -> int:
     from data_pipeline.lakehouse.trace import lines_of
     from etl_core.errors import NotFoundError
-    from etl_core.stdio import say
 
     looked_in = []
     for run, build in places_to_look(context, dataset, year):
         row = found_row(context, run, build, record_id)
         if row is not None:
             fact = chain_of(context, run, build, record_id, row)
-            say(*lines_of(fact))
+            context.explain(*lines_of(fact))
             context.print_document(fact)
             return 0
         looked_in.append(run.manifest.run_id)

@@ -44,6 +44,8 @@ def command(context: Context, target: str, with_build: bool, overwrite: bool, dr
         fact = upload(context.store, other, context.run_id, overwrite=overwrite, dry_run=dry_run, on_file=say)
         copying = Copying(context.store, other, overwrite, dry_run, say)
         copied = copy_of(copying, run, build) if build is not None else {}
+    if not dry_run:
+        context.suggest("verify", "--run-id", context.run_id, lake=target)
     context.print_fact(**fact.model_dump(), **copied)
     return 0
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import click
 
 from data_pipeline.jobs import _frame as frame
-from etl_core.stdio import say
 
 if TYPE_CHECKING:
     from data_pipeline.job import Context
@@ -25,10 +24,9 @@ if TYPE_CHECKING:
 @frame.job(
     click.option("--run-id", required=True, help="The committed run to verify."),
     click.option("--against-source", is_flag=True, help="Compare its counts with the source's, too."),
-    frame.as_json,
     frame.lake,
 )
-def command(context: Context, against_source: bool, as_json: bool) -> int:
+def command(context: Context, against_source: bool) -> int:
     from dataclasses import asdict
 
     from data_pipeline.open_payments.operations.verify import verify_run
@@ -41,8 +39,8 @@ def command(context: Context, against_source: bool, as_json: bool) -> int:
         progress=context.progress,
         check_stop=context.stop.check,
     )
-    for one in () if as_json else verified.findings:
-        say(f"{one.finding}  {one.key}: {one.detail}")
+    for one in verified.findings:
+        context.explain(f"{one.finding}  {one.key}: {one.detail}")
     status = "faulty" if verified.findings else "verified"
     context.print_fact(status=status, against_source=against_source, **asdict(verified))
     return PERMANENT.code if verified.findings else DONE.code

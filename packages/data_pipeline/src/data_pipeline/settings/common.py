@@ -30,6 +30,7 @@ class CommonSettings(BaseModel):
         "auto", description="log format; auto is console on a terminal, else json"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
+    term: str = Field("", description="kind of terminal; dumb gets lines in place of a bar")
     no_color: str = Field("", description="any value turns colours on the terminal off")
     # Shorter than the 30 s that Docker and Kubernetes give before they kill.
     grace_seconds: float = Field(
