@@ -33,7 +33,7 @@ def summary_of(fact: Mapping[str, Any], *, whole: bool, following: Sequence[str]
 def _text(value: Any, name: str) -> str:  # noqa: ANN401 - JSON
     """A value in a line; empty for what says nothing."""
     match value:
-        case None | "" | [] | () | {}:
+        case None | "" | [] | ():
             return ""
         case bool():
             return "yes" if value else "no"

@@ -1,8 +1,17 @@
 """What several processes, and killed ones, do with signals, scratch folders, slots and standard streams."""
 
 import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
 import signal
+import struct
+import subprocess
+import sys
+import termios
+import textwrap
 import time
 
 import pytest
@@ -98,6 +107,40 @@ def test_who_ignores_the_end_of_the_terminal_goes_on_doing_so():
 
 
 # ----------------------------------------------------------------------------------------- standard streams
+
+
+@pytest.mark.parametrize(("columns", "has_details"), [(40, False), (80, False), (140, True)])
+def test_percent_and_time_left_are_seen_at_any_width_and_the_selection_is_cut(columns, has_details):
+    code = """
+        from etl_core.progress import Bars
+        bars = Bars("companies")
+        bars.start("general-payments 2024, companies 100000000053 to 100000000062 " * 3, units=9, rows=4000)
+        bars.advance(rows=1000, units=2, bytes_read=10)
+        bars._bar.refresh()
+        bars.stop()
+    """
+    drawn = on_a_terminal(code, columns)
+    last = re.split(r"[\r\n]+", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", drawn).strip())[-1]
+    assert re.search(r"general-payments.*….* 25% .*(\d:\d\d:\d\d|-:--:--)", last), drawn
+    assert len(last) <= columns
+    assert ("1,000 rows" in last) is has_details
+
+
+def on_a_terminal(code, columns):
+    """What a program draws on a terminal so many columns wide."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    words = [sys.executable, "-c", textwrap.dedent(code)]
+    environment = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env=environment)
+    os.close(slave)
+    drawn = b""
+    with contextlib.suppress(OSError):  # the other side was closed
+        while piece := os.read(master, 65536):
+            drawn += piece
+    os.close(master)
+    assert process.wait(20) == 0, drawn
+    return drawn.decode()
 
 
 def test_logs_and_progress_write_nothing_to_stdout():
