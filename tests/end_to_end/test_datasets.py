@@ -85,7 +85,7 @@ def test_a_dataset_is_fanned_out_to_pods_that_fetch_it_and_no_other(world, datas
 
 
 def test_the_doctor_checks_the_source_of_a_dataset(world, dataset):
-    ended = world.doctor("--source", "--dataset", dataset.name)
+    ended = world.doctor("source", "--dataset", dataset.name)
 
     checks = ended.fact["source_checks"]
     assert (ended.status, ended.fact["dataset"], ended.fact["year"]) == (0, dataset.name, 2024), ended.stderr

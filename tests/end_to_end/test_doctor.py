@@ -25,7 +25,7 @@ def lines_of(ended: Ended) -> list[str]:
 @pytest.mark.parametrize("dialect", ["A", "B"])
 def test_a_healthy_source_passes_in_at_most_25_sequential_requests_and_10_mb(world, dialect):
     world.source.switch(dialect=dialect)
-    ended = world.doctor("--source", "--year", "2024")
+    ended = world.doctor("source", "--year", "2024")
     found = ended.fact["source_checks"]
     assert (ended.status, ended.fact["status"]) == (0, "passed"), ended.stderr
     assert (found["passed"], found["failed"], found["skipped"]) == (len(SOURCE_CHECKS), [], [])
@@ -47,7 +47,7 @@ def everybody() -> dict[str, int]:
 
 @pytest.mark.parametrize("world", [{"company_rows": everybody(), "first_companies": None}], indirect=True)
 def test_a_year_with_all_its_payers_costs_no_more(world):
-    ended = world.doctor("--source")
+    ended = world.doctor("source")
     assert (ended.status, ended.fact["source_checks"]["failed"]) == (0, []), ended.stderr
     cost = world.source.summary()
     assert cost["requests"] <= 25
@@ -67,7 +67,7 @@ def test_a_source_that_behaves_differently_fails_its_check(world):
     kept = {name: getattr(world.source.settings, name) for changes, _, _ in SWITCHED for name in changes}
     for changes, failed, status in SWITCHED:
         world.source.switch(**kept | changes)
-        ended = world.doctor("--source")
+        ended = world.doctor("source")
         assert (set(ended.fact["source_checks"]["failed"]), ended.status) == (failed, status), changes
         assert not ended.fact["source_checks"]["no_answer"]
 
@@ -87,7 +87,7 @@ def test_a_source_with_a_fault_fails_its_check(world):
     for name, options, failed in faults:
         world.source.clear_ledger()
         world.source.fault(name, **options)
-        ended = world.doctor("--source")
+        ended = world.doctor("source")
         assert set(ended.fact["source_checks"]["failed"]) == failed, name
         assert len([one for one in world.source.ledger() if one["bytes"] > 5_000_000]) <= 1
         world.source.clear_faults()
@@ -96,17 +96,17 @@ def test_a_source_with_a_fault_fails_its_check(world):
 @CHOSEN
 def test_a_source_that_is_still_importing_fails_the_check_of_its_count(world):
     world.source.republish(2024, imported_share=0.5)
-    ended = world.doctor("--source")
+    ended = world.doctor("source")
     assert (ended.status, ended.fact["source_checks"]["failed"]) == (3, ["summary_agrees"])
 
 
 @CHOSEN
 def test_a_source_that_does_not_answer_gets_no_further_request(world):
     world.source.switch(degraded=True)
-    ended = world.doctor("--source")
+    ended = world.doctor("source")
     assert (ended.status, ended.fact["status"]) == (4, "no answer")
     assert world.source.summary()["by_status"].get("503") == 1
-    nobody = world.doctor("--source", OPEN_PAYMENTS_URL="http://127.0.0.1:9")
+    nobody = world.doctor("source", OPEN_PAYMENTS_URL="http://127.0.0.1:9")
     assert (nobody.status, nobody.fact["source_checks"]["passed"]) == (4, 0)
     assert len(nobody.fact["source_checks"]["no_answer"]) == len(SOURCE_CHECKS)
 
@@ -127,7 +127,7 @@ def test_without_flags_lake_and_source_are_examined(world):
 
 
 def test_a_lake_in_a_folder_passes_and_the_source_gets_no_request(world):
-    ended = world.doctor("--lake", "--lake-url", str(world.lake.parent / "another"))
+    ended = world.doctor("lake", "--lake", str(world.lake.parent / "another"))
     assert (ended.status, ended.fact["lake_checks"]["failed"]) == (0, []), ended.stderr
     assert world.source.summary()["requests"] == 0
     assert not [path for path in world.lake.parent.rglob("*") if path.is_file()]
@@ -139,7 +139,7 @@ def test_a_lake_on_s3_passes(world):
     try:
         host, port = server.get_host_and_port()
         settings = SETTINGS | {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "LAKE_URL": "s3://lake/below"}
-        missing = world.doctor("--lake", **settings)
+        missing = world.doctor("lake", **settings)
         assert missing.status == 3
         assert missing.fact["lake_checks"]["failed"] == ["writable"]
 
@@ -148,7 +148,7 @@ def test_a_lake_on_s3_passes(world):
             aws_access_key_id="test", aws_secret_access_key="test",
         )  # fmt: skip
         client.create_bucket(Bucket="lake")
-        ended = world.doctor("--lake", **settings)
+        ended = world.doctor("lake", **settings)
         found = ended.fact["lake_checks"]
         assert (ended.status, found["passed"], found["skipped"]) == (0, len(LAKE_CHECKS) - 1, ["free_space"]), (
             ended.stderr
@@ -162,12 +162,12 @@ def test_a_lake_on_s3_passes(world):
 def test_a_lake_that_cannot_be_written_fails(world):
     world.lake.mkdir()
     (world.lake / "metadata").write_text("a file where a folder belongs")
-    ended = world.doctor("--lake")
+    ended = world.doctor("lake")
     assert (ended.status, ended.fact["lake_checks"]["failed"]) == (3, ["writable"])
     assert f"cannot write {world.lake}/metadata/doctor/probe-" in ended.stderr
 
 
 def test_a_year_that_the_source_lacks_is_a_usage_error(world):
-    ended = world.doctor("--source", "--year", "1999")
+    ended = world.doctor("source", "--year", "1999")
     assert ended.status == 2
     assert "no program year 1999" in ended.stderr

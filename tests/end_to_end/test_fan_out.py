@@ -262,7 +262,7 @@ def test_the_manifests_printed_are_the_jobs_that_are_created(fleet):
 def examined(fleet):
     """The doctor's fact, what it said, its status."""
     found = subprocess.run(
-        [sys.executable, "-m", "data_pipeline", "doctor", "--cluster"],
+        [sys.executable, "-m", "data_pipeline", "doctor", "cluster"],
         env=dict(fleet.world.environment), cwd=fleet.world.lake.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return json.loads(found.stdout)["cluster_checks"]["failed"], found.stderr, found.returncode

@@ -14,10 +14,9 @@ import pytest
 
 from benchmarks import lakes, runs
 from data_pipeline.open_payments.ledger.committed import proved_releases
-from data_pipeline.open_payments.ledger.documents import Plan
 from data_pipeline.open_payments.operations import diff, gc, status, verify
 from data_pipeline.open_payments.run import Selection, commit, rerun, run, upload
-from data_pipeline.runs.plans import newest_run
+from data_pipeline.runs.listing import newest
 from data_pipeline.settings import Settings
 from data_pipeline.wiring import Services
 from etl_core.lake import Body, ObjectInfo, PutResult
@@ -99,7 +98,7 @@ def one_company(services: Services, company_id: str, *, with_manifest: bool) -> 
 
 COMMANDS: dict[str, Callable[[Services, list[str]], object]] = {
     "status of the newest run": lambda services, _: status.progress_of_run(
-        services.store, newest_run(Plan, services.store), services.now()
+        services.store, newest(services.store, [""]), services.now()
     ),
     "the same command again": lambda services, companies: run(
         services, Selection(dataset="general-payments", year=YEAR, max_files=len(companies) - 2)

@@ -118,7 +118,7 @@ def download(story: Story) -> None:
     # The part is there and unproved, as a worker that was killed leaves it.
     story.run("download", *one)
     story.run("download", *one)
-    doctor(story, "download")  # as the pod that `doctor --cluster` starts under the workers' account
+    doctor(story, "download")  # as the pod that `doctor cluster` starts under the workers' account
 
 
 def commit(story: Story) -> None:

@@ -95,7 +95,7 @@ def place(tmp_path: Path):
 
 def test_doctor_finds_the_cluster_fit(place):
     options = [word for word in place.options if word not in ("--poll-interval", "1")]
-    status, fact, stderr = place.run("doctor", "--cluster", *options)
+    status, fact, stderr = place.run("doctor", "cluster", *options)
     assert status == 0, stderr
     assert not fact["cluster_checks"]["failed"]
 

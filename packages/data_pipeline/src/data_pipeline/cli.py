@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gc
 import io
+import json
+import shlex
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -36,7 +38,21 @@ def _exit_statuses() -> str:
     return f"\b\nExit status:\n{rows}"
 
 
+class Commands(click.Group):
+    """The commands. The name of a job is none, and says what to write."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and args[0].replace("-", "_") in Registry().names():
+            job, words = args[0].replace("-", "_"), [one for one in args[1:] if one != "--"]
+            line = shlex.join([PROGRAM, "run", job, *(["--", *words] if words else [])])
+            ctx.fail(f"{args[0]} is a job. Write: {line}")
+        return super().resolve_command(ctx, args)
+
+
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"""\b
 Examples:
@@ -56,9 +72,13 @@ def cli() -> None:
 
 
 @cli.command("list")
-def list_jobs() -> None:
+@click.option("--json", "is_json", is_flag=True, help="Print a JSON object: name and description.")
+def list_jobs(is_json: bool) -> None:
     """Show every job with a line of description."""
     listings = Registry().listings()
+    if is_json:
+        say(json.dumps(listings), to_stdout=True)
+        return
     width = max(map(len, listings), default=0)
     for name, text in listings.items():
         say(f"{name:<{width}}  {text}", to_stdout=True)
@@ -100,21 +120,17 @@ DOCTOR_POD = ("image", "service_account", "env", "env_from", "cpu", "memory", "p
 
 
 @cli.command("doctor")
-@click.option("--source", "of_source", is_flag=True, help="Only the source: at most 25 requests and some 10 MB.")
-@click.option("--lake", "of_lake", is_flag=True, help="Only the lake: a probe is written and deleted again.")
-@click.option("--cluster", "of_cluster", is_flag=True, help="The cluster a fan-out would use: one pod is started.")
+@click.argument("parts", nargs=-1, type=click.Choice(("source", "lake", "cluster")), metavar="[source|lake|cluster]...")
 @click.option(
-    "--dataset", type=click.Choice(tuple(DATASETS)), default=GENERAL.name, show_default=True, help="With --source."
+    "--dataset", type=click.Choice(tuple(DATASETS)), default=GENERAL.name, show_default=True, help="Of the source."
 )
 @click.option("--year", type=int, help="Program year to check. Default: the newest in the catalogue.")
-@click.option("--lake-url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix.")
-@click.option("--namespace", default="", help="With --cluster. Default: that of the kubeconfig's context.")
+@click.option("--lake", "lake_url", help="The lake, in place of LAKE_URL: a folder, file:///… or s3://bucket/prefix.")
+@click.option("--namespace", default="", help="Of the cluster. Default: that of the kubeconfig's context.")
 @frame.options_of("pod", default_pod(), only=DOCTOR_POD)
 @click.option("--dry-run", is_flag=True, help="Print the checks; run none, write nothing.")
 def doctor(
-    of_source: bool,
-    of_lake: bool,
-    of_cluster: bool,
+    parts: tuple[str, ...],
     dataset: str,
     year: int | None,
     lake_url: str | None,
@@ -122,11 +138,21 @@ def doctor(
     pod: PodOptions,
     dry_run: bool,
 ) -> int:
-    """Check that the source, lake and cluster behave as the pipeline expects."""
+    r"""Check that the source, lake and cluster behave as the pipeline expects.
+
+    \b
+    source   at most 25 requests and some 10 MB
+    lake     a probe is written and deleted again
+    cluster  the one that a fan-out would use; one pod is started
+
+    Default: source and lake.
+    """
     from data_pipeline.job import job_context
     from data_pipeline.open_payments import source_checks as doctors
 
-    both = of_lake == of_source and not of_cluster
+    if "cluster" in parts and len(set(parts)) > 1:
+        raise click.UsageError("cluster is checked alone; its pod looks at the source and the lake.")
+    of_source, of_lake, of_cluster = (one in (parts or ("source", "lake")) for one in ("source", "lake", "cluster"))
     with job_context("doctor", lake_url=lake_url, source_attempts=1) as context:
         if of_cluster:
             from data_pipeline.fan_out import cluster_checks as cluster_doctor
@@ -141,17 +167,17 @@ def doctor(
                 return status
             questions = [f"{one.id}: {one.question}" for one in cluster_doctor.CLUSTER_CHECKS]
         elif dry_run:
-            questions = doctors.questions(of_lake=of_lake or both, of_source=of_source or both)
+            questions = doctors.questions(of_lake=of_lake, of_source=of_source)
         if dry_run:
             say(*questions)
             context.print_fact(status="planned", checks=len(questions))
             return DONE.code
         fact, status = doctors.examine(
             context.store,
-            context.source if of_source or both else None,
+            context.source if of_source else None,
             DATASETS[dataset],
             year,
-            of_lake=of_lake or both,
+            of_lake=of_lake,
             now=context.now,
             say=say,
         )

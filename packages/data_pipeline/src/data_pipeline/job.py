@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from data_pipeline import lake_layout
+from data_pipeline.settings.environment import unknown_names
 from data_pipeline.summary import command_of, summary_of
 from data_pipeline.wiring import Services, checked_settings
 from etl_core import logs
@@ -178,6 +179,8 @@ def job_context(
             settings.log_format, settings.log_level, copy=log_file, no_color=bool(settings.no_color)
         ):
             logs.bind(job=job)
+            for found in unknown_names() if environ is None else ():
+                _log.warning(found)
             context = Context(
                 job,
                 settings,

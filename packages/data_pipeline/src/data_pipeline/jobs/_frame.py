@@ -9,11 +9,14 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from types import UnionType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import click
 
 from etl_core.printable import has_password, without_password
+
+if TYPE_CHECKING:
+    from data_pipeline.job import Context
 
 # Options that are settings: the context is opened with them, the job reads them there.
 SETTINGS = ("run_id", "lake_url", "source_max_streams")
@@ -50,10 +53,14 @@ def job(*options: Callable[[Any], Any]) -> Callable[[Callable[..., int]], click.
 
             settings = {name: given.pop(name) for name in SETTINGS if name in given}
             name, is_json = function.__module__.rpartition(".")[2], given.pop("is_json")
-            with job_context(name, is_json=is_json, **settings) as context:
+            is_last = given.pop("is_last", False)
+            with job_context(name, is_json=is_json, log_level=given.pop("log_level"), **settings) as context:
+                if is_last:
+                    _take_last_run(context)
                 return function(context, **given)
 
-        return job_command(help=function.__globals__["__doc__"])(together(*options, as_json)(in_context))
+        common = (*options, as_json, verbose, quiet)
+        return job_command(help=function.__globals__["__doc__"])(together(*common)(in_context))
 
     return decorate
 
@@ -164,6 +171,31 @@ class FiniteFloat(click.FloatRange):
         return number
 
 
+def _take_last_run(context: Context) -> None:
+    from data_pipeline.jobs._domains import DOMAINS
+    from data_pipeline.runs.listing import newest
+    from etl_core.errors import UsageError
+
+    if context.run_id:
+        raise UsageError("Give either --run-id or --last.")
+    context.run_id = newest(context.store, DOMAINS)
+
+
+def require_run(context: Context) -> str:
+    """The run of the command line; raises ``UsageError`` if it names none."""
+    from etl_core.errors import UsageError
+
+    if not context.run_id:
+        raise UsageError("Give --run-id, or --last for the run that was begun last. The job runs lists all.")
+    return context.run_id
+
+
+def existing_run(text: str) -> Callable[[Any], Any]:
+    """A run that there is: ``text`` says what for."""
+    return together(click.option("--run-id", help=text), last)
+
+
+last = click.option("--last", "is_last", is_flag=True, help="The run that was begun last, in place of --run-id.")
 run_id = click.option(
     "--run-id",
     help="Name of the run; NAME-2 and so on where that one is over. Default: the unfinished run of this selection,"
@@ -181,4 +213,6 @@ overwrite = click.option(
     "--overwrite", is_flag=True,
     help="Replace objects of other content; logged, and refused where the bucket forbids it.",
 )  # fmt: skip
+verbose = click.option("-v", "--verbose", "log_level", flag_value="debug", help="Log more.")
+quiet = click.option("-q", "--quiet", "log_level", flag_value="error", help="Log errors only.")
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON only, also on a terminal.")

@@ -33,6 +33,7 @@ def _committed(datasets: Iterable[str], more: str = "") -> Callable[[Any], Any]:
         click.option(
             "--run-id", help="This committed run, which may be a partial one or of another domain, in place of --year."
         ),
+        frame.last,
         frame.lake,
     )
 

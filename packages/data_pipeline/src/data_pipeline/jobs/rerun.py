@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @frame.job(
-    click.option("--run-id", "rerun_of", required=True, help="The run to retry."),
+    frame.existing_run("The run to retry."),
     click.option("--failed", is_flag=True, help="Companies whose last attempt failed."),
     click.option("--missing", is_flag=True, help="All companies that are not proved."),
     options.strategy,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     frame.lake,
     frame.streams,
 )
-def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how: Any) -> int:  # noqa: ANN401 - options
+def command(context: Context, failed: bool, missing: bool, **how: Any) -> int:  # noqa: ANN401 - options
     from data_pipeline.customers.documents import DATASET as CUSTOMERS
     from data_pipeline.customers.run import rerun as rerun_customers
     from data_pipeline.jobs import _customers as customers
@@ -38,6 +38,7 @@ def command(context: Context, rerun_of: str, failed: bool, missing: bool, **how:
     from data_pipeline.runs.plans import domain_of
     from etl_core.errors import UsageError
 
+    rerun_of, context.run_id = frame.require_run(context), ""  # the rerun has a name of its own
     if failed == missing:
         raise UsageError("name either --failed or --missing.")
     if domain_of(context.store, rerun_of) == CUSTOMERS:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @frame.job(
-    click.option("--run-id", required=True, help="The committed run to copy."),
+    frame.existing_run("The committed run to copy."),
     click.option("--to", "target", required=True, metavar="URL", help="The other lake, as --lake names one."),
     click.option("--with-build", is_flag=True, help="Copy the staged parts and the build made of the run, too."),
     frame.overwrite,
@@ -38,7 +38,7 @@ def command(context: Context, target: str, with_build: bool, overwrite: bool, dr
     from data_pipeline.open_payments.run import upload
     from data_pipeline.runs.copying import Copying
 
-    run = open_run(context.store, context.run_id)
+    run = open_run(context.store, frame.require_run(context))
     build = tables.build_of(context, run) if with_build else None
     with contextlib.closing(context.open_store(target, named="--to")) as other:
         fact = upload(context.store, other, context.run_id, overwrite=overwrite, dry_run=dry_run, on_file=say)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @frame.job(
-    click.option("--run-id", required=True, help="The committed run to verify."),
+    frame.existing_run("The committed run to verify."),
     click.option("--against-source", is_flag=True, help="Compare its counts with the source's, too."),
     frame.lake,
 )
@@ -34,7 +34,7 @@ def command(context: Context, against_source: bool) -> int:
 
     verified = verify_run(
         context.store,
-        context.run_id,
+        frame.require_run(context),
         source=context.source if against_source else None,
         progress=context.progress,
         check_stop=context.stop.check,

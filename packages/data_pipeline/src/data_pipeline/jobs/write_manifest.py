@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.jobs import _selection as options
 
@@ -17,11 +15,11 @@ if TYPE_CHECKING:
     from data_pipeline.job import Context
 
 
-@frame.job(click.option("--run-id", required=True, help="The run to commit."), frame.lake)
+@frame.job(frame.existing_run("The run to commit."), frame.lake)
 def command(context: Context) -> int:
     from data_pipeline.open_payments.run import commit
 
-    return options.show(context, commit(context, context.run_id, on_start=context.begin))
+    return options.show(context, commit(context, frame.require_run(context), on_start=context.begin))
 
 
 JOB = (

@@ -92,14 +92,6 @@ def plans_named(kind: type[P], store: ObjectStore, run_id: str) -> list[P]:
     return [plan for plan in itertools.takewhile(lambda plan: plan is not None, one_by_one) if plan]
 
 
-def newest_run(kind: type[RunPlan], store: ObjectStore) -> str:
-    """The run of a domain planned last, of any selection; raises ``NotFoundError`` in a lake without one."""
-    for run_id in pointers.newest_first(store, lake_layout.runs.all_selections(kind.domain)):
-        if read_or_skip(kind, store, lake_layout.runs.plan(run_id)) is not None:
-            return run_id
-    raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one with run_pipeline.")
-
-
 def _same_work(one: RunPlan, other: RunPlan) -> bool:
     return (one.selection, one.edition) == (other.selection, other.edition)
 

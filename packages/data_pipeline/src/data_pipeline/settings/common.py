@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _lowered(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 class CommonSettings(BaseModel):
@@ -29,7 +33,9 @@ class CommonSettings(BaseModel):
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="log format; auto is console on a terminal, else json"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = Field(
+        "info", description="lowest level that is logged"
+    )
     term: str = Field("", description="kind of terminal; dumb gets lines in place of a bar")
     no_color: str = Field("", description="any value turns colours on the terminal off")
     # Shorter than the 30 s that Docker and Kubernetes give before they kill.

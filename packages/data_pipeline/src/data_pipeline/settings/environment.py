@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 
 DOTENV = Path(".env")
 ARGUMENTS = "the arguments"
+# Read by boto3, by the network libraries, by Docker Compose and by Airflow.
+_OF_OTHERS = (
+    "AWS_",
+    "HTTP_",
+    "HTTPS_",
+    "NO_PROXY",
+    "REQUESTS_",
+    "SSL_",
+    "COMPOSE_",
+    "DOCKER_",
+    "AIRFLOW_",
+    "PYTHON",
+    "TZ",
+)
 
 
 def load_settings(
@@ -49,6 +64,19 @@ def load_settings(
         origins |= dict.fromkeys(layer, origin)
     _take_bucket(values, origins)
     return Settings.from_mapping(values, origins=origins)
+
+
+def unknown_names(dotenv: Path = DOTENV) -> list[str]:
+    """A sentence about each name of ``.env`` that no setting has: it may be misspelt, and changes nothing."""
+    known = [name.upper() for name in Settings.model_fields]
+    unknown = [one for one in _read_dotenv(dotenv) if one not in known and not one.upper().startswith(_OF_OTHERS)]
+    return [
+        _about_unknown(f"{dotenv}: {one} is no setting.", get_close_matches(one.upper(), known, 1)) for one in unknown
+    ]
+
+
+def _about_unknown(found: str, near: list[str]) -> str:
+    return f"{found} Did you mean {near[0]}?" if near else found
 
 
 def _take_bucket(values: dict[str, object], origins: dict[str, str]) -> None:

@@ -5,7 +5,8 @@ from data_pipeline import lake_layout
 from data_pipeline.customers.documents import CustomersAttempt, CustomersPlan
 from data_pipeline.customers.run import Ended, ingest, rerun
 from data_pipeline.runs.attempts import read_attempts
-from data_pipeline.runs.plans import all_runs, newest_run
+from data_pipeline.runs.listing import newest
+from data_pipeline.runs.plans import all_runs
 from etl_core.errors import AccessError, DataError, NotFoundError, UnavailableError, UsageError
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.customers.fake_api import URL, Days, FakeApi, a_crm
@@ -117,7 +118,7 @@ class ARun(RunCase):
     def test_is_no_run_of_another_domain(self):
         self.ingest()
         self.assertEqual(list(all_runs(self.store)), [])
-        self.assertEqual(newest_run(CustomersPlan, self.store), "2026-11-29T14-15-00")
+        self.assertEqual(newest(self.store, [CustomersPlan.domain]), "2026-11-29T14-15-00")
 
     def test_of_a_list_that_moves_all_the_time_is_refused_in_numbers(self):
         def grow(_answer):

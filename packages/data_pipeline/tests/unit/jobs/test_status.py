@@ -27,6 +27,16 @@ class Status(CommandCase):
         self.assertEqual((fact["run_id"], fact["status"], fact["failed_by_reason"]), ("r0", "failed", {"not_tried": 1}))
         self.assertEqual(err, "")
 
+    def test_of_a_committed_run_is_not_watched_any_longer(self):
+        commit.commit_run(
+            self.store, a_plan(run_id="r1"), known={}, source_rows=3, release_at_end=a_release(), now=START
+        )
+        write_plan(self.store, a_plan(run_id="r1"))
+
+        _, fact, err = self.run_job("status", "--watch", "--run-id", "r1")
+
+        self.assertEqual((fact["committed"], err.count("run        r1")), (True, 1))
+
     def test_is_of_a_run_that_is_there(self):
         for words in ([], ["--run-id", "r9"]):
             with self.subTest(words=words):

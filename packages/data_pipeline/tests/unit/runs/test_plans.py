@@ -1,6 +1,6 @@
 from typing import Any
 
-from data_pipeline.runs import plans, pointers
+from data_pipeline.runs import listing, plans, pointers
 from etl_core.errors import ConflictError, NotFoundError
 from packages.data_pipeline.tests.unit.runs.pages import (
     LakeCase,
@@ -41,7 +41,7 @@ class Plans(LakeCase):
         plans.write_plan(self.store, a_plan("other", minutes=9, at_most=1))
 
         self.assertEqual((self.newest(), self.newest(at_most=1), self.newest(at_most=2)), ("m", "other", None))
-        self.assertEqual(plans.newest_run(PagesPlan, self.store), "other")
+        self.assertEqual(listing.newest(self.store, [""]), "other")
 
     def test_are_found_by_one_listing_and_one_read_however_many_there_are(self):
         for number in range(50):
@@ -56,7 +56,7 @@ class Plans(LakeCase):
         plans.write_plan(self.store, a_plan("r1"))
         pointers.write(self.store, pointers.of_plan(a_plan("r2", minutes=5)))
 
-        self.assertEqual((self.newest(), plans.newest_run(PagesPlan, self.store)), ("r1", "r1"))
+        self.assertEqual((self.newest(), listing.newest(self.store, [""])), ("r1", "r1"))
 
     def test_of_another_selection_under_a_pointer_are_not_taken(self):
         plans.write_plan(self.store, a_plan("r1"))
@@ -91,8 +91,9 @@ class Plans(LakeCase):
         other = OthersPlan.model_validate(a_plan("b", minutes=5, at_most=7).model_dump(exclude={"schema_version"}))
         plans.write_plan(self.store, other)
 
-        self.assertEqual(plans.newest_run(PagesPlan, self.store), "a")
-        self.assertEqual(plans.newest_run(OthersPlan, self.store), "b")
+        self.assertEqual(listing.newest(self.store, [""]), "a")
+        self.assertEqual(listing.newest(self.store, ["others"]), "b")
+        self.assertEqual([one.run_id for one in listing.listed(self.store, ["", "others"])], ["b", "a"])
         self.assertEqual(dict(plans.all_runs(self.store)), {"a": False})
         self.assertEqual(dict(plans.all_runs(self.store, "others")), {"b": False})
         self.assertEqual([plans.domain_of(self.store, one) for one in ("a", "b", "c")], ["", "others", ""])
@@ -101,7 +102,7 @@ class Plans(LakeCase):
         with self.assertRaisesRegex(NotFoundError, "memory:// has no run r9"):
             plans.require_plan(PagesPlan, self.store, "r9")
         with self.assertRaisesRegex(NotFoundError, "memory:// has no run yet"):
-            plans.newest_run(PagesPlan, self.store)
+            listing.newest(self.store, [""])
 
     def test_run_out_of_names_after_a_thousand(self):
         for name in plans.names_of("r1"):

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from data_pipeline.settings import Settings
-from data_pipeline.settings.environment import load_settings
+from data_pipeline.settings.environment import load_settings, unknown_names
 from etl_core.errors import ConfigError, UsageError
 from packages.data_pipeline.tests.unit.folder_case import FolderCase
 
@@ -98,3 +98,19 @@ class LoadSettings(FolderCase):
         self.assertEqual((found.source_attempts, found.lake_url), (5, "from-environment"))
         with self.assertRaisesRegex(ConfigError, r"SOURCE_ATTEMPTS='0' \(from the arguments\)"):
             load_settings({}, {"source_attempts": 0})
+
+    def test_names_what_the_file_misspells_and_leaves_what_others_read(self):
+        path = self.dotenv("SOURCE_MAX_STREAM=3\nWHATEVER=1\nAWS_REGION=x\nCOMPOSE_FILE=y\nlake_url=a\nLAKE_URL=b\n")
+
+        self.assertEqual(
+            unknown_names(path),
+            [
+                f"{path}: SOURCE_MAX_STREAM is no setting. Did you mean SOURCE_MAX_STREAMS?",
+                f"{path}: WHATEVER is no setting.",
+                f"{path}: lake_url is no setting. Did you mean LAKE_URL?",
+            ],
+        )
+        self.assertEqual(unknown_names(self.folder / "none"), [])
+
+    def test_takes_a_level_in_capitals(self):
+        self.assertEqual(load_settings({"LOG_LEVEL": "DEBUG"}, dotenv=self.folder / "none").log_level, "debug")

@@ -32,6 +32,7 @@ class FromMapping(unittest.TestCase):
                 "open_payments_url": "https://openpaymentsdata.cms.gov",
                 "open_payments_user_agent": f"openpayments-data-pipeline/{__version__} python-requests",
                 "lake_url": "./data",
+                "term": "",
                 "source_max_streams": 8,
                 "source_timeout_seconds": 60.0,
                 "source_attempts": 6,
@@ -89,7 +90,7 @@ class FromMapping(unittest.TestCase):
             ("GRACE_SECONDS", "-1", "greater than or equal to 0"),
             ("GRACE_SECONDS", "nan", "a finite number"),
             ("LOG_FORMAT", "xml", "'auto', 'console' or 'json'"),
-            ("LOG_LEVEL", "INFO", "'debug', 'info', 'warning' or 'error'"),
+            ("LOG_LEVEL", "LOUD", "'debug', 'info', 'warning' or 'error'"),
         ]:
             for origins, where in [({}, ""), ({name: "a file"}, " (from a file)"), ({"HOME": "a file"}, "")]:
                 with self.subTest(name=name, text=text, where=where), self.assertRaises(ConfigError) as caught:

@@ -8,11 +8,11 @@ from typing import Any
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.datasets import CHANGE_TYPE, PUBLICATION_DATE
 from data_pipeline.open_payments.ledger.committed import proved_releases
-from data_pipeline.open_payments.ledger.documents import Plan, Release
+from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.open_payments.operations import diff
 from data_pipeline.open_payments.operations.diff import Difference, Digests
 from data_pipeline.open_payments.source.totals import TotalsChoice
-from data_pipeline.runs.plans import newest_run
+from data_pipeline.runs.listing import newest
 from etl_core.csv_stream.reader import Record
 from etl_core.errors import DataError, NotFoundError, StoppedError, UsageError
 from etl_core.stop import Stop
@@ -307,7 +307,7 @@ class TwoReleases(LakeCase):
 
     def test_two_releases_are_refused_where_the_list_of_audits_is_not_the_one_that_the_manifest_names(self):
         self.republish()
-        key = lake_layout.runs.file_audits(newest_run(Plan, self.store))
+        key = lake_layout.runs.file_audits(newest(self.store, [""]))
         self.store.put(key, (self.store.get(key) or b"").replace(b'"records":4', b'"records":5'))
         with self.assertRaisesRegex(DataError, f"{key} is not the file that the manifest beside it names"):
             self.compare()

@@ -4,10 +4,10 @@ from typing import Any
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import commit, plans
 from data_pipeline.open_payments.ledger.audits import Audits, keys_of
-from data_pipeline.open_payments.ledger.documents import Plan
 from data_pipeline.open_payments.operations.status import progress_of_run, table_of
 from data_pipeline.runs.attempts import write_attempt
-from data_pipeline.runs.plans import newest_run, write_plan
+from data_pipeline.runs.listing import newest
+from data_pipeline.runs.plans import write_plan
 from etl_core.errors import NotFoundError
 from etl_core.testing import MemoryStore
 from packages.data_pipeline.tests.unit.fakes import (
@@ -168,11 +168,11 @@ class TheNewestRun(StatusCase):
         self.world.later(hours=1)
         write_attempt(self.store, an_attempt(run_id="r1"))
 
-        self.assertEqual(newest_run(Plan, self.store), "a-name")
+        self.assertEqual(newest(self.store, [""]), "a-name")
 
     def test_the_newest_run_is_none_in_an_empty_lake(self):
         with self.assertRaisesRegex(NotFoundError, "has no run yet"):
-            newest_run(Plan, MemoryStore())
+            newest(MemoryStore(), [""])
 
 
 class TheTable(StatusCase):

@@ -1,0 +1,81 @@
+"""The runs of a lake, of all domains, the newest first."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data_pipeline import lake_layout
+from etl_core.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from etl_core.lake import ObjectStore
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run as its plan and its manifest describe it; ``open`` without a manifest. ``rows`` are proved ones."""
+
+    run_id: str
+    begun: str
+    status: str
+    selection: dict[str, Any]
+    rows: int | None
+
+
+def newest_first(store: ObjectStore, domains: Iterable[str]) -> Iterator[tuple[str, datetime]]:
+    """The names of the runs of these domains and when each began; lazily, page by page of the listings."""
+    return heapq.merge(*(_of_domain(store, one) for one in domains), key=lambda run: run[1], reverse=True)
+
+
+def newest(store: ObjectStore, domains: Iterable[str]) -> str:
+    """The run that was begun last; raises ``NotFoundError`` in a lake without one."""
+    for run_id, _ in newest_first(store, domains):
+        if store.head(lake_layout.runs.plan(run_id)) is not None:
+            return run_id
+    raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one: data-pipeline list shows the jobs.")
+
+
+def listed(store: ObjectStore, domains: Iterable[str]) -> Iterator[ListedRun]:
+    """The runs themselves. A pointer to a plan that was never written is passed over."""
+    for run_id, _ in newest_first(store, domains):
+        with contextlib.suppress(NotFoundError):
+            yield listed_run(store, run_id)
+
+
+def listed_run(store: ObjectStore, run_id: str) -> ListedRun:
+    """One run; raises ``NotFoundError`` if it has no plan that can be read."""
+    plan = _read(store, lake_layout.runs.plan(run_id))
+    if plan is None:
+        raise NotFoundError(f"{store.url} has no plan of run {run_id} that can be read.")
+    manifest = _read(store, lake_layout.runs.manifest(run_id)) or {}
+    selection = plan.get("selection") or {}
+    return ListedRun(
+        run_id=run_id,
+        begun=str(plan.get("created_at") or ""),
+        status=str(manifest.get("status") or "open"),
+        selection={name: value for name, value in selection.items() if value is not None},
+        rows=manifest.get("rows"),
+    )
+
+
+def _of_domain(store: ObjectStore, domain: str) -> Iterator[tuple[str, datetime]]:
+    for entry in store.list(lake_layout.runs.all_selections(domain)):
+        found = lake_layout.runs.run_of_pointer(entry.key)
+        if found is not None:
+            yield found
+
+
+def _read(store: ObjectStore, key: str) -> dict[str, Any] | None:
+    """A document of any domain; None if it is not there, or cannot be read: one damaged run hides no other."""
+    try:
+        found = json.loads(store.get(key) or b"null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
