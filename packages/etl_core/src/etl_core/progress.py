@@ -114,5 +114,5 @@ class Bars(Progress):
 
 
 def for_terminal(unit_name: str, *, kind: str = "") -> Progress:
-    """A bar if stderr is a terminal that can move its cursor, else lines. ``kind`` is the value of ``TERM``."""
+    """A bar if stderr is a terminal that can move its cursor, else lines. ``kind`` is how it names itself."""
     return Bars(unit_name) if sys.stderr.isatty() and kind not in ("dumb", "unknown") else Lines(unit_name)

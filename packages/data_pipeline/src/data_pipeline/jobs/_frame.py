@@ -172,7 +172,7 @@ class FiniteFloat(click.FloatRange):
 
 
 def _take_last_run(context: Context) -> None:
-    from data_pipeline.jobs._domains import DOMAINS
+    from data_pipeline.jobs._runs import DOMAINS
     from data_pipeline.runs.listing import newest
     from etl_core.errors import UsageError
 

@@ -13,10 +13,7 @@ import click
 from data_pipeline.jobs import _frame as frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from data_pipeline.job import Context
-    from data_pipeline.runs.listing import ListedRun
 
 
 @frame.job(
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 def command(context: Context, limit: int) -> int:
     from dataclasses import asdict
 
-    from data_pipeline.jobs._domains import DOMAINS
+    from data_pipeline.jobs._runs import DOMAINS, lines_of
     from data_pipeline.runs.listing import listed
 
     found = list(islice(listed(context.store, DOMAINS), limit))
@@ -35,17 +32,6 @@ def command(context: Context, limit: int) -> int:
         context.suggest("status", "--run-id", found[0].run_id)
     context.print_fact(status="listed", runs=[asdict(one) for one in found])
     return 0
-
-
-def lines_of(runs: Sequence[ListedRun]) -> Iterator[str]:
-    """A line per run, in columns."""
-    width = max((len(one.run_id) for one in runs), default=0)
-    for one in runs:
-        selection = dict(one.selection)
-        what = " ".join(str(selection.pop(name)) for name in ("dataset", "year") if name in selection)
-        parts = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in selection.items())
-        rows = "" if one.rows is None else f"{one.rows:,} rows"
-        yield f"{one.run_id:<{width}}  {one.status:<9}  {rows:>15}  {what}{parts and ': ' + parts}"
 
 
 JOB = (frame.entrypoint_of(command, "runs"), "List the runs of a lake, the newest first")

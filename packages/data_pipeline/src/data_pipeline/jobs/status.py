@@ -26,7 +26,7 @@ WATCH_SECONDS = 5.0
     frame.lake,
 )
 def command(context: Context, watch: bool) -> int:
-    from data_pipeline.jobs._domains import DOMAINS
+    from data_pipeline.jobs._runs import DOMAINS
     from data_pipeline.open_payments.operations.status import progress_of_run, table_of
     from data_pipeline.runs.listing import newest
     from data_pipeline.runs.plans import domain_of
@@ -50,7 +50,7 @@ def _show_outline(context: Context) -> int:
     """A run of another domain, as ``runs`` lists it: its own job says more."""
     from dataclasses import asdict
 
-    from data_pipeline.jobs.runs import lines_of
+    from data_pipeline.jobs._runs import lines_of
     from data_pipeline.runs.listing import listed_run
 
     run = listed_run(context.store, context.run_id)
