@@ -201,7 +201,7 @@ def job_context(
 
 @contextlib.contextmanager
 def _logged_errors(context: Context) -> Iterator[None]:
-    """What ends a job is in its log, which is stored then; people are told once, by what catches the error."""
+    """What ends a job is in its log, which is stored then; people read it once, from what catches the error."""
     ended: BaseException | None = None
     try:
         yield
