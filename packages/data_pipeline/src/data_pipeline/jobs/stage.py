@@ -40,7 +40,7 @@ def command(context: Context, dataset: str | None, year: int | None, accept_drif
 
 
 def _summary(fact: StageFact) -> list[str]:
-    lines = [f"staged       {fact.rows:,} records in {fact.parts:,} parts, {fact.new_parts:,} of them now"]
+    lines = [f"staged       {fact.rows:,} records; {fact.new_parts:,} of {fact.parts:,} parts now"]
     lines += [f"quarantined  {count:,} {reason}" for reason, count in fact.reasons.items()]
     lines += [f"new values   {one.records:,} of {one.column}, such as {one.least!r:.100}" for one in fact.new_values]
     return lines
