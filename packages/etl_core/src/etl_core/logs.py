@@ -103,7 +103,7 @@ class _Tee:
         if not self._as_json:
             if for_the_copy or self._repeats.hides(event):
                 raise structlog.DropEvent
-            event = {key: _shown(value) for key, value in event.items()}
+            event = {key: _shown(value) for key, value in event.items() if key not in _on_every_line}
             event["timestamp"] = event["timestamp"][11:19] + "Z"  # people know what day it is
         return str(self._render(logger, name, event))
 

@@ -153,6 +153,13 @@ class JsonLines(LogsCase):
             thread.join()
         self.assertEqual([event["job"] for event in captured.events], ["stage"])
 
+    def test_bound_values_are_not_repeated_to_people(self):
+        with Captured() as captured, logs.configure_logging("console", "info", copy=self.copy):
+            logs.bind(job="stage")
+            structlog.get_logger().info("one", key="a")
+        self.assertEqual([("stage" in line, "key" in line) for line in captured.lines], [(False, True)])
+        self.assertEqual([event["job"] for event in self.copied()], ["stage"])
+
     def test_stderr_is_looked_up_at_each_line(self):
         with Captured() as first, logs.configure_logging("json", "info"):
             log = structlog.get_logger()

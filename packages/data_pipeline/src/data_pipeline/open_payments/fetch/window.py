@@ -132,7 +132,7 @@ class WindowFetcher:
         self._source.count_retry(task.tally)
         task.expected = None  # the next attempt counts again, whatever went wrong
         self.record_failure(task, error, number=attempt, final=False)
-        _log.info(
+        _log.warning(
             "retrying the window",
             company=task.company_id, window=f"{task.window.number}/{task.window.of}",
             attempt=attempt, reason=reason_of(error), wait=round(wait, 1),
