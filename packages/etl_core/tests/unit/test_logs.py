@@ -239,7 +239,7 @@ class ConsoleFormat(LogsCase):
                 structlog.get_logger().exception("a bug")
         text = captured.err.getvalue()
         self.assertEqual(captured.out.getvalue(), "")
-        self.assertRegex(captured.lines[0], r"info.*rows counted.*job=totals.*rows=17")
+        self.assertRegex(captured.lines[0], r"info.*rows counted.*rows=17")
         self.assertNotIn("\x1b", text)
         self.assertIn("ZeroDivisionError: by hand", text)
         with self.assertRaises(ValueError):
