@@ -117,6 +117,17 @@ class _Tee:
             self._copy = None
 
 
+class _Lines:
+    """Writes each line at once: other threads write to stderr, too, and not by the log."""
+
+    @staticmethod
+    def error(line: str) -> None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error
+
+
 @contextlib.contextmanager
 def configure_logging(
     log_format: str,
@@ -147,7 +158,7 @@ def configure_logging(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         # Looked up at each call: a progress bar takes over stderr while it is drawn.
-        logger_factory=lambda *_args: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_args: _Lines(),
         cache_logger_on_first_use=False,
     )
     try:

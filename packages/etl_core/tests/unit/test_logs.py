@@ -6,6 +6,7 @@ import pty
 import re
 import tempfile
 import threading
+import time
 import unittest
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from etl_core import logs
+from etl_core.stdio import say
 from etl_core.testing import ManualClock
 
 
@@ -159,6 +161,35 @@ class JsonLines(LogsCase):
             structlog.get_logger().info("one", key="a")
         self.assertEqual([("stage" in line, "key" in line) for line in captured.lines], [(False, True)])
         self.assertEqual([event["job"] for event in self.copied()], ["stage"])
+
+    def test_a_line_is_whole_where_other_threads_write_lines_that_are_no_log(self):
+        class Slow(io.StringIO):
+            """Lets another thread go first after each write, as a busy machine does."""
+
+            def write(self, text):
+                written = super().write(text)
+                time.sleep(0)
+                return written
+
+        def repeat(write, text):
+            for _ in range(200):
+                write(text)
+
+        with Captured() as captured:
+            captured.err = Slow()
+            with contextlib.redirect_stderr(captured.err), logs.configure_logging("json", "info"):
+                log = structlog.get_logger()
+                threads = [
+                    threading.Thread(target=repeat, args=(log.info, "one")),
+                    threading.Thread(target=repeat, args=(say, "two")),
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+        lines = captured.lines
+        self.assertEqual((len(lines), lines.count("two")), (400, 200))
+        self.assertEqual({json.loads(line)["event"] for line in lines if line != "two"}, {"one"})
 
     def test_stderr_is_looked_up_at_each_line(self):
         with Captured() as first, logs.configure_logging("json", "info"):
