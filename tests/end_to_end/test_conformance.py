@@ -35,10 +35,12 @@ YEARLY = ("--year", YEAR)
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "resolve_ids": (),
     "build_totals": YEARLY,
+    "companies": YEARLY,
     "run_pipeline": YEARLY,
     "download_company": (*YEARLY, "--company-id", COMPANY),
     "write_manifest": ("--run-id", "r1"),
     "rerun": ("--run-id", "r1", "--failed"),
+    "runs": (),
     "status": ("--run-id", "r1"),
     "verify": ("--run-id", "r1"),
     "stage": ("--run-id", "r1"),

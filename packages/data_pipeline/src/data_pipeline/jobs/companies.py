@@ -87,4 +87,4 @@ def lines_of(companies: Sequence[Company], found: int) -> Iterator[str]:
 
 
 JOB = (frame.entrypoint_of(command, "companies"), "List the companies of a program year by their rows")
-KUBERNETES = {"args": ["--year", options.NEWEST_YEAR], "service_account": "data-pipeline-runner"}
+KUBERNETES = {"args": ["--year", options.NEWEST_YEAR]}
