@@ -211,7 +211,8 @@ def describe(story: Story) -> None:
     """Likewise, of all the others: the last one reads our lake, and writes to another."""
     for words in (
         ("resolve_ids",), ("build_totals", "--", *YEARLY), ("companies", "--", *YEARLY), ("status",), ("runs",),
-        ("write_manifest", "--", "--run-id", "p1"), ("verify", "--", "--run-id", "p1"), ("gc",), ("diff_releases", "--", *YEARLY),
+        ("write_manifest", "--", "--run-id", "p1"), ("verify", "--", "--run-id", "p1"), ("gc",),
+        ("diff_releases", "--", *YEARLY),
         ("upload_raw", "--", "--run-id", "p1", "--to", str(story.world.lake.parent / "another")),
     ):  # fmt: skip
         story.run("describe", *words)
