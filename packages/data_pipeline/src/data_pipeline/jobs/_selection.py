@@ -87,6 +87,19 @@ def _one_company(dataset: str, year: int, company_id: str) -> Selection:
     return selection_of(dataset, year, company_id)
 
 
+def of_company(context: Context, selection: Selection, name: str | None) -> Selection:
+    """The selection with the company of this name, if one is given; raises as ``company_named``, or ``UsageError``."""
+    if name is None:
+        return selection
+    from data_pipeline.open_payments.ledger.selection import company_named
+    from etl_core.errors import UsageError
+
+    if selection.company_id is not None:
+        raise UsageError("Give either --company-id or --company-name.")
+    found = company_named(context.source.companies(), name)
+    return selection_of(selection.dataset, selection.year, found, selection.max_files, selection.slice_of)
+
+
 def _totals_choice(totals_from: Route | None, rescrape_totals: bool, add_year: bool) -> TotalsChoice:
     from data_pipeline.open_payments.source.totals import TotalsChoice
 
@@ -120,6 +133,9 @@ required_company_id = click.option(
     required=True,
     callback=_company_id,
     help="The company, by its id: as the source has it, or as in keys (x2d31).",
+)
+company_name = click.option(
+    "--company-name", help="One company by its name, or by a part of it that no other name has. Asks the source."
 )
 max_files = click.option(
     "--max-files",

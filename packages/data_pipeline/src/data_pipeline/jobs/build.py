@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 @frame.job(
     options.selections,
+    options.company_name,
     click.option(
         "--from", "start", type=click.Choice(("source", "raw")), default="source", show_default=True,
         help="raw: the newest committed run of this selection; nothing is fetched, no network is needed.",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 def command(
     context: Context,
     selections: list[Selection],
+    company_name: str | None,
     start: Literal["source", "raw"],
     dry_run: bool,
     **ingest: Any,  # noqa: ANN401 - totals and trust_count, as ``run`` takes them
@@ -46,6 +48,7 @@ def command(
     from data_pipeline.jobs._build import Build
 
     steps.require_everything(context)
+    selections = [options.of_company(context, one, company_name) for one in selections]
     work = Build(context, start, ingest)
     fact = work.plan(selections) if dry_run else work.of(selections)
     context.print_document(fact)

@@ -1,9 +1,11 @@
 from typing import Any
 
 from data_pipeline.jobs import companies
+from data_pipeline.jobs._selection import of_company
 from data_pipeline.jobs.companies import Company
 from data_pipeline.open_payments.source.totals import TotalsChoice
-from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, says
+from etl_core.errors import UsageError
+from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, a_selection, says
 from packages.data_pipeline.tests.unit.jobs.context_case import ContextCase
 
 
@@ -46,3 +48,13 @@ class Companies(ContextCase):
             list(companies.lines_of(found[1:], 3)),
             ["3          20 rows  Three", "1          10 rows  One", "and 1 more; --top shows more of them"],
         )
+
+    def test_are_selected_by_name_as_by_id(self):
+        self.site.list_companies([COMPANY, OTHER])
+        context, selection = self.context(), a_selection(year=2024)
+        name = dict(self.world.source.companies())[OTHER]
+
+        self.assertEqual(of_company(context, selection, name).company_id, OTHER)
+        self.assertEqual(of_company(context, selection, None), selection)
+        with self.assertRaisesRegex(UsageError, "Give either --company-id or --company-name."):
+            of_company(context, a_selection(year=2024, company_id=COMPANY), name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from data_pipeline.lake_layout.ids import shown_company
 from data_pipeline.open_payments.ledger.documents import PlannedCompany, Selection
-from etl_core.errors import UsageError
+from etl_core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # What users of the source measured: 2 MB/s a stream, 1 to 3 s before the first byte.
 BYTES_PER_SECOND_PER_STREAM = 2_000_000
 SECONDS_PER_REQUEST = 2.0
+MOST_NAMES_SHOWN = 8
 _SLICE = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)")
 
 
@@ -29,6 +30,28 @@ def parse_slice(text: str) -> tuple[int, int]:
             f"--slice {text!r} is not K/N with 1 <= K <= N, such as 2/4 for every fourth company from the second."
         )
     return int(match[1]), int(match[2])
+
+
+def company_named(companies: Iterable[tuple[str, str]], text: str) -> str:
+    """The id of the company that is called so, or whose name alone has this text; case does not matter.
+
+    Raises:
+        NotFoundError: no name has it. UsageError: several names have it; the message lists them.
+
+    """
+    wanted = text.casefold()
+    found = [(company_id, name) for company_id, name in companies if wanted in name.casefold()]
+    same = [one for one in found if one[1].casefold() == wanted]
+    chosen = same or found
+    if len(chosen) == 1:
+        return chosen[0][0]
+    if not chosen:
+        raise NotFoundError(f"no company is called {text!r}.", advice="The job companies lists them, with --name.")
+    listed = ", ".join(f"{shown_company(company_id)} {name}" for company_id, name in chosen[:MOST_NAMES_SHOWN])
+    more = f" and {len(chosen) - MOST_NAMES_SHOWN:,} more" if len(chosen) > MOST_NAMES_SHOWN else ""
+    raise UsageError(
+        f"{len(chosen):,} companies are called like {text!r}: {listed}{more}.", advice="Give --company-id."
+    )
 
 
 def select(rows: Mapping[str, int | None], selection: Selection) -> tuple[PlannedCompany, ...]:

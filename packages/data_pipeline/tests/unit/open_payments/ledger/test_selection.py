@@ -6,8 +6,15 @@ from hypothesis import strategies as st
 
 from data_pipeline.open_payments.datasets import GENERAL, OWNERSHIP, RESEARCH
 from data_pipeline.open_payments.ledger.documents import PlannedCompany
-from data_pipeline.open_payments.ledger.selection import Forecast, describe, forecast, parse_slice, select
-from etl_core.errors import UsageError
+from data_pipeline.open_payments.ledger.selection import (
+    Forecast,
+    company_named,
+    describe,
+    forecast,
+    parse_slice,
+    select,
+)
+from etl_core.errors import NotFoundError, UsageError
 from packages.data_pipeline.tests.unit.fakes import a_selection
 
 ROWS: dict[str, int | None] = {"9": 1, "100": 2, "20": None, "1000": 4, "3": 5}
@@ -80,6 +87,25 @@ class Select(unittest.TestCase):
 
 def companies(*rows: int | None) -> list[PlannedCompany]:
     return [PlannedCompany(company_id=str(number), rows=count) for number, count in enumerate(rows)]
+
+
+class CompanyNamed(unittest.TestCase):
+    names = (("1", "Acme Inc"), ("2", "Acme Devices"), ("3", "Bolt\x1b[31m"), ("4", "Acme Inc. of Ohio"))
+
+    def test_is_the_one_of_that_name_or_the_only_one_that_has_the_text(self):
+        for text, company_id in (("acme inc", "1"), ("devices", "2"), ("BOLT", "3"), ("ohio", "4")):
+            with self.subTest(text):
+                self.assertEqual(company_named(self.names, text), company_id)
+
+    def test_is_listed_with_others_that_have_the_text(self):
+        with self.assertRaisesRegex(UsageError, "3 companies are called like 'acme': 1 Acme Inc, 2 Acme Devices, 4"):
+            company_named(self.names, "acme")
+        with self.assertRaisesRegex(UsageError, "9 companies .* and 1 more. Give --company-id."):
+            company_named([(str(number), "Acme") for number in range(9)], "acme")
+
+    def test_must_be_there(self):
+        with self.assertRaisesRegex(NotFoundError, "no company is called 'pfizer'"):
+            company_named(self.names, "pfizer")
 
 
 class ForecastNumbers(unittest.TestCase):
