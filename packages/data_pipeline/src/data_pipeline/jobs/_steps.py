@@ -114,7 +114,13 @@ def marts_of(context: Context) -> Marts:
             for one in DATASETS.values()
         ],
         pinned,
-        Dbt(Project(PROJECT, PROFILE), interpreter(context.settings.dbt_python), limits, context.stop.check),
+        Dbt(
+            Project(PROJECT, PROFILE),
+            interpreter(context.settings.dbt_python),
+            limits,
+            context.stop.check,
+            context.parsed_projects,
+        ),
         limits,
         now=context.now,
         check_stop=context.stop.check,

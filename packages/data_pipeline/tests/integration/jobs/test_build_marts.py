@@ -9,9 +9,11 @@ from packages.data_pipeline.tests.unit.jobs.tables_case import TablesCase
 class Built(TablesCase):
     @pytest.mark.timeout(300)
     def test_the_marts_of_a_lake_are_one_file_and_the_same_command_again_does_nothing(self):
+        (self.folder / ".env").write_text(f"XDG_CACHE_HOME={self.folder / 'cache'}\n")
         self.stage_and_build()
         status, fact, err = self.run_job("build_marts")
 
+        self.assertEqual(len(list((self.folder / "cache").rglob("*.msgpack"))), 1, "the next build reads the project")
         self.assertEqual((status, fact["status"]), (0, "built"), err)
         self.assertEqual((fact["rows"], fact["quarantined"], fact["closed"], fact["warnings"]), (16, 0, True, []))
         (source,) = fact["inputs"]
