@@ -97,11 +97,19 @@ def exports() -> dict[Path, str]:
         ROOT / project / "constraints.txt": poetry(*constraints, *words, project=project)
         for project, words in PROJECTS.items()
     } | {
-        ROOT / "docker/requirements" / f"{group.removeprefix(IMAGE_GROUP)}.txt": poetry("export", "--only", group)
+        ROOT / "docker/requirements" / f"{group.removeprefix(IMAGE_GROUP)}.txt": on_linux(
+            poetry("export", "--only", group)
+        )
         for group in groups
         if group.startswith(IMAGE_GROUP)
     }
     return {path: HEADER + without_our_packages(text) for path, text in files.items()}
+
+
+def on_linux(exported: str) -> str:
+    """Without what only Windows installs: the image's SBOM lists what these files have."""
+    entries = re.split(r"^(?=[a-z0-9])", exported, flags=re.MULTILINE)
+    return "".join(one for one in entries if 'sys_platform == "win32"' not in one.split("\\")[0])
 
 
 def without_our_packages(exported: str) -> str:

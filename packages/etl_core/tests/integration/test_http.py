@@ -251,6 +251,14 @@ def test_a_server_that_repeats_the_token_does_not_get_it_into_a_message(server, 
         assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_server_that_sends_the_token_elsewhere_does_not_get_it_into_a_message(server, new_bench):
+    bench = new_bench(policy=API, token="s3cret")
+    server.plan(answer(302, Location="http://localhost:9/there/s3cret"))
+    with pytest.raises(DataError, match="redirected to another place: http://localhost:9/there/…") as caught:
+        bench.client.get_json("/customers")
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_redirect_on_the_host_carries_the_token_and_one_to_another_host_is_refused(server, new_bench):
     bench = new_bench(policy=API, token="s3cret")
     server.plan(answer(302, Location=server.url + "/here"), json_answer([1]))

@@ -96,6 +96,16 @@ class ARun(RunCase):
                 self.ingest()
         self.assertTrue(self.ingest(new=True).manifest.is_closed)
 
+    def test_whose_rows_are_as_many_as_the_total_and_repeat_an_id_is_swept_again(self):
+        def move(answer: dict[str, Any]) -> None:
+            """A customer slips from page 1 to page 2 between the two requests, once; another one is never seen."""
+            if answer["metadata"]["page"] == 2 and self.api.asked.count(2) == 1:
+                answer["data"][0] = {"id": "C1"}
+
+        self.api.change = move
+        manifest = self.ingest().manifest
+        self.assertEqual((manifest.status, manifest.rows, manifest.repeated, manifest.sweeps), ("completed", 5, 0, 2))
+
     def test_keeps_every_failed_try_with_a_word_for_its_reason(self):
         self.api.change = lambda answer: answer["metadata"].update(page=9) if answer["metadata"]["page"] == 2 else None
         self.fail_on(3, error=NotFoundError("no such page"))

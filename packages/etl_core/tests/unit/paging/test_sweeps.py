@@ -55,6 +55,10 @@ class WhatAddsUp(unittest.TestCase):
         three = a_sweep(1, 2, 2, 1, **nothing) + a_sweep(2, 2, 2, 1, **other) + a_sweep(3, 2, 2, 1, **nothing)
         self.assertEqual(chosen(three)[0], [3, 3, 3])
 
+    def test_is_without_any_total_not_a_sweep_that_lacks_a_page_of_those_stated(self):
+        cut = {"total": None, "content": f"{7:064x}", "total_pages": 3}
+        self.assertEqual(chosen(a_sweep(1, 2, 2, **cut) + a_sweep(2, 2, 2, **cut)), [])
+
     def test_is_nothing_that_a_single_total_contradicts(self):
         said_once = [a_page(1, sweep=1, content=f"{7:064x}"), *a_sweep(1, 2, 2, 1, total=None, content=f"{7:064x}")[1:]]
         again = a_sweep(2, 2, 2, 1, total=None, content=f"{7:064x}")
