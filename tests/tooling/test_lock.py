@@ -39,7 +39,7 @@ def test_the_committed_lock_and_exports_are_current(copy):
     ("path", "old", "new"),
     [
         ("pyproject.toml", '"mypy>=', '"mypy>1,>='),
-        ("pyproject.toml", 'extras = ["kubernetes", "db"]', "extras = []"),
+        ("pyproject.toml", 'extras = ["kubernetes"]', "extras = []"),
         ("packages/etl_core/pyproject.toml", '"requests>=2.32",', ""),
         ("packages/etl_core/pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"'),
         ("packages/etl_core/pyproject.toml", "kubernetes>=34", "kubernetes>=35"),
