@@ -25,7 +25,8 @@ from packages.etl_core.tests.support.children import child, line, run, start
 # ------------------------------------------------------------------------------------------------ signals
 
 ASKED = """
-    import sys
+    import signal, sys
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may themselves run under nohup
     from etl_core.errors import StoppedError
     from etl_core.stop import Stop
     stop = Stop()
