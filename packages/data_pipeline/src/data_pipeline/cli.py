@@ -226,7 +226,7 @@ def exit_code_of(argv: list[str]) -> int:
     except PipelineError as error:
         if isinstance(error, BrokenJobError) and error.__cause__:
             say(*_traceback_of(error.__cause__))
-        say(f"{PROGRAM}: {error}", *_notes(error))
+        say(*_notes(error), f"{PROGRAM}: {error}")
         return error.exit_status.code
     except SystemExit as error:
         return _code_of(error)
@@ -234,7 +234,7 @@ def exit_code_of(argv: list[str]) -> int:
         missing = what_is_missing(error)
         if missing is None:
             return _bug()
-        say(f"{PROGRAM}: {missing}", *_notes(missing))
+        say(*_notes(missing), f"{PROGRAM}: {missing}")
         return missing.exit_status.code
 
 
