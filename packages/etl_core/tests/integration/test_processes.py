@@ -132,7 +132,9 @@ def on_a_terminal(code, columns):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     words = [sys.executable, "-c", textwrap.dedent(code)]
-    environment = {**os.environ, "TERM": "xterm"}
+    # Where tests run, COLUMNS may be set, which would come before the width of this terminal.
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment["TERM"] = "xterm"
     process = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env=environment)
     os.close(slave)
     drawn = b""
