@@ -13,7 +13,7 @@ import pytest
 from tests.containers.conftest import OWNER, STORE, opened
 from tools import debian, isolated
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("containers")]
+pytestmark = pytest.mark.long
 PACKAGES = {
     "docker.io": ["/usr/sbin/dockerd"],
     "docker-cli": ["/usr/bin/docker"],

@@ -22,7 +22,7 @@ from tests.containers.conftest import OWNER, opened
 from tools import image as image_tool
 from tools import isolated
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("containers")]
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
 MEGABYTE = 1_000_000
 COMPANY = "100000000053"
