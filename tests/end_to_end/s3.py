@@ -12,11 +12,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import boto3
 import botocore.config
+
+from packages.etl_core.tests.support.serving import Serving
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -134,7 +136,7 @@ class Answered:
     lost: bool
 
 
-class Proxy:
+class Proxy(Serving):
     """Between a job and an S3 server.
 
     What ``loses`` picks is carried out by the server, and its answer thrown away. What
@@ -147,21 +149,9 @@ class Proxy:
         self.loses: Callable[[Asked], bool] = lambda _asked: False
         self.answers: Callable[[Asked], tuple[int, str] | None] = lambda _asked: None
         self.lock = threading.Lock()
-        # moto looks whether a key is there, and stores it a moment later: of three who put 17 MB at once, two and
-        # three were told they had created it in 9 of 20 tries. S3 has one winner; so has whoever comes this way.
-        self.one_write = threading.Lock()
-        self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        own = _Server(self)
+        super().__init__(own)
+        self.url = f"http://127.0.0.1:{own.server_address[1]}"
 
     def puts(self) -> list[Answered]:
         return [one for one in self.seen if one.asked.method == "PUT"]
@@ -234,8 +224,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _carried_out(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         del self.headers["Expect"]  # it was answered here
         proxy = self.server.proxy
-        alone = proxy.one_write if self.command == "PUT" else contextlib.nullcontext()
-        with alone, contextlib.closing(http.client.HTTPConnection(proxy.upstream, timeout=60)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(proxy.upstream, timeout=60)) as connection:
             connection.request(self.command, self.path, body, dict(self.headers.items()))
             answer = connection.getresponse()
             payload = answer.read()

@@ -1,7 +1,9 @@
 """moto with rules of S3 that it does not keep: preconditions of copies, denied keys, answers that fail.
 
 moto 5.2.5 ignores ``If-None-Match`` on CopyObject and ``x-amz-copy-source-if-match`` everywhere, knows no denial,
-takes keys of any length, and lets two threads create one key at the same instant. Here requests go one by one.
+takes keys of any length, and lets two threads create one key: it looks whether it is there, and stores it a moment
+later. Of three who put 17 MB at once, two and three were told they had created it in 9 of 20 tries. S3 has one winner;
+here requests go one by one.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
+
+from packages.etl_core.tests.support.serving import Serving
 
 # moto checks no signature, and wants one.
 SIGNED = "AWS4-HMAC-SHA256 Credential=test/20261129/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
@@ -54,15 +58,16 @@ class Asked:
         )
 
 
-class StrictS3:
+class StrictS3(Serving):
     """A server on loopback; ``reset`` says what a test may change."""
 
     def __init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._direct = Client(self._moto, Response)
         self._one_write = threading.Lock()
-        self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=MotoRequestHandler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=MotoRequestHandler)
+        super().__init__(server)
+        self.port = server.server_port
         self.reset()
 
     def reset(self) -> None:
@@ -78,21 +83,8 @@ class StrictS3:
         self.before: Callable[[Asked], None] = lambda _asked: None
 
     @property
-    def port(self) -> int:
-        return self._server.server_port
-
-    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def copies(self) -> list[Asked]:
         return [one for one in self.asked if one.copies]
