@@ -6,7 +6,7 @@ import gzip
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from data_pipeline import lake_layout
 from data_pipeline.customers.documents import CustomersAttempt
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 # Failures of one page. All others end the run: a refused token, a long pause, a signal, and whatever the lake raises.
 DEAD_LETTERS = (UnavailableError, DataError, NotFoundError)
+
+# What a page says of itself, and its rows.
+Answer: TypeAlias = tuple[pages.Metadata, list[pages.Record]]
 
 _log = get_logger()
 
@@ -88,7 +91,7 @@ class Pages:
         own, in_a_row, progress = self.sweeps[number], 0, self._crm.progress
         while (page := pages.next_page(own, self.dead)) is not None:
             try:
-                body = self._fetch(number, page, own)
+                body, answer = self._fetch(number, page, own)
             except DEAD_LETTERS as error:
                 self.dead[page] = error
                 in_a_row += 1
@@ -97,26 +100,26 @@ class Pages:
             in_a_row = 0
             key, raw = lake_layout.customers.page(self._plan.pages, number, page), gzip.compress(body, mtime=0)
             is_ours = self._crm.store.put_new(key, raw).sha256 == sha256_of(raw)
-            answer = pages.parse(body, self._plan.fields) if is_ours else self._read(key)
-            found = self._add(number, page, key, *answer)
+            found = self._add(number, page, key, *(answer if is_ours else self._read(key)))
             if len(own) == 1:
                 rows, units = found.said.total or 0, pages.last_of(found.said) or 0
                 progress.start(f"customers, sweep {number}", units=units, rows=rows, unit_name="pages")
             progress.advance(units=1, rows=found.rows, bytes_read=len(body))
 
-    def _fetch(self, sweep: int, page: int, own: dict[int, Page]) -> bytes:
+    def _fetch(self, sweep: int, page: int, own: dict[int, Page]) -> tuple[bytes, Answer]:
         """The answer to one page, tried again until it is that page; each failed try is kept in the lake."""
         tries = 0
 
-        def once(attempt: int) -> bytes:
+        def once(attempt: int) -> tuple[bytes, Answer]:
             nonlocal tries
             tries = attempt
             body = self._crm.api.page(page, pages.size_of(own) or self._plan.per_page)
             try:
-                pages.require_expected(pages.parse(body, self._plan.fields)[0], page, own)
+                answer = pages.parse(body, self._plan.fields)
+                pages.require_expected(answer[0], page, own)
             except WrongPageError as error:
                 raise WrongPageError(f"page {page} was answered with {error}") from error
-            return body
+            return body, answer
 
         def keep(error: PipelineError, *, final: bool) -> None:
             why: dict[str, Any] = {"reason": reason_of(error), "detail": str(error), "at": self._crm.now()}
@@ -148,7 +151,7 @@ class Pages:
         self.sweeps[sweep][number] = page = Page(key, sweep, number, len(rows), content, said)
         return page
 
-    def _read(self, key: str) -> tuple[pages.Metadata, list[pages.Record]]:
+    def _read(self, key: str) -> Answer:
         try:
             return pages.parse(gzip.decompress(self._crm.store.get(key) or b""), self._plan.fields)
         except (OSError, EOFError, zlib.error, WrongPageError) as error:

@@ -102,10 +102,11 @@ class Build:
                 year.steps |= {"stage": "kept", "curate": "kept"}
                 self._show("tables", "kept", f"those of run {kept.run_id}, which has the whole year")
                 return
-            staged = steps.stage(self._context, origin_of(self._context, run))
+            origin = origin_of(self._context, run)
+            staged = steps.stage(self._context, origin)
             year.steps["stage"] = staged.status
             self._show("stage", staged.status, f"{staged.rows:,} records, {staged.quarantined:,} in quarantine")
-            curated = steps.curate(self._context, origin_of(self._context, run))
+            curated = steps.curate(self._context, origin)
             year.steps["curate"] = curated.status
             self._show("curate", curated.status, f"{len(curated.tables)} tables, {curated.bytes / 1e6:,.1f} MB")
         except StoppedError:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from data_pipeline.job import Context
+    from data_pipeline.jobs._origins import Origin
+    from data_pipeline.lakehouse.contract import Contract
     from data_pipeline.lakehouse.documents import BuildManifest
     from data_pipeline.lakehouse.facts import TracedPart, TracedRequest, TraceFact
     from data_pipeline.lakehouse.query import PinnedTable
@@ -38,9 +40,10 @@ def command(context: Context, record_id: str, dataset: str | None, year: int | N
 
     looked_in = []
     for run, build in places_to_look(context, dataset, year):
-        row = found_row(context, run, build, record_id)
+        origin = origin_of(context, run)
+        row = found_row(context, origin, build, record_id)
         if row is not None:
-            fact = chain_of(context, run, build, record_id, row)
+            fact = chain_of(context, run, tables.staging_of(context, origin).contract, build, record_id, row)
             context.explain(*lines_of(fact))
             context.print_document(fact)
             return 0
@@ -72,11 +75,11 @@ def places_to_look(
         yield tables.chosen_run(context, dataset, year), None
 
 
-def found_row(context: Context, run: Run, build: BuildManifest | None, record_id: str) -> dict[str, Any] | None:
+def found_row(context: Context, origin: Origin, build: BuildManifest | None, record_id: str) -> dict[str, Any] | None:
     """The record in the build, else as staged, else in quarantine; None if it is nowhere."""
     from data_pipeline.lakehouse.query import tables_of
 
-    staging = tables.staging_of(context, origin_of(context, run))
+    staging = tables.staging_of(context, origin)
     key = staging.contract.key.lower()
     if build is not None:
         (table,) = (
@@ -87,7 +90,7 @@ def found_row(context: Context, run: Run, build: BuildManifest | None, record_id
             return row
     documents = staging.done().values()
     files = {"staged": [one.file for one in documents], "quarantined": [one.quarantine for one in documents]}
-    named = [answers.table_of_run(context, name, origin_of(context, run), own) for name, own in files.items()]
+    named = [answers.table_of_run(context, name, origin, own) for name, own in files.items()]
     return _looked_up(context, [table for table in named if table.files], key, record_id)
 
 
@@ -103,12 +106,18 @@ def _looked_up(context: Context, candidates: Sequence[PinnedTable], key: str, re
     return None
 
 
-def chain_of(context: Context, run: Run, build: BuildManifest | None, record_id: str, row: dict[str, Any]) -> TraceFact:
+def chain_of(
+    context: Context,
+    run: Run,
+    contract: Contract,
+    build: BuildManifest | None,
+    record_id: str,
+    row: dict[str, Any],
+) -> TraceFact:
     """From the row back to the request."""
     from data_pipeline.lake_layout.lakehouse import StagedKeys, build_manifest
     from data_pipeline.lakehouse import facts
 
-    contract = tables.staging_of(context, origin_of(context, run)).contract
     manifest = run.manifest
     part = next(one for one in run.parts() if one.key == row["_part"])
     staged = StagedKeys.of_part(part.key, build.contract if build else contract.hash)
