@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline import lake_layout
+from data_pipeline.runs.pointers import with_moments
 from etl_core.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ class ListedRun:
 
 def newest_first(store: ObjectStore, domains: Iterable[str]) -> Iterator[tuple[str, datetime]]:
     """The names of the runs of these domains and when each began; lazily, page by page of the listings."""
-    return heapq.merge(*(_of_domain(store, one) for one in domains), key=lambda run: run[1], reverse=True)
+    folders = map(lake_layout.runs.all_selections, domains)
+    return heapq.merge(*(with_moments(store, one) for one in folders), key=lambda run: run[1], reverse=True)
 
 
 def newest(store: ObjectStore, domains: Iterable[str]) -> str:
     """The run that was begun last; raises ``NotFoundError`` in a lake without one."""
     for run_id, _ in newest_first(store, domains):
-        if store.head(lake_layout.runs.plan(run_id)) is not None:
+        if _read(store, lake_layout.runs.plan(run_id)) is not None:
             return run_id
     raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one: data-pipeline list shows the jobs.")
 
@@ -63,13 +65,6 @@ def listed_run(store: ObjectStore, run_id: str) -> ListedRun:
         selection={name: value for name, value in selection.items() if value is not None},
         rows=manifest.get("rows"),
     )
-
-
-def _of_domain(store: ObjectStore, domain: str) -> Iterator[tuple[str, datetime]]:
-    for entry in store.list(lake_layout.runs.all_selections(domain)):
-        found = lake_layout.runs.run_of_pointer(entry.key)
-        if found is not None:
-            yield found
 
 
 def _read(store: ObjectStore, key: str) -> dict[str, Any] | None:

@@ -53,11 +53,12 @@ def write(store: ObjectStore, keys: Iterable[str]) -> None:
 
 def newest_first(store: ObjectStore, folder: str, *, since: datetime | None = None) -> Iterator[str]:
     """The runs that the pointers below a folder name, the newest first; lazily, page by page of the listing."""
-    for entry in store.list(folder):
-        found = lake_layout.runs.run_of_pointer(entry.key)
-        if found is None:
-            continue
-        run_id, at = found
+    for run_id, at in with_moments(store, folder):
         if since is not None and at < since:
             return
         yield run_id
+
+
+def with_moments(store: ObjectStore, folder: str) -> Iterator[tuple[str, datetime]]:
+    """The same, each with the moment that its pointer has."""
+    return filter(None, (lake_layout.runs.run_of_pointer(entry.key) for entry in store.list(folder)))
