@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from data_pipeline.cli import PROGRAM, cli
+from data_pipeline.cli import cli
 from data_pipeline.registry import Registry
 from data_pipeline.settings import Settings
+from data_pipeline.summary import PROGRAM
 from etl_core.errors import EXIT_STATUSES
 
 README = Path(__file__).resolve().parent.parent / "README.md"

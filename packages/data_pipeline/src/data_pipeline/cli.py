@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import io
 import json
-import shlex
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from data_pipeline.fan_out.options import default_pod
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 from data_pipeline.registry import BrokenJobError, Registry
+from data_pipeline.summary import PROGRAM, command_of
 from etl_core.errors import BUG, DONE, EXIT_STATUSES, INTERRUPTED, USAGE, PipelineError, StoppedError
 from etl_core.machine import what_is_missing
 from etl_core.stdio import guard_stdio, say
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etl_core.kube.describe import PodOptions
-
-PROGRAM = "data-pipeline"
 
 
 def _exit_statuses() -> str:
@@ -45,8 +43,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and self.get_command(ctx, args[0]) is None and args[0].replace("-", "_") in Registry().names():
-            job, words = args[0].replace("-", "_"), [one for one in args[1:] if one != "--"]
-            line = shlex.join([PROGRAM, "run", job, *(["--", *words] if words else [])])
+            words = [one for one in args[1:] if one != "--"]
+            line = command_of(args[0].replace("-", "_"), *words, started_as=PROGRAM)
             ctx.fail(f"{args[0]} is a job. Write: {line}")
         return super().resolve_command(ctx, args)
 
@@ -129,6 +127,7 @@ DOCTOR_POD = ("image", "service_account", "env", "env_from", "cpu", "memory", "p
 @click.option("--namespace", default="", help="Of the cluster. Default: that of the kubeconfig's context.")
 @frame.options_of("pod", default_pod(), only=DOCTOR_POD)
 @click.option("--dry-run", is_flag=True, help="Print the checks; run none, write nothing.")
+@frame.shown
 def doctor(
     parts: tuple[str, ...],
     dataset: str,
@@ -137,6 +136,8 @@ def doctor(
     namespace: str,
     pod: PodOptions,
     dry_run: bool,
+    log_level: str | None,
+    is_json: bool,
 ) -> int:
     r"""Check that the source, lake and cluster behave as the pipeline expects.
 
@@ -153,7 +154,7 @@ def doctor(
     if "cluster" in parts and len(set(parts)) > 1:
         raise click.UsageError("cluster is checked alone; its pod looks at the source and the lake.")
     of_source, of_lake, of_cluster = (one in (parts or ("source", "lake")) for one in ("source", "lake", "cluster"))
-    with job_context("doctor", lake_url=lake_url, source_attempts=1) as context:
+    with job_context("doctor", is_json=is_json, lake_url=lake_url, log_level=log_level, source_attempts=1) as context:
         if of_cluster:
             from data_pipeline.fan_out import cluster_checks as cluster_doctor
             from data_pipeline.fan_out import specs

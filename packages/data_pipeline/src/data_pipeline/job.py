@@ -113,8 +113,7 @@ class Context(Services):
 
     def suggest(self, job: str, *arguments: str, lake: str | None = None) -> None:
         """On a terminal, name the command that usually follows; ``lake`` if it is about another lake."""
-        lake = lake or self._lake_argument
-        self._following.append(command_of((job, *(["--", *arguments] if arguments or lake else [])), lake=lake))
+        self._following.append(command_of(job, *arguments, lake=lake or self._lake_argument))
 
     def _print(self, fact: Mapping[str, Any]) -> None:
         self._printed = True

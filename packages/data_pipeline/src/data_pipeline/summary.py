@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,13 +54,16 @@ def _listed(texts: Iterator[str]) -> str:
     return ", ".join(entries[:_MOST_ENTRIES]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def command_of(words: Sequence[str], *, lake: str | None = None, started_as: str | None = None) -> str:
+def command_of(job: str, *arguments: str, lake: str | None = None, started_as: str | None = None) -> str:
     """A command line that can be pasted into a shell; ``lake`` as it was given on this one."""
-    return shlex.join([*_program(started_as or sys.argv[0]), "run", *words, *(["--lake", lake] if lake else ())])
+    given = [*arguments, *(["--lake", lake] if lake else ())]
+    return shlex.join([*_program(started_as or sys.argv[0]), "run", job, *(["--", *given] if given else ())])
 
 
 def _program(started_as: str) -> list[str]:
     """How to start the program again, as it was started."""
+    import shutil  # which takes as long to import as all else here
+
     if Path(started_as).name == "__main__.py":
         return [sys.executable, "-m", "data_pipeline"]
     return [PROGRAM if shutil.which(PROGRAM) in (started_as, None) else started_as]

@@ -116,6 +116,26 @@ class DroppedIn(DroppedInCase):
         width = max(map(len, lines))
         self.assertTrue(all(line[width : width + 2] == "  " for line in out.splitlines()))
 
+    def test_as_a_command_says_what_to_write(self):
+        for words, line in (
+            (["status"], "data-pipeline run status"),
+            (["diff-releases", "--", "--year", "2024"], "data-pipeline run diff_releases -- --year 2024"),
+        ):
+            with self.subTest(words=words):
+                status, out, err = self.run_all(words)[0][:3]
+                self.assertEqual((status, out), (2, ""))
+                self.assertIn(f"{words[0]} is a job. Write: {line}\n", err)
+
+    def test_of_the_doctor_are_not_mixed_with_the_cluster(self):
+        status, out, err = self.run_all(["doctor", "cluster", "lake"])[0][:3]
+        self.assertEqual((status, out), (2, ""))
+        self.assertIn("cluster is checked alone", err)
+
+    def test_are_listed_as_json(self):
+        ((_, plain, _), (status, out, _)) = (ended[:3] for ended in self.run_all(["list"], ["list", "--json"]))
+        self.assertEqual(status, 0)
+        self.assertEqual(list(json.loads(out)), [line.split()[0] for line in plain.splitlines()])
+
     def test_that_is_broken_cannot_run_and_says_why(self):
         for name, ended in zip(BROKEN, self.run_all(*(["run", name] for name in BROKEN)), strict=True):
             with self.subTest(name=name):

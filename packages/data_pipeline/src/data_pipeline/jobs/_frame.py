@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from data_pipeline.job import Context
 
 # Options that are settings: the context is opened with them, the job reads them there.
-SETTINGS = ("run_id", "lake_url", "source_max_streams")
+SETTINGS = ("run_id", "lake_url", "log_level", "source_max_streams")
 # What every supported Kubernetes accepts as the name of a variable.
 _VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
 
@@ -54,13 +54,12 @@ def job(*options: Callable[[Any], Any]) -> Callable[[Callable[..., int]], click.
             settings = {name: given.pop(name) for name in SETTINGS if name in given}
             name, is_json = function.__module__.rpartition(".")[2], given.pop("is_json")
             is_last = given.pop("is_last", False)
-            with job_context(name, is_json=is_json, log_level=given.pop("log_level"), **settings) as context:
+            with job_context(name, is_json=is_json, **settings) as context:
                 if is_last:
                     _take_last_run(context)
                 return function(context, **given)
 
-        common = (*options, as_json, verbose, quiet)
-        return job_command(help=function.__globals__["__doc__"])(together(*common)(in_context))
+        return job_command(help=function.__globals__["__doc__"])(together(*options, shown)(in_context))
 
     return decorate
 
@@ -216,3 +215,5 @@ overwrite = click.option(
 verbose = click.option("-v", "--verbose", "log_level", flag_value="debug", help="Log more.")
 quiet = click.option("-q", "--quiet", "log_level", flag_value="error", help="Log errors only.")
 as_json = click.option("--json", "is_json", is_flag=True, help="Print JSON only, also on a terminal.")
+# What every job shows, and how: for the context of a job.
+shown = together(as_json, verbose, quiet)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--cancel", "delete", is_flag=True, help="Delete all Jobs and pods of this year.")
 @click.option("--print", "print_only", is_flag=True, help="Print the Jobs for kubectl apply -f -; create none.")
 @frame.together(options.totals_from, options.trust_count, frame.dry_run, frame.run_id, frame.lake, frame.streams)
+@frame.shown
 def command(
     dataset: str,
     years: tuple[int, ...],
@@ -56,6 +57,8 @@ def command(
     run_id: str | None,
     lake_url: str | None,
     source_max_streams: int | None,
+    log_level: str | None,
+    is_json: bool,
     **given: Any,  # noqa: ANN401 - the parameters of ``fan_out``
 ) -> int:
     from data_pipeline.job import job_context
@@ -66,7 +69,14 @@ def command(
     code = DONE.code
     for one in years:
         selection = options.selection_of(dataset, one, company_id, max_files, slice_of)
-        with job_context("fan_out", run_id=run_id, lake_url=lake_url, source_max_streams=source_max_streams) as context:
+        with job_context(
+            "fan_out",
+            is_json=is_json,
+            run_id=run_id,
+            lake_url=lake_url,
+            log_level=log_level,
+            source_max_streams=source_max_streams,
+        ) as context:
             code = max(code, fan_out(context, selection, **given))
     return code
 

@@ -21,7 +21,16 @@ from data_pipeline.jobs import _frame as frame
 @click.option("--digest", required=True, help="SHA-256 of that plan; a worker refuses another one.")
 @click.option("--index", type=click.IntRange(min=0), help="Number of the bin. Default: JOB_COMPLETION_INDEX.")
 @frame.lake
-def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: str | None) -> int:
+@frame.shown
+def command(
+    run_id: str,
+    shape: str,
+    digest: str,
+    index: int | None,
+    lake_url: str | None,
+    log_level: str | None,
+    is_json: bool,
+) -> int:
     from data_pipeline.fan_out.worker import Worker, read_plan
     from data_pipeline.job import job_context
     from data_pipeline.lake_layout.ids import checked_run_id
@@ -32,7 +41,9 @@ def command(run_id: str, shape: str, digest: str, index: int | None, lake_url: s
     from etl_core.errors import UsageError
 
     checked_run_id(run_id)
-    with job_context("fan_out_worker", is_one_of_many=True, lake_url=lake_url) as context:
+    with job_context(
+        "fan_out_worker", is_one_of_many=True, is_json=is_json, lake_url=lake_url, log_level=log_level
+    ) as context:
         number = context.settings.job_completion_index if index is None else index
         if number < 0:
             raise UsageError("name an --index; only the pods of an Indexed Job have JOB_COMPLETION_INDEX.")

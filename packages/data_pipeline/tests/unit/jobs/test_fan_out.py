@@ -143,6 +143,11 @@ class TheCommandLine(CommandCase):
         self.assertEqual(pod["pod_label"], {"sidecar.istio.io/inject": "false"})
         self.assertEqual(pod["pod_annotation"], {"a": "b=c"})
 
+    def test_shows_what_every_job_shows(self):
+        given = fan_out.command.make_context("x", ["--year", "2024", "--json", "-q"]).params
+
+        self.assertEqual((given["is_json"], given["log_level"]), (True, "error"))
+
     def test_takes_years_in_ranges_and_lists_each_once(self):
         given = fan_out.command.make_context("x", ["--years", "2021,2018-2020,2019"])
 
