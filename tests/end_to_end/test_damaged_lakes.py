@@ -76,6 +76,7 @@ IN_ITS_PLACE: dict[str, Callable[[Path], None]] = {
 JOBS = {
     "status": ("status",),
     "status of one": ("status", "--run-id", "one"),
+    "runs": ("runs",),
     "verify": ("verify", "--run-id", "one"),
     "gc": ("gc", "--older-than-hours", "0"),
     "upload": ("upload_raw", "--run-id", "one", "--to", "../copy"),

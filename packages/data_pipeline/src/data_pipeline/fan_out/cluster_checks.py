@@ -6,7 +6,6 @@ lake and source as the workers do.
 
 from __future__ import annotations
 
-import json
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from data_pipeline.doctor.checks import (
 from data_pipeline.fan_out import specs
 from data_pipeline.fan_out.room import needs_of, room
 from etl_core.errors import PermanentError
+from etl_core.json_text import parse_json
 from etl_core.kube.describe import JobSpec, job_body
 from etl_core.kube.diagnose import diagnose
 from etl_core.kube.observe import exit_code, phase_of_job
@@ -175,7 +175,7 @@ class ClusterDoctor:
         """The JSON object that the pod's ``doctor`` ended with."""
         for line in reversed(self._cluster.log(pod).splitlines()):
             try:
-                fact = json.loads(line)
+                fact = parse_json(line)
             except ValueError:
                 continue
             if isinstance(fact, dict) and fact.get("job") == "doctor" and "lake" in fact:

@@ -17,6 +17,7 @@ from data_pipeline import lake_layout
 from etl_core.budget import POLL_SECONDS, Budget, raise_if_too_long
 from etl_core.budget_state import LONGEST_REASON
 from etl_core.errors import BlockedError, PipelineError
+from etl_core.json_text import parse_json
 from etl_core.logs import get_logger
 from etl_core.printable import printable
 from etl_core.retry import LONGEST_RETRY_AFTER_SECONDS
@@ -90,7 +91,7 @@ class SharedBackoff:
             body = self._store.get(self._key)
             if body != self._body:
                 self._known, self._body = _parsed(body, self._clock()), body
-        except (PipelineError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (PipelineError, ValueError, TypeError, KeyError) as error:
             _log.warning("the shared backoff cannot be read", because=str(error))
         return self._known
 
@@ -99,7 +100,7 @@ def _parsed(body: bytes | None, now: float) -> Backoff:
     """The stored backoff, no longer than when it was written: the clock of the pod that wrote it may be ahead."""
     if body is None:
         return Backoff()
-    found = json.loads(body)
+    found = parse_json(body)
     not_before, written, blocked = float(found["not_before"]), float(found["written"]), str(found["blocked"])
     longest = BLOCKED_SECONDS if blocked else LONGEST_RETRY_AFTER_SECONDS
     if not not_before - written <= longest + MIN_DIFFERENCE_SECONDS:  # also where one of them is no number

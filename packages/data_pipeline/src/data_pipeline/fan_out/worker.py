@@ -15,6 +15,7 @@ from data_pipeline import lake_layout
 from data_pipeline.fan_out.documents import FanOutPlan
 from data_pipeline.open_payments.fetch.crew import Crew, Outcome, SliceWork
 from etl_core.errors import DataError, NotFoundError
+from etl_core.json_text import parse_json
 from etl_core.lake import content_of
 from etl_core.logs import get_logger
 
@@ -72,7 +73,7 @@ class Claims:
         """Whether a pod with our index claimed the window: this one, or one that it replaces."""
         body = self._store.get(lake_layout.fan_out.claim(self._run_id, company_id, number, of))
         try:
-            return body is not None and bool(json.loads(body)["index"] == self._index)
+            return body is not None and bool(parse_json(body)["index"] == self._index)
         except (ValueError, TypeError, KeyError):
             return False
 

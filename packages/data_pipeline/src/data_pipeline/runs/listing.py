@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from data_pipeline import lake_layout
 from data_pipeline.runs.pointers import with_moments
@@ -30,6 +31,23 @@ class ListedRun:
     rows: int | None
 
 
+class _Plan(BaseModel):
+    """What plans of all domains have."""
+
+    created_at: str = ""
+    selection: dict[str, Any] = {}
+
+
+class _Manifest(BaseModel):
+    """What manifests of all domains have."""
+
+    status: str = "open"
+    rows: int | None = None
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
 def newest_first(store: ObjectStore, domains: Iterable[str]) -> Iterator[tuple[str, datetime]]:
     """The names of the runs of these domains and when each began; lazily, page by page of the listings."""
     folders = map(lake_layout.runs.all_selections, domains)
@@ -39,7 +57,7 @@ def newest_first(store: ObjectStore, domains: Iterable[str]) -> Iterator[tuple[s
 def newest(store: ObjectStore, domains: Iterable[str]) -> str:
     """The run that was begun last; raises ``NotFoundError`` in a lake without one."""
     for run_id, _ in newest_first(store, domains):
-        if _read(store, lake_layout.runs.plan(run_id)) is not None:
+        if _read(_Plan, store, lake_layout.runs.plan(run_id)):
             return run_id
     raise NotFoundError(f"{store.url} has no run yet.", advice="Begin one: data-pipeline list shows the jobs.")
 
@@ -53,24 +71,22 @@ def listed(store: ObjectStore, domains: Iterable[str]) -> Iterator[ListedRun]:
 
 def listed_run(store: ObjectStore, run_id: str) -> ListedRun:
     """One run; raises ``NotFoundError`` if it has no plan that can be read."""
-    plan = _read(store, lake_layout.runs.plan(run_id))
+    plan = _read(_Plan, store, lake_layout.runs.plan(run_id))
     if plan is None:
         raise NotFoundError(f"{store.url} has no plan of run {run_id} that can be read.")
-    manifest = _read(store, lake_layout.runs.manifest(run_id)) or {}
-    selection = plan.get("selection") or {}
+    manifest = _read(_Manifest, store, lake_layout.runs.manifest(run_id)) or _Manifest()
     return ListedRun(
         run_id=run_id,
-        begun=str(plan.get("created_at") or ""),
-        status=str(manifest.get("status") or "open"),
-        selection={name: value for name, value in selection.items() if value is not None},
-        rows=manifest.get("rows"),
+        begun=plan.created_at,
+        status=manifest.status,
+        selection={name: value for name, value in plan.selection.items() if value is not None},
+        rows=manifest.rows,
     )
 
 
-def _read(store: ObjectStore, key: str) -> dict[str, Any] | None:
+def _read(kind: type[M], store: ObjectStore, key: str) -> M | None:
     """A document of any domain; None if it is not there, or cannot be read: one damaged run hides no other."""
     try:
-        found = json.loads(store.get(key) or b"null")
-    except ValueError:
+        return kind.model_validate_json(store.get(key) or b"")
+    except ValidationError:
         return None
-    return found if isinstance(found, dict) else None

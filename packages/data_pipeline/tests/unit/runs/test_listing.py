@@ -22,7 +22,7 @@ class Runs(LakeCase):
 
     def test_whose_plan_is_missing_or_damaged_hide_no_other(self):
         pointers.write(self.store, pointers.of_plan(a_plan("never", minutes=9)))
-        for damage in (b"", b"{", b"[]", b"\xff"):
+        for damage in (b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"selection": []}'):
             self.store.put("metadata/runs/run_id=b/plan.json", damage)
             with self.subTest(damage):
                 self.assertEqual([one.run_id for one in listing.listed(self.store, ["", "others"])], ["a"])

@@ -7,7 +7,6 @@ nowhere else; the URL is in every message.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 import uuid
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from etl_core.errors import (
 )
 from etl_core.http.body import Body
 from etl_core.http.translate import message_of, readable, translate_http_errors
+from etl_core.json_text import parse_json
 from etl_core.logs import get_logger
 from etl_core.retry import LONGEST_WAIT_SECONDS, Retry, parse_retry_after
 from etl_core.telemetry import Tally, Telemetry
@@ -101,8 +101,8 @@ class HttpClient:
         def parse(answer: Answer) -> Any:  # noqa: ANN401 - JSON
             body = b"".join(answer.chunks)
             try:
-                return json.loads(body)
-            except (ValueError, RecursionError) as error:  # the latter from a thousand open brackets
+                return parse_json(body)
+            except ValueError as error:
                 raise UnavailableError(
                     f"GET {readable(answer.url)} answered {len(body)} bytes of invalid JSON"
                 ) from error

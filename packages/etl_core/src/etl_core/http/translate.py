@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
@@ -12,6 +11,7 @@ import requests
 import urllib3
 
 from etl_core.errors import ConfigError, DataError, UnavailableError, UnreachableError
+from etl_core.json_text import parse_json
 from etl_core.machine import what_is_missing
 from etl_core.printable import printable, without_password
 
@@ -26,8 +26,8 @@ def readable(url: str) -> str:
 
 def message_of(body: str) -> str:
     """The ``message`` of a JSON error, or the text of anything else, a page's without its tags; printable."""
-    with contextlib.suppress(ValueError, RecursionError):
-        parsed = json.loads(body)
+    with contextlib.suppress(ValueError):
+        parsed = parse_json(body)
         if isinstance(parsed, dict) and isinstance(parsed.get("message"), str):
             return printable(parsed["message"])
     return printable(re.sub(r"<[^>]*>", " ", body))

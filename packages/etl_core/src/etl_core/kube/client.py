@@ -26,6 +26,7 @@ from etl_core.errors import (
     UnavailableError,
     UnreachableError,
 )
+from etl_core.json_text import parse_json
 from etl_core.kube.describe import digest_annotation
 from etl_core.logs import get_logger
 from etl_core.printable import without_password
@@ -248,7 +249,7 @@ def _moment(event: Mapping[str, Any]) -> str:
 
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        parsed = json.loads(body or b"{}")
+        parsed = parse_json(body or b"{}")
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl_core.documents import Value
 from etl_core.errors import UnavailableError
+from etl_core.json_text import parse_json
 from etl_core.printable import printable
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class WrongPageError(UnavailableError):
 def parse(body: bytes, fields: Fields) -> tuple[Metadata, list[Record]]:
     """The metadata and the rows of an answer; raises ``WrongPageError`` if it has no such things."""
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError) as error:  # the latter from a thousand open brackets
+        answer = parse_json(body)
+    except ValueError as error:
         raise WrongPageError(f"{len(body)} bytes of invalid JSON") from error
     rows, said = _at(answer, fields.rows), _at(answer, fields.metadata)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

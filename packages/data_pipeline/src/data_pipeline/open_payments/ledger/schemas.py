@@ -9,6 +9,7 @@ from data_pipeline import lake_layout
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.schema import Columns, drift_from
 from etl_core.errors import DataError
+from etl_core.json_text import parse_json
 from etl_core.lake import put_or_agree
 from etl_core.logs import get_logger
 
@@ -51,10 +52,10 @@ def read_schema(store: ObjectStore, release: Release) -> Columns:
     """The columns of a release as ``write_schema`` kept them; raises ``DataError`` if they cannot be had."""
     key = lake_layout.open_payments.schema(release.dataset, release.year, release.name)
     try:
-        pairs = [(str(one["title"]), str(one["name"])) for one in json.loads(store.get(key) or b"")["columns"]]
+        pairs = [(str(one["title"]), str(one["name"])) for one in parse_json(store.get(key) or b"")["columns"]]
         titles, names = (tuple(one) for one in zip(*pairs, strict=True))
         columns = Columns(dataset_named(release.dataset), titles, names)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{key} does not say which columns the release has: {error!r}.") from error
     if columns.missing:
         raise DataError(f"{key} lacks {', '.join(columns.missing)}, so nothing of the release can be read.")
