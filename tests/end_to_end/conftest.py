@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox.open_payments import Sandbox, Settings
+from tests.end_to_end.programs import Program
 
 YEAR = 2024
 
@@ -33,15 +32,9 @@ class World:
     lake: Path
     environment: Mapping[str, str]
 
-    def start(self, *words: str, command: str = "run", **environment: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "data_pipeline", command, *words],
-            env={**self.environment, **environment},
-            cwd=self.lake.parent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *words: str, command: str = "run", **environment: str) -> Program:
+        words = ("-m", "data_pipeline", command, *words)
+        return Program(*words, env={**self.environment, **environment}, cwd=self.lake.parent)
 
     def run(self, *words: str, command: str = "run", **environment: str) -> Ended:
         process = self.start(*words, command=command, **environment)

@@ -5,8 +5,6 @@ import gzip
 import io
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from data_pipeline.customers.columns import columns
 from etl_core.csv_stream.from_json import text_of
 from sandbox.crm import Crm
 from tests.end_to_end.conftest import Ended
+from tests.end_to_end.programs import Program
 
 PER_PAGE = 50
 
@@ -49,15 +48,8 @@ class Customers:
 
     def start(
         self, *words: str, program: tuple[str, ...] = ("-m", "data_pipeline", "run"), **environment: Any
-    ) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, *program, *words],
-            env=os.environ | self.settings | environment,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    ) -> Program:
+        return Program(*program, *words, env=os.environ | self.settings | environment, cwd=self.folder)
 
     def run(self, *words: str, **environment: Any) -> Ended:
         with self.start(*words, **environment) as process:

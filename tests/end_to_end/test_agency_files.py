@@ -5,8 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +16,7 @@ import sqlalchemy as sa
 from packages.etl_core.tests.support.postgresql import PASSWORD, QUOTED_PASSWORD, postgresql_server
 from packages.etl_core.tests.support.strict_s3 import Asked, StrictS3
 from tests.end_to_end.conftest import Ended
+from tests.end_to_end.programs import Program
 from tests.end_to_end.s3 import SETTINGS, Bucket
 
 FILES = 24
@@ -58,12 +57,10 @@ class Agency:
     environment: dict[str, str]
     folder: Path
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "data_pipeline", "run", "get_s3_files", "--", "--agency-id", "10",
-             "--source-bucket", self.here.name, "--destination-bucket", self.there.name, *words],
-            env=self.environment, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def start(self, *words: str) -> Program:
+        buckets = ("--source-bucket", self.here.name, "--destination-bucket", self.there.name)
+        command = ("-m", "data_pipeline", "run", "get_s3_files", "--", "--agency-id", "10", *buckets, *words)
+        return Program(*command, env=self.environment, cwd=self.folder)
 
     def run(self, *words: str) -> Ended:
         with self.start(*words) as process:
@@ -75,7 +72,7 @@ class Agency:
         """How often each copy was asked for."""
         return Counter(one.path.partition("/")[2] for one in self.server.copies())
 
-    def signal_at(self, copy: int, process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    def signal_at(self, copy: int, process: Program, number: signal.Signals) -> None:
         """Send the process a signal when it asks for its n-th copy, which S3 makes all the same."""
         numbers = itertools.count(1)
 

@@ -1,7 +1,10 @@
 """ingest_customers as a user runs it against a CRM that fails: once, twice, stopped, killed, refused."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -297,7 +300,11 @@ def test_the_token_is_in_nothing_that_a_run_leaves_behind_and_goes_to_no_other_h
         customers.crm.fault("http_404", match="page=4&", params={"repeats_token": True})
         customers.crm.fault("redirect", match="page=6&", params={"to": other.url})
         given = {"API_TOKEN": token, "LOG_LEVEL": "debug", "TMPDIR": str(customers.folder)}
-        with customers.start("ingest_customers", **given) as process:
+        command = [sys.executable, "-m", "data_pipeline", "run", "ingest_customers"]
+        with subprocess.Popen(
+            command, env=os.environ | customers.settings | given, cwd=customers.folder,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
             seen = customers.processes(process.pid)
             stdout, stderr = process.communicate(timeout=60)
         assert [one["has_token"] for one in other.ledger()][:1] == [False]

@@ -10,7 +10,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.end_to_end import killed_run
+from tests.end_to_end.programs import Program
 from tests.end_to_end.s3 import SETTINGS, Bucket, Proxy, s3_server
 
 STREAMS = 2
@@ -70,14 +70,7 @@ class Life:
         # The source is waited for: on a busy machine, what is late is not to be taken for what a kill did.
         given = {"SOURCE_MAX_STREAMS": str(STREAMS), "SOURCE_TIMEOUT_SECONDS": "60", "OPEN_PAYMENTS_USER_AGENT": name}
         given |= {"LAKE_URL": self.url, "TMPDIR": str(scratch), "XDG_CACHE_HOME": str(scratch)}
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            env={**self.world.environment, **given, **environment},
-            cwd=scratch,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = Program(*command, env={**self.world.environment, **given, **environment}, cwd=scratch)
         durable = self.durable
         try:
             yield process

@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from decimal import Decimal
 from unittest.mock import ANY
 
@@ -15,6 +13,7 @@ from data_pipeline.lakehouse.contract import Contract
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 from etl_core.csv_stream.records import fields_of
 from tests.end_to_end import killed_run
+from tests.end_to_end.programs import Program
 
 ROWS = {"100000000053": 2_500, "100000000054": 300, "100000000062": 40}
 WORLD = {"company_rows": ROWS, "first_companies": None}
@@ -43,10 +42,7 @@ def built(world, *words, **environment):
 
 
 def killed(world, options):
-    return subprocess.Popen(
-        [sys.executable, killed_run.__file__, json.dumps(options)], env=world.environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    return Program(killed_run.__file__, json.dumps(options), env=world.environment, cwd=world.lake.parent)
 
 
 def found(world, pattern):

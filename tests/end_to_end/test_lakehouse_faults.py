@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from tests.end_to_end import killed_run
+from tests.end_to_end.programs import Program
 from tests.end_to_end.s3 import SETTINGS, Bucket, Proxy, s3_server
 
 ROWS = {"100000000053": 900, "100000000054": 120, "100000000062": 20}
@@ -89,10 +90,11 @@ def done(place, *jobs):
 
 
 def killed(place, options):
-    words = [sys.executable, killed_run.__file__, json.dumps({"run_id": place.run_id, **options})]
-    ended = subprocess.run(words, env=place.world.environment, capture_output=True, text=True, check=False)
-    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
-    return ended.returncode != 0
+    options = json.dumps({"run_id": place.run_id, **options})
+    program = Program(killed_run.__file__, options, env=place.world.environment, cwd=place.world.lake.parent)
+    _, said = program.communicate()
+    assert program.returncode in (0, -signal.SIGKILL), said
+    return program.returncode != 0
 
 
 @pytest.mark.long
