@@ -10,11 +10,13 @@ import argparse
 import contextlib
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,9 @@ FOR_CHECKS = {
     # Empty is unset. Tests start some 3,000 programs; each would compile our 120 modules again.
     "PYTHONDONTWRITEBYTECODE": "",
 }
+# Where Linux keeps files in memory, and what must be free there: many times what tests have at once.
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below it is of a new name, and the caller's alone
+LEAST_MEMORY_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Part:
     command: Sequence[str]
     # Several times what any part takes: a hung one is to fail here, with its name, not in CI's own limit.
     limit_seconds: float = 1200
+    in_memory: bool = True
 
     def words(self, root: Path) -> list[str]:
         """The command with patterns expanded; FileNotFoundError if one matches nothing, so that no check disappears."""
@@ -59,8 +65,9 @@ class Part:
         return words
 
 
-def pytest(name: str, *words: str, limit_seconds: float = 1200) -> Part:
-    return Part(name, ("python", "-m", "pytest", "-q", "--durations=15", "--durations-min=10", *words), limit_seconds)
+def pytest(name: str, *words: str, limit_seconds: float = 1200, in_memory: bool = True) -> Part:
+    command = ("python", "-m", "pytest", "-q", "--durations=15", "--durations-min=10", *words)
+    return Part(name, command, limit_seconds, in_memory)
 
 
 # Two workers: CI has two cores, and on more the parts are short anyway. A third one gains nothing: with it the
@@ -88,8 +95,8 @@ TEST = (
     pytest("end-to-end", "tests/end_to_end*", "tests/kubernetes*", *BY_FILE, "--timeout=300", limit_seconds=2400),
 )
 LONG = (
-    # One process: all tests of the image share one build.
-    pytest("containers", "tests/containers*", "-m", "long", "--timeout=900", limit_seconds=1800),
+    # One process: all tests of the image share one build, which is too large for memory.
+    pytest("containers", "tests/containers*", "-m", "long", "--timeout=900", limit_seconds=1800, in_memory=False),
     pytest(
         "long", "packages/*/tests", "tests*", "--ignore=tests/containers",
         "-m", "long", *FREE, "--timeout=1800", limit_seconds=3600,
@@ -103,12 +110,31 @@ def environment(outside: Mapping[str, str]) -> dict[str, str]:
     return kept | FOR_CHECKS
 
 
+@contextlib.contextmanager
+def scratch(memory: Path = MEMORY) -> Iterator[dict[str, str]]:
+    """The setting of a folder in memory for temporary files, gone afterwards; none where there is too little memory.
+
+    Tests make and remove some 100,000 folders, each an entry in the journal of a disk, and wait for it.
+    """
+    if not memory.is_dir() or shutil.disk_usage(memory).free < LEAST_MEMORY_BYTES:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="data-pipeline-", dir=memory, ignore_cleanup_errors=True) as folder:
+        yield {"TMPDIR": folder}
+
+
 def run(part: Part, root: Path) -> str | None:
     """Run a part and show its output; why it failed, or None."""
+    with contextlib.ExitStack() as stack:
+        settings = stack.enter_context(scratch()) if part.in_memory else {}
+        return _run(part, root, environment(os.environ) | settings)
+
+
+def _run(part: Part, root: Path, settings: Mapping[str, str]) -> str | None:
     try:
         words = part.words(root)
         # A process group of its own, so that everything a part has started is stopped with it.
-        process = subprocess.Popen(words, cwd=root, env=environment(os.environ), start_new_session=True)
+        process = subprocess.Popen(words, cwd=root, env=settings, start_new_session=True)
     except OSError as error:
         return str(error)
     try:

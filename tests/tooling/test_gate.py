@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +49,22 @@ def test_a_part_that_hangs_is_stopped_with_every_process_it_started(tmp_path):
 
     with (tmp_path / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits for the test's timeout if the grandchild lives
+
+
+def test_a_part_has_its_temporary_files_in_memory_and_they_are_gone_after_it(tmp_path):
+    part = python("p", "import tempfile, pathlib; pathlib.Path('where').write_text(tempfile.mkdtemp())")
+
+    assert gate.run(part, tmp_path) is None
+
+    where = Path((tmp_path / "where").read_text())
+    if shutil.disk_usage(gate.MEMORY).free > gate.LEAST_MEMORY_BYTES:
+        assert where.is_relative_to(gate.MEMORY)
+        assert not where.parent.exists()
+
+
+def test_temporary_files_stay_on_the_disk_where_there_is_too_little_memory(tmp_path):
+    with gate.scratch(tmp_path / "missing") as settings:
+        assert settings == {}
 
 
 def test_an_interrupted_gate_stops_its_running_part():
