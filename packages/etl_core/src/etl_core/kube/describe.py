@@ -62,9 +62,9 @@ class JobSpec:
     """What a Job consists of. ``indexes`` makes it an Indexed Job with that many pods at once.
 
     ``heartbeat`` is the variable that tells the program which file to touch while its work advances; without it there
-    is no liveness probe. ``identity`` names the work. The annotation ``<annotation_prefix>/spec-sha256`` holds the digest of ``identity``
-    and of everything that the Job does; ``name``, ``args``, ``labels``, ``annotations`` and ``more_env`` may differ
-    between two Jobs for the same work.
+    is no liveness probe. ``identity`` names the work. The annotation ``<annotation_prefix>/spec-sha256`` holds the
+    digest of ``identity`` and of everything that the Job does; ``name``, ``args``, ``labels``, ``annotations`` and
+    ``more_env`` may differ between two Jobs for the same work.
     """
 
     name: str

@@ -270,7 +270,7 @@ def test_a_container_that_gives_a_sign_of_life_is_left_alone(start, tmp_path):
 
 def test_a_probe_that_does_not_answer_in_time_has_failed(start):
     bench = start(probe_seconds=0.05)
-    probe = a_probe(timeoutSeconds=0.05, exec={"command": ["sleep", "5"]})
+    probe = a_probe(timeoutSeconds=1, exec={"command": ["sleep", "5"]})
     bench.create("a", "import time; time.sleep(100)", container=probe, backoffLimit=0)
 
     assert bench.ended("a")
