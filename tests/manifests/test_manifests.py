@@ -2,13 +2,14 @@
 
 import ipaddress
 import json
+import os
 import re
 
 import pytest
 import yaml
 
 from data_pipeline.fan_out.cluster_checks import RIGHTS, ClusterDoctor
-from data_pipeline.fan_out.specs import labels_of
+from data_pipeline.fan_out.specs import HEARTBEAT, labels_of
 from data_pipeline.jobs import fan_out
 from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.registry import Registry
@@ -66,7 +67,7 @@ def test_an_overlay_s_workers_have_the_image_of_its_submitter(name):
     (container,) = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 
     assert container["image"] != k8s_examples.IMAGE
-    assert container["env"] == [{"name": "IMAGE", "value": container["image"]}]
+    assert {"name": "IMAGE", "value": container["image"]} in container["env"]
     assert container["args"][container["args"].index("--image") + 1] == "$(IMAGE)"
 
 
@@ -82,6 +83,23 @@ def test_the_eks_overlay_has_an_image_digest_a_role_per_account_and_an_active_cr
     assert pod["tolerations"]
     roles = {one["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] for one in accounts.values()}
     assert len(roles) == len(accounts)
+
+
+def test_every_job_gives_a_sign_of_life_and_is_ended_without_one():
+    every = [one for path in FILES for one in documents(path.read_text()) if one["kind"] in ("Job", "CronJob")]
+    of_overlays = [one for name in ("overlays/local", "overlays/eks") for one in rendered(name)]
+    pods = [one["spec"].get("jobTemplate", one)["spec"]["template"]["spec"] for one in every if "spec" in one]
+    pods += [one["spec"]["jobTemplate"]["spec"]["template"]["spec"] for one in objects("CronJob", of_overlays).values()]
+    assert len(pods) > 30
+    for pod in pods:
+        if pod.get("containers", [{}])[0].get("image") is None:
+            continue  # a patch of an overlay, which is tested as rendered
+        (container,) = pod["containers"]
+        (path,) = [one["value"] for one in container["env"] if one["name"] == HEARTBEAT]
+        assert path in container["livenessProbe"]["exec"]["command"]
+        assert container["volumeMounts"][0]["mountPath"] == os.path.dirname(path)
+        # A container that a probe ended is tried again: its status must not end the Job.
+        assert pod["restartPolicy"] == "Never"
 
 
 @pytest.mark.parametrize("name", ["overlays/local", "overlays/eks"])

@@ -1,4 +1,4 @@
-"""A file that is touched while work advances: whoever watches its time sees a process that hangs."""
+"""A file that is touched while work advances: its time shows a process that hangs."""
 
 from __future__ import annotations
 
