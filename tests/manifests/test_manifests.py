@@ -189,6 +189,10 @@ def verb_and_resource(method, path):
 
 def allowed_to_the_submitter():
     (role,) = objects("Role").values()
+    return allowed_by(role)
+
+
+def allowed_by(role):
     return {
         (verb, group, resource)
         for rule in role["rules"]
@@ -213,9 +217,13 @@ CALLS = {
 }
 
 
+def client_of(pool):
+    return Cluster("https://cluster", "data-pipeline", pool=pool, user_agent="etl/1.0", retry=Retry())
+
+
 def rights_of_the_code():
     pool = Recorder()
-    cluster = Cluster("https://cluster", "data-pipeline", pool=pool, user_agent="etl/1.0", retry=Retry())  # type: ignore[arg-type]
+    cluster = client_of(pool)
     for name, arguments in CALLS.items():
         getattr(cluster, name)(*arguments)
     ClusterDoctor(cluster, SPEC.pod, name="a", sleep=lambda _: None).quota()
@@ -231,6 +239,43 @@ def test_the_role_of_the_submitter_allows_exactly_the_calls_of_the_code():
 
 def test_the_doctor_checks_every_right_that_a_fan_out_cannot_do_without():
     assert set(RIGHTS) == rights_of_the_code() - {("list", "", "resourcequotas")}
+
+
+# What Airflow's operator calls of a cluster: it creates or adopts a Job, follows it, and cancels it.
+CALLS_OF_AIRFLOW = ("create_job", "job", "pods", "events", "delete_job")
+
+
+def test_airflow_may_do_in_our_namespace_exactly_what_its_operator_does():
+    kinds = {one["kind"]: one for one in documents(kubernetes.rendered("airflow"))}
+    assert [fault for one in kinds.values() for version in SUPPORTED for fault in schema_faults(one, version)] == []
+    assert kinds.keys() == {"ServiceAccount", "Role", "RoleBinding"}
+    pool = Recorder()
+    for name in CALLS_OF_AIRFLOW:
+        getattr(client_of(pool), name)(*CALLS[name])
+
+    assert allowed_by(kinds["Role"]) == {verb_and_resource(*one) for one in pool.asked}
+    assert kinds["Role"]["metadata"]["namespace"] == kinds["RoleBinding"]["metadata"]["namespace"] == "data-pipeline"
+    account, (subject,) = kinds["ServiceAccount"]["metadata"], kinds["RoleBinding"]["subjects"]
+    assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])
+    assert kinds["RoleBinding"]["roleRef"]["name"] == kinds["Role"]["metadata"]["name"]
+    said = json.loads((ROOT / "terraform/modules/identity/policies/roles.json").read_text())["airflow"]
+    assert (said["namespace"], said["trust"]) == (account["namespace"], account["name"])
+    assert account["annotations"]["eks.amazonaws.com/role-arn"].endswith("role/data-pipeline-dev-airflow")
+
+
+def test_the_chart_s_values_name_the_account_of_airflow_and_no_secret():
+    page = (ROOT / "docs/airflow-on-eks.md").read_text()
+    blocks = [yaml.safe_load(one) for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    for values, executor, runs_tasks in zip(
+        blocks, ("LocalExecutor", "KubernetesExecutor"), ("scheduler", "workers"), strict=True
+    ):
+        assert values["executor"] == executor
+        assert values[runs_tasks]["serviceAccount"] == {"create": False, "name": "airflow-jobs"}
+    (values, _) = blocks
+    assert values["postgresql"] == {"enabled": False}
+    assert values["data"]["metadataSecretName"]
+    assert values["config"]["data_pipeline"]["place"] == "kubernetes"
+    assert "password" not in json.dumps(blocks).lower()
 
 
 def test_no_role_allows_everything_and_workers_have_none():
