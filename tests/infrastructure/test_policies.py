@@ -218,7 +218,8 @@ def describe(story: Story) -> None:
         story.run("describe", *words)
     lake = story.buckets[LAKE]
     for job, zone in (("stage", "metadata/staging/"), ("build_curated", "metadata/curated/")):
-        story.run("describe", job, "--", *YEARLY)
+        ended = story.run("describe", job, "--", *YEARLY)
+        assert ended.status == 0, ended.stderr
         for key in lake.listed(zone):  # as a process leaves it that was killed before its commit
             lake.client.delete_object(Bucket=LAKE, Key=key)
         story.run("describe", job, "--", *YEARLY)
