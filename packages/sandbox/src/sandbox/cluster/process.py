@@ -45,8 +45,15 @@ class Process:
     def passes(self, probe: Sequence[str], seconds: float) -> bool:
         """Whether a command that looks at it, from beside it, succeeds in time."""
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            return subprocess.run(probe, cwd=self._folder, timeout=seconds, check=False, **quiet).returncode == 0
+            done = subprocess.run(
+                probe,
+                cwd=self._folder,
+                timeout=seconds,
+                check=False,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            return done.returncode == 0
         return False
 
     def join(self) -> None:
