@@ -2,10 +2,8 @@
 name: answers.months
 type: duckdb.sql
 description: Payments by month; those without a month are in the row of none
-depends:
-  - pipeline.marts
-materialization:
-  type: view
+depends: [pipeline.marts]
+materialization: { type: view }
 custom_checks:
   - name: the months of each year are all of its payments
     value: 0

@@ -2,11 +2,8 @@
 name: answers.reconciliation
 type: duckdb.sql
 description: How many companies and hospitals have other totals in the summaries of CMS
-depends:
-  - pipeline.marts
-materialization:
-  type: table
-  strategy: create+replace
+depends: [pipeline.marts]
+materialization: { type: table, strategy: create+replace }
 columns:
   - name: entities_differing
     type: bigint

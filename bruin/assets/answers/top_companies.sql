@@ -2,17 +2,13 @@
 name: answers.top_companies
 type: duckdb.sql
 description: The hundred companies that paid most, by dataset and year
-depends:
-  - pipeline.marts
-materialization:
-  type: table
-  strategy: create+replace
+depends: [pipeline.marts]
+materialization: { type: table, strategy: create+replace }
 columns:
   - name: dataset
     type: varchar
     checks:
-      - name: accepted_values
-        value: [general-payments, research-payments, ownership-payments]
+      - { name: accepted_values, value: [general-payments, research-payments, ownership-payments] }
   - name: company_id
     type: varchar
     checks:
@@ -23,13 +19,11 @@ columns:
     type: bigint
     checks:
       - name: positive
-      - name: max
-        value: 100
+      - { name: max, value: 100 }
   - name: payments
     type: bigint
     checks:
-      - name: min
-        value: 1
+      - { name: min, value: 1 }
 custom_checks:
   - name: no company is ranked twice
     value: 0

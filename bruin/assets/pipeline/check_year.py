@@ -3,11 +3,7 @@ name: pipeline.check_year
 type: python
 image: python:3.11
 description: Proved, conserved and reconciled, or the pipeline fails
-depends:
-  - pipeline.report
-  - answers.top_companies
-  - answers.reconciliation
-  - answers.months
+depends: [pipeline.report, answers.top_companies, answers.reconciliation, answers.months]
 @bruin"""
 
 import json

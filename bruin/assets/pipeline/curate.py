@@ -3,8 +3,7 @@ name: pipeline.curate
 type: python
 image: python:3.11
 description: The tables of the year
-depends:
-  - pipeline.stage
+depends: [pipeline.stage]
 @bruin"""
 
 import json

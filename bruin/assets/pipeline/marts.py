@@ -3,8 +3,7 @@ name: pipeline.marts
 type: python
 image: python:3.11
 description: The marts of all years, and a copy of their file where the connection finds it; of a lake in a folder
-depends:
-  - pipeline.curate
+depends: [pipeline.curate]
 @bruin"""
 
 import json

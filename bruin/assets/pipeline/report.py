@@ -3,8 +3,7 @@ name: pipeline.report
 type: python
 image: python:3.11
 description: One page about the year
-depends:
-  - pipeline.marts
+depends: [pipeline.marts]
 @bruin"""
 
 import json

@@ -3,8 +3,7 @@ name: pipeline.stage
 type: python
 image: python:3.11
 description: Typed Parquet and quarantine
-depends:
-  - pipeline.ingest
+depends: [pipeline.ingest]
 @bruin"""
 
 import json
