@@ -7,5 +7,5 @@ found as (select dataset, year, sum({{ of }}) as total from {{ model }} group by
 
 select dataset, year, expected.total as expected, found.total as found
 from expected full join found using (dataset, year)
-where expected.total is distinct from found.total
+where {{ differ('expected.total', 'found.total') }}
 {% endtest %}
