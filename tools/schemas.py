@@ -12,6 +12,7 @@ from data_pipeline.lakehouse.contract import Contract
 from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest, StagedPart
 from data_pipeline.lakehouse.facts import (
     BuildFact,
+    CatalogueFact,
     CuratedFact,
     ExportFact,
     MartsFact,
@@ -20,6 +21,7 @@ from data_pipeline.lakehouse.facts import (
     ReportFact,
     StageFact,
     TraceFact,
+    WarehouseFact,
 )
 from data_pipeline.open_payments.facts import RunFact
 from data_pipeline.open_payments.ledger.documents import PUBLISHED
@@ -39,6 +41,8 @@ MODELS: tuple[type[Document], ...] = (
     CuratedFact,
     MartsManifest,
     MartsFact,
+    WarehouseFact,
+    CatalogueFact,
     ReportFact,
     BuildFact,
     QueryFact,
