@@ -1,0 +1,122 @@
+"""Builds in a Glue database, of moto: which files a partition names, and when it changes."""
+
+import itertools
+from typing import Any, ClassVar
+
+import boto3
+import duckdb
+
+from data_pipeline.jobs import _tables as tables
+from data_pipeline.lakehouse import builds, gc
+from data_pipeline.lakehouse.catalogue import Publication
+from data_pipeline.lakehouse.columns import columns_of
+from etl_core.aws import GlueDatabase
+from etl_core.errors import AccessError, ConfigError
+from etl_core.lake.s3 import S3Store
+from etl_core.printable import printable
+from packages.data_pipeline.tests.unit.jobs.tables_case import TablesCase
+from packages.etl_core.tests.support.strict_s3 import StrictS3
+
+NUMBERS = itertools.count()
+SCOPE = "dataset=general-payments/year=2024"
+SESSION = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+
+
+class PublishCatalogue(TablesCase):
+    """The builds are of a lake in a folder; their lists go to a bucket, as if the lake were there."""
+
+    server: ClassVar[StrictS3]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.server = cls.enterClassContext(StrictS3())
+
+    def setUp(self) -> None:
+        super().setUp()
+        name = f"lake-{next(NUMBERS)}"
+        clients = {one: SESSION.client(one, endpoint_url=self.server.url) for one in ("s3", "glue")}  # type: ignore[call-overload]
+        for client in clients.values():
+            self.addCleanup(client.close)
+        clients["s3"].create_bucket(Bucket=name)
+        self.glue = clients["glue"]
+        self.database = GlueDatabase(self.glue, name.replace("-", "_"))
+        self.glue.create_database(DatabaseInput={"Name": self.database.name})
+        self.in_s3 = S3Store(clients["s3"], name)
+
+    def publication(self, run_id: str) -> Publication:
+        for job in ("stage", "build_curated"):
+            status, _, err = self.run_job(job, "--run-id", run_id)
+            self.assertEqual(status, 0, err)
+        build: Any = builds.current_build(self.store, SCOPE)
+        columns = columns_of({one.dataset: one for one in tables.sources_of_marts()}, self.folder)
+        return Publication(build, self.in_s3, self.database, columns[build.dataset])
+
+    def partition(self, table: str) -> Any:
+        found = self.glue.get_partitions(DatabaseName=self.database.name, TableName=table)["Partitions"]
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+    def test_a_partition_names_the_files_of_the_manifest_and_their_columns(self):
+        publication = self.publication("first")
+        publication.run()
+
+        build = publication.build
+        for name, files in build.tables.items():
+            with self.subTest(name):
+                found = self.partition(name)
+                self.assertEqual(found["Values"], ["general-payments", "2024"])
+                self.assertEqual(found["Parameters"]["rows"], str(sum(one.rows for one in files)))
+                place = found["StorageDescriptor"]["Location"].removeprefix(f"{self.in_s3.url}/")
+                (listed,) = self.in_s3.list(place)
+                text = b"".join(self.in_s3.read(listed.key)).decode()
+                self.assertEqual(text.splitlines(), [self.in_s3.uri(one.key) for one in files])
+                theirs = duckdb.sql(
+                    f"DESCRIBE FROM read_parquet('{self.lake / files[0].key}', hive_partitioning=false)"
+                )
+                self.assertEqual(
+                    [one["Name"] for one in found["StorageDescriptor"]["Columns"]],
+                    [row[0] for row in theirs.fetchall()],
+                )
+        kinds = {one["Name"]: one["Type"] for one in self.partition("general_payments")["StorageDescriptor"]["Columns"]}
+        self.assertEqual(kinds["total_amount_of_payment_usdollars"], "decimal(18,2)")
+        self.assertEqual((kinds["date_of_payment"], kinds["record_id"]), ("date", "string"))
+
+    def test_the_same_build_changes_nothing_and_a_newer_one_replaces_the_partition(self):
+        first = self.publication("first")
+        self.assertFalse(first.is_published())
+        first.run()
+        self.assertTrue(first.is_published())
+        versions = self.glue.get_table_versions(DatabaseName=self.database.name, TableName="companies")["TableVersions"]
+
+        first.run()
+        self.assertEqual(
+            len(self.glue.get_table_versions(DatabaseName=self.database.name, TableName="companies")["TableVersions"]),
+            len(versions),
+        )
+        second = self.publication("second")
+        self.assertFalse(second.is_published())
+        second.run()
+        self.assertEqual(self.partition("general_payments")["Parameters"]["build"], second.build.build)
+        self.assertTrue(second.is_published())
+
+    def test_gc_leaves_the_lists_alone(self):
+        publication = self.publication("first")
+        publication.run()
+        late = publication.build.created_at.replace(year=2100)
+
+        found = gc.sort_builds(self.in_s3, 1, late)
+        loose = [*gc.loose_files(self.in_s3, found, late), *gc.loose_staged(self.in_s3, lambda *_: False, late)]
+
+        self.assertEqual(loose, [])
+        self.assertTrue(list(self.in_s3.list("metadata/catalogue/")))
+
+    def test_a_lake_on_this_machine_and_a_database_that_is_not_there_are_named(self):
+        publication = self.publication("first")
+        with self.assertRaisesRegex(ConfigError, "lakes in S3 only"):
+            Publication(publication.build, self.store, self.database, publication.columns).run()
+        elsewhere = GlueDatabase(self.glue, "elsewhere")
+        with self.assertRaisesRegex(Exception, "elsewhere") as raised:
+            Publication(publication.build, self.in_s3, elsewhere, publication.columns).run()
+        self.assertNotIsInstance(raised.exception, AccessError)
+        self.assertTrue(printable(raised.exception))
