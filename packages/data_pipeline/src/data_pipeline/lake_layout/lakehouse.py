@@ -106,7 +106,7 @@ def build_manifest(scope: str, number: int) -> str:
 
 def published_files(scope: str, number: int, table: str) -> str:
     """Folder of the list of a table's files, as a catalogue has it; it holds nothing else."""
-    return f"{CATALOGUE}{scope}/{number:08d}/{table}/"
+    return f"{CATALOGUE}{scope}/{number:08d}/{table}"
 
 
 def marts_files(build: str) -> str:

@@ -45,7 +45,7 @@ class Publication:
             raise ConfigError("Athena reads lakes in S3 only.", advice=f"Copy {self.store.url} there with upload_raw.")
         for name, files in self.build.tables.items():
             listed = "".join(f"{self.store.uri(one.key)}\n" for one in files)
-            put_or_agree(self.store, f"{self._list(name)}files.txt", listed.encode())
+            put_or_agree(self.store, f"{self._list(name)}/files.txt", listed.encode())
             self.database.put_table(self._table(name))
             self.database.put_partition(name, self._said(name))
 
@@ -56,7 +56,7 @@ class Publication:
             "TableType": "EXTERNAL_TABLE",
             "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
             "PartitionKeys": KEYS,
-            "StorageDescriptor": self._storage(name, f"{keys.CATALOGUE}"),
+            "StorageDescriptor": self._storage(name, keys.CATALOGUE.rstrip("/")),
         }
 
     def _said(self, name: str) -> dict[str, Any]:
@@ -68,10 +68,10 @@ class Publication:
             "StorageDescriptor": self._storage(name, self._list(name)),
         }
 
-    def _storage(self, name: str, prefix: str) -> dict[str, Any]:
+    def _storage(self, name: str, folder: str) -> dict[str, Any]:
         return {
             "Columns": list(self._columns(name)),
-            "Location": self.store.uri(prefix),
+            "Location": f"{self.store.uri(folder)}/",
             "InputFormat": f"{HIVE}.SymlinkTextInputFormat",
             "OutputFormat": f"{HIVE}.HiveIgnoreKeyTextOutputFormat",
             "SerdeInfo": {"SerializationLibrary": f"{HIVE}.parquet.serde.ParquetHiveSerDe"},

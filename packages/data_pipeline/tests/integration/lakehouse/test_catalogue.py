@@ -42,7 +42,7 @@ class PublishCatalogue(TablesCase):
         self.glue = clients["glue"]
         self.database = GlueDatabase(self.glue, name.replace("-", "_"))
         self.glue.create_database(DatabaseInput={"Name": self.database.name})
-        self.in_s3 = S3Store(clients["s3"], name)
+        self.in_s3 = S3Store(clients["s3"], bucket=name)
 
     def publication(self, run_id: str) -> Publication:
         for job in ("stage", "build_curated"):
