@@ -206,6 +206,7 @@ def test_lake_and_identity_name_every_kind_of_key_that_is_written_once():
         lake_layout.runs.manifest("r"),
         lake_layout.fan_out.plan("r", "packed"),
         lake_layout.fan_out.claim("r", "7", 1, 1),
+        f"{lake_layout.lakehouse.published_files('dataset=D/year=2024', 1, 'companies')}/files.txt",
     ]
     for key in facts:
         assert any(matches(pattern, f"arn:aws:s3:::lake/{key}") for pattern in denied["Resource"]), key

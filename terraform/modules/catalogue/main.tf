@@ -68,7 +68,7 @@ resource "aws_glue_catalog_table" "raw" {
     "projection.dataset.values" = each.value.dataset
     # Releases and companies cannot be enumerated without a listing, so a query must name them. It reads nothing else.
     "projection.release.type" = "injected"
-    "skip.header.line.count"    = "1"
+    "skip.header.line.count"  = "1"
   })
 
   dynamic "partition_keys" {

@@ -1,6 +1,7 @@
 """Builds in a Glue database, of moto: which files a partition names, and when it changes."""
 
 import itertools
+from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
@@ -19,6 +20,12 @@ from packages.etl_core.tests.support.strict_s3 import StrictS3
 
 NUMBERS = itertools.count()
 SCOPE = "dataset=general-payments/year=2024"
+QUERIES = Path(__file__).resolve().parents[5] / "terraform" / "modules" / "catalogue" / "queries"
+# As the module catalogue declares them, and the two that are folders of the lake.
+MANIFEST = {
+    "dataset": "VARCHAR", "year": "INTEGER", "amounts": "MAP(VARCHAR, VARCHAR)", "build": "VARCHAR",
+    "number": "INTEGER", "release": "VARCHAR", "rows": "BIGINT", "run_id": "VARCHAR",
+}  # fmt: skip
 SESSION = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
 
 
@@ -99,6 +106,32 @@ class PublishCatalogue(TablesCase):
         second.run()
         self.assertEqual(self.partition("general_payments")["Parameters"]["build"], second.build.build)
         self.assertTrue(second.is_published())
+
+    def test_the_saved_queries_give_the_sums_of_the_manifest(self):
+        """In DuckDB, which has the functions of Athena that they use."""
+        build = self.publication("first").build
+        amount = build.amounts["total_amount_of_payment_usdollars"]
+        with duckdb.connect() as database:
+            for name in ("general_payments", "companies"):
+                files = [str(self.lake / one.key) for one in build.tables[name]]
+                read = f"read_parquet({files}, hive_partitioning=false, filename='$path')"
+                database.execute(
+                    f"CREATE VIEW {name} AS SELECT *, '{build.dataset}' AS dataset, 2024 AS year FROM {read}"
+                )
+            for name, column in (("research", "total_amount_of_payment_usdollars"), ("ownership", "value_of_interest")):
+                empty = f"NULL::VARCHAR AS dataset, NULL::INTEGER AS year, '' AS \"$path\", 0.00 AS {column}"
+                database.execute(f"CREATE VIEW {name}_payments AS SELECT {empty} WHERE false")
+            manifests = f"read_json('{self.lake}/metadata/curated/*/*/*.json', columns={MANIFEST})"
+            database.execute(f"CREATE VIEW curated_manifests AS FROM {manifests}")
+            answers = {
+                name: database.execute((QUERIES / f"{name}.sql").read_text(encoding="utf-8")).fetchall()
+                for name in ("curated_against_manifest", "top_companies", "payments_by_month")
+            }
+
+        expected = (build.dataset, 2024, build.rows, build.rows, amount, amount, "equal")
+        self.assertEqual(answers["curated_against_manifest"], [expected])
+        self.assertEqual(sum(row[2] for row in answers["top_companies"]), amount)
+        self.assertEqual(sum(row[2] for row in answers["payments_by_month"]), amount)
 
     def test_gc_leaves_the_lists_alone(self):
         publication = self.publication("first")
