@@ -129,6 +129,7 @@ class Services:
             from data_pipeline.lakehouse.warehouse_redshift import RedshiftWarehouse
             from etl_core.aws import RedshiftStatements, make_client
 
+            self._require_s3("Redshift")
             client = make_client("redshift-data")
             statements = RedshiftStatements(client, workgroup=form[1], database=form[2], sleep=self.stop.sleep)
             yield RedshiftWarehouse(statements, self.store)
@@ -149,12 +150,19 @@ class Services:
 
     @property
     def glue(self) -> GlueDatabase:
-        """The Glue database of ``CATALOGUE_DATABASE``; raises ``ConfigError`` if none is named."""
+        """The Glue database of ``CATALOGUE_DATABASE``; raises ``ConfigError`` if none is named, or the lake is not in S3."""
         from etl_core.aws import GlueDatabase, make_client
 
         if not self.settings.catalogue_database:
             raise ConfigError("CATALOGUE_DATABASE is not set: it names the Glue database that tables are written to.")
+        self._require_s3("Athena")
         return GlueDatabase(make_client("glue"), self.settings.catalogue_database)
+
+    def _require_s3(self, reader: str) -> None:
+        if not self.store.url.startswith("s3://"):
+            raise ConfigError(
+                f"{reader} reads lakes in S3 only.", advice=f"Copy {self.store.url} there with upload_raw."
+            )
 
     @cached_property
     def retry(self) -> Retry:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.lake_layout import lakehouse as keys
-from etl_core.errors import ConfigError
 from etl_core.lake import put_or_agree
 
 if TYPE_CHECKING:
@@ -40,9 +39,7 @@ class Publication:
         return all(self._shown(name) == self._said(name)["Parameters"] for name in self.build.tables)
 
     def run(self) -> None:
-        """Publish it; raises ``ConfigError`` if the lake is not in S3, and what Glue says otherwise."""
-        if not self.store.url.startswith("s3://"):
-            raise ConfigError("Athena reads lakes in S3 only.", advice=f"Copy {self.store.url} there with upload_raw.")
+        """Publish it; raises what Glue says otherwise."""
         for name, files in self.build.tables.items():
             listed = "".join(f"{self.store.uri(one.key)}\n" for one in files)
             put_or_agree(self.store, f"{self._list(name)}/files.txt", listed.encode())

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.warehouse import defined, plain
-from etl_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +26,6 @@ class RedshiftWarehouse:
     text = "VARCHAR(65535)"
 
     def __init__(self, statements: RedshiftStatements, store: ObjectStore) -> None:
-        if not store.url.startswith("s3://"):
-            raise ConfigError("Redshift reads lakes in S3 only.", advice=f"Copy {store.url} there with upload_raw.")
         self._statements, self._store = statements, store
 
     def run(self, statements: Sequence[str]) -> None:
