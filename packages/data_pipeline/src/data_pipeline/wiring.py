@@ -150,7 +150,7 @@ class Services:
 
     @property
     def glue(self) -> GlueDatabase:
-        """The Glue database of ``CATALOGUE_DATABASE``; raises ``ConfigError`` if none is named, or the lake is not in S3."""
+        """The Glue database of ``CATALOGUE_DATABASE``; ``ConfigError`` if it names none, or the lake is not in S3."""
         from etl_core.aws import GlueDatabase, make_client
 
         if not self.settings.catalogue_database:

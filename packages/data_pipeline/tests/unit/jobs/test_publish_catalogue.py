@@ -13,9 +13,7 @@ class PublishCatalogue(TablesCase):
         self.assertEqual((status, fact["error"]), (3, "ConfigError"))
         self.assertIn("CATALOGUE_DATABASE is not set", fact["message"])
 
-        for name, message in (("no name", "CATALOGUE_DATABASE='no name'"), ("ours", "Athena reads lakes in S3 only")):
-            with self.subTest(name):
-                Path(".env").write_text(f"CATALOGUE_DATABASE='{name}'\n", encoding="utf-8")
-                status, fact, _ = self.run_job("publish_catalogue", "--year", "2024")
-                self.assertEqual((status, fact["error"]), (3, "ConfigError"))
-                self.assertIn(message, fact["message"])
+        Path(".env").write_text("CATALOGUE_DATABASE=ours\n", encoding="utf-8")
+        status, fact, _ = self.run_job("publish_catalogue", "--year", "2024")
+        self.assertEqual((status, fact["error"]), (3, "ConfigError"))
+        self.assertIn("Athena reads lakes in S3 only", fact["message"])
