@@ -21,6 +21,8 @@ POLICIES = sorted(sources.TERRAFORM.rglob("policies/*.json.tftpl"))
 # What has no resource to name: AWS documents that this action takes "*" alone.
 WITHOUT_RESOURCE = {
     "ecr:GetAuthorizationToken",
+    "redshift-data:DescribeStatement",  # of ones own statements: a condition says so
+    "redshift-data:GetStatementResult",
     "ssm:UpdateInstanceInformation",
     *(f"ssmmessages:{verb}{what}Channel" for verb in ("Create", "Open") for what in ("Control", "Data")),
 }

@@ -590,6 +590,7 @@ def test_no_role_reaches_another_bucket_a_zone_to_come_or_a_zone_of_another():
         ):
             assert allowed(role, "s3:PutObject", key, **{"s3:if-none-match": "*"}) == (role in writers)
         statements = [one for policy in sources.policies_of(role, "another").values() for one in policy["Statement"]]
+        statements = [one for one in statements if not listed(one["Action"])[0].startswith("glue:")]
         elsewhere = [one for one in statements if any(":::another" not in arn for arn in listed(one["Resource"]))]
         assert role == "agency_files" or not elsewhere
         for one in elsewhere:  # somebody else's documents are only read

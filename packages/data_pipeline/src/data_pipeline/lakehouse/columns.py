@@ -34,5 +34,5 @@ def require_same_contract(build: BuildManifest, sources: Mapping[str, Source]) -
     if build.dataset not in sources or build.contract != sources[build.dataset].contract.hash:
         raise DataError(
             f"build {build.number} of {build.scope} has contract {build.contract}, which is not this version's.",
-            advice=f"Make it anew: stage and build_curated of run {build.run_id}.",
+            advice=f"Make it again: stage and build_curated of run {build.run_id}.",
         )
