@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.lake_layout import lakehouse as keys
+from etl_core.aws import is_said
 from etl_core.lake import put_or_agree
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Publication:
 
     def is_published(self) -> bool:
         """Whether all tables show this build."""
-        return all(self._shown(name) == self._said(name)["Parameters"] for name in self.build.tables)
+        return all(is_said(self._said(name), self._shown(name)) for name in self.build.tables)
 
     def run(self) -> None:
         """Publish it; raises what Glue says otherwise."""
@@ -82,5 +83,4 @@ class Publication:
         return keys.published_files(self.build.scope, self.build.number, name)
 
     def _shown(self, name: str) -> object:
-        found = self.database.partition(name, [self.build.dataset, str(self.build.year)])
-        return found["Parameters"] if found else None
+        return self.database.partition(name, [self.build.dataset, str(self.build.year)])

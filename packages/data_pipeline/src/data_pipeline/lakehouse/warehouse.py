@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Kind = Literal["postgresql", "redshift"]
 # PostgreSQL cuts longer names without a word.
 LONGEST_NAME = 63
+# What a view has besides.
+STAMPS = {"dataset": "VARCHAR", "year": "INTEGER", "release": "VARCHAR"}
 # What the lake's own names hold. All that is written into statements is of these, or a number.
 PLAIN = re.compile(r"[A-Za-z0-9=_./:+ -]*")
 
@@ -94,7 +96,11 @@ class Load:
 
     def is_loaded(self) -> bool:
         """Whether readers see this build."""
-        self.warehouse.run([f"CREATE SCHEMA IF NOT EXISTS {sql.name(self.schema)}", self._create("builds", INPUTS)])
+        # Who may not create schemas may not say IF NOT EXISTS either.
+        schemas = f"SELECT count(*) FROM pg_namespace WHERE nspname = {sql.literal(self.schema)}"
+        is_there = int(self.warehouse.rows(schemas)[0][0]) > 0
+        new = [] if is_there else [f"CREATE SCHEMA {sql.name(self.schema)}"]
+        self.warehouse.run([*new, self._create("builds", INPUTS)])
         return self._own in self._loaded()
 
     def run(self) -> None:
@@ -137,17 +143,18 @@ class Load:
                 advice="Readers see what they saw before. Load it again; if that does not help, compare with query.",
             )
 
-    def _there(self) -> dict[str, set[str]]:
-        """The tables of the schema, and their columns."""
-        where = f"table_schema = {sql.literal(self.schema)}"
-        found: defaultdict[str, set[str]] = defaultdict(set)
-        for table, column in self.warehouse.rows(
-            f"SELECT table_name, column_name FROM information_schema.columns WHERE {where}"
-        ):
-            found[str(table)].add(str(column))
+    def _there(self) -> dict[str, list[str]]:
+        """The tables of the schema, and their columns in order."""
+        asked = (
+            "SELECT table_name, column_name FROM information_schema.columns"
+            f" WHERE table_schema = {sql.literal(self.schema)} ORDER BY table_name, ordinal_position"
+        )
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for table, column in self.warehouse.rows(asked):
+            found[str(table)].append(str(column))
         return dict(found)
 
-    def _switch(self, there: Mapping[str, set[str]]) -> Iterator[str]:
+    def _switch(self, there: Mapping[str, Sequence[str]]) -> Iterator[str]:
         own, said = self._own, self.build
         loaded = [one for one in self._loaded() if (one.dataset, one.year) != (own.dataset, own.year)] + [own]
         values = [getattr(said, one) if one != "amount_usd" else said.amounts.get(self.amount, 0) for one in INPUTS]
@@ -163,31 +170,29 @@ class Load:
         for name, texts in self.texts.items():
             yield self._create(name, {**dict.fromkeys(texts, "VARCHAR"), "year": "INTEGER", "release": "VARCHAR"})
 
-    def _view(self, table: str, columns: Columns, loaded: Sequence[Loaded], there: Mapping[str, set[str]]) -> str:
+    def _view(self, table: str, columns: Columns, loaded: Sequence[Loaded], there: Mapping[str, Sequence[str]]) -> str:
         """All loaded years of a table; a column that an older build does not have is NULL there."""
-        selects = []
-        for one in loaded:
-            own = there.get(one.name(table))
-            if own:
-                stamps = {
-                    "dataset": sql.literal(one.dataset),
-                    "year": f"{one.year}",
-                    "release": sql.literal(one.release),
-                }
-                listed = ", ".join(self._cell(name, kind, own) for name, kind in columns.items())
-                more = (
-                    self._cast(value, "INTEGER" if name == "year" else "VARCHAR", name)
-                    for name, value in stamps.items()
-                )
-                shown = "*" if own == {short(name) for name in columns} else listed
-                selects.append(f"SELECT {shown}, {', '.join(more)} FROM {self._at(one.name(table))}")
-        if not selects:
-            stamped = {**columns, "dataset": "VARCHAR", "year": "INTEGER", "release": "VARCHAR"}
-            nothing = ", ".join(self._cast("NULL", kind, name) for name, kind in stamped.items())
-            selects = [f"SELECT {nothing} WHERE false"]
-        return f"CREATE OR REPLACE VIEW {self._at(table)} AS {' UNION ALL '.join(selects)}"
+        selects = [
+            self._select(
+                own,
+                columns,
+                {"dataset": sql.literal(one.dataset), "year": f"{one.year}", "release": sql.literal(one.release)},
+                self._at(one.name(table)),
+            )
+            for one in loaded
+            if (own := there.get(one.name(table)))
+        ]
+        nothing = self._select((), columns, dict.fromkeys(STAMPS, "NULL"), "(SELECT 1 AS one) AS nothing WHERE false")
+        return f"CREATE OR REPLACE VIEW {self._at(table)} AS {' UNION ALL '.join(selects or [nothing])}"
 
-    def _cell(self, name: str, kind: str, there: set[str]) -> str:
+    def _select(self, own: Sequence[str], columns: Columns, stamps: Mapping[str, str], source: str) -> str:
+        listed = [self._cell(name, kind, own) for name, kind in columns.items()]
+        # Statements of Redshift have at most 100 KB.
+        shown = ["*"] if own == [short(name) for name in columns] else listed
+        more = [self._cast(stamps[name], kind, name) for name, kind in STAMPS.items()]
+        return f"SELECT {', '.join([*shown, *more])} FROM {source}"
+
+    def _cell(self, name: str, kind: str, there: Sequence[str]) -> str:
         return sql.name(short(name)) if short(name) in there else self._cast("NULL", kind, name)
 
     def _cast(self, value: str, kind: str, name: str) -> str:

@@ -22,11 +22,12 @@ from etl_core.aws import RedshiftStatements
 from etl_core.errors import DataError
 from etl_core.postgresql import PostgreSql
 from packages.data_pipeline.tests.unit.jobs.tables_case import TablesCase
-from packages.etl_core.tests.support.postgresql import PASSWORD, QUOTED_PASSWORD, postgresql_server
+from packages.etl_core.tests.support.postgresql import QUOTED_PASSWORD, SUPERUSER, postgresql_server
 
 SCOPE = "dataset=general-payments/year=2024"
 COUNTED = "SELECT count(*), sum(total_amount_of_payment_usdollars), min(release) FROM lake.general_payments"
 LIMITS = Limits(256, 1)
+SECRET = "secret-of-the-loader"
 
 
 class WarehouseCase(TablesCase):
@@ -41,7 +42,6 @@ class WarehouseCase(TablesCase):
 
     def setUp(self) -> None:
         super().setUp()
-        Path(".env").write_text(f"WAREHOUSE_URL='{self.url}'\n", encoding="utf-8")
         self.asked("DROP SCHEMA IF EXISTS lake CASCADE")
 
     def build(self, run_id: str) -> Any:
@@ -63,6 +63,19 @@ class WarehouseCase(TablesCase):
 
 
 class LoadWarehouse(WarehouseCase):
+    """As a user who owns the schema, and may create no other."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.asked("DROP ROLE IF EXISTS loader")
+        self.asked(f"CREATE ROLE loader LOGIN PASSWORD '{SECRET}'")
+        self.asked("CREATE SCHEMA lake AUTHORIZATION loader")
+        self.use(SECRET)
+
+    def use(self, password: str) -> None:
+        url = self.url.replace(f"{SUPERUSER}:{QUOTED_PASSWORD}", f"loader:{password}")
+        Path(".env").write_text(f"WAREHOUSE_URL='{url}'\n", encoding="utf-8")
+
     def test_every_cell_of_a_build_is_there_under_names_that_postgresql_can_hold_and_a_second_run_loads_nothing(self):
         build = self.build("first")
         said = ""
@@ -72,9 +85,9 @@ class LoadWarehouse(WarehouseCase):
             self.assertEqual((status, fact["status"], fact["rows"]), (0, expected, build.rows), err)
             said += f"{fact}{err}"
         self.assertEqual(self.files(), before, "the second run writes nothing")
-        self.assertNotIn(PASSWORD, said)
+        self.assertNotIn(SECRET, said)
         for path in self.lake.rglob("metadata/logs/**/*"):
-            self.assertFalse(path.is_file() and PASSWORD.encode() in path.read_bytes())
+            self.assertFalse(path.is_file() and SECRET.encode() in path.read_bytes())
 
         for name, files in build.tables.items():
             with self.subTest(name), duckdb.connect() as database:
@@ -121,8 +134,7 @@ class LoadWarehouse(WarehouseCase):
 
     def test_a_password_that_is_refused_is_not_said(self):
         self.build("first")
-        wrong = self.url.replace(QUOTED_PASSWORD, "hunter2")
-        Path(".env").write_text(f"WAREHOUSE_URL='{wrong}'\n", encoding="utf-8")
+        self.use("hunter2")
 
         status, fact, err = self.run_job("load_warehouse", "--year", "2024")
 
