@@ -39,7 +39,7 @@ def dbt(folder: Path, *words: str, **environment: str) -> str:
         program = isolated.program("dbt-warehouse").with_name("dbt")
     except isolated.UnavailableError as reason:
         pytest.skip(str(reason))
-    command = [
+    command: list[str | Path] = [
         program, *words, "--project-dir", PROJECT, "--profiles-dir", PROFILES, "--target-path", folder / "target",
         "--log-path", folder / "logs", "--no-version-check", "--no-use-colors",
     ]  # fmt: skip

@@ -41,14 +41,14 @@ class PublishCatalogue(TablesCase):
     def setUp(self) -> None:
         super().setUp()
         name = f"lake-{next(NUMBERS)}"
-        clients = {one: SESSION.client(one, endpoint_url=self.server.url) for one in ("s3", "glue")}  # type: ignore[call-overload]
-        for client in clients.values():
+        s3: Any = SESSION.client("s3", endpoint_url=self.server.url)
+        self.glue: Any = SESSION.client("glue", endpoint_url=self.server.url)
+        for client in (s3, self.glue):
             self.addCleanup(client.close)
-        clients["s3"].create_bucket(Bucket=name)
-        self.glue = clients["glue"]
+        s3.create_bucket(Bucket=name)
         self.database = GlueDatabase(self.glue, name.replace("-", "_"))
         self.glue.create_database(DatabaseInput={"Name": self.database.name})
-        self.in_s3 = S3Store(clients["s3"], bucket=name)
+        self.in_s3 = S3Store(s3, bucket=name)
 
     def publication(self, run_id: str) -> Publication:
         for job in ("stage", "build_curated"):
