@@ -12,6 +12,7 @@ from data_pipeline.lakehouse.contract import Contract
 from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest, StagedPart
 from data_pipeline.lakehouse.facts import (
     BuildFact,
+    CatalogueFact,
     CheckYearFact,
     CuratedFact,
     ExportFact,
@@ -21,6 +22,7 @@ from data_pipeline.lakehouse.facts import (
     ReportFact,
     StageFact,
     TraceFact,
+    WarehouseFact,
 )
 from data_pipeline.open_payments.facts import RunFact
 from data_pipeline.open_payments.ledger.documents import PUBLISHED
@@ -40,6 +42,8 @@ MODELS: tuple[type[Document], ...] = (
     CuratedFact,
     MartsManifest,
     MartsFact,
+    WarehouseFact,
+    CatalogueFact,
     ReportFact,
     CheckYearFact,
     BuildFact,

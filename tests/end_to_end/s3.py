@@ -112,6 +112,8 @@ class Asked:
     query: str
     headers: Mapping[str, str]
     body_sha256: str
+    call: bytes = b""
+    """The body of a call to a service other than S3, which its headers name."""
 
     @property
     def is_listing(self) -> bool:
@@ -219,6 +221,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             unquote(parts.query),
             {name.lower(): value for name, value in self.headers.items()},
             hashlib.sha256(body).hexdigest(),
+            body if "X-Amz-Target" in self.headers else b"",
         )
 
     def _carried_out(self, body: bytes) -> tuple[int, dict[str, str], bytes]:

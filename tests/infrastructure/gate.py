@@ -1,5 +1,6 @@
 """Before an S3 server: lets through what a role may do, answers 403 to all else, and notes both."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -50,6 +51,9 @@ class Gate(Proxy):
 
     def _requests(self, asked: Asked) -> Iterator[Request]:
         """What a request needs to be allowed; a copy reads one object, with its tags, and creates another."""
+        if asked.call:
+            yield from self._of_glue(asked)
+            return
         arn, query = f"arn:aws:s3:::{asked.bucket}", parse_qs(asked.query, keep_blank_values=True)
         if asked.is_listing:
             yield Request("s3:ListBucket", arn, self._context(**{"s3:prefix": query.get("prefix", [""])[0]}))
@@ -71,6 +75,14 @@ class Gate(Proxy):
             if "if-none-match" in asked.headers:
                 written["s3:if-none-match"] = asked.headers["if-none-match"]
         yield Request(action[asked.method], f"{arn}/{asked.key}", self._context(**written))
+
+    def _of_glue(self, asked: Asked) -> Iterator[Request]:
+        """A call about a table needs the right for the catalogue, for the database and for the table."""
+        action, said = asked.headers["x-amz-target"].partition(".")[2], json.loads(asked.call)
+        table = said.get("TableName") or said.get("Name") or said["TableInput"]["Name"]
+        database = said["DatabaseName"]
+        for what in ("catalog", f"database/{database}", f"table/{database}/{table}"):
+            yield Request(f"glue:{action}", f"{sources.GLUE}:{what}", self._context())
 
     def _is_there(self, resource: str) -> bool:
         bucket, _, key = resource.removeprefix(PREFIX).partition("/")

@@ -10,6 +10,10 @@ TERRAFORM = ROOT / "terraform"
 IDENTITY = TERRAFORM / "modules" / "identity" / "policies"
 ACCOUNT = "123456789012"
 AGENCY_SOURCE = "agency-documents"
+GLUE = f"arn:aws:glue:us-east-1:{ACCOUNT}"
+DATABASE = "data_pipeline_dev"
+# As the module platform says.
+PUBLISHER = "describe"
 
 
 def filled(template: Path, **values: str) -> Any:
@@ -30,7 +34,15 @@ def policy(name: str, bucket: str) -> Any:
 
 
 def policies_of(role: str, bucket: str) -> dict[str, Any]:
-    return {name: policy(name, bucket) for name in roles()[role]["policies"]}
+    """With the one that the module catalogue attaches."""
+    own = {name: policy(name, bucket) for name in roles()[role]["policies"]}
+    return {**own, "publish": publish_policy()} if role == PUBLISHER else own
+
+
+def publish_policy() -> Any:
+    arns = {"catalog_arn": "catalog", "database_arn": f"database/{DATABASE}", "tables_arn": f"table/{DATABASE}"}
+    template = TERRAFORM / "modules" / "catalogue" / "policies" / "publish.json.tftpl"
+    return filled(template, **{name: f"{GLUE}:{what}" for name, what in arns.items()})
 
 
 def arn_of(role: str) -> str:

@@ -5,7 +5,8 @@
 # understands quotes, still ends a row at every line break: such a record becomes two broken rows. So these tables count
 # lines, an upper bound of the records, and sums over broken rows are wrong; the named query shows the affected parts.
 # Columns are matched by position, all as text. Therefore do not read a release whose header drifted (the schema in its
-# manifest shows it) through these tables. Staging will write Parquet from records, which avoids all of this.
+# manifest shows it) through these tables. They are for reading what the source sent; for counts and sums there are the
+# curated tables, which `data-pipeline run publish_catalogue` writes into the same database: Parquet made of records.
 
 data "aws_caller_identity" "current" {}
 
@@ -25,8 +26,6 @@ locals {
     "projection.dataset.type" = "enum"
     "projection.year.type"    = "integer"
     "projection.year.range"   = "${var.first_year},${var.last_year}"
-    # Releases and companies cannot be enumerated without a listing, so a query must name them. It reads nothing else.
-    "projection.release.type" = "injected"
   }
 
   raw_tables = merge([
@@ -67,7 +66,9 @@ resource "aws_glue_catalog_table" "raw" {
   parameters = merge(local.projection, each.value.properties, {
     EXTERNAL                    = "TRUE"
     "projection.dataset.values" = each.value.dataset
-    "skip.header.line.count"    = "1"
+    # Releases and companies cannot be enumerated without a listing, so a query must name them. It reads nothing else.
+    "projection.release.type" = "injected"
+    "skip.header.line.count"  = "1"
   })
 
   dynamic "partition_keys" {
@@ -130,6 +131,46 @@ resource "aws_glue_catalog_table" "file_audits" {
 
     dynamic "columns" {
       for_each = { company_id = "string", key = "string", records = "bigint", bytes = "bigint", sha256 = "string", verdict = "string" }
+      content {
+        name = columns.key
+        type = columns.value
+      }
+    }
+  }
+}
+
+# The manifests of curated builds, one line of JSON each: of a dataset's year the one with the highest number counts.
+resource "aws_glue_catalog_table" "manifests" {
+  database_name = aws_glue_catalog_database.this.name
+  name          = "curated_manifests"
+  description   = "What the manifest of each build says: rows, sums, release, run"
+  table_type    = "EXTERNAL_TABLE"
+
+  parameters = merge(local.projection, {
+    EXTERNAL                    = "TRUE"
+    "projection.dataset.values" = join(",", keys(local.datasets))
+    "storage.location.template" = "${local.lake}/metadata/curated/dataset=$${dataset}/year=$${year}/"
+  })
+
+  dynamic "partition_keys" {
+    for_each = { dataset = "string", year = "int" }
+    content {
+      name = partition_keys.key
+      type = partition_keys.value
+    }
+  }
+
+  storage_descriptor {
+    location      = "${local.lake}/metadata/curated/"
+    input_format  = "org.apache.hadoop.mapred.TextInputFormat"
+    output_format = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
+
+    ser_de_info {
+      serialization_library = "org.openx.data.jsonserde.JsonSerDe"
+    }
+
+    dynamic "columns" {
+      for_each = { amounts = "map<string,string>", build = "string", number = "int", release = "string", rows = "bigint", run_id = "string" }
       content {
         name = columns.key
         type = columns.value
@@ -218,6 +259,10 @@ resource "aws_athena_named_query" "this" {
   for_each = {
     rows_against_manifest = "Lines that Athena counts in each part of a committed run, compared with its proved records"
     rows_of_a_company     = "Payments of one company by nature"
+
+    curated_against_manifest = "Rows and dollars that Athena finds in the curated tables, compared with the builds' manifests"
+    top_companies            = "Who paid most in a year: dollars, payments, recipients"
+    payments_by_month        = "Payments of a year by month"
   }
 
   name        = each.key
@@ -225,6 +270,18 @@ resource "aws_athena_named_query" "this" {
   workgroup   = aws_athena_workgroup.this.id
   database    = aws_glue_catalog_database.this.name
   query       = replace(file("${path.module}/queries/${each.key}.sql"), "LAKE-BUCKET", var.lake_bucket)
+}
+
+resource "aws_iam_role_policy" "publish" {
+  for_each = var.publishers
+
+  name = "publish"
+  role = each.value
+  policy = templatefile("${path.module}/policies/publish.json.tftpl", {
+    catalog_arn  = "${local.glue}:catalog"
+    database_arn = "${local.glue}:database/${local.database}"
+    tables_arn   = "${local.glue}:table/${local.database}"
+  })
 }
 
 resource "aws_iam_role_policy" "query" {

@@ -82,3 +82,14 @@ variable "readers" {
     error_message = "Must be names of roles, not ARNs."
   }
 }
+
+variable "publishers" {
+  description = "Names of the roles that may publish curated tables, each under a short name."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for role in values(var.publishers) : can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", role))])
+    error_message = "Must be names of roles, not ARNs."
+  }
+}

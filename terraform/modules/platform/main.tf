@@ -81,6 +81,7 @@ module "catalogue" {
   lake_bucket    = module.lake.bucket
   results_bucket = "${local.bucket}-queries"
   readers        = { reader = module.identity.role_names["reader"] }
+  publishers     = { describe = module.identity.role_names["describe"] }
 }
 
 module "warehouse" {
@@ -92,4 +93,5 @@ module "warehouse" {
   vpc_cidr   = module.network[0].vpc_cidr
   subnet_ids = module.network[0].private_subnet_ids
   bucket_arn = module.lake.bucket_arn
+  loaders    = { describe = module.identity.role_names["describe"] }
 }

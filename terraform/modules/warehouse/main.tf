@@ -1,5 +1,5 @@
-# Redshift Serverless: charged per second while a query runs, free otherwise. Off in every environment until there is a
-# curated zone to load.
+# Redshift Serverless: charged per second while a query runs, free otherwise. Off in every environment: the marts of a
+# lake need none. `data-pipeline run load_warehouse` fills it, over the data API and with the role `copy` as its default.
 
 resource "aws_iam_role" "copy" {
   name = "${var.name}-warehouse"
@@ -13,6 +13,17 @@ resource "aws_iam_role_policy" "copy" {
   name   = "copy"
   role   = aws_iam_role.copy.name
   policy = templatefile("${path.module}/policies/copy.json.tftpl", { bucket_arn = var.bucket_arn })
+}
+
+resource "aws_iam_role_policy" "load" {
+  for_each = var.loaders
+
+  name = "load"
+  role = each.value
+  policy = templatefile("${path.module}/policies/load.json.tftpl", {
+    workgroup_arn = aws_redshiftserverless_workgroup.this.arn
+    caller        = "$${aws:userid}"
+  })
 }
 
 resource "aws_security_group" "this" {

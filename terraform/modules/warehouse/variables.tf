@@ -69,3 +69,14 @@ variable "rpu_hours_a_month" {
     error_message = "Must be at least 1."
   }
 }
+
+variable "loaders" {
+  description = "Names of the roles that may load, each under a short name. Their own policies let them read manifests."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for role in values(var.loaders) : can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", role))])
+    error_message = "Must be names of roles, not ARNs."
+  }
+}

@@ -9,12 +9,18 @@ from typing import Any
 
 import duckdb
 
+from data_pipeline.lake_layout.lakehouse import build_file
+from data_pipeline.lake_layout.open_payments import year_scope
+from data_pipeline.lakehouse.builds import commit_build
 from data_pipeline.lakehouse.contract import Contract
+from data_pipeline.lakehouse.documents import BuildFile, BuildManifest
 from data_pipeline.lakehouse.marts import INPUTS, Source, view_of
 from data_pipeline.lakehouse.reconciliation import Summary, insert
 from data_pipeline.open_payments.datasets import DATASETS, Dataset
 from data_pipeline.open_payments.summaries import SUMMARIES
 from data_pipeline.open_payments.tables import derived_tables
+from etl_core.files import sha256_of
+from etl_core.lake import ObjectStore
 
 PAYER = "applicable_manufacturer_or_applicable_gpo_making_payment"
 PRODUCT = "name_of_drug_or_biological_or_device_or_medical_supply"
@@ -92,3 +98,32 @@ def _insert(
         year.built_at,
     ]  # fmt: skip
     database.execute(f"INSERT INTO builds VALUES ({', '.join('?' * len(values))})", values)
+
+
+def curate(store: ObjectStore, path: Path, years: Iterable[Year]) -> list[BuildManifest]:
+    """The records of a described database as builds of a lake."""
+    found = []
+    with duckdb.connect(str(path), read_only=True) as database:
+        for number, one in enumerate(years):
+            contract = Contract.from_toml(one.dataset.contract)
+            scope, own = year_scope(one.dataset.name, one.year), f"records_{number}"
+            tables = {contract.name: own} | {it.name: f"{own}_{it.name}" for it in derived_tables(one.dataset)}
+            files = []
+            for table, source in tables.items():
+                written = path.with_name(f"{source}.parquet")
+                database.execute(f"COPY {source} TO '{written}'")
+                (rows,) = database.execute(f"SELECT count(*) FROM {source}").fetchall()[0]
+                digest, size = sha256_of(written), written.stat().st_size
+                key = build_file(scope, "0000000b", table, 0, digest)
+                store.put_new(key, written, sha256=digest)
+                files.append(BuildFile(key=key, bytes=size, sha256=digest, table=table, rows=rows))
+            sums = ", ".join(f"coalesce(sum({it.title}), 0)" for it in contract.amounts)
+            amounts = database.execute(f"SELECT {sums} FROM {own}").fetchall()[0]
+            build = BuildManifest(
+                scope=scope, build="0000000b", table=contract.name, dataset=one.dataset.name, year=one.year,
+                release=one.release, run_id="r1", closed=True, contract=contract.hash, parts=1, rows=files[0].rows,
+                quarantined=0, amounts={it.title: sum_ for it, sum_ in zip(contract.amounts, amounts, strict=True)},
+                files=tuple(files), created_at=one.built_at, software={},
+            )  # fmt: skip
+            found.append(commit_build(store, build))
+    return found

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from data_pipeline.customers.fetch import Crm
     from data_pipeline.fan_out.shared_backoff import SharedBackoff
+    from data_pipeline.lakehouse.warehouse import Warehouse
     from data_pipeline.open_payments.pipeline import Pipeline
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.settings import Settings
+    from etl_core.aws import GlueDatabase
     from etl_core.budget import Budget
     from etl_core.database import Database
     from etl_core.http import HttpClient, HttpPolicy, HttpSettings
@@ -112,6 +114,55 @@ class Services:
         from etl_core.database import Database
 
         return Database(self.settings.database_url.get_secret_value(), named="DATABASE_URL")
+
+    @contextlib.contextmanager
+    def warehouse(self) -> Iterator[Warehouse]:
+        """The warehouse of ``WAREHOUSE_URL``, in one transaction where it has them.
+
+        Raises:
+            ConfigError: there is no such address, or a library is missing. Others as the warehouse.
+
+        """
+        url = self.settings.warehouse_url.get_secret_value()
+        form = re.fullmatch(r"redshift://([a-z0-9-]+)/([A-Za-z0-9_]+)", url)
+        if form:
+            from data_pipeline.lakehouse.warehouse_redshift import RedshiftWarehouse
+            from etl_core.aws import RedshiftStatements, make_client
+
+            self._require_s3("Redshift")
+            client = make_client("redshift-data")
+            statements = RedshiftStatements(client, workgroup=form[1], database=form[2], sleep=self.stop.sleep)
+            yield RedshiftWarehouse(statements, self.store)
+            return
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise ConfigError(
+                "WAREHOUSE_URL is not set, or names no warehouse: nothing is loaded without it.",
+                advice="It is written postgresql://user:password@host/database or redshift://workgroup/database.",
+            )
+        extras.require("psycopg", "db")
+        from data_pipeline.lakehouse.database import Limits
+        from data_pipeline.lakehouse.warehouse_postgresql import PostgreSqlWarehouse
+        from etl_core.postgresql import PostgreSql
+
+        limits = Limits(self.settings.lakehouse_memory_mb, 1)
+        with PostgreSql(url, named="WAREHOUSE_URL") as database:
+            yield PostgreSqlWarehouse(database, self.store, limits, self.stop.check)
+
+    @property
+    def glue(self) -> GlueDatabase:
+        """The Glue database of ``CATALOGUE_DATABASE``; ``ConfigError`` if it names none, or the lake is not in S3."""
+        from etl_core.aws import GlueDatabase, make_client
+
+        if not self.settings.catalogue_database:
+            raise ConfigError("CATALOGUE_DATABASE is not set: it names the Glue database that tables are written to.")
+        self._require_s3("Athena")
+        return GlueDatabase(make_client("glue"), self.settings.catalogue_database)
+
+    def _require_s3(self, reader: str) -> None:
+        if not self.store.url.startswith("s3://"):
+            raise ConfigError(
+                f"{reader} reads lakes in S3 only.", advice=f"Copy {self.store.url} there with upload_raw."
+            )
 
     @cached_property
     def retry(self) -> Retry:

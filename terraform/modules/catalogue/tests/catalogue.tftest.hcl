@@ -24,6 +24,7 @@ variables {
   lake_bucket    = "openpayments-dezoomcamp2026-us-west-1-test"
   results_bucket = "openpayments-dezoomcamp2026-us-west-1-test-results"
   readers        = { reader = "data-pipeline-dev-reader" }
+  publishers     = { describe = "data-pipeline-dev-describe" }
 }
 
 run "partitions_are_the_folders_of_the_lake" {
@@ -57,6 +58,27 @@ run "partitions_are_the_folders_of_the_lake" {
       ]
     ]))
     error_message = "A partition key without projection."
+  }
+}
+
+run "manifests_are_found_without_a_partition_and_publishers_write_only_here" {
+  command = apply
+
+  assert {
+    condition     = aws_glue_catalog_table.manifests.parameters["storage.location.template"] == "s3://openpayments-dezoomcamp2026-us-west-1-test/metadata/curated/dataset=$${dataset}/year=$${year}/"
+    error_message = "Queries look for manifests in folders that no job writes."
+  }
+  assert {
+    condition     = aws_glue_catalog_table.manifests.parameters["projection.dataset.values"] == "general-payments,ownership-payments,research-payments" && !contains(keys(aws_glue_catalog_table.manifests.parameters), "projection.release.type")
+    error_message = "Manifests of a dataset are not found, or a release must be named that is no folder."
+  }
+  assert {
+    condition     = alltrue([for arn in flatten([for one in jsondecode(aws_iam_role_policy.publish["describe"].policy).Statement : one.Resource]) : can(regex(":(catalog|database/data_pipeline_dev|table/data_pipeline_dev/.+)$", arn))])
+    error_message = "A publisher may write into another database."
+  }
+  assert {
+    condition     = alltrue([for name in ["curated_against_manifest", "top_companies", "payments_by_month"] : contains(keys(aws_athena_named_query.this), name)])
+    error_message = "A query of the curated tables is missing."
   }
 }
 

@@ -13,6 +13,7 @@ variables {
   vpc_cidr   = "10.42.0.0/16"
   subnet_ids = ["subnet-1", "subnet-2", "subnet-3"]
   bucket_arn = "arn:aws:s3:::openpayments-dezoomcamp2026-us-west-1-test"
+  loaders    = { describe = "data-pipeline-dev-describe" }
 }
 
 run "private_limited_and_without_a_password_of_ours" {
@@ -29,6 +30,19 @@ run "private_limited_and_without_a_password_of_ours" {
   assert {
     condition     = aws_redshiftserverless_namespace.this.manage_admin_password == true
     error_message = "A password in the state."
+  }
+}
+
+run "a_loader_reaches_this_workgroup_and_its_own_statements" {
+  command = apply
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.load["describe"].policy).Statement[0].Resource == "arn:aws:redshift-serverless:us-west-1:123456789012:workgroup/0"
+    error_message = "A loader reaches another workgroup, or none."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.load["describe"].policy).Statement[1].Condition.StringEquals["redshift-data:statement-owner-iam-userid"] == "$${aws:userid}"
+    error_message = "A loader reads results of others."
   }
 }
 

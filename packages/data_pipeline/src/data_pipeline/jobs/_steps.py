@@ -90,12 +90,10 @@ def marts_of(context: Context) -> Marts:
 
     """
     from data_pipeline.lakehouse.builds import current_builds
-    from data_pipeline.lakehouse.contract import Contract
     from data_pipeline.lakehouse.database import Limits
     from data_pipeline.lakehouse.dbt import Dbt, Project, interpreter
-    from data_pipeline.lakehouse.marts import Marts, Source
+    from data_pipeline.lakehouse.marts import Marts
     from data_pipeline.open_payments.datasets import DATASETS
-    from data_pipeline.open_payments.tables import derived_tables
     from data_pipeline.settings import extras
     from etl_core.errors import NotFoundError
 
@@ -109,10 +107,7 @@ def marts_of(context: Context) -> Marts:
     limits = Limits(context.settings.lakehouse_memory_mb, context.settings.lakehouse_workers)
     return Marts(
         context.store,
-        [
-            Source(one.name, Contract.from_toml(one.contract), derived_tables(one), one.amount_column.lower())
-            for one in DATASETS.values()
-        ],
+        tables.sources_of_marts(),
         pinned,
         Dbt(
             Project(PROJECT, PROFILE),

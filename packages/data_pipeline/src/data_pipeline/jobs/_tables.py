@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from data_pipeline.job import Context
     from data_pipeline.jobs._origins import Origin
+    from data_pipeline.lakehouse.columns import Columns
     from data_pipeline.lakehouse.curate import Curation
     from data_pipeline.lakehouse.documents import BuildManifest
+    from data_pipeline.lakehouse.marts import Source
     from data_pipeline.lakehouse.stage import Staging
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Selection
@@ -99,6 +101,45 @@ def build_of(context: Context, run: Run) -> BuildManifest:
 
     manifest = run.manifest
     return require_build(context.store, year_scope(manifest.dataset, manifest.year), manifest.run_id)
+
+
+def sources_of_marts() -> list[Source]:
+    """Every dataset as marts and warehouses know it."""
+    from data_pipeline.lakehouse.contract import Contract
+    from data_pipeline.lakehouse.marts import Source
+    from data_pipeline.open_payments.tables import derived_tables
+
+    return [
+        Source(one.name, Contract.from_toml(one.contract), derived_tables(one), one.amount_column.lower())
+        for one in DATASETS.values()
+    ]
+
+
+def columns_for(context: Context, build: BuildManifest) -> tuple[Source, dict[str, dict[str, Columns]]]:
+    """The dataset of a build, and the columns of all datasets' tables.
+
+    Raises:
+        DataError: the build was made under another contract. ConfigError: DuckDB is missing.
+
+    """
+    from data_pipeline.lakehouse.columns import columns_of, require_same_contract
+    from etl_core.lake import scratch_folder
+
+    sources = {one.dataset: one for one in sources_of_marts()}
+    require_same_contract(build, sources)
+    with scratch_folder(context.store) as folder:
+        return sources[build.dataset], columns_of(sources, folder)
+
+
+def said_of(build: BuildManifest) -> dict[str, Any]:
+    """What the facts of jobs on a build say of it."""
+    from data_pipeline.lake_layout.lakehouse import build_manifest
+
+    return {
+        **{one: getattr(build, one) for one in ("run_id", "dataset", "year", "release", "closed", "build", "rows")},
+        "manifest": build_manifest(build.scope, build.number),
+        "tables": {name: sum(one.rows for one in files) for name, files in build.tables.items()},
+    }
 
 
 def chosen_origin(context: Context, dataset: str | None, year: int | None) -> Origin:

@@ -18,6 +18,7 @@ CURATED = "curated/"
 BUILDS = "metadata/curated/"
 MARTS = "marts/"
 MARTS_BUILDS = "metadata/marts/"
+CATALOGUE = "metadata/catalogue/"
 _RAW = re.compile(r"raw/(?P<scope>.+)/(?P<unit>[^/]+/[^/]+)\.csv")
 _STAGED = re.compile(
     r"(?:metadata/staging/|staging/(?:quarantine/)?)(?P<scope>.+)/contract=(?P<contract>[^/]+)/(?P<unit>[^/]+/[^/]+)"
@@ -101,6 +102,11 @@ def builds(scope: str) -> str:
 def build_manifest(scope: str, number: int) -> str:
     """A build's manifest: its commit. The highest number wins."""
     return numbered(builds(scope), number)
+
+
+def published_files(scope: str, number: int, table: str) -> str:
+    """Folder of the list of a table's files, as a catalogue has it; it holds nothing else."""
+    return f"{CATALOGUE}{scope}/{number:08d}/{table}"
 
 
 def marts_files(build: str) -> str:

@@ -142,6 +142,29 @@ class BuildFact(JobFact):
     retries: int
 
 
+class WarehouseFact(RunFact):
+    """How ``load_warehouse`` ended."""
+
+    status: Literal["loaded", "already loaded"]
+    build: str
+    manifest: str = Field(description="its key")
+    warehouse: Literal["postgresql", "redshift"]
+    warehouse_schema: str
+    rows: int
+    tables: dict[str, int] = Field(description="rows by table")
+
+
+class CatalogueFact(RunFact):
+    """How ``publish_catalogue`` ended."""
+
+    status: Literal["published", "already published"]
+    build: str
+    manifest: str = Field(description="its key")
+    database: str
+    rows: int
+    tables: dict[str, int] = Field(description="rows by table")
+
+
 class QueryFact(JobFact):
     """How ``query`` ended."""
 

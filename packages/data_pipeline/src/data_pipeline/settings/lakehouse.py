@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class LakehouseSettings(BaseModel):
@@ -17,6 +17,16 @@ class LakehouseSettings(BaseModel):
         description="memory of all databases together, in MB; the process itself takes some 200 more",
     )
     lakehouse_workers: int = Field(2, ge=1, le=64, description="databases running at once, each on one thread")
+    warehouse_url: SecretStr = Field(
+        SecretStr(""),
+        description="where load_warehouse loads: postgresql://user:password@host/database, or redshift://workgroup/database",
+    )
+    warehouse_schema: str = Field(
+        "lake", pattern="^[a-z_][a-z0-9_]{0,62}$", description="the schema of its tables and views there"
+    )
+    catalogue_database: str = Field(
+        "", pattern="^[a-z0-9_]{0,255}$", description="the Glue database that publish_catalogue writes to"
+    )
     dbt_python: str = Field(
         "", description="the Python of an environment with dbt; default: `dbt/bin/python` in ours, else our own"
     )

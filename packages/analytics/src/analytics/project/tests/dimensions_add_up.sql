@@ -16,4 +16,4 @@ with sums as (
         (select sum(prorated_usd) from {{ ref('stg_payment_products') }}) as expected
 )
 
-select * from sums where found is distinct from expected
+select * from sums where {{ differ('found', 'expected') }}

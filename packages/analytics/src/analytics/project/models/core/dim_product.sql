@@ -8,7 +8,7 @@ with described as (
         sum(products.prorated_usd) as amount_usd
     from {{ ref('stg_payment_products') }} as products
     inner join {{ ref('stg_product_spellings') }} as spellings
-        on products.product is not distinct from spellings.product
+        on coalesce(products.product, '') = spellings.product
     group by spellings.product_id, products.product, products.kind, products.category
 ),
 

@@ -1,11 +1,28 @@
 -- A view: the payments themselves stand in the file once, in the staging tables.
 {{ config(materialized='view') }}
+{% set columns = {
+    'dataset': 'varchar', 'year': 'integer', 'release': 'varchar', 'record_id': 'varchar', 'company_id': 'varchar',
+    'id_kind': 'varchar', 'recipient_id': 'varchar', 'recipient_type': 'varchar', 'specialty': 'varchar',
+    'city': 'varchar', 'state': 'varchar', 'country': 'varchar', 'payment_date': 'date', 'amount_usd': 'decimal(18, 2)',
+    'payments_included': 'bigint', 'form': 'varchar', 'nature': 'varchar', 'third_party': 'varchar',
+    'is_for_charity': 'boolean', 'is_to_an_owner': 'boolean', 'is_delayed': 'boolean', 'is_disputed': 'boolean',
+    'flags': 'varchar', 'part': 'varchar',
+} %}
+{% set only_general = ['payments_included', 'nature', 'third_party', 'is_for_charity', 'is_to_an_owner'] %}
+{% set lacking = {
+    'stg_general_payments': [],
+    'stg_research_payments': only_general,
+    'stg_ownership_payments': only_general + ['payment_date', 'form', 'is_delayed'],
+} %}
 with payments as (
-    select * from {{ own(ref('stg_general_payments')) }}
-    union all by name
-    select * from {{ own(ref('stg_research_payments')) }}
-    union all by name
-    select * from {{ own(ref('stg_ownership_payments')) }}
+    {%- for model, absent in lacking.items() %}
+    {% if not loop.first %}union all{% endif %}
+    select
+        {%- for column, type in columns.items() %}
+        {% if column in absent %}cast(null as {{ type }}) as {% endif %}{{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ own(ref(model)) }}
+    {%- endfor %}
 )
 
 select

@@ -12,7 +12,7 @@ with members as (
 placed as (
     select
         of_whom, dataset, year, release,
-        cast(greatest(amount_usd, 0) as double) as amount,
+        cast(greatest(amount_usd, 0) as double precision) as amount,
         row_number() over (partition by of_whom, dataset, year order by amount_usd desc, id) as place,
         count(*) over (partition by of_whom, dataset, year) as members
     from members
@@ -35,9 +35,9 @@ summed as (
 select
     dataset, year, release, of_whom,
     cast(members as bigint) as members,
-    cast(round(top_1_percent / nullif(amount, 0), 6) as double) as top_1_percent_share,
-    cast(round(top_100 / nullif(amount, 0), 6) as double) as top_100_share,
-    cast(round(weighted / nullif(members * amount, 0), 6) as double) as gini,
-    cast(round(squares / nullif(amount * amount, 0), 6) as double) as hhi
+    {{ millionths('top_1_percent / nullif(amount, 0)') }} as top_1_percent_share,
+    {{ millionths('top_100 / nullif(amount, 0)') }} as top_100_share,
+    {{ millionths('weighted / nullif(members * amount, 0)') }} as gini,
+    {{ millionths('squares / nullif(amount * amount, 0)') }} as hhi
 from summed
 order by dataset, year, of_whom

@@ -7,7 +7,7 @@ with named as (
         spellings.product_id, products.amount_usd, products.prorated_usd
     from {{ ref('stg_payment_products') }} as products
     inner join {{ ref('stg_product_spellings') }} as spellings
-        on products.product is not distinct from spellings.product
+        on coalesce(products.product, '') = spellings.product
 ),
 
 -- A payment may name a product twice, under two codes: its whole amount counts once.
@@ -49,9 +49,9 @@ without_product as (
 ),
 
 everything as (
-    select * from products
-    union all by name
-    select * from without_product
+    select dataset, year, release, product_id, amount_usd, whole_amount_usd, payments from products
+    union all
+    select dataset, year, release, product_id, amount_usd, whole_amount_usd, payments from without_product
 )
 
 select

@@ -1,9 +1,10 @@
 -- Reconciliation: our figures beside those that CMS publishes in summaries of its own. An entity that only one side has
 -- is a row, too. Of a part of a year only companies are compared, for a hospital is paid by others as well.
+{% set said = 'dataset, year, summary_release, entity_id, entity_name, payments, amount_usd, is_of_dataset' %}
 with theirs as (
-    select 'company' as entity_kind, * from {{ ref('stg_cms_reporting_entities') }}
-    union all by name
-    select 'teaching_hospital' as entity_kind, * from {{ ref('stg_cms_teaching_hospitals') }}
+    select 'company' as entity_kind, {{ said }} from {{ ref('stg_cms_reporting_entities') }}
+    union all
+    select 'teaching_hospital' as entity_kind, {{ said }} from {{ ref('stg_cms_teaching_hospitals') }}
 ),
 
 hospital_payments as (
@@ -15,9 +16,9 @@ hospital_payments as (
 ours as (
     select 'company' as entity_kind, dataset, year, company_id as entity_id, company_name, payments, amount_usd
     from {{ ref('mart_top_companies') }}
-    union all by name
+    union all
     select
-        'teaching_hospital' as entity_kind, dataset, year, hospital_ccn as entity_id,
+        'teaching_hospital' as entity_kind, dataset, year, hospital_ccn as entity_id, null as company_name,
         count(*) as payments, {{ usd('sum(amount_usd)') }} as amount_usd
     from hospital_payments
     where hospital_ccn is not null
@@ -50,7 +51,9 @@ joined as (
 
 compared as (
     select
-        scopes.*, joined.* exclude (dataset, year, entity_kind),
+        scopes.dataset, scopes.year, scopes.release, scopes.entity_kind, scopes.summary_release, scopes.is_whole_year,
+        joined.entity_id, joined.entity_name, joined.found_in,
+        joined.payments, joined.cms_payments, joined.amount_usd, joined.cms_amount_usd,
         coalesce(joined.payments, 0) - coalesce(joined.cms_payments, 0) as payments_difference,
         coalesce(joined.amount_usd, 0) - coalesce(joined.cms_amount_usd, 0) as amount_difference_usd
     from scopes
@@ -67,6 +70,6 @@ select
     amount_usd,
     cms_amount_usd,
     cast(amount_difference_usd as decimal(38, 2)) as amount_difference_usd,
-    payments is distinct from cms_payments or amount_usd is distinct from cms_amount_usd as is_different
+    {{ differ('payments', 'cms_payments') }} or {{ differ('amount_usd', 'cms_amount_usd') }} as is_different
 from compared
 order by dataset, year, entity_kind, entity_id

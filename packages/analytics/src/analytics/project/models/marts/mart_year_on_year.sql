@@ -26,9 +26,9 @@ select
     before.release as previous_release,
     {{ usd('before.amount_usd') }} as previous_amount_usd,
     cast(before.payments as bigint) as previous_payments,
-    cast(round(cast(this.amount_usd as double) / nullif(cast(before.amount_usd as double), 0) - 1, 6) as double)
+    {{ millionths('cast(this.amount_usd as double precision) / nullif(cast(before.amount_usd as double precision), 0) - 1') }}
         as amount_change,
-    cast(round(cast(this.payments as double) / nullif(before.payments, 0) - 1, 6) as double) as payments_change,
+    {{ millionths('cast(this.payments as double precision) / nullif(before.payments, 0) - 1') }} as payments_change,
     this.year = 2021 and this.population = 'all' as is_break_in_series
 from years as this
 left join years as before

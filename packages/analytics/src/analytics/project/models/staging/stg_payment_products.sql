@@ -10,6 +10,6 @@ with products as (
 select
     dataset, year, release, record_id, position, kind, category, product, ndc, products, amount_usd,
     -- Times 0.01 is exact; a division by 100 would be a floating number, and wrong past some trillions.
-    {{ usd('cast(cents // products + case when position <= abs(cents % products) then sign(cents) else 0 end'
-           ' as decimal(18, 0)) * 0.01') }} as prorated_usd
+    {{ usd('cast(' ~ quotient('cents', 'products') ~ ' + case when position > abs(cents % products) then 0'
+           ' when cents < 0 then -1 else 1 end as decimal(18, 0)) * 0.01') }} as prorated_usd
 from products

@@ -10,6 +10,6 @@ found as (
 )
 
 select * from expected full join found using (dataset, year)
-where expected.amount_usd is distinct from found.amount_usd
-    {% if rows %} or expected.rows is distinct from cast(found.rows as bigint) {% endif %}
+where {{ differ('expected.amount_usd', 'found.amount_usd') }}
+    {% if rows %} or {{ differ('expected.rows', 'cast(found.rows as bigint)') }} {% endif %}
 {% endtest %}
