@@ -17,6 +17,14 @@ class LakehouseSettings(BaseModel):
         description="memory of all databases together, in MB; the process itself takes some 200 more",
     )
     lakehouse_workers: int = Field(2, ge=1, le=64, description="databases running at once, each on one thread")
+    spark_scratch_url: str = Field(
+        "",
+        description="where Spark's executors write and this process reads, such as s3://bucket/scratch; default: a "
+        "folder of the lake, where that is one",
+    )
+    pyspark_gateway_port: int = Field(
+        0, ge=0, description="set by spark-submit, EMR and Glue: their Spark is used, with its resources"
+    )
     dbt_python: str = Field(
         "", description="the Python of an environment with dbt; default: `dbt/bin/python` in ours, else our own"
     )

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from data_pipeline.lakehouse.contract import Contract
+from data_pipeline.lakehouse.conversion import DuckDb
 from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.parts import Parts
 from data_pipeline.lakehouse.stage import Staging
@@ -76,7 +77,7 @@ class LakehouseCase(unittest.TestCase):
         return Staging(
             given["store"],
             Parts(run, contract, given["aliases"], given["accept_drift"]),
-            Limits(memory_mb=400, workers=2),
+            options.get("engine", DuckDb(Limits(memory_mb=400, workers=2))),
             now=lambda: START,
             progress=Progress(),
             check_stop=options.get("check_stop", lambda: None),
