@@ -16,8 +16,8 @@ import uuid
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote, urlsplit
 
 from data_pipeline.lakehouse import spark_sql as sql
 from data_pipeline.lakehouse.conversion import Converted
@@ -29,7 +29,7 @@ from etl_core.errors import AccessError, ConfigError, DataError, UnavailableErro
 from etl_core.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pyspark.sql import DataFrame, SparkSession
@@ -62,7 +62,6 @@ SEMANTICS = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.compression.codec": "zstd",
-    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
 # Of a Spark within this process: nothing listens but on loopback, and small jobs are few tasks.
 LOCAL = {
@@ -141,9 +140,7 @@ def translated() -> Iterator[None]:
 
 def meaning(said: str) -> PipelineError:
     """What Spark's words mean: its errors hold those of Java and of the file system as text."""
-    causes = [
-        line.strip() for line in said.splitlines() if line.startswith(("Caused by: ", "[", ": ")) or "Error" in line
-    ]
+    causes = [line.strip(" :") for line in said.splitlines() if line.startswith(("Caused by: ", "[", ": "))]
     shown = f"Spark failed: {printable((causes or [said.strip()])[-1])[:500]}."
     if "OutOfMemoryError" in said:
         return AccessError(shown, advice="Raise LAKEHOUSE_MEMORY_MB, or the memory of the cluster's executors.")
@@ -232,7 +229,7 @@ class _Work:
         self._session, self._store, self._scratch = engine.session, engine.store, engine.scratch
         self._folder, self._prefix = folder, f"spark-{uuid.uuid4().hex}"
 
-    def __enter__(self) -> _Work:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -406,8 +403,8 @@ class _Work:
 
 
 def plain(uri: str) -> str:
-    """An address as Spark wants it: it decodes none."""
-    return unquote(uri) if uri.startswith("file:") else uri
+    """An address as Spark wants it, which decodes none, and as ``spark_sql.file_path`` gives it back."""
+    return f"file:{unquote(urlsplit(uri).path)}" if uri.startswith("file:") else uri
 
 
 def escaped(path: str) -> str:

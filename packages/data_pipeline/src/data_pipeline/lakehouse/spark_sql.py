@@ -117,7 +117,8 @@ def numbered(files: Mapping[str, int]) -> str:
 
 def file_path() -> str:
     """The path of the file that a record is of; Spark has it as an address."""
-    return f"url_decode(replace(_metadata.file_path, '+', '%2B')) AS {FILE}"
+    path = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
+    return f"regexp_replace({path}, '^file:/+', 'file:/') AS {FILE}"
 
 
 def place() -> str:
