@@ -2,9 +2,10 @@
 
 import tempfile
 import unittest
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -50,8 +51,16 @@ class LakehouseCase(unittest.TestCase):
     def new_store(self) -> MemoryStore:
         return MemoryStore()
 
-    def commit(self, parts: dict[str, bytes], *, run_id: str = "r1", closed: bool = True, **of_audits: Any) -> Run:
-        """Commit a run of parts, by payer: bytes of CSV whose records have no line breaks."""
+    def commit(
+        self,
+        parts: dict[str, bytes],
+        *,
+        run_id: str = "r1",
+        closed: bool = True,
+        of_each: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+        **of_audits: Any,
+    ) -> Run:
+        """Commit a run of parts, by payer: bytes of CSV whose records have no line breaks, or audits that say how many."""
         audits = []
         for payer, body in parts.items():
             key = of_audits.get("key") or raw_key(payer)
@@ -61,7 +70,7 @@ class LakehouseCase(unittest.TestCase):
                 "started_at": START, "proved_at": START, "seconds": 1, "requests": 1, "retries": 0, "software": {},
                 "dialect": "rfc4180", "content_hash": "0" * 64, "header_hash": "0" * 64,
             }  # fmt: skip
-            audits.append(CsvPartAudit.model_validate(values | of_audits))
+            audits.append(CsvPartAudit.model_validate(values | of_audits | of_each.get(payer, {})))
         listed = b"".join(one.to_bytes() for one in audits)
         manifest = RunManifest(
             run_id=run_id, selection=Selection(), files_planned=len(parts), files_downloaded=len(parts),
