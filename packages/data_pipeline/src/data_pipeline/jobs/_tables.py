@@ -162,7 +162,7 @@ def spark_of(context: Context) -> Iterator[Spark]:
             advice="Give one in SPARK_SCRATCH_URL, such as s3://bucket/scratch.",
         )
     with (
-        open_session(_limits(context), submitted=bool(settings.pyspark_gateway_port)) as session,
+        open_session(_limits(context), submitted=settings.spark_submitted) as session,
         scratch_folder(store) as folder,
     ):
         url = settings.spark_scratch_url or folder.as_uri()

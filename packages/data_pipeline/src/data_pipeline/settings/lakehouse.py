@@ -22,8 +22,8 @@ class LakehouseSettings(BaseModel):
         description="where Spark's executors write and this process reads, such as s3://bucket/scratch; default: a "
         "folder of the lake, where that is one",
     )
-    pyspark_gateway_port: int = Field(
-        0, ge=0, description="set by spark-submit, EMR and Glue: their Spark is used, with its resources"
+    spark_submitted: bool = Field(
+        False, description="the job was submitted to a Spark: that one is used, with its resources"
     )
     dbt_python: str = Field(
         "", description="the Python of an environment with dbt; default: `dbt/bin/python` in ours, else our own"

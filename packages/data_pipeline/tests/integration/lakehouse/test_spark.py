@@ -47,7 +47,8 @@ GOOD = {
 }
 ODD = (
     "02/30/2024", "1/3/2024", "12.345", "1e3", "1_000", " 1", "1\n", "yes", "é" * 400, "x" * 3000, "a\0b", "a\r\nb, c",
-    '"', '""', '",', "\\", "'; DROP TABLE t; --", "=cmd|' /C calc'!A0", "\x1b[31m", "${env:HOME}", "<script>", "٣", "\u2028",
+    '"', '""', '",', "\\", "'; DROP TABLE t; --", "=cmd|' /C calc'!A0", "\x1b[31m", "${env:HOME}", "<script>",
+    "٣", "\u2028",
 )  # fmt: skip
 
 
@@ -56,10 +57,14 @@ def a_text(column: Column, chance: random.Random) -> str:
         return chance.choice(GOOD[column.kind])
     if column.values:
         return chance.choice((*column.values, "Unheard of"))
-    return {
-        "[0-9]{1,38}": str(chance.randrange(10**9)), "[0-9]{4}": chance.choice(("2024", "0002")), "[0-9]{10}": "1234567893", "[A-Z]{2}": "NY",
+    known = {
+        "[0-9]{1,38}": str(chance.randrange(10**9)),
+        "[0-9]{4}": chance.choice(("2024", "0002")),
+        "[0-9]{10}": "1234567893",
+        "[A-Z]{2}": "NY",
         "[0-9]{5}(-[0-9]{4})?": "12345-6789",
-    }.get(column.pattern, chance.choice(("Acme, Inc.", 'the "best"', "two\nlines", "Zürich", "plain")))  # fmt: skip
+    }
+    return known.get(column.pattern, chance.choice(("Acme, Inc.", 'the "best"', "two\nlines", "Zürich", "plain")))
 
 
 def a_payment(number: int, payer: str, chance: random.Random, odd: float) -> list[str]:

@@ -60,7 +60,7 @@ class LakehouseCase(unittest.TestCase):
         of_each: Mapping[str, dict[str, Any]] = MappingProxyType({}),
         **of_audits: Any,
     ) -> Run:
-        """Commit a run of parts, by payer: bytes of CSV whose records have no line breaks, or audits that say how many."""
+        """Commit a run of parts, by payer: CSV without line breaks in its records, unless ``of_each`` says how many."""
         audits = []
         for payer, body in parts.items():
             key = of_audits.get("key") or raw_key(payer)
