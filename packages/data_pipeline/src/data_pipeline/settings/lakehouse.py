@@ -23,7 +23,7 @@ class LakehouseSettings(BaseModel):
         "folder of the lake, where that is one",
     )
     spark_submitted: bool = Field(
-        False, description="the job was submitted to a Spark: that one is used, with its resources"
+        default=False, description="the job was submitted to a Spark: that one is used, with its resources"
     )
     dbt_python: str = Field(
         "", description="the Python of an environment with dbt; default: `dbt/bin/python` in ours, else our own"
