@@ -110,6 +110,18 @@ def open_session(limits: Limits, *, submitted: bool) -> Iterator[SparkSession]:
         yield session
     finally:
         session.stop()
+        if not submitted:
+            _end_java()
+
+
+def _end_java() -> None:
+    """End the Java process that was started for a session, which PySpark leaves to the end of ours."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway  # noqa: SLF001 - it has no other way
+    SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001 - the next session starts another one
+    gateway.shutdown()
+    gateway.proc.communicate()
 
 
 @contextlib.contextmanager
