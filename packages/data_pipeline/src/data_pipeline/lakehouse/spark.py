@@ -171,7 +171,7 @@ def spark_version() -> str:
     extras.require("pyspark", "spark")
     import pyspark
 
-    return pyspark.__version__
+    return str(pyspark.__version__)
 
 
 @dataclass(frozen=True)
