@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from data_pipeline.jobs import _tables as tables
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     from data_pipeline.job import Context
     from data_pipeline.jobs._origins import Origin
+    from data_pipeline.jobs._tables import EngineName
     from data_pipeline.lakehouse.documents import MartsInput, MartsManifest, MartsSummary
     from data_pipeline.lakehouse.facts import CuratedFact, MartsFact, ReportFact, StageFact
     from data_pipeline.lakehouse.marts import Marts
@@ -29,7 +31,7 @@ def require_everything(context: Context) -> None:
     versions_in(interpreter(context.settings.dbt_python))
 
 
-def stage(context: Context, origin: Origin, *, accept_drift: bool = False) -> StageFact:
+def stage(context: Context, origin: Origin, *, accept_drift: bool = False, engine: EngineName = "duckdb") -> StageFact:
     """Stage the parts of a run that are not staged yet; raises as ``Staging.run`` does."""
     from data_pipeline.lakehouse.facts import StageFact
     from data_pipeline.lakehouse.stage import totals_of
@@ -39,7 +41,11 @@ def stage(context: Context, origin: Origin, *, accept_drift: bool = False) -> St
     documents = before
     if len(before) < len(staging.parts.audits):
         context.begin(origin.run_id)
-        documents = staging.run(before)
+        if engine == "spark":
+            with tables.spark_of(context) as spark:
+                documents = replace(staging, engine=spark).run(before)
+        else:
+            documents = staging.run(before)
     return StageFact(
         run_id=origin.run_id,
         dataset=origin.dataset,
@@ -54,16 +60,20 @@ def stage(context: Context, origin: Origin, *, accept_drift: bool = False) -> St
     )
 
 
-def curate(context: Context, origin: Origin) -> CuratedFact:
+def curate(context: Context, origin: Origin, *, engine: EngineName = "duckdb") -> CuratedFact:
     """Make the build that follows from a staged run, unless readers see it already; raises as ``Curation.run`` does."""
     from data_pipeline.lake_layout import lakehouse as keys
     from data_pipeline.lakehouse.facts import CuratedFact
 
-    curation = tables.curation_of(context, origin)
-    before = curation.current()
-    if before is None:
+    curation = tables.curation_of(context, origin, engine=engine)
+    before = build = curation.current()
+    if build is None:
         context.begin(origin.run_id)
-    build = before or curation.run()
+        if engine == "spark":
+            with tables.spark_of(context) as spark:
+                build = curation.run(spark)
+        else:
+            build = curation.run()
     return CuratedFact(
         run_id=build.run_id,
         dataset=build.dataset,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -11,19 +12,22 @@ from data_pipeline.jobs._origins import newest_of_customers, opened, origin_of
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from data_pipeline.job import Context
     from data_pipeline.jobs._origins import Origin
     from data_pipeline.lakehouse.columns import Columns
     from data_pipeline.lakehouse.curate import Curation
+    from data_pipeline.lakehouse.database import Limits
     from data_pipeline.lakehouse.documents import BuildManifest
     from data_pipeline.lakehouse.marts import Source
+    from data_pipeline.lakehouse.spark import Spark
     from data_pipeline.lakehouse.stage import Staging
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Selection
 
 CUSTOMERS = "customers"
+EngineName = Literal["duckdb", "spark"]
 
 
 def _committed(datasets: Iterable[str], more: str = "") -> Callable[[Any], Any]:
@@ -42,6 +46,12 @@ def _committed(datasets: Iterable[str], more: str = "") -> Callable[[Any], Any]:
 
 committed = _committed(DATASETS)
 committed_of_any_domain = _committed((*DATASETS, CUSTOMERS), f", or {CUSTOMERS}: the newest closed run")
+
+
+engine = click.option(
+    "--engine", type=click.Choice(("duckdb", "spark")), default="duckdb", show_default=True,
+    help="spark: within this process, or on the cluster that this job is submitted to. The rows are the same.",
+)  # fmt: skip
 
 
 def chosen_run(context: Context, dataset: str | None, year: int | None) -> Run:
@@ -154,23 +164,56 @@ def chosen_origin(context: Context, dataset: str | None, year: int | None) -> Or
 def staging_of(context: Context, origin: Origin, *, accept_drift: bool = False) -> Staging:
     """The parts of a run under the contract of its dataset."""
     from data_pipeline.lakehouse.contract import Contract
-    from data_pipeline.lakehouse.database import Limits
+    from data_pipeline.lakehouse.conversion import DuckDb
     from data_pipeline.lakehouse.parts import Parts
     from data_pipeline.lakehouse.stage import Staging
 
-    settings = context.settings
     return Staging(
         context.store,
         Parts(origin.run, Contract.from_toml(origin.contract), origin.aliases, accept_drift),
-        Limits(settings.lakehouse_memory_mb, settings.lakehouse_workers),
+        DuckDb(_limits(context)),
         now=context.now,
         progress=context.progress,
         check_stop=context.stop.check,
     )
 
 
-def curation_of(context: Context, origin: Origin) -> Curation:
+def _limits(context: Context) -> Limits:
+    from data_pipeline.lakehouse.database import Limits
+
+    return Limits(context.settings.lakehouse_memory_mb, context.settings.lakehouse_workers)
+
+
+@contextlib.contextmanager
+def spark_of(context: Context) -> Iterator[Spark]:
+    """Spark over the lake.
+
+    Raises:
+        ConfigError: it is not installed, there is no Java, or no place that its executors can write to.
+
+    """
+    from data_pipeline.lakehouse.spark import Spark, open_session
+    from etl_core.errors import ConfigError
+    from etl_core.lake import scratch_folder
+
+    settings, store = context.settings, context.store
+    if not settings.spark_scratch_url and not store.url.startswith("file:"):
+        raise ConfigError(
+            f"Spark's executors and this process share no place beside {store.url}.",
+            advice="Give one in SPARK_SCRATCH_URL, such as s3://bucket/scratch.",
+        )
+    with (
+        open_session(_limits(context), submitted=settings.spark_submitted) as session,
+        scratch_folder(store) as folder,
+    ):
+        url = settings.spark_scratch_url or folder.as_uri()
+        with contextlib.closing(context.open_store(url, named="SPARK_SCRATCH_URL")) as scratch:
+            yield Spark(session, store, scratch)
+
+
+def curation_of(context: Context, origin: Origin, *, engine: EngineName = "duckdb") -> Curation:
     """The build that follows from a run; raises ``DataError`` if not all of its parts are staged."""
+    from data_pipeline.lakehouse import curate, spark
     from data_pipeline.lakehouse.curate import Curation, Inputs
     from etl_core.errors import DataError
 
@@ -194,12 +237,14 @@ def curation_of(context: Context, origin: Origin) -> Curation:
         run_id=origin.run_id,
         closed=origin.closed,
         parts=tuple(staged[part.key] for part in audits),
+        sorted_by=f"spark {spark.spark_version()}" if engine == "spark" else "",
     )
     return Curation(
         context.store,
         inputs,
-        staging.limits,
+        _limits(context),
         now=context.now,
         progress=context.progress,
         check_stop=context.stop.check,
+        rows_per_file=(spark if engine == "spark" else curate).ROWS_PER_FILE,
     )

@@ -4,7 +4,8 @@ The numbered manifest is the commit: readers see the old build or the new one. T
 then nothing is done. A build of a partial run says so, and never takes the place of one of a closed run.
 
 Reads the run's manifest and audits, and its staged parts. Writes curated/…, and last
-metadata/curated/…, create-only. Needs the extra lakehouse.
+metadata/curated/…, create-only. Needs the extra lakehouse, or spark: with it the records are sorted by Spark, and
+what follows from them is made by DuckDB.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from data_pipeline.job import Context
 
 
-@frame.job(tables.committed_of_any_domain)
-def command(context: Context, dataset: str | None, year: int | None) -> int:
-    fact = steps.curate(context, tables.chosen_origin(context, dataset, year))
+@frame.job(tables.committed_of_any_domain, tables.engine)
+def command(context: Context, dataset: str | None, year: int | None, engine: tables.EngineName) -> int:
+    fact = steps.curate(context, tables.chosen_origin(context, dataset, year), engine=engine)
     context.suggest("query", f"FROM {next(iter(fact.tables))} LIMIT 5")
     context.print_document(fact)
     return 0

@@ -6,7 +6,7 @@ staged and flagged, so that totals equal the source's. Only parts that are not s
 contract are read; a changed contract stages them again beside the old ones.
 
 Reads the run's manifest, audits, schema and parts. Writes staging/…, the contract, and for each part
-metadata/staging/….json, create-only. Needs the extra lakehouse.
+metadata/staging/….json, create-only. Needs the extra lakehouse, or spark.
 """
 
 from __future__ import annotations
@@ -30,9 +30,13 @@ if TYPE_CHECKING:
         "--accept-drift", is_flag=True,
         help="Stage the known columns of parts that have further ones, or another order; reported.",
     ),
+    tables.engine,
 )  # fmt: skip
-def command(context: Context, dataset: str | None, year: int | None, accept_drift: bool) -> int:
-    fact = steps.stage(context, tables.chosen_origin(context, dataset, year), accept_drift=accept_drift)
+def command(
+    context: Context, dataset: str | None, year: int | None, accept_drift: bool, engine: tables.EngineName
+) -> int:
+    origin = tables.chosen_origin(context, dataset, year)
+    fact = steps.stage(context, origin, accept_drift=accept_drift, engine=engine)
     context.explain(*_summary(fact))
     context.suggest("build_curated", "--run-id", fact.run_id)
     context.print_document(fact)

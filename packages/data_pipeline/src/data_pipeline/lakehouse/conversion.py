@@ -1,13 +1,15 @@
-"""Parts on this machine become Parquet on this machine, and are counted: nothing here touches the lake."""
+"""Parts on this machine become Parquet on this machine, and are counted, by DuckDB: nothing here writes to the lake."""
 
 from __future__ import annotations
 
 import uuid
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.lakehouse import sql
+from data_pipeline.lakehouse.database import duckdb_version, open_database
 from data_pipeline.lakehouse.documents import NewValues
 from etl_core.csv_stream.layout import excerpt
 
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from data_pipeline.lakehouse.contract import Contract
-    from data_pipeline.lakehouse.parts import LocalPart
+    from data_pipeline.lakehouse.database import Limits
+    from data_pipeline.lakehouse.parts import LocalPart, Part, Parts
+    from data_pipeline.runs.documents import CsvPartAudit
+
+
+# Half of the parts of a year have some 200 records. Read one by one, most of their time would go into planning; the
+# files of more than these would wait for each other.
+MOST_PARTS, MOST_BYTES = 64, 32_000_000
+# Requests to the lake wait for its answers, not for the processor.
+READERS = 16
 
 
 class Misread(Exception):
@@ -29,10 +40,62 @@ class Misread(Exception):
 class Converted:
     """One part: its files, None where there is no record for them, and what a ``StagedPart`` says of its records."""
 
-    part: LocalPart
+    part: Part
     file: Path | None
     quarantine: Path | None
     measures: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DuckDb:
+    """The engine within this process: several databases side by side, one batch each."""
+
+    limits: Limits
+
+    @property
+    def workers(self) -> int:
+        """Batches at once."""
+        return self.limits.workers
+
+    @property
+    def software(self) -> dict[str, str]:
+        """What documents say of it."""
+        return {"duckdb": duckdb_version()}
+
+    @property
+    def most(self) -> tuple[int, int]:
+        """Parts and bytes of a batch."""
+        return MOST_PARTS, MOST_BYTES
+
+    def convert(self, parts: Parts, batch: Sequence[CsvPartAudit], folder: Path) -> list[Converted]:
+        """The records of a batch, staged or quarantined; parts of equal columns are read together.
+
+        Raises:
+            DataError: a part is not the audited one, has another header, or cannot be read to the last record.
+
+        """
+        with open_database(self.limits, folder / "spill") as database:
+            with ThreadPoolExecutor(READERS) as pool:
+                paths = [folder / f"{number}.csv" for number in range(len(batch))]
+                local = list(pool.map(parts.fetch, batch, paths))
+            groups: defaultdict[tuple[str, ...], list[LocalPart]] = defaultdict(list)
+            for one in local:
+                groups[one.header].append(one)
+            return [made for group in groups.values() for made in self._convert(database, parts, group, folder)]
+
+    def _convert(
+        self, database: DuckDBPyConnection, parts: Parts, group: list[LocalPart], folder: Path
+    ) -> list[Converted]:
+        """DuckDB's reading of parts, where it has none that of our own reader."""
+        try:
+            return convert(database, parts.contract, group, folder)
+        except Misread as error:
+            first, *others = group
+            if others:
+                return [made for one in group for made in self._convert(database, parts, [one], folder)]
+            if first.transcoded:
+                raise parts.run.damaged(first.audit, str(error)) from error
+            return self._convert(database, parts, [parts.transcode(first)], folder)
 
 
 def convert(

@@ -21,7 +21,8 @@ from data_pipeline import __version__
 from data_pipeline.lake_layout import lakehouse as keys
 from data_pipeline.lakehouse import builds, sql
 from data_pipeline.lakehouse.database import Limits, duckdb_version, open_database
-from data_pipeline.lakehouse.documents import BuildFile, BuildManifest, StagedPart, StoredFile
+from data_pipeline.lakehouse.documents import BuildFile, BuildManifest, StagedPart
+from data_pipeline.lakehouse.parts import damaged
 from etl_core.errors import DataError, NotFoundError, UnavailableError
 from etl_core.files import sha256_of
 from etl_core.lake import scratch_folder
@@ -64,9 +65,24 @@ class DerivedTable(Protocol):
         ...
 
 
+class Sorter(Protocol):
+    """What sorts staged parts in place of DuckDB: Spark."""
+
+    @property
+    def software(self) -> dict[str, str]:
+        """What documents say of it."""
+        ...
+
+    def sort(
+        self, contract: Contract, groups: Sequence[Sequence[StagedPart]], folder: Path
+    ) -> Iterator[tuple[Sequence[StagedPart], Path]]:
+        """One file per group of parts, its records in the contract's order; raises ``DataError`` if one is damaged."""
+        ...
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """What a build follows from."""
+    """What a build follows from; ``sorted_by`` is the version of what sorts it, if that is not DuckDB."""
 
     contract: Contract
     derived: Sequence[DerivedTable]
@@ -77,12 +93,13 @@ class Inputs:
     run_id: str
     closed: bool
     parts: tuple[StagedPart, ...]
+    sorted_by: str = ""
 
     @property
     def build(self) -> str:
         """Its name: the same inputs, the same build."""
         said = {
-            "builder": [BUILDER, duckdb_version()],
+            "builder": [BUILDER, duckdb_version(), *filter(None, [self.sorted_by])],
             "contract": self.contract.hash,
             "derived": [[one.name, one.select] for one in self.derived],
             "release": self.release,
@@ -143,8 +160,8 @@ class Curation:
             return None
         return current
 
-    def run(self) -> BuildManifest:
-        """Write the files, then the manifest; the manifest that stands.
+    def run(self, sorter: Sorter | None = None) -> BuildManifest:
+        """Write the files, then the manifest; the manifest that stands. Without a ``sorter`` DuckDB sorts.
 
         Raises:
             DataError: a staged file is not what its document says, or a sum does not hold.
@@ -157,7 +174,8 @@ class Curation:
         self.progress.start("build", units=len(inputs.parts), rows=sum(one.staged for one in inputs.parts))
         try:
             with scratch_folder(self.store) as folder:
-                curated = [self._file(parts, folder) for parts in files]
+                sorted_ones = sorter.sort(inputs.contract, files, folder) if sorter else self._sorted(files, folder)
+                curated = [self._checked(parts, path, folder) for parts, path in sorted_ones]
                 made = [(inputs.contract.name, path) for path in curated]
                 made += self._derive(curated, folder)
                 published = self._publish(made, folder)
@@ -181,15 +199,26 @@ class Curation:
                 amounts=inputs.amounts,
                 files=tuple(published),
                 created_at=self.now(),
-                software={"data_pipeline": __version__, "duckdb": duckdb_version()},
+                software={
+                    "data_pipeline": __version__,
+                    "duckdb": duckdb_version(),
+                    **(sorter.software if sorter else {}),
+                },
             ),
         )
         if missing := builds.missing_files(self.store, build):
             raise UnavailableError(f"{missing[0]} was removed while build {build.build} was made; run it again.")
         return build
 
+    def _sorted(
+        self, files: Sequence[Sequence[StagedPart]], folder: Path
+    ) -> Iterator[tuple[Sequence[StagedPart], Path]]:
+        """The files of the curated table, by DuckDB, one after the other."""
+        for parts in files:
+            yield parts, self._file(parts, folder)
+
     def _file(self, parts: Sequence[StagedPart], folder: Path) -> Path:
-        """One file of the curated table; rows and sums equal those of its parts."""
+        """One file of the curated table."""
         own = folder / uuid.uuid4().hex
         own.mkdir()
         with ThreadPoolExecutor(self.limits.workers) as pool:
@@ -203,8 +232,14 @@ class Curation:
         with open_database(self.limits, own / "spill") as database:
             whole = f"SELECT * FROM {sql.read_parquet(sorted_ones)}"
             database.execute(sql.copy(whole, str(path), columns=len(contract.columns)))
-            found = database.execute(sql.sums(contract, sql.read_parquet([str(path)]))).fetchall()[0]
         shutil.rmtree(own)
+        return path
+
+    def _checked(self, parts: Sequence[StagedPart], path: Path, folder: Path) -> Path:
+        """A file whose rows and sums equal those of its parts."""
+        with open_database(self.limits, folder / "spill") as database:
+            source = sql.read_parquet([str(path)])
+            found = database.execute(sql.sums(self.inputs.contract, source)).fetchall()[0]
         expected = (sum(part.staged for part in parts), *summed(parts).values())
         if found != expected:
             raise DataError(
@@ -234,16 +269,10 @@ class Curation:
             with path.open("wb") as stream:
                 stream.writelines(self.store.read(file.key))
         except NotFoundError as error:
-            raise self._damaged(file, "it is missing") from error
+            raise damaged(self.store, file, "it is missing") from error
         if sha256_of(path) != file.sha256:
-            raise self._damaged(file, "other bytes")
+            raise damaged(self.store, file, "other bytes")
         return path
-
-    def _damaged(self, file: StoredFile, found: str) -> DataError:
-        return DataError(
-            f"{self.store.url}/{file.key} is not the file that its document names: {found}.",
-            advice="Delete its document below metadata/staging/ and the file, and run stage again.",
-        )
 
     def _derive(self, curated: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:
         """The tables that follow from the curated one, each in one file; their equations hold."""

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from data_pipeline.lakehouse.contract import Contract, HeaderDrift
+    from data_pipeline.lakehouse.documents import StoredFile
     from data_pipeline.runs.documents import CsvPartAudit
+    from etl_core.lake import ObjectStore
 
 
 class Run(Protocol):
@@ -39,11 +41,10 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True)
-class LocalPart:
-    """A part on this machine; ``header`` are the columns of the file by the contract's names."""
+class Part:
+    """A part that an engine can read; ``header`` are the columns of the file by the contract's names."""
 
     audit: CsvPartAudit
-    path: Path
     header: tuple[str, ...]
     drift: HeaderDrift | None
 
@@ -51,6 +52,13 @@ class LocalPart:
     def transcoded(self) -> bool:
         """Whether our own reader wrote it."""
         return NOT_UTF8 in self.header
+
+
+@dataclass(frozen=True)
+class LocalPart(Part):
+    """A part on this machine."""
+
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,8 @@ class Parts:
         """
         with path.open("wb") as stream:
             stream.writelines(self.run.chunks(audit))
-        header, drift = self._header(audit, path)
-        local = LocalPart(audit, path, header, drift)
+        header, drift = self.header_of(audit, _titles(path))
+        local = LocalPart(audit, header, drift, path)
         return self.transcode(local) if audit.dialect == "backslash" else local
 
     def transcode(self, local: LocalPart) -> LocalPart:
@@ -90,8 +98,8 @@ class Parts:
                 raise self.run.damaged(local.audit, error.detail) from error
         return replace(local, path=path, header=(*local.header, NOT_UTF8))
 
-    def _header(self, audit: CsvPartAudit, path: Path) -> tuple[tuple[str, ...], HeaderDrift | None]:
-        titles = _titles(path)
+    def header_of(self, audit: CsvPartAudit, titles: tuple[str, ...]) -> tuple[tuple[str, ...], HeaderDrift | None]:
+        """The columns of a part with these titles, and how they differ; raises ``DataError`` if that is refused."""
         header = tuple(self.aliases.get(one, one) for one in titles)
         drift = self.contract.drift(header)
         if not drift:
@@ -110,6 +118,14 @@ class Parts:
         if era is not None:
             return f"it is the former header {era.name!r}, which cannot be staged"
         return f"{drift} (expected {list(drift.expected)}, found {[one[:80] for one in drift.found[:400]]})"
+
+
+def damaged(store: ObjectStore, file: StoredFile, found: str) -> DataError:
+    """The error for a staged file that is not what its document says."""
+    return DataError(
+        f"{store.url}/{file.key} is not the file that its document names: {found}.",
+        advice="Delete its document below metadata/staging/ and the file, and run stage again.",
+    )
 
 
 def _titles(path: Path) -> tuple[str, ...]:

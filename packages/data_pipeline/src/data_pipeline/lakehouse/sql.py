@@ -82,7 +82,8 @@ def violation(column: Column, rule: Rule) -> str:
     if rule == "pattern":
         return f"NOT regexp_full_match({text}, {literal(column.pattern)})"
     if rule == "type":
-        return f"({text} IS NOT NULL AND {typed(column)} IS NULL)"
+        # What does not match its pattern is not cast: another engine would cast other texts.
+        return f"(regexp_full_match({text}, {literal(column.pattern)}) AND {typed(column)} IS NULL)"
     if rule == "length":
         return f"length({text}) > {column.length}"
     if rule == "range":

@@ -7,17 +7,15 @@ dies leaves files that the next one finds again, for the same part under the sam
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from data_pipeline import __version__
 from data_pipeline.lake_layout import lakehouse as keys
 from data_pipeline.lake_layout.lakehouse import StagedKeys
-from data_pipeline.lakehouse.conversion import Misread, convert
-from data_pipeline.lakehouse.database import duckdb_version, open_database
 from data_pipeline.lakehouse.documents import NewValues, StagedPart, StoredFile
 from etl_core.documents import read
 from etl_core.errors import ConflictError
@@ -28,21 +26,43 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from duckdb import DuckDBPyConnection
-
     from data_pipeline.lakehouse.contract import Contract
     from data_pipeline.lakehouse.conversion import Converted
-    from data_pipeline.lakehouse.database import Limits
-    from data_pipeline.lakehouse.parts import LocalPart, Parts
+    from data_pipeline.lakehouse.parts import Parts
     from data_pipeline.runs.documents import CsvPartAudit
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
 
-# Half of the parts of a year have some 200 records. Read one by one, most of their time would go into planning; the
-# files of more than these would wait for each other.
-MOST_PARTS, MOST_BYTES = 64, 32_000_000
 # Requests to the lake wait for its answers, not for the processor.
 READERS = 16
+
+
+class Engine(Protocol):
+    """What converts parts: DuckDB within this process, or Spark. The same contract gives the same rows with either."""
+
+    @property
+    def workers(self) -> int:
+        """Batches at once."""
+        ...
+
+    @property
+    def most(self) -> tuple[int, int]:
+        """Parts and bytes of a batch."""
+        ...
+
+    @property
+    def software(self) -> dict[str, str]:
+        """What documents say of it."""
+        ...
+
+    def convert(self, parts: Parts, batch: Sequence[CsvPartAudit], folder: Path) -> list[Converted]:
+        """The records of a batch, staged or quarantined, as files on this machine.
+
+        Raises:
+            DataError: a part is not the audited one, has another header, or cannot be read to the last record.
+
+        """
+        ...
 
 
 @dataclass
@@ -51,7 +71,7 @@ class Staging:
 
     store: ObjectStore
     parts: Parts
-    limits: Limits
+    engine: Engine
     now: Callable[[], datetime]
     progress: Progress
     check_stop: Callable[[], None]
@@ -102,8 +122,8 @@ class Staging:
         self.progress.start("stage", units=len(todo), rows=sum(part.records for part in todo))
         staged = dict(done)
         try:
-            with ThreadPoolExecutor(self.limits.workers) as pool:
-                waiting = [pool.submit(self._stage, batch) for batch in batches(todo)]
+            with ThreadPoolExecutor(self.engine.workers) as pool:
+                waiting = [pool.submit(self._stage, batch) for batch in batches(todo, *self.engine.most)]
                 try:
                     for one in waiting:
                         staged |= {document.part: document for document in one.result()}
@@ -117,34 +137,16 @@ class Staging:
         return read(StagedPart, self.store, key)
 
     def _stage(self, batch: Sequence[CsvPartAudit]) -> list[StagedPart]:
-        """One batch; parts of equal columns are read together."""
+        """One batch."""
         self.check_stop()
-        with scratch_folder(self.store) as folder, open_database(self.limits, folder / "spill") as database:
-            with ThreadPoolExecutor(READERS) as pool:
-                paths = [folder / f"{number}.csv" for number in range(len(batch))]
-                local = list(pool.map(self.parts.fetch, batch, paths))
-            groups: defaultdict[tuple[str, ...], list[LocalPart]] = defaultdict(list)
-            for one in local:
-                groups[one.header].append(one)
-            made = [one for group in groups.values() for one in self._convert(database, group, folder)]
+        with scratch_folder(self.store) as folder:
+            made = self.engine.convert(self.parts, batch, folder)
             with ThreadPoolExecutor(READERS) as pool:
                 documents = list(pool.map(self._publish, made))
         self.progress.advance(
             units=len(batch), rows=sum(part.records for part in batch), bytes_read=sum(part.bytes for part in batch)
         )
         return documents
-
-    def _convert(self, database: DuckDBPyConnection, parts: list[LocalPart], folder: Path) -> list[Converted]:
-        """DuckDB's reading of parts, where it has none that of our own reader."""
-        try:
-            return convert(database, self.contract, parts, folder)
-        except Misread as error:
-            first, *others = parts
-            if others:
-                return [made for one in parts for made in self._convert(database, [one], folder)]
-            if first.transcoded:
-                raise self.parts.run.damaged(first.audit, str(error)) from error
-            return self._convert(database, [self.parts.transcode(first)], folder)
 
     def _publish(self, made: Converted) -> StagedPart:
         audit, places = made.part.audit, self.keys(made.part.audit)
@@ -158,7 +160,7 @@ class Staging:
             quarantine=quarantine,
             drift=made.part.drift,
             staged_at=self.now(),
-            software={"data_pipeline": __version__, "duckdb": duckdb_version()},
+            software={"data_pipeline": __version__, **self.engine.software},
             **made.measures,
         )
         put = self.store.put_new(places.document, document.to_bytes())
@@ -174,11 +176,11 @@ class Staging:
         return StoredFile(key=key, bytes=there.size if there else size, sha256=put.sha256)
 
 
-def batches(parts: Iterable[CsvPartAudit]) -> Iterator[list[CsvPartAudit]]:
-    """Parts in groups that are worth a statement each, the largest parts first: they take longest."""
+def batches(parts: Iterable[CsvPartAudit], most_parts: int, most_bytes: int) -> Iterator[list[CsvPartAudit]]:
+    """Parts in groups of at most so many parts and bytes, the largest parts first: they take longest."""
     batch: list[CsvPartAudit] = []
     for part in sorted(parts, key=lambda one: (-one.bytes, one.key)):
-        if batch and (len(batch) == MOST_PARTS or sum(one.bytes for one in batch) + part.bytes > MOST_BYTES):
+        if batch and (len(batch) == most_parts or sum(one.bytes for one in batch) + part.bytes > most_bytes):
             yield batch
             batch = []
         batch.append(part)

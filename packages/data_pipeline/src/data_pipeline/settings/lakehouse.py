@@ -27,6 +27,14 @@ class LakehouseSettings(BaseModel):
     catalogue_database: str = Field(
         "", pattern="^[a-z0-9_]{0,255}$", description="the Glue database that publish_catalogue writes to"
     )
+    spark_scratch_url: str = Field(
+        "",
+        description="where Spark's executors write and this process reads, such as s3://bucket/scratch; default: a "
+        "folder of the lake, where that is one",
+    )
+    spark_submitted: bool = Field(
+        default=False, description="the job was submitted to a Spark: that one is used, with its resources"
+    )
     dbt_python: str = Field(
         "", description="the Python of an environment with dbt; default: `dbt/bin/python` in ours, else our own"
     )

@@ -2,14 +2,16 @@
 
 import tempfile
 import unittest
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
 
 from data_pipeline.lakehouse.contract import Contract
+from data_pipeline.lakehouse.conversion import DuckDb
 from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.parts import Parts
 from data_pipeline.lakehouse.stage import Staging
@@ -49,8 +51,16 @@ class LakehouseCase(unittest.TestCase):
     def new_store(self) -> MemoryStore:
         return MemoryStore()
 
-    def commit(self, parts: dict[str, bytes], *, run_id: str = "r1", closed: bool = True, **of_audits: Any) -> Run:
-        """Commit a run of parts, by payer: bytes of CSV whose records have no line breaks."""
+    def commit(
+        self,
+        parts: dict[str, bytes],
+        *,
+        run_id: str = "r1",
+        closed: bool = True,
+        of_each: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+        **of_audits: Any,
+    ) -> Run:
+        """Commit a run of parts, by payer: CSV without line breaks in its records, unless ``of_each`` says how many."""
         audits = []
         for payer, body in parts.items():
             key = of_audits.get("key") or raw_key(payer)
@@ -60,7 +70,7 @@ class LakehouseCase(unittest.TestCase):
                 "started_at": START, "proved_at": START, "seconds": 1, "requests": 1, "retries": 0, "software": {},
                 "dialect": "rfc4180", "content_hash": "0" * 64, "header_hash": "0" * 64,
             }  # fmt: skip
-            audits.append(CsvPartAudit.model_validate(values | of_audits))
+            audits.append(CsvPartAudit.model_validate(values | of_audits | of_each.get(payer, {})))
         listed = b"".join(one.to_bytes() for one in audits)
         manifest = RunManifest(
             run_id=run_id, selection=Selection(), files_planned=len(parts), files_downloaded=len(parts),
@@ -76,7 +86,7 @@ class LakehouseCase(unittest.TestCase):
         return Staging(
             given["store"],
             Parts(run, contract, given["aliases"], given["accept_drift"]),
-            Limits(memory_mb=400, workers=2),
+            options.get("engine", DuckDb(Limits(memory_mb=400, workers=2))),
             now=lambda: START,
             progress=Progress(),
             check_stop=options.get("check_stop", lambda: None),

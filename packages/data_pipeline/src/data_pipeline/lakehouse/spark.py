@@ -1,0 +1,438 @@
+"""Spark as the engine of stage and build_curated: the same rows and documents as with DuckDB, from the same contract.
+
+Spark reads the files of the lake by their addresses, and writes to a place that its executors and this process share,
+the *scratch*. From there files come here, are hashed, and go where DuckDB's go. Everything runs in Java: executors need
+no Python. Each raw part is read as one partition and becomes one file, so a job has as many tasks as parts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import re
+import signal
+import threading
+import uuid
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote, urlsplit
+
+from data_pipeline.lakehouse import spark_sql as sql
+from data_pipeline.lakehouse.conversion import Converted
+from data_pipeline.lakehouse.documents import NewValues
+from data_pipeline.lakehouse.parts import Part, damaged
+from data_pipeline.lakehouse.sql import FILE, FLAGS, NOT_UTF8, NUMBER, PART, REASONS
+from data_pipeline.settings import extras
+from etl_core.errors import AccessError, ConfigError, DataError, UnavailableError
+from etl_core.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from data_pipeline.lakehouse.contract import Contract
+    from data_pipeline.lakehouse.database import Limits
+    from data_pipeline.lakehouse.documents import StagedPart
+    from data_pipeline.lakehouse.parts import Parts
+    from data_pipeline.runs.documents import CsvPartAudit
+    from etl_core.errors import PipelineError
+    from etl_core.lake import ObjectStore
+
+# What a killed process does again, and what of a year is in the scratch at once.
+MOST_PARTS, MOST_BYTES = 512, 2_000_000_000
+# A file is written by one task, which sorts its records: a year of 15 million has some 15 of them.
+ROWS_PER_FILE = 1_000_000
+READERS = 16
+SPLIT = "spark.sql.files.maxPartitionBytes"
+# Each task holds a group of rows: Spark's 128 MB would be most of a small machine's memory.
+ROW_GROUP_BYTES = 32 << 20
+HEADER_BYTES = 65_536
+# How Spark must read and write, whoever configured it: as DuckDB does.
+SEMANTICS = {
+    "spark.sql.ansi.enabled": "false",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.parser.escapedStringLiterals": "false",
+    "spark.sql.variable.substitute": "false",
+    "spark.sql.csv.filterPushdown.enabled": "false",
+    # The year 0002 as it is, not as the calendar of that time had it.
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.compression.codec": "zstd",
+}
+# Of a Spark within this process: nothing listens but on loopback, and small jobs are few tasks.
+LOCAL = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
+}
+CSV = {
+    "header": "true", "multiLine": "true", "quote": '"', "escape": '"', "lineSep": "\n", "encoding": "UTF-8",
+    "mode": "PERMISSIVE", "columnNameOfCorruptRecord": sql.BROKEN, "maxCharsPerColumn": "-1",
+    "ignoreLeadingWhiteSpace": "false", "ignoreTrailingWhiteSpace": "false",
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def open_session(limits: Limits, *, submitted: bool) -> Iterator[SparkSession]:
+    """Spark within this process, or, if it was ``submitted``, that of the cluster, which decides about its resources.
+
+    Raises:
+        ConfigError: PySpark or Java is not installed.
+
+    """
+    extras.require("pyspark", "spark")
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName("data-pipeline").config(map=SEMANTICS)
+    if not submitted:
+        memory = {"spark.driver.memory": f"{limits.memory_mb}m"}
+        builder = builder.master(f"local[{limits.workers}]").config(map=LOCAL | memory)
+    with _own_signals():
+        try:
+            session = builder.getOrCreate()
+        except PySparkRuntimeError as error:
+            raise ConfigError(
+                "Spark does not start: there is no Java that it can run on.",
+                advice="Install Java 17, such as openjdk-17-jre-headless, or set JAVA_HOME.",
+            ) from error
+    try:
+        yield session
+    finally:
+        session.stop()
+        if not submitted:
+            _end_java()
+
+
+def _end_java() -> None:
+    """End the Java process that was started for a session, which PySpark leaves to the end of ours."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway  # noqa: SLF001 - it has no other way
+    SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001 - the next session starts another one
+    gateway.shutdown()
+    gateway.proc.communicate()
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handler of Ctrl-C, which Spark would replace by its own."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Errors of Spark as ours.
+
+    Raises:
+        AccessError: memory or a disk does not suffice, or the lake refuses. DataError: a file is missing.
+        UnavailableError: an executor, Java or the lake went away.
+
+    """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (Py4JError, PySparkException, ConnectionError) as error:
+        raise meaning(str(error)) from error
+
+
+def meaning(said: str) -> PipelineError:
+    """What Spark's words mean: its errors hold those of Java and of the file system as text."""
+    causes = [line.strip(" :") for line in said.splitlines() if line.startswith(("Caused by: ", "[", ": "))]
+    shown = f"Spark failed: {printable((causes or [said.strip()])[-1])[:500]}."
+    if "OutOfMemoryError" in said:
+        return AccessError(shown, advice="Raise LAKEHOUSE_MEMORY_MB, or the memory of the cluster's executors.")
+    if "No space left on device" in said or "Permission denied" in said or "AccessDenied" in said:
+        return AccessError(shown, advice="Check the disk, and the rights of the role that Spark has.")
+    if "No FileSystem for scheme" in said:
+        return ConfigError(shown, advice="Run it on a cluster whose Spark reads S3, such as EMR's or Glue's.")
+    if "PATH_NOT_FOUND" in said or "FileNotFoundException" in said:
+        return DataError(shown)
+    return UnavailableError(shown)
+
+
+def spark_version() -> str:
+    """The version that is installed; raises ``ConfigError`` if none is."""
+    extras.require("pyspark", "spark")
+    import pyspark
+
+    return str(pyspark.__version__)
+
+
+@dataclass(frozen=True)
+class RemotePart(Part):
+    """A part where Spark reads it."""
+
+    uri: str
+
+
+@dataclass(frozen=True)
+class Spark:
+    """The engine. ``scratch`` is a store that executors write to and this process reads from."""
+
+    session: SparkSession
+    store: ObjectStore
+    scratch: ObjectStore
+    # Spark itself runs tasks side by side.
+    workers: int = 1
+
+    @property
+    def software(self) -> dict[str, str]:
+        """What documents say of it."""
+        return {"spark": spark_version()}
+
+    @property
+    def most(self) -> tuple[int, int]:
+        """Parts and bytes of a batch."""
+        return MOST_PARTS, MOST_BYTES
+
+    def convert(self, parts: Parts, batch: Sequence[CsvPartAudit], folder: Path) -> list[Converted]:
+        """The records of a batch, staged or quarantined; what Spark misreads goes through our own reader.
+
+        Raises:
+            DataError: a part is not the audited one, has another header, or cannot be read to the last record.
+
+        """
+        with translated(), _Work(self, folder) as work:
+            found = work.opened(parts, batch)
+            made: list[Converted] = []
+            while found:
+                done, misread = work.converted(parts.contract, found)
+                made += done
+                for part, words in misread:
+                    if part.transcoded:
+                        raise parts.run.damaged(part.audit, words)
+                found = [work.transcoded(parts, part) for part, _ in misread]
+            return made
+
+    def sort(
+        self, contract: Contract, groups: Sequence[Sequence[StagedPart]], folder: Path
+    ) -> Iterator[tuple[Sequence[StagedPart], Path]]:
+        """One file per group of staged parts, its records in the contract's order.
+
+        Raises:
+            DataError: a staged file is not what its document says.
+
+        """
+        if not groups:
+            return
+        with translated(), _Work(self, folder) as work:
+            yield from work.sorted(contract, groups)
+
+
+class _Work:
+    """A batch of files, with a folder of the scratch that is removed at the end."""
+
+    def __init__(self, engine: Spark, folder: Path) -> None:
+        self._session, self._store, self._scratch = engine.session, engine.store, engine.scratch
+        self._folder, self._prefix = folder, f"spark-{uuid.uuid4().hex}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in list(self._scratch.list(f"{self._prefix}/")):
+            self._scratch.delete(one.key)
+
+    def opened(self, parts: Parts, batch: Sequence[CsvPartAudit]) -> list[RemotePart]:
+        """The parts, checked: their bytes are the audited ones, their header is the contract's."""
+        uris = {plain(self._store.uri(one.key)): one for one in batch}
+        head = f"substring_index(decode(substring(content, 1, {HEADER_BYTES}), 'UTF-8'), '\\n', 1)"
+        is_text = "encode(decode(content, 'UTF-8'), 'UTF-8') = content"
+        opened = []
+        for path, digest, titles, is_utf8 in self._whole(uris, head, is_text):
+            audit = uris[path]
+            if digest != audit.sha256:
+                raise parts.run.damaged(audit, f"sha256 {digest}, proved was {audit.sha256}")
+            header, drift = parts.header_of(audit, tuple(next(csv.reader([titles]), [])))
+            part = RemotePart(audit, header, drift, path)
+            is_plain = is_utf8 and audit.dialect != "backslash"
+            opened.append(part if is_plain else self.transcoded(parts, part))
+        return opened
+
+    def transcoded(self, parts: Parts, part: RemotePart) -> RemotePart:
+        """A part as our own reader reads it; raises ``DataError`` if it cannot."""
+        path = self._folder / f"{uuid.uuid4().hex}.csv"
+        local = parts.fetch(part.audit, path)
+        local = local if local.transcoded else parts.transcode(local)
+        key = f"{self._prefix}/{local.path.name}"
+        self._scratch.put_new(key, local.path)
+        return replace(part, header=local.header, uri=plain(self._scratch.uri(key)))
+
+    def converted(
+        self, contract: Contract, parts: Iterable[RemotePart]
+    ) -> tuple[list[Converted], list[tuple[RemotePart, str]]]:
+        """What parts became, and those of which Spark finds another number of records, with words about it."""
+        groups: defaultdict[tuple[str, ...], list[RemotePart]] = defaultdict(list)
+        for one in parts:
+            groups[one.header].append(one)
+        made: list[Converted] = []
+        misread: list[tuple[RemotePart, str]] = []
+        for header, group in groups.items():
+            staged = self._staged(contract, header, group)
+            short = [one for one in group if staged[one.audit.key][1]["staged"] != one.audit.records]
+            taken = self._quarantined(contract, header, short) if short else {}
+            for one in group:
+                file, measures = staged[one.audit.key]
+                other, reasons, count = taken.get(one.audit.key, (None, {}, 0))
+                if measures["staged"] + count != one.audit.records:
+                    said = f"{measures['staged']} records staged and {count} quarantined"
+                    misread.append((one, f"{said}, proved were {one.audit.records}"))
+                else:
+                    made.append(Converted(one, file, other, {**measures, "quarantined": count, "reasons": reasons}))
+        return made, misread
+
+    def _staged(
+        self, contract: Contract, header: Sequence[str], parts: Sequence[RemotePart]
+    ) -> dict[str, tuple[Path | None, dict[str, Any]]]:
+        """The good records of parts as files here, and what is said of them, by part."""
+        where = f"NOT {sql.quarantined(contract, transcoded=NOT_UTF8 in header)}"
+        typed = self._records(contract, header, parts).where(where).selectExpr(*sql.staged(contract))
+        files = {key.rpartition("/")[2]: (key, path) for key, path in self._apart(typed).items()}
+        amounts, listed = [one.title for one in contract.amounts], contract.listed
+        nothing = {
+            "staged": 0, "least": None, "greatest": None, "new_values": (), "flags": {},
+            "amounts": dict.fromkeys(amounts, 0),
+        }  # fmt: skip
+        found: defaultdict[str, tuple[Path | None, dict[str, Any]]] = defaultdict(lambda: (None, dict(nothing)))
+        if not files:
+            return found
+        table = self._table(sql.typed_schema(contract), (key for key, _ in files.values()))
+        any_flag = False
+        for part, name, count, flagged, least, greatest, *more in _measured(table, sql.measures(contract)):
+            sums, new = more[: len(amounts)], more[len(amounts) :]
+            values = zip(listed, new[::3], new[1::3], new[2::3], strict=True)
+            any_flag |= bool(flagged)
+            found[part] = files[name][1], {
+                **nothing, "staged": count, "least": least, "greatest": greatest, "flags": {},
+                "amounts": dict(zip(amounts, sums, strict=True)),
+                "new_values": tuple(
+                    NewValues(column=one.title, records=n, least=low[:200], greatest=high[:200])
+                    for one, n, low, high in values if n
+                ),
+            }  # fmt: skip
+        for part, flag, count in _counted(table, FLAGS) if any_flag else ():
+            found[part][1]["flags"][flag] = count
+        return found
+
+    def _quarantined(
+        self, contract: Contract, header: Sequence[str], parts: Sequence[RemotePart]
+    ) -> dict[str, tuple[Path, dict[str, int], int]]:
+        """The other records of parts as files here, how many have which reason, and how many there are, by part."""
+        where = sql.quarantined(contract, transcoded=NOT_UTF8 in header)
+        others = self._records(contract, header, parts).where(where).selectExpr(*sql.quarantine(contract, header))
+        files = {key.rpartition("/")[2]: (key, path) for key, path in self._apart(others).items()}
+        if not files:
+            return {}
+        table = self._table(others.schema, (key for key, _ in files.values()))
+        reasons: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for part, reason, count in _counted(table, REASONS):
+            reasons[part][reason] = count
+        return {
+            part: (files[name][1], reasons[part], count) for part, name, count in _measured(table, ["count(*) AS m0"])
+        }
+
+    def sorted(
+        self, contract: Contract, groups: Sequence[Sequence[StagedPart]]
+    ) -> Iterator[tuple[Sequence[StagedPart], Path]]:
+        """Each group in one file here: all tasks sort at once, and each file is written by one of them."""
+        from pyspark.sql.functions import asc_nulls_last
+
+        numbers = {
+            plain(self._store.uri(part.staged_file.key)): (number, part.staged_file)
+            for number, group in enumerate(groups)
+            for part in group
+        }
+        for path, digest in self._whole(numbers):
+            if digest != numbers[path][1].sha256:
+                raise damaged(self._store, numbers[path][1], "other bytes")
+        table = self._session.read.schema(sql.typed_schema(contract)).parquet(*map(escaped, numbers))
+        named = self._session.sql(sql.numbered({path: number for path, (number, _) in numbers.items()}))
+        placed = table.selectExpr("*", sql.file_path()).join(named.hint("broadcast"), FILE).drop(FILE)
+        order = [asc_nulls_last(one) for one in (NUMBER, *map(str.lower, contract.order))]
+        in_order = placed.repartition(len(groups), NUMBER).sortWithinPartitions(*order)
+        files = self._written(in_order, by=NUMBER)
+        for number, group in enumerate(groups):
+            (path,) = (path for key, path in files.items() if f"/{NUMBER}={number}/" in key)
+            yield group, path
+
+    def _records(self, contract: Contract, header: Sequence[str], parts: Sequence[RemotePart]) -> DataFrame:
+        """The records of parts as text, each with its part and its place; those that Spark cannot read are left out."""
+        options = {**CSV, "nullValue": contract.missing, "emptyValue": contract.missing}
+        reader = self._session.read.schema(sql.text_schema(header)).options(**options)
+        records = reader.csv([escaped(one.uri) for one in parts]).selectExpr("*", sql.file_path(), sql.place())
+        named = self._session.sql(sql.named({one.uri: (one.audit.key, one.audit.sha256) for one in parts}))
+        return records.join(named.hint("broadcast"), FILE).where(f"{sql.BROKEN} IS NULL")
+
+    def _whole(self, paths: Iterable[str], *more: str) -> Iterator[tuple[Any, ...]]:
+        """Of whole files their paths, their SHA-256, and what SQL says of their ``content``."""
+        files = self._session.read.format("binaryFile").load([*map(escaped, paths)])
+        yield from files.selectExpr(sql.file_path(), "sha2(content, 256)", *more).collect()
+
+    def _apart(self, frame: DataFrame) -> dict[str, Path]:
+        """Write records of CSV files, each file as one partition; see ``_written``."""
+        before = self._session.conf.get(SPLIT)
+        self._session.conf.set(SPLIT, "1")
+        try:
+            return self._written(frame)
+        finally:
+            self._session.conf.set(SPLIT, before)
+
+    def _written(self, frame: DataFrame, by: str | None = None) -> dict[str, Path]:
+        """Write records as Parquet; the files here by their keys in the scratch."""
+        folder = f"{self._prefix}/{uuid.uuid4().hex}"
+        writer = frame.write.option("parquet.block.size", ROW_GROUP_BYTES)
+        (writer.partitionBy(by) if by else writer).parquet(plain(self._scratch.uri(folder)))
+        keys = [one.key for one in self._scratch.list(f"{folder}/") if one.key.endswith(".parquet")]
+        with ThreadPoolExecutor(READERS) as pool:
+            return dict(zip(keys, pool.map(self._here, keys), strict=True))
+
+    def _here(self, key: str) -> Path:
+        """A file of the scratch on this machine."""
+        local = self._folder / f"{uuid.uuid4().hex}.parquet"
+        with local.open("wb") as stream:
+            stream.writelines(self._scratch.read(key))
+        return local
+
+    def _table(self, schema: Any, files: Iterable[str]) -> DataFrame:  # noqa: ANN401 - text, or a schema of Spark
+        """The records that were written."""
+        paths = [escaped(plain(self._scratch.uri(one))) for one in files]
+        return self._session.read.schema(schema).parquet(*paths).selectExpr("*", f"_metadata.file_name AS {FILE}")
+
+
+def plain(uri: str) -> str:
+    """An address as Spark wants it, which decodes none, and as ``spark_sql.file_path`` gives it back."""
+    return f"file:{unquote(urlsplit(uri).path)}" if uri.startswith("file:") else uri
+
+
+def escaped(path: str) -> str:
+    """A path for a function that takes it for a pattern."""
+    return re.sub(r"[][*?{}\\]", r"\\\g<0>", path)
+
+
+def _measured(table: DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """By part its file, and what SQL says of its records."""
+    from pyspark.sql.functions import expr
+
+    yield from table.groupBy(PART, FILE).agg(*map(expr, columns)).collect()
+
+
+def _counted(table: DataFrame, column: str) -> list[tuple[str, str, int]]:
+    """By part, how often each of the comma-joined names in a column occurs."""
+    one = table.where(f"{column} IS NOT NULL").selectExpr(PART, f"explode(split({column}, ',')) AS one")
+    return sorted(map(tuple, one.groupBy(PART, "one").count().collect()))
