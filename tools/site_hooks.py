@@ -1,0 +1,58 @@
+"""What MkDocs does beside building docs/: pages from elsewhere in the repository become pages of the site.
+
+Runs on the Python of the isolated tool ``mkdocs``; `mkdocs.yml` names it. Pages link to each other as files of the
+repository, so that they work on a forge; here those links are turned into links of the site.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT = Path(__file__).resolve().parent.parent
+# Pages outside docs/, by their path in the repository.
+ELSEWHERE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "benchmarks/README.md": "benchmarks.md",
+    **{f"packages/{name}/README.md": f"packages/{name}.md" for name in ("analytics", "data_pipeline", "etl_core", "sandbox")},
+}
+LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
+
+
+def relinked(text: str, path: str) -> str:
+    """The Markdown of the page at ``path`` of the repository, with links of the site."""
+    here = posixpath.dirname(_uri(path))
+
+    def link(found: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), found[2]))
+        if "://" in found[2] or not (ROOT / target).is_file():
+            return found[0]
+        return f"{found[1]}{posixpath.relpath(_uri(target), here or '.')}{found[3]}"
+
+    return LINK.sub(link, text)
+
+
+def _uri(path: str) -> str:
+    """Where a file of the repository is in the site, below its root; what is not in it leads out of it."""
+    return ELSEWHERE.get(path) or posixpath.relpath(path, "docs")
+
+
+def on_files(files: Any, config: Any) -> Any:
+    from mkdocs.structure.files import File
+
+    for path, uri in ELSEWHERE.items():
+        files.append(File.generated(config, uri, content=relinked((ROOT / path).read_text(encoding="utf-8"), path)))
+    files.append(File.generated(config, "assets/mermaid.min.js", abs_src_path=os.environ["MERMAID"]))
+    files.append(File.generated(config, "assets/extra.css", abs_src_path=str(ROOT / "tools/site.css")))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    return markdown if page.file.generated_by else relinked(markdown, f"docs/{page.file.src_uri}")
