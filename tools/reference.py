@@ -88,7 +88,8 @@ def settings_page() -> str:
     return f"""# Settings
 
 Settings come from the environment, then from `.env` in the working folder. Options of a command override both.
-Credentials of AWS are boto3's own (`AWS_PROFILE`, a role, `AWS_ENDPOINT_URL` for other S3 servers) and appear in no log.
+Credentials of AWS are boto3's own (`AWS_PROFILE`, a role, `AWS_ENDPOINT_URL` for other S3 servers). They appear in no
+log.
 
 {_table(("setting", "default", "meaning"), *rows)}
 """
@@ -129,8 +130,8 @@ def columns_page(contracts: tuple[Contract, ...]) -> str:
         """# Columns
 
 The contract of each table: its columns, in the order of the file, and the rules of their values. `quarantine` takes a
-record out, `flag` keeps it and names the rule in `_flags`, `drift` is only reported. In the lake's CSV files columns have
-CMS's titles; in tables they are in lower case.
+record out, `flag` keeps it and names the rule in `_flags`, `drift` is only reported. In CSV files columns have CMS's
+titles; in tables they are in lower case.
 
 """
         + "\n\n".join(parts)

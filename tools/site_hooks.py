@@ -10,10 +10,6 @@ import os
 import posixpath
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 ROOT = Path(__file__).resolve().parent.parent
 # Pages outside docs/, by their path in the repository.
@@ -21,7 +17,10 @@ ELSEWHERE = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks.md",
-    **{f"packages/{name}/README.md": f"packages/{name}.md" for name in ("analytics", "data_pipeline", "etl_core", "sandbox")},
+    **{
+        f"packages/{name}/README.md": f"packages/{name}.md"
+        for name in ("analytics", "data_pipeline", "etl_core", "sandbox")
+    },
 }
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 
@@ -44,7 +43,7 @@ def _uri(path: str) -> str:
     return ELSEWHERE.get(path) or posixpath.relpath(path, "docs")
 
 
-def on_files(files: Any, config: Any) -> Any:
+def on_files(files: Files, config: MkDocsConfig) -> Files:
     from mkdocs.structure.files import File
 
     for path, uri in ELSEWHERE.items():
@@ -54,5 +53,5 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     return markdown if page.file.generated_by else relinked(markdown, f"docs/{page.file.src_uri}")

@@ -16,6 +16,10 @@ def test_a_missing_a_changed_and_a_leftover_file_are_found_and_corrected(tmp_pat
     (tmp_path / "docs/schemas/a.json").unlink()
     (tmp_path / "k8s/examples/leftover.yaml").write_text("")
 
-    assert generate.outdated(tmp_path, wanted) == ["docs/reference/a.md", "docs/schemas/a.json", "k8s/examples/leftover.yaml"]
+    assert generate.outdated(tmp_path, wanted) == [
+        "docs/reference/a.md",
+        "docs/schemas/a.json",
+        "k8s/examples/leftover.yaml",
+    ]
     generate.write(tmp_path, wanted)
     assert generate.outdated(tmp_path, wanted) == []
