@@ -1,4 +1,4 @@
-"""``make docs``: the site of docs/ and the READMEs, by MkDocs; every warning is an error. It works without a network."""
+"""``make docs``: the site of docs/ and the READMEs, by MkDocs; warnings are errors. It works without a network."""
 
 from __future__ import annotations
 
