@@ -29,6 +29,7 @@ ELSEWHERE = {
     },
 }
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
+DRAWS = re.compile(r'<script src="[^"]*mermaid[^"]*"></script>')
 
 
 def relinked(text: str, path: str) -> str:
@@ -54,10 +55,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
     for path, uri in ELSEWHERE.items():
         files.append(File.generated(config, uri, content=relinked((ROOT / path).read_text(encoding="utf-8"), path)))
-    files.append(File.generated(config, "assets/mermaid.min.js", abs_src_path=os.environ["MERMAID"]))
-    files.append(File.generated(config, "assets/extra.css", abs_src_path=str(ROOT / "tools/site.css")))
+    for asset in (ROOT / "tools/site.css", *Path(os.environ["SCRIPTS"]).glob("*.js")):
+        files.append(File.generated(config, f"assets/{asset.name}", abs_src_path=str(asset)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     return markdown if page.file.generated_by else relinked(markdown, f"docs/{page.file.src_uri}")
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Only pages with a diagram load what draws it, 3.5 MB."""
+    return output if 'class="mermaid"' in output else DRAWS.sub("", output)
