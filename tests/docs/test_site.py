@@ -22,7 +22,7 @@ def pages():
 
 def test_every_page_has_a_place_in_the_navigation():
     text = (site.ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    named = set(re.findall(r": (\S+\.md)$", text, re.MULTILINE))
+    named = set(re.findall(r"^ +- .*: (\S+\.md)$", text, re.MULTILINE))
     missing = {one for one in pages() - named if not re.fullmatch(r"decisions/0\d+.*", one)}
     assert missing == set(), "add a line to nav in mkdocs.yml"
     assert named <= pages()
