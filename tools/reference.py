@@ -142,13 +142,18 @@ titles; in tables they are in lower case.
 def _rules(column: Column) -> str:
     says = {
         "required": "not empty",
-        "pattern": f"`{column.pattern}`",
+        "pattern": _code(column.pattern),
         "type": "",
         "length": f"at most {column.length} characters",
         "range": f"{column.low} to {column.high}",
         "values": f"{len(column.values)} known values",
     }
     return "; ".join(f"{says[rule]} ({column.action(rule)})" for rule in column.rules if says[rule])
+
+
+def _code(text: str) -> str:
+    """Code in a cell: readers of Markdown disagree on what a backslash before a pipe is."""
+    return f"<code>{''.join(one if one.isalnum() else f'&#{ord(one)};' for one in text)}</code>"
 
 
 def files() -> dict[str, str]:

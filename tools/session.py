@@ -50,10 +50,11 @@ MASKS = {
 
 @dataclass(frozen=True)
 class Session:
-    """What a terminal shows, and the page that was made."""
+    """What a terminal shows, the page that was made, and what the script after it printed."""
 
     text: str
     page: Path
+    afterwards: str
 
 
 @contextlib.contextmanager
@@ -64,20 +65,21 @@ def source(folder: Path) -> Iterator[dict[str, str]]:
         yield environment | {"PATH": f"{demo.BIN}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(folder / "cache")}
 
 
-def run(folder: Path) -> Session:
-    """The commands one after the other in ``folder``."""
+def run(folder: Path, then: str = "") -> Session:
+    """The commands one after the other in ``folder``, and after them a script; ``RuntimeError`` if one fails."""
     with source(folder) as environment:
         shown = [_shown(BUILD, folder, environment), _shown(QUERY, folder, environment)]
         record_id = re.findall(r"^ *(\d{6,})\b", shown[-1], re.MULTILINE)[0]
         shown.append(_shown(TRACE.format(record_id), folder, environment))
+        afterwards = _shown(then, folder, environment)
     text = "\n".join(shown).replace(folder.resolve().as_uri(), "file:///home/me")
-    return Session(text, next(folder.glob("data/metadata/reports/**/*.html")))
+    return Session(text, next(folder.glob("data/metadata/reports/**/*.html")), afterwards)
 
 
 def _shown(typed: str, folder: Path, environment: dict[str, str]) -> str:
     """A command and what the terminal shows of it."""
     ended = subprocess.run(
-        ["bash", "-c", typed],
+        ["bash", "-ec", typed],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
