@@ -12,7 +12,7 @@ from tools import isolated, session
 ROOT = Path(__file__).resolve().parents[2]
 # Kept, so that they can be looked at after a run of CI.
 PICTURES = ROOT / ".cache" / "pictures" / "session"
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_the_session_is_what_its_commands_say_its_page_looks_good_and_the_tutorial_works_after_it(tmp_path):
