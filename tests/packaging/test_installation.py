@@ -14,7 +14,7 @@ import pytest
 
 from data_pipeline.settings.extras import advice
 from tests.containers.test_image import ONE_COMPANY
-from tools import isolated
+from tools import isolated, lock
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/installation.md").read_text(encoding="utf-8")
@@ -78,9 +78,9 @@ def test_a_command_installs_both_packages_from_the_checkout(command, checkout, t
     if words[0] == "poetry":
         tool, folder = isolated.program("poetry"), tmp_path / "mine"
         programs = folder / ".venv" / "bin"
-        kept["POETRY_VIRTUALENVS_IN_PROJECT"] = "true"
+        kept |= {"POETRY_VIRTUALENVS_IN_PROJECT": "true", "POETRY_PYPI_MIRROR_URL": lock.package_index()}
         folder.mkdir()
-        begin = [tool, "init", "--no-interaction", "--name", "mine", "--python", ">=3.11,<4"]
+        begin = [str(tool), "init", "--no-interaction", "--name", "mine", "--python", ">=3.11,<4"]
         subprocess.run(begin, cwd=folder, env=kept, check=True)
     elif words[0] == "pip":
         venv.create(tmp_path / "venv", with_pip=True)

@@ -22,9 +22,10 @@ def test_a_line_that_is_cleared_or_written_again_shows_what_came_last():
     ]
 
 
-def test_of_screens_that_grow_only_the_last_is_chosen():
-    frames = terminal.chosen(terminal.screens(["$ build\r\n", "a", "b", "\x1b[2K10%", "\x1b[2K90%", "\x1b[2Kdone\r\n"]))
-    assert frames == [("$ build",), ("$ build", "ab"), ("$ build", "10%"), ("$ build", "90%"), ("$ build", "done")]
+def test_of_many_screens_with_as_many_lines_some_are_chosen_and_of_those_that_only_grow_the_last():
+    bars = [f"\x1b[2K{percent}%" for percent in range(10, 100, 10)]
+    frames = terminal.chosen(terminal.screens(["$ build\r\n", *bars, "\x1b[2K", "done\r\n", "ok\r\n"]))
+    assert [one[1:] for one in frames] == [(), ("20%",), ("50%",), ("80%",), ("done", "ok")]
 
 
 def test_the_picture_has_every_screen_in_its_colours_and_text_is_escaped():
