@@ -29,6 +29,11 @@ ELSEWHERE = {
     },
 }
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
+# Words that are explained where they occur, as the glossary explains them: no page needs another one first.
+EXPLAINED = (
+    *("slice", "release", "generation", "closure", "content hash", "distribution id", "reference count", "manifest"),
+    *("audit", "create-only", "orphan", "quarantine", "reconciliation", "dead letter", "lake id"),
+)
 DRAWS = re.compile(r'<script src="[^"]*mermaid[^"]*"></script>')
 
 
@@ -50,6 +55,15 @@ def _uri(path: str) -> str:
     return ELSEWHERE.get(path) or posixpath.relpath(path, "docs")
 
 
+def explanations() -> str:
+    """The glossary's meaning of each word that is explained, and of its plural, for the extension ``abbr``."""
+    rows = re.findall(
+        r"^\| \*\*(.+?)\*\* \| (.+) \|$", (ROOT / "docs/glossary.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    meanings = {word: re.sub(r"\[(.+?)\]\(.+?\)|[*`]", r"\1", meaning) for word, meaning in rows}
+    return "\n".join(f"*[{word}{s}]: {meanings[word]}" for word in EXPLAINED for s in ("", "s"))
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     from mkdocs.structure.files import File
 
@@ -61,7 +75,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    return markdown if page.file.generated_by else relinked(markdown, f"docs/{page.file.src_uri}")
+    text = markdown if page.file.generated_by else relinked(markdown, f"docs/{page.file.src_uri}")
+    return text if page.file.src_uri == "glossary.md" else f"{text}\n\n{explanations()}\n"
 
 
 def on_post_page(output: str, **_: object) -> str:

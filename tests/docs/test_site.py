@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tools import isolated, site
-from tools.site_hooks import ELSEWHERE, relinked
+from tools.site_hooks import ELSEWHERE, explanations, relinked
 
 # Kept, so that they can be looked at after a run of CI.
 PICTURES = site.ROOT / ".cache" / "pictures" / "site"
@@ -42,6 +42,12 @@ def test_every_page_has_a_place_in_the_navigation():
 )
 def test_a_link_between_files_is_a_link_between_pages(path, link, becomes):
     assert relinked(f"[a]({link}) [b]({link}#part)", path) == f"[a]({becomes}) [b]({becomes}#part)"
+
+
+def test_a_word_with_a_special_meaning_is_explained_on_every_page_as_in_the_glossary():
+    said = explanations()
+    assert "*[slices]: All rows of one company in one release. The unit that is proved complete.\n" in said
+    assert not re.search(r"[`*]|\]\(", re.sub(r"^\*\[.+?\]", "", said, flags=re.MULTILINE))
 
 
 @pytest.mark.long
