@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from data_pipeline.registry import Registry
 from tools import session
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,3 +107,10 @@ def test_the_layers_of_the_architecture_are_those_that_are_checked():
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     said = page.partition("<!-- layers -->\n```\n")[2].partition("```")[0]
     assert " ".join(said.split()) == " → ".join(layers)
+
+
+def test_every_job_that_a_diagram_names_exists():
+    drawings = "".join(re.findall(r"```mermaid\n(.*?)```", "".join(map(Path.read_text, PAGES)), re.DOTALL))
+    labels = " ".join(re.findall(r"\|\"?(.+?)\"?\|", drawings))
+    named = set(re.findall(r"\b[a-z]+_[a-z]+\b", labels))
+    assert {"build_curated", "run_pipeline"} <= named <= set(Registry().names())
