@@ -25,7 +25,7 @@ export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 export no_proxy := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run bench image k8s-check terraform-check check test test-long test-kubernetes lint types contracts unit format \
+.PHONY: help demo run bench image k8s-check terraform-check check test test-long test-kubernetes lint types contracts unit docs format \
 	generate lock lock-check lock-prove \
 	venv install-runtime install clean job
 
@@ -76,6 +76,9 @@ contracts: install ## only the import contracts of check
 unit: install ## only the unit tests of check
 	@$(BIN)/python tools/gate.py unit
 
+docs: install ## build the site of docs/ into .cache/site, warnings are errors
+	@$(BIN)/python tools/site.py
+
 job: install ## write a new job and its test, NAME=my_job, as docs/adding_a_job.md has them
 	@$(BIN)/python tools/new_job.py
 
@@ -83,7 +86,7 @@ format: install ## format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-generate: install ## write what follows from the code: the README's tables, docs/schemas, k8s/examples, the CronJob
+generate: install ## write what follows from the code: docs/reference, docs/schemas, k8s/examples, the CronJob
 	@$(BIN)/python tools/generate.py
 
 lock: venv ## update poetry.lock and export constraints.txt and docker/requirements (ARGS=--regenerate: newest versions)

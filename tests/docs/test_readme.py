@@ -1,9 +1,14 @@
 """The documents say what the code says."""
 
+import html
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from data_pipeline.registry import Registry
+from tools import session
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "packages").glob("*/README.md"))]
@@ -69,3 +74,43 @@ def test_the_glossary_defines_every_word_once():
     words = re.findall(r"^\| \*\*([a-z -]+)\*\* \|", text, re.MULTILINE)
     assert len(words) == len(set(words))
     assert {"slice", "window", "part", "generation", "release", "closure", "contract", "build"} <= set(words)
+
+
+@pytest.mark.parametrize("picture", [session.PICTURE, session.RUN], ids=lambda picture: picture.name)
+def test_a_picture_on_the_first_screen_is_there_and_small(picture):
+    text = session.README.read_text(encoding="utf-8")
+    assert str(picture.relative_to(ROOT)) in text.partition("<!-- session:begin -->")[0]
+    assert picture.stat().st_size < 150_000
+
+
+def test_the_moving_picture_ends_as_the_session_does():
+    shown = html.unescape("\n".join(re.findall(r"<text[^>]*>(.*?)</text>", session.RUN.read_text(encoding="utf-8"))))
+    companies = re.findall(r"\S.*\(\d{12}\)$", session.written()[1], re.MULTILINE)
+    assert len(companies) == 10
+    assert [one for one in companies if one not in shown] == []
+
+
+def test_the_figures_of_the_comparison_are_those_that_were_measured():
+    measured = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8").partition("## Paging, as measured")[2]
+    page = (ROOT / "docs/comparison.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (?:healthy)? ?\| (.+?) \| ([\d.]+) \|", measured, re.MULTILINE)[:3])
+    for name, said in (("dlt, as documented",) * 2, ("dlt, with a sort",) * 2, ("ours", "`data-pipeline`")):
+        assert f"| {said} | {rows[name]} |" in page
+    assert "2,936 of 30,000" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "| 30,000 | **2,936** | 2,936 |" in measured
+
+
+def test_the_layers_of_the_architecture_are_those_that_are_checked():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = (one["layers"] for one in contracts if one["name"] == "the layers of data_pipeline")
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    said = page.partition("<!-- layers -->\n```\n")[2].partition("```")[0]
+    assert " ".join(said.split()) == " → ".join(layers)
+
+
+def test_every_job_that_a_diagram_names_exists():
+    drawings = "".join(re.findall(r"```mermaid\n(.*?)```", "".join(map(Path.read_text, PAGES)), re.DOTALL))
+    labels = " ".join(re.findall(r"\|\"?(.+?)\"?\|", drawings))
+    named = set(re.findall(r"\b[a-z]+_[a-z]+\b", labels))
+    assert {"build_curated", "run_pipeline"} <= named <= set(Registry().names())

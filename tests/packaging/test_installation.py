@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.settings.extras import advice
-from tools import isolated
+from tests.containers.test_image import ONE_COMPANY
+from tools import isolated, lock
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = re.findall(r"^```\n((?:pip|uv|pipx) .+)\n```$", (ROOT / "docs/installation.md").read_text(), re.MULTILINE)
+PAGE = (ROOT / "docs/installation.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^```\n((?:pip|uv|pipx|poetry) .+)\n```$", PAGE, re.MULTILINE)
 # Prints, of both packages, where they were installed from.
 ORIGINS = """
 import importlib.metadata, json
@@ -38,8 +40,16 @@ def test_nothing_advises_to_install_our_packages_by_a_name_that_nobody_owns():
     assert [name for name, text in texts() if by_name.search(text)] == []
 
 
-def test_the_page_has_a_command_for_pip_uv_and_pipx():
-    assert [shlex.split(command)[0] for command in COMMANDS] == ["pip", "uv", "pipx"]
+def test_the_page_has_a_command_for_pip_uv_pipx_and_poetry():
+    assert [shlex.split(command)[0] for command in COMMANDS] == ["pip", "uv", "pipx", "poetry"]
+
+
+def test_the_command_of_the_image_is_one_that_is_run_in_it():
+    page, more = ((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("installation", "kubernetes"))
+    (command,) = re.findall(r"docker run --rm (.+? etl-data-pipeline .+?)\n```", page, re.DOTALL)
+    assert command in more
+    words = shlex.split(command.replace("\\\n", ""))
+    assert words[words.index("etl-data-pipeline") + 1 :] == ONE_COMPANY
 
 
 def test_the_page_has_every_extra():
@@ -58,13 +68,21 @@ def checkout(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("command", [*COMMANDS, advice("kubernetes")], ids=["pip", "uv", "pipx", "advice"])
+@pytest.mark.parametrize("command", [*COMMANDS, advice("kubernetes")], ids=["pip", "uv", "pipx", "poetry", "advice"])
 def test_a_command_installs_both_packages_from_the_checkout(command, checkout, tmp_path):
     command = re.sub(r"^In the checkout: (.*?)\. For uv .*", r"\1", command)
-    words = shlex.split(command.replace("$PWD", str(checkout)))
+    words = shlex.split(command.replace("$PWD", str(checkout)).replace("$CHECKOUT", str(checkout)))
     words[-1] = words[-1].removesuffix("[kubernetes]") + "[kubernetes]"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    if words[0] == "pip":
+    folder = checkout
+    if words[0] == "poetry":
+        tool, folder = isolated.program("poetry"), tmp_path / "mine"
+        programs = folder / ".venv" / "bin"
+        kept |= {"POETRY_VIRTUALENVS_IN_PROJECT": "true", "POETRY_PYPI_MIRROR_URL": lock.package_index()}
+        folder.mkdir()
+        begin = [str(tool), "init", "--no-interaction", "--name", "mine", "--python", ">=3.11,<4"]
+        subprocess.run(begin, cwd=folder, env=kept, check=True)
+    elif words[0] == "pip":
         venv.create(tmp_path / "venv", with_pip=True)
         tool, programs = tmp_path / "venv" / "bin" / "pip", tmp_path / "venv" / "bin"
     else:
@@ -77,7 +95,7 @@ def test_a_command_installs_both_packages_from_the_checkout(command, checkout, t
         kept |= {"UV_TOOL_DIR": str(tmp_path / "uv"), "UV_TOOL_BIN_DIR": str(programs)}
         kept["PATH"] = f"{tool.parent}:{kept['PATH']}"
 
-    ended = subprocess.run([tool, *words[1:]], cwd=checkout, env=kept, capture_output=True, text=True, check=False)
+    ended = subprocess.run([tool, *words[1:]], cwd=folder, env=kept, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     listed = subprocess.run([programs / "data-pipeline", "list"], capture_output=True, text=True, check=True)
