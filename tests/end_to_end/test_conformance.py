@@ -57,7 +57,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 # Checked elsewhere, because they take longer or need servers: test_fan_out.py starts pods, test_build.py runs dbt,
 # test_warehouse.py and test_catalogue.py of data_pipeline have PostgreSQL and a Glue database.
-ELSEWHERE = {"fan_out", "fan_out_worker", "build", "build_marts", "report", "check_year", "load_warehouse", "publish_catalogue"}
+ELSEWHERE = {
+    "fan_out",
+    "fan_out_worker",
+    "build",
+    "build_marts",
+    "report",
+    "check_year",
+    "load_warehouse",
+    "publish_catalogue",
+}
 # Caches may be written again.
 CACHES = ("metadata/dataset_ids_cache.json", "metadata/totals/")
 TOKEN, PASSWORD, KEY = "token-of-the-crm-4711", "password-of-the-database-4712", "secret-key-of-aws-4713"
