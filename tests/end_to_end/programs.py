@@ -27,7 +27,9 @@ from typing import IO, Any, Self
 import data_pipeline
 
 SERVER = multiprocessing.get_context("forkserver")
-OURS = [one.name for one in pkgutil.walk_packages(data_pipeline.__path__, "data_pipeline.")]
+OURS = [
+    one.name for one in pkgutil.walk_packages(data_pipeline.__path__, "data_pipeline.") if "__main__" not in one.name
+]
 SERVER.set_forkserver_preload([*OURS, "boto3", "duckdb", "tests.end_to_end.killed_run"])
 
 
@@ -124,8 +126,9 @@ class Program:
         return self._read[self.stdout], self._read[self.stderr]
 
     def _read_all(self, stream: IO[str]) -> None:
-        with stream:
-            self._read[stream] = stream.read()
+        if not stream.closed:
+            with stream:
+                self._read[stream] = stream.read()
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.poll() is None:

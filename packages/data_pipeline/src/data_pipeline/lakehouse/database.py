@@ -57,6 +57,8 @@ def open_database(limits: Limits, folder: Path) -> Iterator[DuckDBPyConnection]:
     }
     try:
         with duckdb.connect(config=settings) as database:
+            # Where it takes a process for a notebook, it would print to stdout, which carries the fact alone.
+            database.execute("SET enable_progress_bar = false")
             yield database
     except duckdb.OutOfMemoryException as error:
         raise AccessError(

@@ -16,6 +16,12 @@ class Limited(unittest.TestCase):
 
         self.assertEqual(row, ("238.4 MiB", 1))  # 250 MB
 
+    def test_nothing_is_printed_while_a_question_is_answered(self):
+        with open_database(Limits(memory_mb=1000, workers=1), self.folder) as database:
+            row = database.execute("SELECT current_setting('enable_progress_bar')").fetchone()
+
+        self.assertEqual(row, (False,))
+
     def test_what_needs_more_memory_says_what_to_set(self):
         with (
             self.assertRaisesRegex(AccessError, "LAKEHOUSE_MEMORY_MB"),

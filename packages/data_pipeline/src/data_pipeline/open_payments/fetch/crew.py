@@ -95,6 +95,11 @@ class Outcome:
         return SliceResult.of(self.audit, self.company.rows, **cost)
 
 
+# How long Ctrl-C may go unnoticed: one that another thread receives, or that comes just before the main thread waits,
+# does not wake it.
+SIGNAL_SECONDS = 0.5
+
+
 class Crew:
     """``streams`` threads on one priority queue. A bug in a thread ends the run, a failed window does not.
 
@@ -154,7 +159,7 @@ class Crew:
         # Not by ``join`` alone: Python before 3.13 takes a thread for ended once its join was interrupted.
         with self._changed:
             while self._running:
-                self._changed.wait()
+                self._changed.wait(SIGNAL_SECONDS)
         for thread in threads:
             if thread.ident is not None:  # else Ctrl-C came before its start
                 thread.join()

@@ -189,12 +189,18 @@ class ManyStreams(CrewCase):
         self.assertEqual(threading.active_count(), before)
 
     def test_ctrl_c_makes_the_threads_drop_their_windows_and_waits_for_them(self):
+        self.interrupt(receiver=threading.main_thread)
+
+    def test_ctrl_c_that_another_thread_receives_does_the_same(self):
+        self.interrupt(receiver=threading.current_thread)
+
+    def interrupt(self, *, receiver: Callable[[], threading.Thread]) -> None:
         before, dropped = threading.active_count(), threading.Event()
         self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
 
         class Slow(Work):
             def prove(self, task: WindowTask) -> Audit:
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                signal.pthread_kill(receiver().ident or 0, signal.SIGINT)
                 dropped.wait(20)
                 raise StoppedError("dropped", signal_number=2)
 
