@@ -39,8 +39,8 @@ END_SECONDS = 10
 DONE, FAILED = 0, 1
 BAD = ("error", "fail", "runtime error")
 MOST_NAMED = 5
-# With -P: the current folder is no place for modules. dbt makes many objects that stay: to look through them for garbage
-# as often as Python usually does takes a tenth of its time.
+# With -P: the current folder is no place for modules. dbt makes many objects that stay: to look through them for
+# garbage as often as Python usually does takes a tenth of its time.
 RUN = "import gc; gc.set_threshold(50_000, 20, 100); from dbt.cli.main import cli; cli()"
 VERSIONS = """
 import json
