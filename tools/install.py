@@ -50,7 +50,8 @@ def digest(root: Path, level: str) -> str:
 
 def pip_install(*words: str, into: Path = Path(sys.prefix), constraints: str = "constraints.txt") -> None:
     pip = [sys.executable, "-m", "pip", "--python", str(into / "bin" / "python")]
-    subprocess.run([*pip, "install", "-qq", "-c", constraints, *words], cwd=ROOT, check=True)
+    # Not compiled: that took a third of the time, and half of the modules are never imported.
+    subprocess.run([*pip, "install", "-qq", "--no-compile", "-c", constraints, *words], cwd=ROOT, check=True)
 
 
 def install_dbt(level: str) -> None:
@@ -59,8 +60,7 @@ def install_dbt(level: str) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     extras = tomllib.loads((ROOT / "packages/analytics/pyproject.toml").read_text())["project"]["optional-dependencies"]
     wanted = [need for extra in DBT_EXTRAS[level] for need in extras[extra]]
-    # Not compiled: that took a third of the time, and half of the modules are never imported.
-    pip_install("--no-compile", *wanted, into=folder, constraints=DBT_CONSTRAINTS)
+    pip_install(*wanted, into=folder, constraints=DBT_CONSTRAINTS)
 
 
 def install_ours(level: str) -> None:

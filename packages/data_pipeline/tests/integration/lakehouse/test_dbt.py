@@ -4,6 +4,7 @@ from pathlib import Path
 
 import duckdb
 
+from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.dbt import LAKE, Dbt, interpreter
 from data_pipeline.lakehouse.parsed import LARGEST_BYTES
 from etl_core.errors import DataError, StoppedError
@@ -48,6 +49,19 @@ class Run(ProjectCase):
     def test_a_test_that_fails_is_an_error_of_the_data_which_names_it(self):
         with self.assertRaisesRegex(DataError, "the marts do not hold: 1 fail; not_null_doubled_n: Got 1 result"):
             Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "NULL"))
+
+    def test_a_model_that_does_not_fit_in_memory_is_made_on_disk_and_those_after_it_too(self):
+        (self.project.folder / "models" / "sorted.sql").write_text(
+            "{{ config(materialized='table') }} select row_number() over (order by hash(r.n)) as place, r.n"
+            " from (select unnest(range(3_000_000)) as n) as r cross join {{ ref('doubled') }} as one"
+        )
+        for name in ("later", "last"):
+            (self.project.folder / "models" / f"{name}.sql").write_text("select max(n) as n from {{ ref('sorted') }}")
+        limits = Limits(memory_mb=60, workers=1)
+        built = Dbt(self.project, PYTHON, limits, no_stop).build(self.lake("1"))
+
+        with duckdb.connect(str(built.database), read_only=True) as database:
+            self.assertEqual(database.execute("SELECT count(*) FROM sorted").fetchall(), [(3_000_000,)])
 
     def test_what_dbt_read_of_a_project_is_kept_and_read_again_if_it_changed_or_is_damaged(self):
         kept = PrivateFolder(self.folder, "dbt")

@@ -1,39 +1,49 @@
 -- Question 9: what goes to a product. `amount_usd` divides each payment among its products, so the column sums to all
 -- payments; `whole_amount_usd` counts the whole payment for each of them, which for all products together is too much
 -- (14.5 % in one published analysis). What names no product is the row '(no product)'.
-with named as (
+with spellings as (select product, product_id from {{ ref('stg_product_spellings') }}),
+
+-- Most payments have one product: those are summed before their spellings are looked up.
+by_spelling as (
     select
-        products.dataset, products.year, products.release, products.record_id, products.position, products.products,
-        spellings.product_id, products.amount_usd, products.prorated_usd
-    from {{ ref('stg_payment_products') }} as products
-    inner join {{ ref('stg_product_spellings') }} as spellings
-        on coalesce(products.product, '') = spellings.product
+        dataset, year, release, coalesce(product, '') as product,
+        sum(amount_usd) as amount_usd, sum(prorated_usd) as prorated_usd, count(*) as payments
+    from {{ ref('stg_payment_products') }}
+    where products = 1
+    group by dataset, year, release, coalesce(product, '')
 ),
 
 -- A payment may name a product twice, under two codes: its whole amount counts once.
 by_payment as (
-    select dataset, year, release, product_id, amount_usd, prorated_usd
-    from named
-    where products = 1
-    union all
-    select dataset, year, release, product_id, max(amount_usd), sum(prorated_usd)
-    from named
-    where products > 1
+    select
+        dataset, year, release, product_id,
+        max(amount_usd) as amount_usd, sum(prorated_usd) as prorated_usd, 1 as payments
+    from {{ ref('stg_payment_products') }} as products
+    inner join spellings on coalesce(products.product, '') = spellings.product
+    where products.products > 1
     group by dataset, year, release, product_id, record_id
+),
+
+summed as (
+    select dataset, year, release, product_id, amount_usd, prorated_usd, payments
+    from by_spelling inner join spellings on by_spelling.product = spellings.product
+    union all
+    select dataset, year, release, product_id, amount_usd, prorated_usd, payments
+    from by_payment
 ),
 
 products as (
     select
         dataset, year, release, product_id,
-        sum(prorated_usd) as amount_usd, sum(amount_usd) as whole_amount_usd, count(*) as payments
-    from by_payment
+        sum(prorated_usd) as amount_usd, sum(amount_usd) as whole_amount_usd, sum(payments) as payments
+    from summed
     group by dataset, year, release, product_id
 ),
 
 -- What the payments with products amount to. Each has one product at position 1.
 of_products as (
     select dataset, year, sum(prorated_usd) as amount_usd, count(case when position = 1 then 1 end) as payments
-    from named
+    from {{ ref('stg_payment_products') }}
     group by dataset, year
 ),
 
