@@ -81,7 +81,8 @@ def a_payment(number: int, payer: str, chance: random.Random, odd: float) -> lis
 def slices() -> tuple[dict[str, bytes], dict[str, dict[str, Any]]]:
     """Parts by payer and what their audits say, both dialects among them, and bytes that are no UTF-8."""
     chance = random.Random(13)
-    bodies, said = {}, {}
+    bodies: dict[str, bytes] = {}
+    said: dict[str, dict[str, Any]] = {}
     for number in range(SLICES):
         payer = str(100000000000 + number)
         odd = 0.9 if number % 20 == 0 else 0.0
@@ -100,6 +101,8 @@ def slices() -> tuple[dict[str, bytes], dict[str, dict[str, Any]]]:
 class Lake(LakehouseCase):
     """A folder whose name Spark could take for a pattern or an encoded address."""
 
+    store: Any  # a DirectoryStore: Spark reads files
+
     def new_store(self) -> Any:
         return DirectoryStore(Path(self.enterContext(tempfile.TemporaryDirectory(prefix="it's [a] lake* %41+"))))
 
@@ -115,7 +118,7 @@ class Lake(LakehouseCase):
 
     def digest(self, files: Iterable[str]) -> tuple[Any, ...]:
         """Of all rows of Parquet files their columns with types, their number, and a hash without regard to order."""
-        paths = [str(self.store.local_path(one)) for one in files]
+        paths = [f"{self.store.root}/{one}" for one in files]
         source = sql.read_parquet(paths)
         columns = duckdb.execute(f"DESCRIBE FROM {source}").fetchall()
         text = "to_json(COLUMNS(*))::VARCHAR"
@@ -227,7 +230,7 @@ def test_a_build_has_the_rows_of_every_table_of_duckdb_in_the_same_order(both):
         assert both.theirs.digest(other) == both.ours.digest(mine)
     order = ", ".join(one.lower() for one in CONTRACT.order)
     for file in theirs.tables["general_payments"]:
-        source = sql.read_parquet([str(both.theirs.store.local_path(file.key))])
+        source = sql.read_parquet([str(both.theirs.store.root / file.key)])
         numbers = f"SELECT row_number() OVER () AS place, row_number() OVER (ORDER BY {order}) AS sorted FROM {source}"
         assert duckdb.execute(f"SELECT count(*) FROM ({numbers}) WHERE place != sorted").fetchall() == [(0,)]
 
