@@ -51,7 +51,7 @@ SPLIT = "spark.sql.files.maxPartitionBytes"
 # Each task holds a group of rows: Spark's 128 MB would be most of a small machine's memory.
 ROW_GROUP_BYTES = 32 << 20
 HEADER_BYTES = 65_536
-# How Spark must read and write, whoever configured it: as DuckDB does.
+# How Spark must read and write, however the cluster is configured: as DuckDB does.
 SEMANTICS = {
     "spark.sql.ansi.enabled": "false",
     "spark.sql.session.timeZone": "UTC",

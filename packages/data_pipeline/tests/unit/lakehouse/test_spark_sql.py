@@ -3,7 +3,7 @@ import unittest
 from data_pipeline.agency_files.documents import CONTRACT as AGENCY_FILES
 from data_pipeline.customers.columns import CONTRACT as CUSTOMERS
 from data_pipeline.lakehouse import spark_sql as sql
-from data_pipeline.lakehouse.contract import Column, Contract
+from data_pipeline.lakehouse.contract import Column, Contract, Rule
 from data_pipeline.open_payments.datasets import DATASETS
 from etl_core.errors import DataError
 from packages.data_pipeline.tests.unit.lakehouse.tables import CONTRACT
@@ -61,16 +61,18 @@ class Expressions(unittest.TestCase):
 
     def test_what_does_not_match_its_pattern_is_not_cast(self):
         matches = sql.matches(COLUMNS["Amount"])
-        for rule in ("type", "range"):
+        both: tuple[Rule, ...] = ("type", "range")
+        for rule in both:
             with self.subTest(rule):
                 self.assertTrue(sql.violation(COLUMNS["Amount"], rule).startswith(f"({matches} AND "))
 
     def test_the_other_rules(self):
-        for name, rule, violation in (
+        cases: tuple[tuple[str, Rule, str], ...] = (
             ("Id", "required", "`Id` IS NULL"),
             ("Note", "length", "char_length(`Note`) > 10"),
             ("Nature", "values", "`Nature` NOT IN ('Meal', 'Travel, and lodging')"),
-        ):
+        )
+        for name, rule, violation in cases:
             with self.subTest(rule):
                 self.assertEqual(sql.violation(COLUMNS[name], rule), violation)
 

@@ -39,6 +39,8 @@ class FromMapping(unittest.TestCase):
                 "source_first_wait_seconds": 0.5,
                 "lakehouse_memory_mb": 1536,
                 "lakehouse_workers": 2,
+                "spark_scratch_url": "",
+                "spark_submitted": False,
                 "dbt_python": "",
                 "warehouse_url": SecretStr(""),
                 "warehouse_schema": "lake",
