@@ -1,4 +1,4 @@
-"""The command of every step of every DAG: a job and its arguments. Pure, so tests hold each against the job's parser."""
+"""The command of every step of every DAG: a job and its arguments. Pure: a test holds each against the job's parser."""
 
 from __future__ import annotations
 
@@ -50,17 +50,22 @@ def year_of(params: Mapping[str, Any], logical_date: datetime | None, now: datet
     return int(params.get("year") or (logical_date or now).year - 1)
 
 
-def of_year(params: Mapping[str, Any], year: int, dag_run_id: str, *, fan_out_options: str = "") -> list[Command]:
-    """The ingestions of a DAG run, by dataset."""
+def of_year(
+    params: Mapping[str, Any], year: int, dag_run_id: str, *, fan_out_options: str = ""
+) -> list[dict[str, Command]]:
+    """The commands of each dataset of a DAG run: ``ingest``, and ``report`` once the marts are made."""
     return [
-        ingest(
-            dataset,
-            year,
-            run_id_of(params.get("run_id"), dag_run_id, dataset, str(year)),
-            shape=params.get("shape") or SHAPES[0],
-            max_files=params.get("max_files"),
-            fan_out_options=fan_out_options,
-        )
+        {
+            "ingest": ingest(
+                dataset,
+                year,
+                run_id_of(params.get("run_id"), dag_run_id, dataset, str(year)),
+                shape=params.get("shape") or SHAPES[0],
+                max_files=params.get("max_files"),
+                fan_out_options=fan_out_options,
+            ),
+            "report": report(dataset, year),
+        }
         for dataset in datasets_of(params["dataset"])
     ]
 
@@ -77,8 +82,8 @@ def marts() -> Command:
     return ["build_marts"]
 
 
-def reports(chosen: str, year: int) -> list[Command]:
-    return [["report", "--dataset", dataset, "--year", str(year)] for dataset in datasets_of(chosen)]
+def report(dataset: str, year: int) -> Command:
+    return ["report", "--dataset", dataset, "--year", str(year)]
 
 
 def check_year(chosen: str, year: int) -> Command:

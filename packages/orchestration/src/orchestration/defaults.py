@@ -14,7 +14,8 @@ TAGS = ["data-pipeline"]
 
 # What the steps make. The event of each names the run, the release and the manifest.
 RAW, STAGING, CURATED, MARTS = (
-    Asset(name=f"data_pipeline_{zone}", uri=f"data-pipeline://lake/{zone}") for zone in ("raw", "staging", "curated", "marts")
+    Asset(name=f"data_pipeline_{zone}", uri=f"data-pipeline://lake/{zone}")
+    for zone in ("raw", "staging", "curated", "marts")
 )
 
 

@@ -41,7 +41,7 @@ class ByExitStatus(RetryPolicy):
         exception: BaseException,
         try_number: int,  # noqa: ARG002 - Airflow's
         max_tries: int,  # noqa: ARG002
-        context: Any = None,  # noqa: ANN401, ARG002
+        context: Any = None,  # noqa: ARG002
     ) -> RetryDecision:
         if isinstance(exception, PermanentError):
             return RetryDecision.fail(reason="permanent")
@@ -63,12 +63,12 @@ class DataPipelineOperator(BaseOperator):
     template_fields: Sequence[str] = ("command",)
     ui_color = "#e8f0f7"
 
-    def __init__(self, *, command: Any, place: str = "", **options: Any) -> None:  # noqa: ANN401 - or an XComArg of one
+    def __init__(self, *, command: Any, place: str = "", **options: Any) -> None:
         super().__init__(**{"retry_policy": ByExitStatus(), "multiple_outputs": True, **options})
         self.command = command
         self.place = place
 
-    def execute(self, context: Any) -> dict[str, Any]:  # noqa: ANN401 - Airflow's
+    def execute(self, context: Any) -> dict[str, Any]:
         end_with_parent()
         command: list[str] = list(self.command)
         self.log.info("running: %s", shown(command))
@@ -87,7 +87,9 @@ class DataPipelineOperator(BaseOperator):
             raise JobFailedError(outcome, command)
         found = references(outcome.fact)
         for outlet in self.outlets:
-            extra = {name: found[name] for name in ("run_id", "dataset", "year", "release", "manifest") if name in found}
+            extra = {
+                name: found[name] for name in ("run_id", "dataset", "year", "release", "manifest") if name in found
+            }
             context["outlet_events"][outlet].extra = extra
         return found
 
@@ -101,7 +103,7 @@ class DataPipelineOperator(BaseOperator):
                 place.cancel()
             self._stop.request()
 
-    def _in_kubernetes(self, command: list[str], context: Any, settings: Settings) -> KubernetesPlace:  # noqa: ANN401
+    def _in_kubernetes(self, command: list[str], context: Any, settings: Settings) -> KubernetesPlace:
         from etl_core.kube.client import connect
         from etl_core.lake import open_store
         from etl_core.retry import Retry, RetryPolicy
@@ -137,7 +139,7 @@ class DataPipelineOperator(BaseOperator):
         return str(next(iter(states.values()), ""))
 
 
-def report_failure(context: Any) -> None:  # noqa: ANN401 - Airflow's
+def report_failure(context: Any) -> None:
     """The failure callback of all tasks: the run's own diagnosis, as the task's last words and as an XCom.
 
     A notifier is added beside it in a DAG's ``default_args``; it finds the text in ``context["exception"]``.

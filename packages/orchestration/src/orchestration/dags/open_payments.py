@@ -13,6 +13,15 @@ from orchestration.operator import DataPipelineOperator
 
 AFTER_MARTS = [name for name in settings.load().after_marts.split(",") if name]
 
+
+def ingest_in(planned: dict[str, commands.Command]) -> commands.Command:
+    return planned["ingest"]
+
+
+def report_in(planned: dict[str, commands.Command]) -> commands.Command:
+    return planned["report"]
+
+
 with DAG(
     "open_payments_year",
     # CMS publishes a program year by 30 June of the next one. Backfills of this timetable are backfills of years.
@@ -53,17 +62,13 @@ end of its log and in the XCom `diagnosis`.
     **dag_options("open-payments"),
 ) as open_payments_year:
 
-    @task(multiple_outputs=True, doc_md="Writes down the commands of this DAG run, from its parameters and its date.")
-    def plan() -> dict[str, Any]:
+    @task(doc_md="Writes down the commands of this DAG run, from its parameters and its date.")
+    def plan() -> list[dict[str, commands.Command]]:
         context = get_current_context()
         run, params = context["dag_run"], dict(context["params"])
         year = commands.year_of(params, run.logical_date, run.run_after)
-        chosen = params["dataset"]
-        return {
-            "ingest": commands.of_year(params, year, run.run_id, fan_out_options=settings.load().fan_out_options),
-            "report": commands.reports(chosen, year),
-            "check": commands.check_year(chosen, year),
-        }
+        context["ti"].xcom_push("check", commands.check_year(params["dataset"], year))
+        return commands.of_year(params, year, run.run_id, fan_out_options=settings.load().fan_out_options)
 
     @task_group(group_id="dataset", tooltip="Once for each dataset")
     def dataset(ingest: commands.Command) -> None:
@@ -71,7 +76,7 @@ end of its log and in the XCom `diagnosis`.
             task_id="ingest",
             command=ingest,
             outlets=[RAW],
-            doc_md="Fetches what is missing of the year and proves it, slice by slice; ends in the manifest of the run.",
+            doc_md="Fetches what is missing of the year and proves it slice by slice; ends in the run's manifest.",
         )
         run_id: Any = fetched.output["run_id"]
         staged = DataPipelineOperator(
@@ -101,13 +106,13 @@ end of its log and in the XCom `diagnosis`.
     ]
     report = DataPipelineOperator.partial(
         task_id="report", doc_md="One page about the year: complete or not, and the figures."
-    ).expand(command=planned["report"])
+    ).expand(command=planned.map(report_in))
     check = DataPipelineOperator(
         task_id="check_year",
         command=planned["check"],
         doc_md="Fails if a dataset of the year is not proved, conserved or reconciled within bounds, and says what.",
     )
-    dataset.expand(ingest=planned["ingest"]) >> marts >> [*optional, report] >> check
+    dataset.expand(ingest=planned.map(ingest_in)) >> marts >> [*optional, report] >> check
 
 
 with DAG(

@@ -13,7 +13,7 @@ from orchestration.operator import DataPipelineOperator
 SETTINGS = settings.load()
 
 
-def tables_of(command: Any) -> None:  # noqa: ANN401 - an XComArg of a command
+def tables_of(command: Any) -> None:
     """The three steps from a source to its tables."""
     fetched = DataPipelineOperator(
         task_id="ingest", command=command, outlets=[RAW], doc_md="Fetches what is missing; ends in the run's manifest."
@@ -38,7 +38,8 @@ with DAG(
     },
     doc_md="""
 ### The customers of a CRM, each day
-All pages of an unreliable API, proved by its own count, as one CSV, then as a table. A retry goes on with the next page.
+All pages of an unreliable API, proved by its own count, as one CSV, then as a table. A retry continues with the next
+page.
 """,
     **dag_options("customers"),
 ) as customers_daily:
