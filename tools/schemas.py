@@ -12,6 +12,7 @@ from data_pipeline.lakehouse.contract import Contract
 from data_pipeline.lakehouse.documents import BuildManifest, MartsManifest, StagedPart
 from data_pipeline.lakehouse.facts import (
     BuildFact,
+    CheckYearFact,
     CuratedFact,
     ExportFact,
     MartsFact,
@@ -40,6 +41,7 @@ MODELS: tuple[type[Document], ...] = (
     MartsManifest,
     MartsFact,
     ReportFact,
+    CheckYearFact,
     BuildFact,
     QueryFact,
     ExportFact,

@@ -79,6 +79,10 @@ def test_one_command_makes_a_year_from_source_to_page_and_the_second_time_does_n
     assert "rows_missing" in page(world, year), "the faults that were met are on the page"
     assert not [name for name in people(world) if name in page(world, year)]
 
+    checked = world.run("check_year", "--", "--year", "2024", "--max-difference", "0")
+    assert (checked.status, checked.fact["status"]) == (0, "passed"), checked.stderr
+    assert {"company_usd", "teaching_hospital_usd"} <= {one["name"] for one in checked.fact["checks"]}
+
     before = world.files()
     again = build(world, "--year", "2024")
     assert (again.status, again.fact["status"], again.fact["years"][0]["steps"]) == (0, "already built", ALL_DONE)

@@ -56,7 +56,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ingest_customers": (),
 }
 # Checked elsewhere, because they take longer: test_fan_out.py starts pods, test_build.py runs dbt.
-ELSEWHERE = {"fan_out", "fan_out_worker", "build", "build_marts", "report"}
+ELSEWHERE = {"fan_out", "fan_out_worker", "build", "build_marts", "report", "check_year"}
 # Caches may be written again.
 CACHES = ("metadata/dataset_ids_cache.json", "metadata/totals/")
 TOKEN, PASSWORD, KEY = "token-of-the-crm-4711", "password-of-the-database-4712", "secret-key-of-aws-4713"

@@ -218,19 +218,21 @@ def describe(story: Story) -> None:
         story.run("describe", *words)
     lake = story.buckets[LAKE]
     for job, zone in (("stage", "metadata/staging/"), ("build_curated", "metadata/curated/")):
-        story.run("describe", job, "--", "--run-id", "p1")
+        story.run("describe", job, "--", *YEARLY)
         for key in lake.listed(zone):  # as a process leaves it that was killed before its commit
             lake.client.delete_object(Bucket=LAKE, Key=key)
-        story.run("describe", job, "--", "--run-id", "p1")
+        story.run("describe", job, "--", *YEARLY)
     story.run("describe", "build_marts")
-    story.run("describe", "report", "--", "--year", "2024")
+    story.run("describe", "report", "--", *YEARLY)
+    # The summaries are of the release before.
+    story.run("describe", "check_year", "--", *YEARLY, "--max-difference", "1")
     staged = next(key for key in lake.listed("metadata/staging/"))
     part = lake.read(json.loads(lake.read(staged))["part"]).decode()
     record_id = next(csv.DictReader(io.StringIO(part, newline="")))["Record_ID"]
     for asked in (
         ("query", "--", "SELECT count(*) FROM general_payments", "--format", "json"),
-        ("quarantine", "--", "--run-id", "p1"),
-        ("trace", "--", record_id, "--run-id", "p1"), ("export", "--", "--run-id", "p1", "--to", "exported"),
+        ("quarantine", "--", *YEARLY),
+        ("trace", "--", record_id, *YEARLY), ("export", "--", *YEARLY, "--to", "exported"),
     ):  # fmt: skip
         story.run("describe", *asked)
 

@@ -91,6 +91,28 @@ class ReportFact(RunFact):
     bytes: int
 
 
+class YearCheck(Value):
+    """One of the equations that a finished year must satisfy, in records or US dollars."""
+
+    name: str
+    status: Literal["passed", "failed", "warned"] = Field(description="only what failed fails the job")
+    found: Decimal
+    expected: Decimal | None = Field(None, description="what it must equal")
+    at_most: Decimal | None = Field(None, description="what it may be")
+    note: str = ""
+
+
+class CheckYearFact(RunFact):
+    """How ``check_year`` ended."""
+
+    status: Literal["passed", "failed"]
+    build: str | None = Field(None, description="of the tables; null: there is none")
+    marts: str | None = Field(None, description="the build of the marts; null: there is none")
+    rows: int = Field(description="proved")
+    failed: tuple[str, ...] = Field(description="names of the checks that failed")
+    checks: tuple[YearCheck, ...]
+
+
 class BuiltYear(Value):
     """What became of one program year; the counts are those of the build that readers see now."""
 

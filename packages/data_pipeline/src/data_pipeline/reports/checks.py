@@ -14,8 +14,11 @@ from data_pipeline.reports.run_values import Checks
 from etl_core.documents import read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from data_pipeline.lakehouse.documents import MartsInput
     from data_pipeline.open_payments.ledger.committed import Run
+    from data_pipeline.open_payments.ledger.documents import Audit
     from etl_core.lake import ObjectStore
 
 READERS = 16
@@ -26,9 +29,7 @@ def checks_of(store: ObjectStore, run: Run, source: MartsInput) -> Checks:
     build = read_manifest(store, build_manifest(year_scope(source.dataset, source.year), source.number))
     if build is None:
         return Checks()
-    places = [StagedKeys.of_part(part.key, build.contract).document for part in run.parts()]
-    with ThreadPoolExecutor(READERS) as pool:
-        found = [one for one in pool.map(lambda key: read(StagedPart, store, key), places) if one is not None]
+    found = staged_of(store, run.parts(), build.contract)
     quarantined: Counter[str] = Counter()
     flagged: Counter[str] = Counter()
     new_values: Counter[str] = Counter()
@@ -43,3 +44,10 @@ def checks_of(store: ObjectStore, run: Run, source: MartsInput) -> Checks:
         tuple(new_values.items()),
         sum(part.drift is not None for part in found),
     )
+
+
+def staged_of(store: ObjectStore, parts: Iterable[Audit], contract: str) -> list[StagedPart]:
+    """What became of the parts under a contract; nothing of a part that is not staged."""
+    places = [StagedKeys.of_part(part.key, contract).document for part in parts]
+    with ThreadPoolExecutor(READERS) as pool:
+        return [one for one in pool.map(lambda key: read(StagedPart, store, key), places) if one is not None]
