@@ -53,7 +53,10 @@ def year_of(params: Mapping[str, Any], logical_date: datetime | None, now: datet
 def of_year(
     params: Mapping[str, Any], year: int, dag_run_id: str, *, fan_out_options: str = ""
 ) -> list[dict[str, Command]]:
-    """The commands of each dataset of a DAG run: ``ingest``, and ``report`` once the marts are made."""
+    """The commands of each dataset of a DAG run: ``ingest``; ``report`` and ``check`` once the marts are made.
+
+    ``check`` is empty for a part of a year, which is never closed.
+    """
     return [
         {
             "ingest": ingest(
@@ -65,6 +68,7 @@ def of_year(
                 fan_out_options=fan_out_options,
             ),
             "report": report(dataset, year),
+            "check": [] if params.get("max_files") else check_year(dataset, year),
         }
         for dataset in datasets_of(params["dataset"])
     ]
@@ -86,8 +90,8 @@ def report(dataset: str, year: int) -> Command:
     return ["report", "--dataset", dataset, "--year", str(year)]
 
 
-def check_year(chosen: str, year: int) -> Command:
-    return ["check_year", "--year", str(year), *([] if chosen == ALL else ["--dataset", chosen])]
+def check_year(dataset: str, year: int) -> Command:
+    return ["check_year", "--dataset", dataset, "--year", str(year)]
 
 
 def resolve(dataset: str) -> Command:

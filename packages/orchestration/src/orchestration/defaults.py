@@ -13,10 +13,8 @@ RETRIES = 3
 TAGS = ["data-pipeline"]
 
 # What the steps make. The event of each names the run, the release and the manifest.
-RAW, STAGING, CURATED, MARTS = (
-    Asset(name=f"data_pipeline_{zone}", uri=f"data-pipeline://lake/{zone}")
-    for zone in ("raw", "staging", "curated", "marts")
-)
+ZONES = ("raw", "staging", "curated", "marts")
+RAW, STAGING, CURATED, MARTS = (Asset(name=f"lake_{zone}", uri=f"data-pipeline://lake/{zone}") for zone in ZONES)
 
 
 def dag_options(*tags: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - those of a DAG

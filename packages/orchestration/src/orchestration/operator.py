@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.exceptions import AirflowException
+from airflow.exceptions import AirflowException, AirflowSkipException
 from airflow.sdk import BaseOperator, RetryDecision, RetryPolicy
 
 from etl_core.errors import PermanentError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Of a cancelled or finished task instance; a cleared or a killed one is in another state.
 FINAL_STATES = ("failed", "success")
+# What the event of an asset says, as far as the job's fact has it.
+NAMED = ("run_id", "dataset", "year", "release", "build", "manifest", "rows")
 
 
 class JobFailedError(AirflowException):
@@ -69,8 +71,10 @@ class DataPipelineOperator(BaseOperator):
         self.place = place
 
     def execute(self, context: Any) -> dict[str, Any]:
-        end_with_parent()
         command: list[str] = list(self.command)
+        if not command:
+            raise AirflowSkipException("there is nothing to run")
+        end_with_parent()
         self.log.info("running: %s", shown(command))
         settings = configuration.load()
         # A submitter creates Jobs itself, and needs the rights that Airflow has; it works little.
@@ -87,10 +91,7 @@ class DataPipelineOperator(BaseOperator):
             raise JobFailedError(outcome, command)
         found = references(outcome.fact)
         for outlet in self.outlets:
-            extra = {
-                name: found[name] for name in ("run_id", "dataset", "year", "release", "manifest") if name in found
-            }
-            context["outlet_events"][outlet].extra = extra
+            context["outlet_events"][outlet].extra = {name: found[name] for name in NAMED if name in found}
         return found
 
     def on_kill(self) -> None:

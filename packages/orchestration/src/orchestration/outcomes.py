@@ -48,7 +48,7 @@ class Outcome:
         lines = [
             f"{command} ended with status {self.status}{f' ({known.meaning})' if known else ''}.",
             *(str(fact[name]) for name in ("message", "note") if fact.get(name)),
-            *(f"{one.get('company_id', '')}: {one.get('reason')}. {one.get('detail', '')}" for one in self._failures()),
+            *(_line_of(one) for one in self._failures()),
             *filter(None, [self.why]),
             *(f"{name}: {fact[name]}" for name in ("run_id", "release", "manifest", "lake") if fact.get(name)),
         ]
@@ -56,10 +56,14 @@ class Outcome:
             lines.append(f"To see more: data-pipeline run status -- --run-id {fact['run_id']}")
         return "\n".join(lines)
 
-    def _failures(self) -> list[Mapping[str, Any]]:
-        found = self.fact.get("failures")
-        rows = found if isinstance(found, list) else []
-        return [one for one in rows if isinstance(one, dict)][:MOST_FAILURES_NAMED]
+    def _failures(self) -> list[dict[str, Any]]:
+        """What the fact lists: companies that failed, or checks that did."""
+        listed = [one for name in ("failures", "checks") for one in self.fact.get(name) or () if isinstance(one, dict)]
+        return [one for one in listed if one.get("status", "failed") == "failed"][:MOST_FAILURES_NAMED]
+
+
+def _line_of(failure: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in failure.items() if value not in (None, "", "failed"))
 
 
 def fact_in(lines: Iterable[str]) -> dict[str, Any]:

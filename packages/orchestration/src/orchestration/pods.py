@@ -16,9 +16,8 @@ def pod_of(job: str, settings: Settings) -> PodOptions:
     from etl_core.errors import ConfigError
     from etl_core.kube.describe import PodOptions
 
-    needs: dict[str, Any] | None = json.loads(resources.files("orchestration").joinpath("pods.json").read_text()).get(
-        job
-    )
+    text = resources.files("orchestration").joinpath("pods.json").read_text(encoding="utf-8")
+    needs: dict[str, Any] | None = json.loads(text).get(job)
     if needs is None:
         raise ConfigError(f"job {job} has no Kubernetes example.", advice="Run it in the place process.")
     return PodOptions(

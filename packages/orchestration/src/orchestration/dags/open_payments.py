@@ -18,6 +18,10 @@ def ingest_in(planned: dict[str, commands.Command]) -> commands.Command:
     return planned["ingest"]
 
 
+def check_in(planned: dict[str, commands.Command]) -> commands.Command:
+    return planned["check"]
+
+
 def report_in(planned: dict[str, commands.Command]) -> commands.Command:
     return planned["report"]
 
@@ -67,7 +71,6 @@ end of its log and in the XCom `diagnosis`.
         context = get_current_context()
         run, params = context["dag_run"], dict(context["params"])
         year = commands.year_of(params, run.logical_date, run.run_after)
-        context["ti"].xcom_push("check", commands.check_year(params["dataset"], year))
         return commands.of_year(params, year, run.run_id, fan_out_options=settings.load().fan_out_options)
 
     @task_group(group_id="dataset", tooltip="Once for each dataset")
@@ -107,11 +110,10 @@ end of its log and in the XCom `diagnosis`.
     report = DataPipelineOperator.partial(
         task_id="report", doc_md="One page about the year: complete or not, and the figures."
     ).expand(command=planned.map(report_in))
-    check = DataPipelineOperator(
+    check = DataPipelineOperator.partial(
         task_id="check_year",
-        command=planned["check"],
-        doc_md="Fails if a dataset of the year is not proved, conserved or reconciled within bounds, and says what.",
-    )
+        doc_md="Fails if the year is not proved, conserved or reconciled within bounds, and says what.",
+    ).expand(command=planned.map(check_in))
     dataset.expand(ingest=planned.map(ingest_in)) >> marts >> [*optional, report] >> check
 
 
