@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.exceptions import AirflowException, AirflowSkipException
 from airflow.sdk import BaseOperator, RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from etl_core.errors import PermanentError
 from etl_core.stop import Stop

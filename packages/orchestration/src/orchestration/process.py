@@ -8,14 +8,13 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING
 
+from etl_core.errors import ConfigError
 from orchestration.outcomes import Outcome, fact_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
-# Airflow allows a task 60 s to end ([core] killed_task_cleanup_time); a job keeps its work within GRACE_SECONDS (30).
-GRACE_SECONDS = 45
 
 
 def end_with_parent() -> None:
@@ -32,22 +31,23 @@ class ProcessPlace:
         self._child: subprocess.Popen[str] | None = None
 
     def run(self, command: Sequence[str]) -> Outcome:
+        """Run it to its end; raises ``ConfigError`` if there is no such program."""
         job, *arguments = command
         words = [*self._program, "run", job, "--", *arguments]
-        # preexec_fn: the task's process has one thread that matters, and a worker that is killed must leave no child.
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent) as child:  # noqa: PLW1509
-            self._child = child
+        try:
+            # The hook is one call of the system, and the child must not outlive a worker that is killed.
+            self._child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent)  # noqa: PLW1509
+        except OSError as error:
+            raise ConfigError(
+                f"{words[0]} cannot be run: {error.strerror}.",
+                advice="Set program in section [data_pipeline] to the command of the jobs' environment.",
+            ) from error
+        with self._child as child:
             stdout, _ = child.communicate()
         status = child.returncode
         return Outcome(128 - status if status < 0 else status, fact_in(stdout.splitlines()))
 
     def stop(self) -> None:
-        """Pass a signal on, and wait: what the job has proved by then is kept, and the next try continues there."""
-        child = self._child
-        if child is None or child.poll() is not None:
-            return
-        child.terminate()
-        try:
-            child.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
+        """Pass a SIGTERM on: what the job has proved by then is kept, and the next try continues there."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()

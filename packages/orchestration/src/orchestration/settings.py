@@ -5,12 +5,9 @@ Each is also a variable of the environment, as Airflow reads it: ``AIRFLOW__DATA
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
 
 SECTION = "data_pipeline"
-Place = Literal["process", "kubernetes"]
 
 
 @dataclass(frozen=True)
@@ -35,25 +32,13 @@ class Settings:
     agency_id: str = "10"
     agency_source_bucket: str = "agency-documents"
 
-    @classmethod
-    def from_section(cls, given: Mapping[str, Any]) -> Settings:
-        """Settings from the options of the section.
-
-        Raises:
-            ValueError: an option is none, or has no such value.
-
-        """
-        known = {one.name for one in fields(cls)}
-        if unknown := given.keys() - known:
-            raise ValueError(f"[{SECTION}] {', '.join(sorted(unknown))}: no such option; there are {sorted(known)}.")
-        found = cls(**{name: str(value) for name, value in given.items()})
-        if found.place not in ("process", "kubernetes"):
-            raise ValueError(f"[{SECTION}] place = {found.place}: it is either process or kubernetes.")
-        return found
+    def __post_init__(self) -> None:
+        if self.place not in ("process", "kubernetes"):
+            raise ValueError(f"[{SECTION}] place = {self.place}: it is either process or kubernetes.")
 
 
 def load() -> Settings:
-    """Those of this Airflow; raises as ``from_section``."""
+    """Those of this Airflow; raises ``ValueError`` for a value that none can have."""
     from airflow.sdk import conf
 
-    return Settings.from_section(conf.getsection(SECTION) or {})
+    return Settings(**{one.name: conf.get(SECTION, one.name, fallback=one.default) for one in fields(Settings)})

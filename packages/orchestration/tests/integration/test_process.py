@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from etl_core.errors import ConfigError
 from orchestration.process import ProcessPlace
 
 PROGRAM = """
@@ -79,3 +80,8 @@ def test_a_child_without_stop_does_not_outlive_a_killed_worker(program, tmp_path
 
     os.close(child)
     assert ended
+
+
+def test_a_program_that_is_not_there_is_a_matter_of_configuration():
+    with pytest.raises(ConfigError, match="no-such-program cannot be run"):
+        ProcessPlace(["no-such-program"]).run(["stage"])
