@@ -148,4 +148,4 @@ def report_failure(context: Any) -> None:
     ti, exception = context["ti"], context.get("exception")
     text = f"{ti.dag_id}.{ti.task_id} of {ti.run_id} failed for good: {exception}"
     ti.xcom_push(key="diagnosis", value=text[:4000])
-    ti.log.error(text)
+    context["task"].log.error(text)
