@@ -29,7 +29,7 @@ def described(dag: DAG) -> dict[str, object]:
             for task in dag.tasks
         },
         "edges": sorted(f"{task.task_id} {after}" for task in dag.tasks for after in task.downstream_task_ids),
-        "schedule": str(dag.timetable.summary),
+        "schedule": str(dag.schedule),
         "tags": sorted(dag.tags),
         "has_doc": bool(dag.doc_md),
         "paused": dag.is_paused_upon_creation,

@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_name("in_airflow.py")
 @pytest.fixture(scope="module")
 def found(airflow_bin, jobs, source, tmp_path_factory):
     """What the script prints. The first download is refused for a second, the next one is cut off."""
-    source.fault("http_429", count=1, match="/download", seconds=1)
+    source.fault("http_429", count=1, match="/download")
     source.fault("short_body", count=1, match="/download", after=2)
     home = tmp_path_factory.mktemp("airflow")
     # A try each, so that the first refusal ends the job. Airflow's own delay would outlast the test's limit.

@@ -101,7 +101,7 @@ class World:
 
     def stall(self) -> None:
         """The next download hangs until the faults are cleared or its client is gone."""
-        self.source.fault("stall", count=1, match="/download", seconds=600)
+        self.source.fault("stall", count=1, match="/download", params={"seconds": 600.0})
 
     def jobs(self, *words: str) -> list[int]:
         """Processes of ``data-pipeline`` below this one that have these words in their command."""
