@@ -126,6 +126,7 @@ class Airflow:
 
     def __enter__(self) -> Self:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        self._before = descendants_of(os.getpid())
         self.home.mkdir(parents=True, exist_ok=True)
         self.run("db", "migrate")
         for name in PROCESSES:
@@ -174,7 +175,11 @@ class Airflow:
         found: dict[str, str] = json.loads(text)
         return found[USER]
 
-    def stop(self, seconds: float = 20) -> list[int]:
+    def processes(self) -> set[int]:
+        """The four, and whatever they have started or left behind."""
+        return descendants_of(os.getpid()) - self._before
+
+    def stop(self, seconds: float = 20) -> set[int]:
         """End everything: the four, then whatever they left; the process ids of what was left."""
         for process in self.running.values():
             process.terminate()
@@ -182,36 +187,30 @@ class Airflow:
         for process in self.running.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-        left = left_by(self.home)
+        self.running.clear()
+        left = self.processes()
         for number in (signal.SIGTERM, signal.SIGKILL):
-            for pid in left_by(self.home):
+            for pid in self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
             ended_by = time.monotonic() + 5
-            while left_by(self.home) and time.monotonic() < ended_by:
+            while self.processes() and time.monotonic() < ended_by:
                 time.sleep(0.05)
-        self.running.clear()
         return left
 
 
-def left_by(home: Path) -> list[int]:
-    """Children of this process that belong to an Airflow and have not ended."""
-    return [pid for pid in children_of(os.getpid()) if _is_of(home, pid)]
-
-
-def children_of(parent: int) -> list[int]:
-    found = []
+def descendants_of(ancestor: int) -> set[int]:
+    """Processes below this one that have not ended."""
+    parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if int(folder.joinpath("stat").read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append(int(folder.name))
+            state, parent = folder.joinpath("stat").read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                parents[int(folder.name)] = int(parent)
+    found: set[int] = set()
+    while more := {pid for pid, parent in parents.items() if parent in {ancestor, *found}} - found:
+        found |= more
     return found
-
-
-def _is_of(home: Path, pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return f"AIRFLOW_HOME={home}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return False
 
 
 def start(place: Path, port: int, scale: str, faults: str) -> int:
