@@ -181,13 +181,13 @@ class Airflow:
 
     def stop(self, seconds: float = 20) -> set[int]:
         """End everything: the four, then whatever they left; the process ids of what was left."""
-        for process in self.running.values():
+        four, self.running = list(self.running.values()), {}
+        for process in four:
             process.terminate()
         deadline = time.monotonic() + seconds
-        for process in self.running.values():
+        for process in four:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-        self.running.clear()
         left = self.processes()
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in self.processes():
@@ -196,6 +196,8 @@ class Airflow:
             ended_by = time.monotonic() + 5
             while self.processes() and time.monotonic() < ended_by:
                 time.sleep(0.05)
+        for process in four:
+            process.wait(5)
         return left
 
 

@@ -148,7 +148,7 @@ def world(airflow_bin, jobs, source, bucket, tmp_path_factory) -> Iterator[World
         with services:
             services.wait_until_healthy(SECONDS)
             yield World(services, source, cluster, bucket)
-            assert services.stop() == set(), "processes that were left behind"
+            assert services.stop(SECONDS / 4) == set(), "processes that were left behind"
             assert cluster.bugs == []
 
 
