@@ -1,4 +1,4 @@
-"""The command of every step of every DAG: a job and its arguments. Pure: a test holds each against the job's parser."""
+"""The command of every step of every DAG: a job and its arguments. Pure: a test has each job parse its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all DAGs have in common; a test holds each of them against it."""
+"""What all DAGs have in common; a test compares each of them with it."""
 
 from __future__ import annotations
 

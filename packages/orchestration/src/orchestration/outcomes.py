@@ -45,15 +45,15 @@ class Outcome:
         """Why it failed and what to try, for people: the run's own words first."""
         known = next((one for one in EXIT_STATUSES if one.code == self.status), None)
         fact = self.fact
+        run_id = fact.get("run_id")
         lines = [
             f"{command} ended with status {self.status}{f' ({known.meaning})' if known else ''}.",
             *(str(fact[name]) for name in ("message", "note") if fact.get(name)),
             *(_line_of(one) for one in self._failures()),
             *filter(None, [self.why]),
             *(f"{name}: {fact[name]}" for name in ("run_id", "release", "manifest", "lake") if fact.get(name)),
+            *([f"To see more: data-pipeline run status -- --run-id {run_id}"] if run_id else []),
         ]
-        if fact.get("run_id"):
-            lines.append(f"To see more: data-pipeline run status -- --run-id {fact['run_id']}")
         return "\n".join(lines)
 
     def _failures(self) -> list[dict[str, Any]]:
