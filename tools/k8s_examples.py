@@ -87,6 +87,7 @@ def body_of(name: str, component: str, example: Example, args: list[str]) -> dic
         ),
         user_id=specs.USER_ID,
         annotation_prefix=specs.PREFIX,
+        heartbeat=specs.HEARTBEAT,
         labels={"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/component": component},
     )
     body = job_body(spec)

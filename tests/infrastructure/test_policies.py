@@ -97,7 +97,7 @@ def story(empty: Story, tmp_path_factory) -> Story:
     for tell in (discover, download, commit, runner):
         tell(empty)
     fan_out(empty, tmp_path_factory.mktemp("cluster"))
-    for tell in (compare, read, ingest, customers, agency_files, describe, collect, upload):
+    for tell in (compare, read, ingest, customers, agency_files, describe, follow, collect, upload):
         tell(empty)
     return empty
 
@@ -218,7 +218,8 @@ def describe(story: Story) -> None:
         story.run("describe", *words)
     lake = story.buckets[LAKE]
     for job, zone in (("stage", "metadata/staging/"), ("build_curated", "metadata/curated/")):
-        story.run("describe", job, "--", *YEARLY)
+        ended = story.run("describe", job, "--", *YEARLY)
+        assert ended.status == 0, ended.stderr
         for key in lake.listed(zone):  # as a process leaves it that was killed before its commit
             lake.client.delete_object(Bucket=LAKE, Key=key)
         story.run("describe", job, "--", *YEARLY)
@@ -235,6 +236,35 @@ def describe(story: Story) -> None:
         ("trace", "--", record_id, *YEARLY), ("export", "--", *YEARLY, "--to", "exported"),
     ):  # fmt: skip
         story.run("describe", *asked)
+
+
+# As Airflow's operator reads what a job has committed, a run's name of the past or of none included.
+FOLLOW = """
+import json
+import os
+
+from etl_core.lake import open_store
+
+store = open_store(os.environ["LAKE_URL"], named="LAKE_URL")
+for run_id in ("r1", "no-run"):
+    if store.head(f"metadata/runs/run_id={run_id}/plan.json"):
+        assert store.get(f"metadata/runs/run_id={run_id}/manifest.json")
+found = [one.key for prefix in ("metadata/curated/", "metadata/marts/") for one in store.list(prefix)]
+assert len(found) == 2
+documents = [store.get(key) for key in (*found, "metadata/dataset_ids_cache.json")]
+print(json.dumps({"documents": [len(one) for one in documents]}))
+"""
+
+
+def follow(story: Story) -> None:
+    """Airflow runs no job under a role of its own: it starts Jobs, and reads what they leave."""
+    place = {"LAKE_URL": f"s3://{LAKE}", "AWS_ENDPOINT_URL": story.gate("airflow").url}
+    done = subprocess.run(
+        [sys.executable, "-c", FOLLOW], env={**story.world.environment, **SETTINGS, **place}, capture_output=True,
+        text=True, timeout=100, check=False,
+    )  # fmt: skip
+    ended = Ended(done.returncode, json.loads(done.stdout or "{}"), done.stderr)
+    story.ended.setdefault("airflow", []).append(("follow", ended))
 
 
 def customers(story: Story) -> None:

@@ -3,12 +3,13 @@
 import ipaddress
 import json
 import re
+from pathlib import PurePosixPath
 
 import pytest
 import yaml
 
 from data_pipeline.fan_out.cluster_checks import RIGHTS, ClusterDoctor
-from data_pipeline.fan_out.specs import labels_of
+from data_pipeline.fan_out.specs import HEARTBEAT, labels_of
 from data_pipeline.jobs import fan_out
 from data_pipeline.open_payments.ledger.documents import Release
 from data_pipeline.registry import Registry
@@ -66,7 +67,7 @@ def test_an_overlay_s_workers_have_the_image_of_its_submitter(name):
     (container,) = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 
     assert container["image"] != k8s_examples.IMAGE
-    assert container["env"] == [{"name": "IMAGE", "value": container["image"]}]
+    assert {"name": "IMAGE", "value": container["image"]} in container["env"]
     assert container["args"][container["args"].index("--image") + 1] == "$(IMAGE)"
 
 
@@ -82,6 +83,23 @@ def test_the_eks_overlay_has_an_image_digest_a_role_per_account_and_an_active_cr
     assert pod["tolerations"]
     roles = {one["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] for one in accounts.values()}
     assert len(roles) == len(accounts)
+
+
+def test_every_job_gives_a_sign_of_life_and_is_ended_without_one():
+    every = [one for path in FILES for one in documents(path.read_text()) if one["kind"] in ("Job", "CronJob")]
+    of_overlays = [one for name in ("overlays/local", "overlays/eks") for one in rendered(name)]
+    pods = [one["spec"].get("jobTemplate", one)["spec"]["template"]["spec"] for one in every if "spec" in one]
+    pods += [one["spec"]["jobTemplate"]["spec"]["template"]["spec"] for one in objects("CronJob", of_overlays).values()]
+    assert len(pods) > 30
+    for pod in pods:
+        if pod.get("containers", [{}])[0].get("image") is None:
+            continue  # a patch of an overlay, which is tested as rendered
+        (container,) = pod["containers"]
+        (path,) = [one["value"] for one in container["env"] if one["name"] == HEARTBEAT]
+        assert path in container["livenessProbe"]["exec"]["command"]
+        assert container["volumeMounts"][0]["mountPath"] == str(PurePosixPath(path).parent)
+        # A container that a probe ended is tried again: its status must not end the Job.
+        assert pod["restartPolicy"] == "Never"
 
 
 @pytest.mark.parametrize("name", ["overlays/local", "overlays/eks"])
@@ -171,6 +189,10 @@ def verb_and_resource(method, path):
 
 def allowed_to_the_submitter():
     (role,) = objects("Role").values()
+    return allowed_by(role)
+
+
+def allowed_by(role):
     return {
         (verb, group, resource)
         for rule in role["rules"]
@@ -195,9 +217,13 @@ CALLS = {
 }
 
 
+def client_of(pool):
+    return Cluster("https://cluster", "data-pipeline", pool=pool, user_agent="etl/1.0", retry=Retry())
+
+
 def rights_of_the_code():
     pool = Recorder()
-    cluster = Cluster("https://cluster", "data-pipeline", pool=pool, user_agent="etl/1.0", retry=Retry())  # type: ignore[arg-type]
+    cluster = client_of(pool)
     for name, arguments in CALLS.items():
         getattr(cluster, name)(*arguments)
     ClusterDoctor(cluster, SPEC.pod, name="a", sleep=lambda _: None).quota()
@@ -213,6 +239,43 @@ def test_the_role_of_the_submitter_allows_exactly_the_calls_of_the_code():
 
 def test_the_doctor_checks_every_right_that_a_fan_out_cannot_do_without():
     assert set(RIGHTS) == rights_of_the_code() - {("list", "", "resourcequotas")}
+
+
+# What Airflow's operator calls of a cluster: it creates or adopts a Job, follows it, and cancels it.
+CALLS_OF_AIRFLOW = ("create_job", "job", "pods", "events", "delete_job")
+
+
+def test_airflow_may_do_in_our_namespace_exactly_what_its_operator_does():
+    kinds = {one["kind"]: one for one in documents(kubernetes.rendered("airflow"))}
+    assert [fault for one in kinds.values() for version in SUPPORTED for fault in schema_faults(one, version)] == []
+    assert kinds.keys() == {"ServiceAccount", "Role", "RoleBinding"}
+    pool = Recorder()
+    for name in CALLS_OF_AIRFLOW:
+        getattr(client_of(pool), name)(*CALLS[name])
+
+    assert allowed_by(kinds["Role"]) == {verb_and_resource(*one) for one in pool.asked}
+    assert kinds["Role"]["metadata"]["namespace"] == kinds["RoleBinding"]["metadata"]["namespace"] == "data-pipeline"
+    account, (subject,) = kinds["ServiceAccount"]["metadata"], kinds["RoleBinding"]["subjects"]
+    assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])
+    assert kinds["RoleBinding"]["roleRef"]["name"] == kinds["Role"]["metadata"]["name"]
+    said = json.loads((ROOT / "terraform/modules/identity/policies/roles.json").read_text())["airflow"]
+    assert (said["namespace"], said["trust"]) == (account["namespace"], account["name"])
+    assert account["annotations"]["eks.amazonaws.com/role-arn"].endswith("role/data-pipeline-dev-airflow")
+
+
+def test_the_chart_s_values_name_the_account_of_airflow_and_no_secret():
+    page = (ROOT / "docs/airflow-on-eks.md").read_text()
+    blocks = [yaml.safe_load(one) for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    for values, executor, runs_tasks in zip(
+        blocks, ("LocalExecutor", "KubernetesExecutor"), ("scheduler", "workers"), strict=True
+    ):
+        assert values["executor"] == executor
+        assert values[runs_tasks]["serviceAccount"] == {"create": False, "name": "airflow-jobs"}
+    (values, _) = blocks
+    assert values["postgresql"] == {"enabled": False}
+    assert values["data"]["metadataSecretName"]
+    assert values["config"]["data_pipeline"]["place"] == "kubernetes"
+    assert "password" not in json.dumps(blocks).lower()
 
 
 def test_no_role_allows_everything_and_workers_have_none():

@@ -33,7 +33,7 @@ locals {
       : templatefile("${path.module}/policies/trust_service_account.json.tftpl", {
         oidc_provider_arn = var.oidc_provider_arn
         oidc_issuer       = local.issuer
-        namespace         = var.namespace
+        namespace         = try(said.namespace, var.namespace)
         service_account   = said.trust
       })
     )

@@ -19,6 +19,7 @@ from data_pipeline.summary import command_of, summary_of
 from data_pipeline.wiring import Services, checked_settings
 from etl_core import logs
 from etl_core.errors import PipelineError, StoppedError
+from etl_core.heartbeat import Heartbeat
 from etl_core.logs import FOR_THE_COPY, get_logger
 from etl_core.machine import what_is_missing
 from etl_core.printable import escaped
@@ -168,7 +169,8 @@ def job_context(
     An error leaves it with a note that says where the log is.
     """
     settings = checked_settings(environ, arguments)
-    stop = Stop()
+    heartbeat = Heartbeat(Path(settings.heartbeat_file) if settings.heartbeat_file else None)
+    stop = Stop(on_check=heartbeat.beat)
     if threading.current_thread() is threading.main_thread():
         stop.install()
     with tempfile.TemporaryDirectory(prefix="data-pipeline-") as folder:

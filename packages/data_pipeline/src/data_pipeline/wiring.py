@@ -157,7 +157,7 @@ class Services:
         from etl_core.budget import Budget
 
         ceiling, folder = self.settings.source_max_streams, _budget_folder(url, self.settings)
-        sleep, check_stop = self.stop.sleep, self.stop.check
+        sleep, check_stop = self.stop.sleep, self.stop.raise_if_requested
         if self._is_one_of_many:
             from data_pipeline.fan_out.shared_backoff import SharedBudget
 
@@ -238,7 +238,7 @@ class Services:
             jitter_from=1.0,
         )
         retry = Retry(policy, sleep=self.stop.sleep)
-        budget = Budget(1, _budget_folder(url, said), sleep=self.stop.sleep, check_stop=self.stop.check)
+        budget = Budget(1, _budget_folder(url, said), sleep=self.stop.sleep, check_stop=self.stop.raise_if_requested)
         client = self._client(values, POLICY, budget, retry)
         return Crm(
             api=Api(client, said.api_customers_path, url + said.api_customers_path),

@@ -354,6 +354,17 @@ class JobContext(OutputCase):
 
         self.assertEqual(found, ["a_job"])
 
+    def test_gives_a_sign_of_life_from_its_start_where_that_is_asked_for(self):
+        path = self.folder / "heartbeat"
+        environ = {"LAKE_URL": str(self.folder / "lake"), "HEARTBEAT_FILE": str(path)}
+        with job_context("a_job", environ=environ) as context:
+            path.unlink()
+            context.stop.check()
+            self.assertFalse(path.exists(), "not more often than every few seconds")
+
+        with job_context("a_job", environ=environ):
+            self.assertTrue(path.exists())
+
     def test_leaves_no_file_of_its_own_behind(self):
         with self.job():
             self.assertEqual(len(list(self.folder.iterdir())), 1)

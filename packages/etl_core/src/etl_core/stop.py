@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 from etl_core.errors import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 
 class Stop:
     """Set by a signal or a caller; sleeping threads wake at once, working ones call ``check``.
 
-    A second signal of the same kind ends the process as by default.
+    A second signal of the same kind ends the process as by default. ``on_check`` is called by every ``check`` and
+    ``sleep``: a thread that gets there does not hang.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_check: Callable[[], None] = lambda: None) -> None:
+        self._on_check = on_check
         self._is_requested = False
         # Wakes one sleeper, which wakes the next. A signal handler must not take a lock that the thread it
         # interrupts may hold, as ``threading.Event.set`` does; ``SimpleQueue.put`` is made for that.
@@ -51,6 +53,11 @@ class Stop:
 
     def check(self) -> None:
         """Raise ``StoppedError`` if a stop was requested."""
+        self._on_check()
+        self.raise_if_requested()
+
+    def raise_if_requested(self) -> None:
+        """``check``, for a thread that only waits for others: that is no sign of life."""
         if self._is_requested:
             name = self._signal_number.name
             raise StoppedError(f"stopped by {name}; completed work is kept", signal_number=self._signal_number)
@@ -62,6 +69,7 @@ class Stop:
 
     def sleep(self, seconds: float) -> None:
         """Sleep; raises ``StoppedError`` as soon as a stop is requested."""
+        self._on_check()
         with contextlib.suppress(queue.Empty):
             self._wake.get(timeout=max(0.0, seconds))
             self._wake.put(None)

@@ -37,6 +37,16 @@ class StopCase(unittest.TestCase):
             stop.check()
         self.assertEqual(caught.exception.signal_number, signal.SIGINT)
 
+    def test_a_check_and_a_sleep_are_signs_of_life_and_waiting_for_others_is_none(self):
+        signs: list[str] = []
+        stop = Stop(on_check=lambda: signs.append("alive"))
+        stop.raise_if_requested()
+        self.assertEqual(signs, [])
+        stop.check()
+        self.assertEqual(signs, ["alive"])
+        stop.sleep(0.0)
+        self.assertGreater(len(signs), 1)
+
     def test_a_request_for_a_while_is_withdrawn_at_its_end(self):
         stop = Stop()
         with self.assertRaisesRegex(ValueError, "out"), stop.requested():

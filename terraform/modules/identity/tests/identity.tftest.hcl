@@ -79,6 +79,13 @@ run "with_a_cluster_each_service_account_gets_its_own_role_and_no_other" {
     }
     error_message = "The fan-out's role trusts more than its service account."
   }
+  assert {
+    condition = jsondecode(aws_iam_role.stage["airflow"].assume_role_policy).Statement[0].Condition.StringEquals == {
+      "oidc.eks.us-west-1.amazonaws.com/id/0123456789ABCDEF:aud" = "sts.amazonaws.com"
+      "oidc.eks.us-west-1.amazonaws.com/id/0123456789ABCDEF:sub" = "system:serviceaccount:airflow:airflow-jobs"
+    }
+    error_message = "Airflow's role trusts more than its service account in its own namespace."
+  }
 }
 
 run "a_wildcard_among_the_people_is_refused" {

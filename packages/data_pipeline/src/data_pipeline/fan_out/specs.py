@@ -24,6 +24,7 @@ ATTEMPT = f"{PREFIX}/attempt"
 RUN = f"{PREFIX}/run-id"
 RELEASE = f"{PREFIX}/release"
 MIN_GRACE_SECONDS = 60
+HEARTBEAT = "HEARTBEAT_FILE"  # the setting
 
 # Settings of the submitter that its workers need, too. None of them is a secret.
 WORKER_SETTINGS = (
@@ -112,6 +113,7 @@ def body_of(plan: FanOutPlan, digest: str, number: int, attempt: int, options: P
         ),
         user_id=USER_ID,
         annotation_prefix=PREFIX,
+        heartbeat=HEARTBEAT,
         labels={
             **labels_of(plan.lake_id, release, plan.shape),
             UNIT: unit,

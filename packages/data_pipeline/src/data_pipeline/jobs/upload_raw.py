@@ -38,11 +38,15 @@ def command(context: Context, target: str, with_build: bool, overwrite: bool, dr
     from data_pipeline.open_payments.run import upload
     from data_pipeline.runs.copying import Copying
 
+    def on_file(line: str) -> None:
+        context.stop.check()
+        say(line)
+
     run = open_run(context.store, frame.require_run(context))
     build = tables.build_of(context, run) if with_build else None
     with contextlib.closing(context.open_store(target, named="--to")) as other:
-        fact = upload(context.store, other, context.run_id, overwrite=overwrite, dry_run=dry_run, on_file=say)
-        copying = Copying(context.store, other, overwrite, dry_run, say)
+        fact = upload(context.store, other, context.run_id, overwrite=overwrite, dry_run=dry_run, on_file=on_file)
+        copying = Copying(context.store, other, overwrite, dry_run, on_file)
         copied = copy_of(copying, run, build) if build is not None else {}
     if not dry_run:
         context.suggest("verify", "--run-id", context.run_id, lake=target)

@@ -42,6 +42,9 @@ class CommonSettings(BaseModel):
     grace_seconds: float = Field(
         25.0, ge=0, description="seconds that windows in progress get to finish after SIGTERM or Ctrl-C"
     )
+    heartbeat_file: str = Field(
+        "", description="a file that is touched while work advances, for a probe that ends a process that hangs"
+    )
     xdg_cache_home: str = Field(
         "", description="cache folder of the user, where the limit of requests is kept. Default: ~/.cache"
     )

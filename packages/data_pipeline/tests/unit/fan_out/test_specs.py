@@ -58,7 +58,8 @@ class Bodies(unittest.TestCase):
     def test_each_pod_gets_its_share_of_the_streams_whatever_env_says(self):
         said = {"SOURCE_MAX_STREAMS": "99", "LOG_FORMAT": "console", "A": "1"}
 
-        self.assertEqual(environment(body(env=said)), {"SOURCE_MAX_STREAMS": "1", "LOG_FORMAT": "console", "A": "1"})
+        own = {"SOURCE_MAX_STREAMS": "1", "HEARTBEAT_FILE": "/tmp/heartbeat"}
+        self.assertEqual(environment(body(env=said)), {**said, **own})
         self.assertEqual(environment(body(PACKED))["SOURCE_MAX_STREAMS"], "4")
         self.assertEqual(environment(body())["LOG_FORMAT"], "json")
 

@@ -46,6 +46,7 @@ class FromMapping(unittest.TestCase):
                 "log_level": "info",
                 "no_color": "",
                 "grace_seconds": 25.0,
+                "heartbeat_file": "",
                 "xdg_cache_home": "",
                 "xdg_runtime_dir": "",
             },

@@ -19,6 +19,11 @@ from etl_core.errors import EXIT_STATUSES, DataError, UsageError
 LONGEST_NAME = 63
 CONTAINER = "job"
 DIGEST_NAME = "spec-sha256"
+SCRATCH = "/tmp"  # noqa: S108 - in the container
+HEARTBEAT = f"{SCRATCH}/heartbeat"
+# What may pass without a sign of life is slow, not hung: a wait that a service asked for (10 minutes, and 15 with all
+# retries), one SQL statement over a year, one large file to or from S3.
+HUNG_AFTER_MINUTES = 30
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
@@ -56,9 +61,10 @@ class PodOptions:
 class JobSpec:
     """What a Job consists of. ``indexes`` makes it an Indexed Job with that many pods at once.
 
-    ``identity`` names the work. The annotation ``<annotation_prefix>/spec-sha256`` holds the digest of ``identity``
-    and of everything that the Job does; ``name``, ``args``, ``labels``, ``annotations`` and ``more_env`` may differ
-    between two Jobs for the same work.
+    ``heartbeat`` is the variable that tells the program which file to touch while its work advances; without it there
+    is no liveness probe. ``identity`` names the work. The annotation ``<annotation_prefix>/spec-sha256`` holds the
+    digest of ``identity`` and of everything that the Job does; ``name``, ``args``, ``labels``, ``annotations`` and
+    ``more_env`` may differ between two Jobs for the same work.
     """
 
     name: str
@@ -72,6 +78,7 @@ class JobSpec:
     more_env: Mapping[str, str] = field(default_factory=dict)
     indexes: int | None = None
     max_failed_indexes: int | None = None
+    heartbeat: str = ""
     ttl_seconds: int = 6 * 3600  # after its end
 
 
@@ -179,21 +186,39 @@ def _spec_of(spec: JobSpec) -> dict[str, Any]:
                     "fsGroup": spec.user_id,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
-                "containers": [_container_of(pod)],
+                "containers": [_container_of(pod, spec.heartbeat)],
                 "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": pod.scratch}}],
             },
         },
     }
 
 
-def _container_of(pod: PodOptions) -> dict[str, Any]:
+def liveness_probe() -> dict[str, Any]:
+    """Fails while the heartbeat is missing or too old. Debian's own ``find``: no shell, and no second Python.
+
+    ``find`` ends with an error if the file is not there, or if a command after ``-exec … +`` does, and ``false`` is run
+    for an old file only. A container that is ended of it exits with 137 or 143, so the pod is tried again.
+    """
+    old = ["-mmin", f"+{HUNG_AFTER_MINUTES}"]
+    return {
+        "exec": {"command": ["find", HEARTBEAT, *old, "-exec", "false", "{}", "+"]},
+        "initialDelaySeconds": 60,
+        "periodSeconds": 60,
+        # A busy node may be slow to start even that.
+        "timeoutSeconds": 10,
+        "failureThreshold": 5,
+    }
+
+
+def _container_of(pod: PodOptions, heartbeat: str) -> dict[str, Any]:
     pull = {"imagePullPolicy": pod.image_pull_policy} if pod.image_pull_policy else {}
     sources = [_source_of(text) for text in pod.env_from]
+    env = {**pod.env, **({heartbeat: HEARTBEAT} if heartbeat else {})}
     return {
         "name": CONTAINER,
         "image": pod.image,
         **pull,
-        "env": [{"name": name, "value": value} for name, value in sorted(pod.env.items())],
+        "env": [{"name": name, "value": value} for name, value in sorted(env.items())],
         **({"envFrom": sources} if sources else {}),
         # Memory cannot be taken back from a process, so its request is its limit; CPU time can.
         "resources": {"requests": {"cpu": pod.cpu, "memory": pod.memory}, "limits": {"memory": pod.memory}},
@@ -203,7 +228,8 @@ def _container_of(pod: PodOptions) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - in the container
+        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
+        **({"livenessProbe": liveness_probe()} if heartbeat else {}),
     }
 
 

@@ -1,7 +1,12 @@
 import itertools
+import os
 import re
+import subprocess
+import tempfile
+import time
 import unittest
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
@@ -10,6 +15,7 @@ from hypothesis import strategies as st
 
 from etl_core.errors import EXIT_STATUSES, DataError, UsageError
 from etl_core.kube.describe import (
+    HUNG_AFTER_MINUTES,
     LONGEST_NAME,
     JobSpec,
     PodOptions,
@@ -19,6 +25,7 @@ from etl_core.kube.describe import (
     label_value,
     pod_failure_policy,
 )
+from etl_core.retry import LONGEST_WAIT_SECONDS, RetryPolicy
 
 VERSIONS = ("1.31", "1.33", "1.37")
 A_SPEC = JobSpec(
@@ -98,6 +105,39 @@ class LabelValue(unittest.TestCase):
                 job_body(changed(A_SPEC, **change))
 
 
+class Liveness(unittest.TestCase):
+    def test_a_container_is_watched_only_if_it_is_told_which_file_to_touch(self):
+        self.assertNotIn("livenessProbe", container_of(job_body(A_SPEC)))
+
+        container = container_of(job_body(changed(A_SPEC, heartbeat="ALIVE")))
+
+        (mount,) = container["volumeMounts"]
+        self.assertIn({"name": "ALIVE", "value": f"{mount['mountPath']}/heartbeat"}, container["env"])
+        self.assertIn(f"{mount['mountPath']}/heartbeat", container["livenessProbe"]["exec"]["command"])
+
+    def test_the_probe_fails_for_a_heartbeat_that_is_old_or_missing_and_for_no_other(self):
+        command = job_body(changed(A_SPEC, heartbeat="ALIVE"))["spec"]["template"]["spec"]["containers"][0][
+            "livenessProbe"
+        ]["exec"]["command"]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "heartbeat")
+            words = [str(path) if word == "/tmp/heartbeat" else word for word in command]
+
+            def status() -> int:
+                return subprocess.run(words, check=False, capture_output=True).returncode
+
+            self.assertNotEqual(status(), 0, "missing")
+            for minutes, dies in ((0, False), (HUNG_AFTER_MINUTES - 1, False), (HUNG_AFTER_MINUTES + 2, True)):
+                with self.subTest(minutes=minutes):
+                    path.touch()
+                    os.utime(path, (time.time() - 60 * minutes,) * 2)
+                    self.assertEqual(status() != 0, dies)
+
+    def test_the_bound_is_twice_what_a_retry_may_wait(self):
+        self.assertGreaterEqual(60 * HUNG_AFTER_MINUTES, 2 * RetryPolicy().total_seconds)
+        self.assertGreaterEqual(60 * HUNG_AFTER_MINUTES, 2 * LONGEST_WAIT_SECONDS)
+
+
 class SpecDigest(unittest.TestCase):
     def changed(self, **change: Any) -> bool:
         return digest_annotation(job_body(changed(A_SPEC, **change))) != digest_annotation(job_body(A_SPEC))
@@ -133,6 +173,7 @@ class SpecDigest(unittest.TestCase):
             {"pod_annotation": {"linkerd.io/inject": "disabled"}},
             {"user_id": 1000},
             {"indexes": 2},
+            {"heartbeat": "ALIVE"},
         ):
             with self.subTest(change=change):
                 self.assertTrue(self.changed(**change))

@@ -23,9 +23,10 @@ _KNOWN = {
     _POD: "activeDeadlineSeconds affinity automountServiceAccountToken containers enableServiceLinks imagePullSecrets"
     " nodeSelector priorityClassName restartPolicy runtimeClassName securityContext serviceAccountName"
     " terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes",
-    f"{_POD}.containers": "args command env envFrom image imagePullPolicy name resources securityContext"
-    " terminationMessagePath terminationMessagePolicy volumeMounts",
+    f"{_POD}.containers": "args command env envFrom image imagePullPolicy livenessProbe name resources"
+    " securityContext terminationMessagePath terminationMessagePolicy volumeMounts",
     f"{_POD}.containers.env": "name value",
+    f"{_POD}.containers.livenessProbe": "exec failureThreshold initialDelaySeconds periodSeconds timeoutSeconds",
     f"{_POD}.containers.envFrom": "configMapRef secretRef",
 }
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")  # a Job's name becomes a label of its pods

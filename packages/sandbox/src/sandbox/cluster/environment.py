@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 from sandbox.cluster.job import Pod
 from sandbox.cluster.objects import CONFIG_MAPS, SECRETS, Store
@@ -25,6 +26,13 @@ def command_of(pod: Pod, settings: ClusterSettings) -> list[str]:
     if image_name(image) not in settings.images:
         raise CannotStart("ErrImagePull", f'failed to pull and unpack image "{image}": not found')
     return [*(pod.container.get("command") or settings.images[image_name(image)]), *pod.container.get("args", [])]
+
+
+def probed_files(pod: Pod, folder: Path) -> dict[str, str]:
+    """The files in a volume that the liveness probe looks at, and where they are: in the pod's folder."""
+    mounts = [f"{one['mountPath']}/" for one in pod.container.get("volumeMounts") or []]
+    words = pod.container.get("livenessProbe", {}).get("exec", {}).get("command", [])
+    return {word: str(folder / Path(word).name) for word in words if word.startswith(tuple(mounts))}
 
 
 def variables_of(pod: Pod, store: Store) -> dict[str, str]:

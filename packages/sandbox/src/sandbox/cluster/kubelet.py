@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
-from sandbox.cluster.environment import CannotStart, command_of, variables_of
+from sandbox.cluster.environment import CannotStart, command_of, probed_files, variables_of
 from sandbox.cluster.job import Pod
 from sandbox.cluster.loop import Loop
 from sandbox.cluster.objects import PODS, Store, now
@@ -132,6 +132,8 @@ class Kubelet:
         if instant is None:
             environment = {"HOSTNAME": pod.name, **self._settings.base_environment, **variables}
             folder, end = Path(self._folder.name, pod.uid), partial(self._end, pod)
+            files = probed_files(pod, folder)
+            environment = {name: files.get(value, value) for name, value in environment.items()}
             try:
                 pod.process = Process(
                     command, environment, folder, lambda code: self._loop.after(0, partial(end, code))
@@ -146,9 +148,31 @@ class Kubelet:
         pod.phase, pod.started_at = "Running", now()
         self._running.add(pod)
         self.peak = max(self.peak, len(self._running))
+        if pod.process is not None and "livenessProbe" in pod.container:
+            command = [files.get(word, word) for word in pod.container["livenessProbe"]["exec"]["command"]]
+            self._loop.after(self._probe_seconds(pod, "initialDelaySeconds", 0), partial(self._probe, pod, command))
         fault = FaultDraw(self._faults, pod.name).take("pod")
         if fault is not None:
             self._loop.after(fault.param("seconds", 0.0), partial(self.disrupt, pod, fault.name))
+
+    def _probe_seconds(self, pod: Pod, member: str, default: float) -> float:
+        given = self._settings.probe_seconds
+        return float(pod.container["livenessProbe"].get(member, default)) if given is None else given
+
+    def _probe(self, pod: Pod, command: list[str], failures: int = 0) -> None:
+        """Ask whether a container is alive; one that is not, some times in a row, is stopped."""
+        if pod.process is None or pod.terminated is not None:
+            return
+        said = pod.container["livenessProbe"]
+        failures = 0 if pod.process.passes(command, said.get("timeoutSeconds", 1)) else failures + 1
+        if failures:
+            self._store.note(pod, "Unhealthy", "Liveness probe failed", "Warning")
+        if failures < said.get("failureThreshold", 3):
+            period = self._probe_seconds(pod, "periodSeconds", 10)
+            self._loop.after(period, partial(self._probe, pod, command, failures))
+        else:
+            self._store.note(pod, "Killing", "Container failed liveness probe")
+            self._stop(pod)
 
     def _overdue(self, pod: Pod) -> None:
         if not pod.ended and not pod.deleting:

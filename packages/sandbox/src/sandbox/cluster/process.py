@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -40,6 +41,20 @@ class Process:
         with self._lock:
             if not self._ended:  # until then the number is its own, if only a zombie's
                 (os.killpg if number == signal.SIGKILL else os.kill)(self._popen.pid, number)
+
+    def passes(self, probe: Sequence[str], seconds: float) -> bool:
+        """Whether a command that looks at it, from beside it, succeeds in time."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(
+                probe,
+                cwd=self._folder,
+                timeout=seconds,
+                check=False,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            return done.returncode == 0
+        return False
 
     def join(self) -> None:
         self._waiter.join()

@@ -47,6 +47,7 @@ class ClusterSettings:
     pod_start_seconds: float = 0.0  # ContainerCreating; an image pull and a start take 2 to 60 s in a real cluster
     retry_seconds: float = 0.1  # before a failed pod's successor, doubling; 10 s in a real cluster
     retry_seconds_max: float = 5.0  # 600 s in a real cluster
+    probe_seconds: float | None = None  # between liveness probes, and before the first, in place of what a pod says
     continue_seconds: float = 300.0  # how long a list's `continue` token is good, as with etcd; 0 expires all
 
     port: int = 0  # always on loopback

@@ -231,3 +231,46 @@ def test_closing_kills_every_process(start):
     pid = int(bench.log("a"))
     bench.cluster.close()
     assert not alive(pid)
+
+
+def a_probe(path="/scratch/alive", **more):
+    """A container whose liveness is that a file in its volume is not old."""
+    command = ["find", path, "-mmin", "+30", "-exec", "false", "{}", "+"]
+    return {
+        "livenessProbe": {"exec": {"command": command}, "failureThreshold": 2, **more},
+        "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+        "env": [{"name": "ALIVE", "value": path}],
+    }
+
+
+TOUCH = "import os, pathlib, time; path = pathlib.Path(os.environ['ALIVE']); path.touch(); print('up', flush=True); "
+
+
+def test_a_container_that_fails_its_liveness_probe_is_ended_and_tried_again(start):
+    bench = start(probe_seconds=0.05)
+    bench.create("a", TOUCH + "os.utime(path, (0, 0)); time.sleep(100)", container=a_probe(), backoffLimit=1)
+
+    assert bench.ended("a") == [("FailureTarget", "BackoffLimitExceeded"), ("Failed", "BackoffLimitExceeded")]
+    assert len(bench.pods("a")) == 2
+    (status,) = bench.pods("a")[0]["status"]["containerStatuses"]
+    assert status["state"]["terminated"]["exitCode"] == 143
+    assert "Container failed liveness probe" in bench.messages("Killing")
+
+
+def test_a_container_that_gives_a_sign_of_life_is_left_alone(start, tmp_path):
+    bench = start(probe_seconds=0.05)
+    code = f"while not os.path.exists('{tmp_path}/end'): time.sleep(0.05)"
+    bench.create("a", TOUCH + "\n" + code, container=a_probe())
+    bench.create("b", "import time; time.sleep(100)", container=a_probe(), backoffLimit=0)
+    assert bench.ended("b"), "of the same age, without the file"
+    (tmp_path / "end").touch()
+
+    assert bench.ended("a") == [("SuccessCriteriaMet", "CompletionsReached"), ("Complete", "CompletionsReached")]
+
+
+def test_a_probe_that_does_not_answer_in_time_has_failed(start):
+    bench = start(probe_seconds=0.05)
+    probe = a_probe(timeoutSeconds=1, exec={"command": ["sleep", "5"]})
+    bench.create("a", "import time; time.sleep(100)", container=probe, backoffLimit=0)
+
+    assert bench.ended("a")

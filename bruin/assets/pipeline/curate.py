@@ -1,0 +1,17 @@
+"""@bruin
+name: pipeline.curate
+type: python
+image: python:3.11
+description: The tables of the year
+depends: [pipeline.stage]
+@bruin"""
+
+import json
+import os
+import subprocess
+import sys
+
+given = json.loads(os.environ["BRUIN_VARS"])
+year = given["year"] or int(os.environ["BRUIN_START_DATE"][:4]) - 1
+words = ["--dataset", given["dataset"], "--year", str(year)]
+sys.exit(subprocess.run(["data-pipeline", "run", "build_curated", "--", *words], check=False).returncode)

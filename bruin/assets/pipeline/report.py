@@ -1,0 +1,17 @@
+"""@bruin
+name: pipeline.report
+type: python
+image: python:3.11
+description: One page about the year
+depends: [pipeline.marts]
+@bruin"""
+
+import json
+import os
+import subprocess
+import sys
+
+given = json.loads(os.environ["BRUIN_VARS"])
+year = given["year"] or int(os.environ["BRUIN_START_DATE"][:4]) - 1
+words = ["--dataset", given["dataset"], "--year", str(year)]
+sys.exit(subprocess.run(["data-pipeline", "run", "report", "--", *words], check=False).returncode)
