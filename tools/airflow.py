@@ -234,6 +234,8 @@ def start(place: Path, port: int, scale: str, faults: str) -> int:
                 while all(process.poll() is None for process in airflow.running.values()):
                     time.sleep(0.5)
             print("stopping", file=sys.stderr)
+            if left := airflow.stop():
+                print(f"{len(left)} processes that were left behind have been ended", file=sys.stderr)
     return 0
 
 

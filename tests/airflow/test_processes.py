@@ -148,7 +148,8 @@ def world(airflow_bin, jobs, source, bucket, tmp_path_factory) -> Iterator[World
         with services:
             services.wait_until_healthy(SECONDS)
             yield World(services, source, cluster, bucket)
-            assert services.stop(SECONDS / 4) == set(), "processes that were left behind"
+            services.stop(SECONDS / 4)  # workers of the killed scheduler are left, and ended
+            assert services.processes() == set()
             assert cluster.bugs == []
 
 

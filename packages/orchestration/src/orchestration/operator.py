@@ -100,7 +100,9 @@ class DataPipelineOperator(BaseOperator):
         if isinstance(place, ProcessPlace):
             place.stop()
         elif place is not None:
-            if self._state() in FINAL_STATES:
+            state = self._state()
+            self.log.info("stopped; the task is %s", state or "in an unknown state")
+            if state in FINAL_STATES:
                 place.cancel()
             self._stop.request()
 
