@@ -103,6 +103,12 @@ class World:
         """The next download hangs until the faults are cleared or its client is gone."""
         self.source.fault("stall", count=1, match="/download", params={"seconds": 600.0})
 
+    def stalled(self, *words: str) -> int:
+        """The process of the job that hangs in the download."""
+        eventually("the download hangs", lambda: any(fault["fired"] for fault in self.source.faults()))
+        (job,) = eventually(f"{words} runs", lambda: self.jobs("run_pipeline", *words))
+        return int(job)
+
     def jobs(self, *words: str) -> list[int]:
         """Processes of ``data-pipeline`` below this one that have these words in their command."""
         found = []
@@ -196,7 +202,7 @@ def test_a_backfill_of_two_years_survives_a_killed_worker_and_a_killed_scheduler
     conf = {"dataset": "general-payments"}
     world.api("POST", "/api/v2/backfills", dag_id=YEAR_DAG, **dates, dag_run_conf=conf, max_active_runs=1)
 
-    (job,) = eventually("2023 is being fetched", lambda: world.jobs("run_pipeline", "2023"))
+    job = world.stalled("2023")
     world.source.clear_faults()
     os.kill(parent_of(parent_of(job)), signal.SIGKILL)
     eventually("the job of a killed worker ends", lambda: job not in world.jobs())
@@ -204,7 +210,7 @@ def test_a_backfill_of_two_years_survives_a_killed_worker_and_a_killed_scheduler
     first = next(run["dag_run_id"] for run in world.api.runs(YEAR_DAG) if run["run_type"] == "backfill")
     eventually("the next try ends", lambda: world.api.tasks(YEAR_DAG, first)[INGEST]["state"] == "success")
     world.stall()
-    (job,) = eventually("2024 is being fetched", lambda: world.jobs("run_pipeline", "2024"))
+    world.stalled("2024")
     scheduler = world.services.running["scheduler"]
     scheduler.kill()
     scheduler.wait()
@@ -230,7 +236,7 @@ def test_marking_a_task_failed_ends_its_process(world):
     world.stall()
     world.api.unpause("probe_process")
     world.api.trigger("probe_process", "marked", run_id="marked")
-    (job,) = eventually("it fetches", lambda: world.jobs("run_pipeline", "marked"))
+    job = world.stalled("marked")
 
     world.api.mark("probe_process", "marked", "ingest", "failed")
 
@@ -244,7 +250,7 @@ def test_on_a_cluster_a_cleared_task_adopts_its_job_and_one_marked_failed_cancel
     world.api.unpause("probe_kubernetes")
     world.api.trigger("probe_kubernetes", "pod", run_id="pod")
     (job,) = eventually("there is a Job", world.cluster.jobs)
-    eventually("its pod fetches", lambda: world.jobs("run_pipeline", "pod"))
+    world.stalled("pod")
 
     world.api.clear("probe_kubernetes", "pod", "ingest")
     eventually("the second try runs", lambda: attempt(world) == ("running", 2))

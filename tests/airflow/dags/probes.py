@@ -5,7 +5,8 @@ from airflow.sdk import DAG, Param
 from orchestration.defaults import dag_options
 from orchestration.operator import DataPipelineOperator
 
-for place in ("process", "kubernetes"):
+# Each fetches what no other test has fetched before it.
+for place, dataset in (("process", "ownership-payments"), ("kubernetes", "research-payments")):
     with DAG(
         f"probe_{place}",
         schedule=None,
@@ -16,6 +17,9 @@ for place in ("process", "kubernetes"):
         DataPipelineOperator(
             task_id="ingest",
             place=place,
-            command=["run_pipeline", "--year", "2024", "--max-files", "1", "--run-id", "{{ params.run_id }}"],
+            command=[
+                *("run_pipeline", "--dataset", dataset, "--year", "2024", "--max-files", "1"),
+                *("--run-id", "{{ params.run_id }}"),
+            ],
         )
     globals()[dag.dag_id] = dag
