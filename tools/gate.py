@@ -22,7 +22,17 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent  # not resolved: the environment's folder, not the base Python's
 
 # Variables of a person's shell that checks must not see: a test reaches no account, bucket or site of theirs.
-NOT_FOR_CHECKS = ("AIRFLOW_", "AWS_", "OPEN_PAYMENTS_", "SOURCE_", "LAKE_", "LOG_", "RUN_ID", "GRACE_", "PYTEST_ADDOPTS")
+NOT_FOR_CHECKS = (
+    "AIRFLOW_",
+    "AWS_",
+    "OPEN_PAYMENTS_",
+    "SOURCE_",
+    "LAKE_",
+    "LOG_",
+    "RUN_ID",
+    "GRACE_",
+    "PYTEST_ADDOPTS",
+)
 # Variables of `make` itself; a test may start another one.
 OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "YEAR", "MAX", "COMPANY", "CA", "ARGS"}
 # By default boto3 reads files in the home folder and asks a link-local address for credentials.

@@ -28,6 +28,7 @@ def report_in(planned: dict[str, commands.Command]) -> commands.Command:
 
 with DAG(
     "open_payments_year",
+    description="A program year from the source to a checked page",
     # CMS publishes a program year by 30 June of the next one. Backfills of this timetable are backfills of years.
     schedule="0 6 2 7 *",
     params={
@@ -119,6 +120,7 @@ end of its log and in the XCom `diagnosis`.
 
 with DAG(
     "open_payments_releases",
+    description="Runs the years again that CMS has published again",
     schedule="0 7 * * 1",
     doc_md="""
 ### New releases of Open Payments

@@ -30,6 +30,7 @@ def tables_of(command: Any) -> None:
 
 with DAG(
     "customers_daily",
+    description="The customers of a CRM, proved and as a table",
     schedule="23 5 * * *",
     params={
         "run_id": Param(
@@ -55,6 +56,7 @@ page.
 
 with DAG(
     "agency_files",
+    description="An agency's files, copied and listed",
     schedule="41 4 * * *",
     params={
         "agency_id": Param(int(SETTINGS.agency_id), type="integer", minimum=0, description="Whose files are copied."),
