@@ -14,6 +14,8 @@ DATASETS = ("general-payments", "research-payments", "ownership-payments")
 ALL = "all"
 # As run_pipeline's one process, or as the fan-out's pods.
 SHAPES = ("process", "packed", "per-company")
+# Steps that a deployment may add.
+AFTER_MARTS = ("load_warehouse", "publish_catalogue")
 FIRST_YEAR, LAST_YEAR = 2013, 2100
 # As the lake takes it; without the last characters, which are left for the number of a second run of the name.
 RUN_ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}"
@@ -53,7 +55,7 @@ def year_of(params: Mapping[str, Any], logical_date: datetime | None, now: datet
 def of_year(
     params: Mapping[str, Any], year: int, dag_run_id: str, *, fan_out_options: str = ""
 ) -> list[dict[str, Command]]:
-    """The commands of each dataset of a DAG run: ``ingest``; ``report`` and ``check`` once the marts are made.
+    """The commands of each dataset of a DAG run: ``ingest``; the others once the marts are made.
 
     ``check`` is empty for a part of a year, which is never closed.
     """
@@ -67,8 +69,9 @@ def of_year(
                 max_files=params.get("max_files"),
                 fan_out_options=fan_out_options,
             ),
-            "report": report(dataset, year),
-            "check": [] if params.get("max_files") else check_year(dataset, year),
+            "report": of_tables("report", dataset, year),
+            "check": [] if params.get("max_files") else of_tables("check_year", dataset, year),
+            **{job: of_tables(job, dataset, year) for job in AFTER_MARTS},
         }
         for dataset in datasets_of(params["dataset"])
     ]
@@ -86,12 +89,9 @@ def marts() -> Command:
     return ["build_marts"]
 
 
-def report(dataset: str, year: int) -> Command:
-    return ["report", "--dataset", dataset, "--year", str(year)]
-
-
-def check_year(dataset: str, year: int) -> Command:
-    return ["check_year", "--dataset", dataset, "--year", str(year)]
+def of_tables(job: str, dataset: str, year: int) -> Command:
+    """Of a job that reads what was made of a year."""
+    return [job, "--dataset", dataset, "--year", str(year)]
 
 
 def resolve(dataset: str) -> Command:

@@ -43,13 +43,22 @@ class EveryCommand(unittest.TestCase):
             commands.stage("a-run"),
             commands.curate("a-run"),
             commands.marts(),
-            commands.check_year("research-payments", 2023),
+            *(commands.of_tables(job, "research-payments", 2023) for job in ("report", "check_year")),
             commands.resolve("general-payments"),
             commands.customers("a-run"),
             commands.agency_files(10, "s3://agency/files", "a-run"),
         ):
             with self.subTest(command=command):
                 parsed(command)
+
+    def test_each_optional_step_that_is_a_job_is_taken_by_it(self):
+        (planned,) = commands.of_year({**PARAMS, "dataset": "general-payments"}, 2023, "r")
+
+        for job in commands.AFTER_MARTS:
+            with self.subTest(job=job):
+                self.assertEqual(planned[job], [job, "--dataset", "general-payments", "--year", "2023"])
+                if job in Registry().names():
+                    self.assertEqual(parsed(planned[job])["year"], 2023)
 
     def test_the_datasets_are_those_of_the_jobs(self):
         self.assertEqual(set(commands.DATASETS), set(DATASETS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -14,16 +15,13 @@ from orchestration.operator import DataPipelineOperator
 AFTER_MARTS = [name for name in settings.load().after_marts.split(",") if name]
 
 
-def ingest_in(planned: dict[str, commands.Command]) -> commands.Command:
-    return planned["ingest"]
+def of(step: str) -> Callable[[dict[str, commands.Command]], commands.Command]:
+    """The command of a step in what is planned for a dataset."""
 
+    def pick(planned: dict[str, commands.Command]) -> commands.Command:
+        return planned[step]
 
-def check_in(planned: dict[str, commands.Command]) -> commands.Command:
-    return planned["check"]
-
-
-def report_in(planned: dict[str, commands.Command]) -> commands.Command:
-    return planned["report"]
+    return pick
 
 
 with DAG(
@@ -105,17 +103,19 @@ end of its log and in the XCom `diagnosis`.
         doc_md="dbt: facts, dimensions and marts of all years in one file; a failed test publishes nothing.",
     )
     optional = [
-        DataPipelineOperator(task_id=name, command=[name], doc_md=f"`data-pipeline describe {name}` says what it does.")
+        DataPipelineOperator.partial(task_id=name, doc_md=f"`data-pipeline describe {name}` says what it does.").expand(
+            command=planned.map(of(name))
+        )
         for name in AFTER_MARTS
     ]
     report = DataPipelineOperator.partial(
         task_id="report", doc_md="One page about the year: complete or not, and the figures."
-    ).expand(command=planned.map(report_in))
+    ).expand(command=planned.map(of("report")))
     check = DataPipelineOperator.partial(
         task_id="check_year",
         doc_md="Fails if the year is not proved, conserved or reconciled within bounds, and says what.",
-    ).expand(command=planned.map(check_in))
-    dataset.expand(ingest=planned.map(ingest_in)) >> marts >> [*optional, report] >> check
+    ).expand(command=planned.map(of("check")))
+    dataset.expand(ingest=planned.map(of("ingest"))) >> marts >> [*optional, report] >> check
 
 
 with DAG(
