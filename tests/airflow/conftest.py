@@ -23,8 +23,8 @@ def airflow_bin() -> Path:
 
 @pytest.fixture(scope="module")
 def source() -> Iterator[Sandbox]:
-    """Two companies of two years: whole years, so that they can be closed, and few rows."""
-    with Sandbox(Settings(years=(2023, 2024), scale=0.01, first_companies=2)) as source:
+    """Two companies of some years: whole years, so that they can be closed, and few rows."""
+    with Sandbox(Settings(years=(2021, 2022, 2023, 2024), scale=0.01, first_companies=2)) as source:
         yield source
 
 

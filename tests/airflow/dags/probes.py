@@ -6,7 +6,7 @@ from orchestration.defaults import dag_options
 from orchestration.operator import DataPipelineOperator
 
 # Each fetches what no other test has fetched before it.
-for place, dataset in (("process", "ownership-payments"), ("kubernetes", "research-payments")):
+for place, year in (("process", "2021"), ("kubernetes", "2022")):
     with DAG(
         f"probe_{place}",
         schedule=None,
@@ -18,8 +18,7 @@ for place, dataset in (("process", "ownership-payments"), ("kubernetes", "resear
             task_id="ingest",
             place=place,
             command=[
-                *("run_pipeline", "--dataset", dataset, "--year", "2024", "--max-files", "1"),
-                *("--run-id", "{{ params.run_id }}"),
+                *("run_pipeline", "--year", year, "--max-files", "1", "--run-id", "{{ params.run_id }}"),
             ],
         )
     globals()[dag.dag_id] = dag

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
+# The task's stdout, which Airflow logs as information; what comes on its stderr it calls an error.
+TASK_LOG = 1
 
 
 def end_with_parent() -> None:
@@ -24,7 +26,7 @@ def end_with_parent() -> None:
 
 
 class ProcessPlace:
-    """Runs ``program run JOB -- …``: its stderr goes to the task's log, its last line on stdout is its fact."""
+    """Runs ``program run JOB -- …``: its log goes to the task's log, its last line on stdout is its fact."""
 
     def __init__(self, program: Sequence[str]) -> None:
         self._program = tuple(program)
@@ -36,7 +38,9 @@ class ProcessPlace:
         words = [*self._program, "run", job, "--", *arguments]
         try:
             # The hook is one call of the system, and the child must not outlive a worker that is killed.
-            self._child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent)  # noqa: PLW1509
+            self._child = subprocess.Popen(  # noqa: PLW1509
+                words, stdout=subprocess.PIPE, stderr=TASK_LOG, text=True, preexec_fn=end_with_parent
+            )
         except OSError as error:
             raise ConfigError(
                 f"{words[0]} cannot be run: {error.strerror}.",
