@@ -38,8 +38,12 @@ class ProcessPlace:
         words = [*self._program, "run", job, "--", *arguments]
         try:
             # The hook is one call of the system, and the child must not outlive a worker that is killed.
-            self._child = subprocess.Popen(  # noqa: PLW1509
-                words, stdout=subprocess.PIPE, stderr=TASK_LOG, text=True, preexec_fn=end_with_parent
+            self._child = subprocess.Popen(
+                words,
+                stdout=subprocess.PIPE,
+                stderr=TASK_LOG,
+                text=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509
             )
         except OSError as error:
             raise ConfigError(
