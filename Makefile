@@ -25,7 +25,8 @@ export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 export no_proxy := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run bench image k8s-check terraform-check check test test-long test-kubernetes lint types contracts unit docs format \
+.PHONY: help demo run airflow bench image k8s-check terraform-check check test test-long test-airflow \
+	test-kubernetes lint types contracts unit docs format \
 	generate lock lock-check lock-prove \
 	venv install-runtime install clean job
 
@@ -37,6 +38,9 @@ demo: install-runtime ## from the sandbox to answers on this machine, explained;
 
 run: install-runtime ## the real site into ./data: YEAR=2024, and MAX=20, MAX=all or COMPANY=id; ARGS="…"
 	@$(BIN)/python tools/run.py
+
+airflow: install-runtime ## Airflow's four processes on loopback beside the sandbox, until Ctrl-C; ARGS="--port 8081 …"
+	@exec $(BIN)/python tools/with_args.py $(BIN)/python tools/airflow.py start
 
 bench: install ## measure against what a user would use instead; ARGS="NAME …"
 	@$(BIN)/python tools/with_args.py $(BIN)/python -m benchmarks
@@ -58,6 +62,9 @@ test: install ## everything a clean machine can run: check, wheels, integration,
 
 test-long: install ## tests with kills, fuzzing and properties; the image, built and run; Terraform; policy scans
 	@$(BIN)/python tools/gate.py test-long
+
+test-airflow: install ## the part of test-long that runs Airflow: the DAGs, a year, four processes with PostgreSQL
+	@$(BIN)/python tools/gate.py airflow
 
 test-kubernetes: install ## fan-out on a real cluster: KUBECONFIG, IMAGE, NAMESPACE, LAKE_URL, OPEN_PAYMENTS_URL
 	@$(BIN)/python -c 'import os; print("on the cluster of", os.environ["KUBECONFIG"]) if os.getenv("KUBECONFIG") and \

@@ -24,7 +24,17 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent  # not resolved: the environment's folder, not the base Python's
 
 # Variables of a person's shell that checks must not see: a test reaches no account, bucket or site of theirs.
-NOT_FOR_CHECKS = ("AWS_", "OPEN_PAYMENTS_", "SOURCE_", "LAKE_", "LOG_", "RUN_ID", "GRACE_", "PYTEST_ADDOPTS")
+NOT_FOR_CHECKS = (
+    "AIRFLOW_",
+    "AWS_",
+    "OPEN_PAYMENTS_",
+    "SOURCE_",
+    "LAKE_",
+    "LOG_",
+    "RUN_ID",
+    "GRACE_",
+    "PYTEST_ADDOPTS",
+)
 # Variables of `make` itself; a test may start another one.
 OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON", "YEAR", "MAX", "COMPANY", "CA", "ARGS"}
 # By default boto3 reads files in the home folder and asks a link-local address for credentials.
@@ -85,7 +95,7 @@ CHECK = (
     pytest("unit", "packages/*/tests/unit", *FREE),
     pytest("tooling", "tests/tooling*", "tests/broken_on_purpose*", *FREE),
     pytest("docs", "tests/docs*", *FREE),
-    pytest("manifests", "tests/manifests*", "tests/containers*", *FREE),
+    pytest("manifests", "tests/manifests*", "tests/containers*", "tests/airflow*", *FREE),
 )
 TEST = (
     *CHECK,
@@ -97,8 +107,10 @@ TEST = (
 LONG = (
     # One process: all tests of the image share one build, which is too large for memory.
     pytest("containers", "tests/containers*", "-m", "long", "--timeout=900", limit_seconds=1800, in_memory=False),
+    # One process: its tests share one Airflow, one after the other.
+    pytest("airflow", "tests/airflow*", "-m", "long", "--timeout=900", limit_seconds=1200),
     pytest(
-        "long", "packages/*/tests", "tests*", "--ignore=tests/containers",
+        "long", "packages/*/tests", "tests*", "--ignore=tests/containers", "--ignore=tests/airflow",
         "-m", "long", *FREE, "--timeout=1800", limit_seconds=3600,
     ),
 )  # fmt: skip

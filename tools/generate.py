@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, it finds only its own folder
-from tools import k8s_examples, reference, schemas
+from tools import k8s_examples, pods, reference, schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 # Folders with nothing else in them.
@@ -15,7 +15,7 @@ GENERATED = ("docs/reference", "docs/schemas", "k8s/examples")
 
 def files() -> dict[str, str]:
     """Path below the root, and text."""
-    return {**reference.files(), **schemas.files(), **k8s_examples.files()}
+    return {**reference.files(), **schemas.files(), **k8s_examples.files(), **pods.files()}
 
 
 def outdated(root: Path, wanted: dict[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ from tools import isolated
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "docker/data-pipeline.Dockerfile").read_text()
 COMPOSE = (ROOT / "docker/compose.yaml").read_text()
+AIRFLOW = (ROOT / "docker/compose.airflow.yaml").read_text()
 
 
 def instructions():
@@ -60,9 +61,10 @@ def test_a_build_context_has_only_what_the_dockerfile_copies():
     assert [line for line in lines if line.startswith("!")] == ["!docker/requirements", "!packages"]
 
 
-def test_compose_uses_no_variable_of_the_shell():
+@pytest.mark.parametrize("compose", [COMPOSE, AIRFLOW], ids=["jobs", "airflow"])
+def test_compose_uses_no_variable_of_the_shell(compose):
     """Compose does that while it reads the file, before `environment:` counts."""
-    words = re.sub(r"^\s*#.*$", "", COMPOSE, flags=re.MULTILINE)
+    words = re.sub(r"^\s*#.*$", "", compose, flags=re.MULTILINE)
 
     assert "$" not in words
 
@@ -87,14 +89,30 @@ def test_compose_waits_longer_than_the_grace_period_before_it_kills():
     assert {service["stop_grace_period"] for service in services.values()} == {"60s"}
 
 
+def test_compose_publishes_airflow_on_loopback_only_and_runs_it_without_privileges():
+    services = yaml.safe_load(AIRFLOW)["services"]
+
+    assert set(services) == {
+        "postgres", "setup", "api-server", "scheduler", "dag-processor", "triggerer", "sandbox",
+    }  # fmt: skip
+    assert [service["ports"] for service in services.values() if "ports" in service] == [["127.0.0.1:8080:8080"]]
+    ours = [service for name, service in services.items() if name != "postgres"]
+    assert {(service["cap_drop"][0], service["read_only"]) for service in ours} == {("ALL", True)}
+    for service in ours:
+        assert (ROOT / service["build"]["dockerfile"]).exists()
+    for name in ("scheduler", "triggerer"):
+        assert "--skip-serve-logs" in services[name]["command"]
+
+
 @pytest.mark.long
-def test_compose_is_valid_by_the_schema_of_the_compose_specification():
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.airflow.yaml"])
+def test_compose_is_valid_by_the_schema_of_the_compose_specification(file):
     try:
         program = isolated.program("check-jsonschema")
     except isolated.UnavailableError as reason:
         pytest.skip(str(reason))
 
-    words = [str(program), "--builtin-schema", "vendor.compose-spec", "docker/compose.yaml"]
+    words = [str(program), "--builtin-schema", "vendor.compose-spec", f"docker/{file}"]
     answer = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert answer.returncode == 0, answer.stdout

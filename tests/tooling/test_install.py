@@ -23,7 +23,7 @@ def copy(tmp_path):
 
 def test_our_packages_are_those_in_the_root_s_pyproject():
     assert install.our_packages(ROOT) == [
-        f"packages/{name}" for name in ("etl_core", "data_pipeline", "sandbox", "analytics")
+        f"packages/{name}" for name in ("etl_core", "data_pipeline", "sandbox", "analytics", "orchestration")
     ]
 
 

@@ -1,0 +1,155 @@
+"""Open Payments: a program year from the source to a checked page, and a weekly look for new releases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, Param, get_current_context, task, task_group
+
+from orchestration import commands, settings
+from orchestration.defaults import CURATED, MARTS, RAW, STAGING, dag_options
+from orchestration.operator import DataPipelineOperator
+
+AFTER_MARTS = [name for name in settings.load().after_marts.split(",") if name]
+
+
+def of(step: str) -> Callable[[dict[str, commands.Command]], commands.Command]:
+    """The command of a step in what is planned for a dataset."""
+
+    def pick(planned: dict[str, commands.Command]) -> commands.Command:
+        return planned[step]
+
+    return pick
+
+
+with DAG(
+    "open_payments_year",
+    description="A program year from the source to a checked page",
+    # CMS publishes a program year by 30 June of the next one. Backfills of this timetable are backfills of years.
+    schedule="0 6 2 7 *",
+    params={
+        "dataset": Param(commands.ALL, enum=[commands.ALL, *commands.DATASETS], description="One dataset, or all."),
+        "year": Param(
+            None,
+            type=["null", "integer"],
+            minimum=commands.FIRST_YEAR,
+            maximum=commands.LAST_YEAR,
+            description="Program year. Default: the year before the logical date.",
+        ),
+        "run_id": Param(
+            None,
+            type=["null", "string"],
+            pattern=f"^{commands.RUN_ID}$",
+            description="Name of the run in the lake, behind dataset and year. Default: that of the DAG run.",
+        ),
+        "shape": Param(
+            commands.SHAPES[0], enum=list(commands.SHAPES), description="Fetch in one process, or spread over pods."
+        ),
+        "max_files": Param(
+            None, type=["null", "integer"], minimum=1, description="Only the first N companies: a part of the year."
+        ),
+    },
+    doc_md="""
+### A program year of Open Payments
+`plan` writes down the commands; for each dataset `ingest` fetches and proves the year, `stage` and `curate` make its
+tables; then `marts` of all years, a page (`report`), and `check_year`, which fails the DAG run if anything that matters
+is unproved, does not add up or is not reconciled.
+
+Every step does what is missing: retry, clear or trigger it as often as you like. The year is the one before the logical
+date, so the **backfill** of dates is the backfill of years: 2 July 2023 to 2 July 2025 are 2022 to 2024, one at a time.
+Unpausing starts the last passed run at once. Which command a step runs is in *Rendered Templates*, why it failed at the
+end of its log and in the XCom `diagnosis`.
+""",
+    **dag_options("open-payments"),
+) as open_payments_year:
+
+    @task(doc_md="Writes down the commands of this DAG run, from its parameters and its date.")
+    def plan() -> list[dict[str, commands.Command]]:
+        context = get_current_context()
+        run, params = context["dag_run"], dict(context["params"])
+        year = commands.year_of(params, run.logical_date, run.run_after)
+        return commands.of_year(params, year, run.run_id, fan_out_options=settings.load().fan_out_options)
+
+    @task_group(group_id="dataset", tooltip="Once for each dataset")
+    def dataset(ingest: commands.Command) -> None:
+        fetched = DataPipelineOperator(
+            task_id="ingest",
+            command=ingest,
+            outlets=[RAW],
+            doc_md="Fetches what is missing of the year and proves it slice by slice; ends in the run's manifest.",
+        )
+        run_id: Any = fetched.output["run_id"]
+        staged = DataPipelineOperator(
+            task_id="stage",
+            command=commands.stage(run_id),
+            outlets=[STAGING],
+            doc_md="Typed Parquet of every part; records that break the contract go to quarantine.",
+        )
+        curated = DataPipelineOperator(
+            task_id="curate",
+            command=commands.curate(run_id),
+            outlets=[CURATED],
+            doc_md="One build of the year's tables; its numbered manifest is what readers see.",
+        )
+        fetched >> staged >> curated
+
+    planned = plan()
+    marts = DataPipelineOperator(
+        task_id="marts",
+        command=commands.marts(),
+        outlets=[MARTS],
+        doc_md="dbt: facts, dimensions and marts of all years in one file; a failed test publishes nothing.",
+    )
+    optional = [
+        DataPipelineOperator.partial(task_id=name, doc_md=f"`data-pipeline describe {name}` says what it does.").expand(
+            command=planned.map(of(name))
+        )
+        for name in AFTER_MARTS
+    ]
+    report = DataPipelineOperator.partial(
+        task_id="report", doc_md="One page about the year: complete or not, and the figures."
+    ).expand(command=planned.map(of("report")))
+    check = DataPipelineOperator.partial(
+        task_id="check_year",
+        doc_md="Fails if the year is not proved, conserved or reconciled within bounds, and says what.",
+    ).expand(command=planned.map(of("check")))
+    dataset.expand(ingest=planned.map(of("ingest"))) >> marts >> [*optional, report] >> check
+
+
+with DAG(
+    "open_payments_releases",
+    description="Runs the years again that CMS has published again",
+    schedule="0 7 * * 1",
+    doc_md="""
+### New releases of Open Payments
+Each Monday: asks the source which release each year has, compares it with the tables of the lake, and triggers
+`open_payments_year` for each dataset's year that CMS has published again. A release triggers one DAG run, once; years
+that the lake has no tables of are left to the yearly schedule and to backfills.
+""",
+    **dag_options("open-payments"),
+) as open_payments_releases:
+    resolved = DataPipelineOperator.partial(
+        task_id="resolve", doc_md="Asks the catalogue for the distribution of every year of a dataset."
+    ).expand(command=[commands.resolve(one) for one in commands.DATASETS])
+
+    @task(doc_md="Compares releases in the lake; reads two kinds of small documents.")
+    def changed() -> list[dict[str, Any]]:
+        from etl_core.lake import open_store
+        from orchestration.evidence import releases_in, releases_resolved
+
+        store = open_store(settings.load().lake_url, named="[data_pipeline] lake_url")
+        return [
+            {"conf": {"dataset": one["dataset"], "year": one["year"]}, "trigger_run_id": one["name"]}
+            for one in commands.changed(releases_resolved(store), releases_in(store))
+        ]
+
+    found = changed()
+    resolved >> found
+    TriggerDagRunOperator.partial(
+        task_id="trigger",
+        trigger_dag_id="open_payments_year",
+        skip_when_already_exists=True,
+        doc_md="One DAG run for each changed year; its name is that of the release, so there is never a second one.",
+    ).expand_kwargs(found)

@@ -1,0 +1,57 @@
+"""Runs in Airflow's environment: what the DAG folder holds and, by ``dag.test()``, how two runs of a year end.
+
+Prints one JSON object as its last line.
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.xcom import XComModel
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowDagCycleException
+from airflow.utils.session import create_session
+
+
+def has_cycle(dag: DAG) -> bool:
+    try:
+        dag.check_cycle()
+    except AirflowDagCycleException:
+        return True
+    return False
+
+
+def described(dag: DAG) -> dict[str, object]:
+    return {
+        "tasks": {
+            task.task_id: [bool(task.doc_md), task.owner, task.retries, len(task.on_failure_callback or ())]
+            for task in dag.tasks
+        },
+        "edges": sorted(f"{task.task_id} {after}" for task in dag.tasks for after in task.downstream_task_ids),
+        "schedule": str(dag.schedule),
+        "tags": sorted(dag.tags),
+        "has_doc": bool(dag.doc_md),
+        "paused": dag.is_paused_upon_creation,
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "cycle": has_cycle(dag),
+    }
+
+
+def tried(dag: DAG, **conf: object) -> dict[str, object]:
+    run = dag.test(logical_date=datetime(2025, 7, 2, 6, 0, len(conf), tzinfo=UTC), run_conf=conf)
+    with create_session() as session:
+        notes = session.query(XComModel).filter_by(run_id=run.run_id)
+        xcoms = {f"{one.task_id}.{one.key}": XComModel.deserialize_value(one) for one in notes}
+    tasks = {f"{one.task_id}": [str(one.state), one.try_number] for one in run.get_task_instances()}
+    return {"state": str(run.state), "tasks": tasks, "xcoms": xcoms}
+
+
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+found = {"errors": bag.import_errors, "dags": {name: described(dag) for name, dag in bag.dags.items()}}
+if not bag.import_errors:
+    year = bag.dags["open_payments_year"]
+    found["completed"] = tried(year, dataset="general-payments")
+    found["refused"] = tried(year, dataset="general-payments", year=2019)
+print(json.dumps(found, default=str))
