@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from typing import TYPE_CHECKING, Any
+
+from etl_core.errors import DataError
+from etl_core.json_text import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,5 +90,9 @@ def _with_key(document: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _read(store: ObjectStore, key: str) -> dict[str, Any] | None:
-    found = json.loads(store.get(key) or b"null")
+    """A document, or None where there is none; raises ``DataError`` for a damaged one."""
+    try:
+        found = parse_json(store.get(key) or b"null")
+    except ValueError as error:
+        raise DataError(f"{key} in {store.url} is damaged: {error}.", advice="Restore it or move it away.") from error
     return found if isinstance(found, dict) else None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PREFIX = "openpayments.io"
 USER_ID = 10001  # of the image
+HEARTBEAT = "HEARTBEAT_FILE"  # the setting of the jobs
 LABELS = {"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/managed-by": "airflow"}
 JOB_OF_POD = "batch.kubernetes.io/job-name"
 BUG, PERMANENT = 1, 3
@@ -46,6 +47,7 @@ def body_of(command: Sequence[str], identity: Mapping[str, str], pod: PodOptions
         annotation_prefix=PREFIX,
         labels={**LABELS, "app.kubernetes.io/component": job.replace("_", "-")},
         annotations={f"{PREFIX}/{name}": value for name, value in identity.items()},
+        heartbeat=HEARTBEAT,
     )
     _, digest = digest_annotation(job_body(spec))
     return job_body(replace(spec, name=job_name(f"af-{job}", *identity.values(), digest)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from etl_core.errors import EXIT_STATUSES
+from etl_core.json_text import parse_json
 
 Verdict = Literal["success", "fail", "retry", "default"]
 # Longer than this nobody waits for a source; the next try asks it again.
@@ -71,7 +71,7 @@ def fact_in(lines: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for line in lines:
         try:
-            parsed = json.loads(line)
+            parsed = parse_json(line)
         except ValueError:
             continue
         if isinstance(parsed, dict):

@@ -166,4 +166,6 @@ def test_the_name_follows_from_the_task_the_command_and_the_image():
     assert one == again
     assert len({body["metadata"]["name"] for body in (one, *others)}) == 4
     assert one["spec"]["backoffLimit"] == 0
+    (container,) = one["spec"]["template"]["spec"]["containers"]
+    assert "livenessProbe" in container
     assert one["metadata"]["annotations"]["openpayments.io/dag-run"] == IDENTITY["dag-run"]

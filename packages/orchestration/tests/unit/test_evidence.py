@@ -8,6 +8,7 @@ from typing import Any
 
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout import lakehouse as keys
+from etl_core.errors import DataError
 from etl_core.testing import MemoryStore
 from orchestration import evidence
 
@@ -79,6 +80,13 @@ class OfTables(Lake):
         found = evidence.evidence_of(self.store, ("build_marts",))
 
         self.assertEqual(found and found["build"], "b2")
+
+    def test_a_damaged_document_is_named(self):
+        self.store.put("metadata/runs/run_id=r/plan.json", b"{}")
+        self.store.put("metadata/runs/run_id=r/manifest.json", b"[" * 100_000)
+
+        with self.assertRaisesRegex(DataError, "run_id=r/manifest.json .* is damaged"):
+            evidence.evidence_of(self.store, ("run_pipeline", "--run-id", "r"))
 
     def test_a_step_that_commits_nothing_of_its_own_has_none(self):
         for command in (("stage", "--run-id", "r"), ("check_year", "--year", "2023"), ("report", "--year", "2023")):
