@@ -252,7 +252,8 @@ def main() -> int:
     elif given.action == "install":
         install()
     else:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored where a shell started it in the background
+            signal.signal(number, signal.default_int_handler)
         return start(Path(given.place).resolve(), given.port, given.scale, given.faults)
     return 0
 
