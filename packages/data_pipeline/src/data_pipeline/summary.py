@@ -66,4 +66,4 @@ def _program(started_as: str) -> list[str]:
 
     if Path(started_as).name == "__main__.py":
         return [sys.executable, "-m", "data_pipeline"]
-    return [PROGRAM if shutil.which(PROGRAM) in (started_as, None) else started_as]
+    return [PROGRAM if shutil.which(PROGRAM) == started_as else started_as]
