@@ -192,7 +192,8 @@ def spark_of(context: Context) -> Iterator[Spark]:
         ConfigError: it is not installed, there is no Java, or no place that its executors can write to.
 
     """
-    from data_pipeline.lakehouse.spark import Spark, open_session
+    from data_pipeline.lakehouse.spark import Spark
+    from data_pipeline.lakehouse.spark_session import open_session
     from etl_core.errors import ConfigError
     from etl_core.lake import scratch_folder
 
@@ -213,7 +214,7 @@ def spark_of(context: Context) -> Iterator[Spark]:
 
 def curation_of(context: Context, origin: Origin, *, engine: EngineName = "duckdb") -> Curation:
     """The build that follows from a run; raises ``DataError`` if not all of its parts are staged."""
-    from data_pipeline.lakehouse import curate, spark
+    from data_pipeline.lakehouse import curate, spark, spark_session
     from data_pipeline.lakehouse.curate import Curation, Inputs
     from etl_core.errors import DataError
 
@@ -237,7 +238,7 @@ def curation_of(context: Context, origin: Origin, *, engine: EngineName = "duckd
         run_id=origin.run_id,
         closed=origin.closed,
         parts=tuple(staged[part.key] for part in audits),
-        sorted_by=f"spark {spark.spark_version()}" if engine == "spark" else "",
+        sorted_by=f"spark {spark_session.spark_version()}" if engine == "spark" else "",
     )
     return Curation(
         context.store,

@@ -21,7 +21,8 @@ from data_pipeline.lakehouse.conversion import DuckDb
 from data_pipeline.lakehouse.curate import Curation, Inputs
 from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.documents import StagedPart
-from data_pipeline.lakehouse.spark import Spark, open_session, spark_version
+from data_pipeline.lakehouse.spark import Spark
+from data_pipeline.lakehouse.spark_session import open_session, spark_version
 from data_pipeline.open_payments.datasets import GENERAL
 from data_pipeline.open_payments.tables import derived_tables
 from etl_core.errors import DataError
