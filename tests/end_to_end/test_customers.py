@@ -65,7 +65,7 @@ def test_the_same_command_on_the_same_day_does_nothing_unless_told_to(customers)
     assert (customers.files(), customers.asked()) == (before, [])
     new = customers.ingest("--new")
     assert (new.status, new.fact["status"]) == (0, "completed")
-    assert new.fact["extract"] != first.fact["extract"]
+    assert new.fact["run_id"] != first.fact["run_id"]
     customers.assert_equals_truth()
 
 
