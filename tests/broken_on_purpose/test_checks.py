@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.broken_on_purpose.breaking import broken, located, mirrors_of
+from tests.fork_server import SERVER
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ROOT / "packages"
@@ -20,9 +20,6 @@ SECTIONS = tomllib.loads((Path(__file__).parent / "checks.toml").read_text()).va
 CHECKS = {says: check for section in SECTIONS for says, check in section.items()}
 NOT_ALL_PASSED = 1  # pytest's own; 2 and more: it could not run them
 ENDED = 100  # added to pytest's: a process that fails otherwise ends with 1, too
-# Half of the time of a check would go into importing what no check changes.
-WARM = multiprocessing.get_context("forkserver")
-WARM.set_forkserver_preload(["pytest", "hypothesis", "boto3", "click", "pydantic", "structlog", "urllib3"])
 
 every_check = pytest.mark.parametrize(
     ("function", "how"), CHECKS.values(), ids=[says.replace(" ", "-") for says in CHECKS]
@@ -43,7 +40,8 @@ def test_without_the_check_a_test_fails(function, how, tmp_path):
     package = path.relative_to(PACKAGES).parts[0]
     shutil.copytree(PACKAGES / package / "src", tmp_path / "src")
     (tmp_path / path.relative_to(PACKAGES / package)).write_text(broken(path, tree, how))
-    process = WARM.Process(target=run_tests, args=(tmp_path, package, mirrors_of(PACKAGES, path)))
+    # Half of the time of a check would go into importing what no check changes.
+    process = SERVER.Process(target=run_tests, args=(tmp_path, package, mirrors_of(PACKAGES, path)))
     process.start()
     process.join()
     assert process.exitcode == ENDED + NOT_ALL_PASSED, (tmp_path / "output").read_text()[-4000:]
@@ -55,6 +53,9 @@ def run_tests(folder: Path, package: str, tests: list[Path]) -> None:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
     os.chdir(ROOT)
+    ours = {one.name for one in PACKAGES.iterdir()}
+    for name in [one for one in sys.modules if one.partition(".")[0] in ours]:
+        del sys.modules[name]
     source = str(folder / "src")
     sys.path.insert(0, source)
     os.environ["PYTHONPATH"] = source  # of processes that tests start

@@ -8,9 +8,7 @@ differently (flags, encodings, memory, its command line) is for tests that start
 from __future__ import annotations
 
 import atexit
-import multiprocessing
 import os
-import pkgutil
 import runpy
 import signal
 import subprocess
@@ -24,13 +22,7 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, Any, Self
 
-import data_pipeline
-
-SERVER = multiprocessing.get_context("forkserver")
-OURS = [
-    one.name for one in pkgutil.walk_packages(data_pipeline.__path__, "data_pipeline.") if "__main__" not in one.name
-]
-SERVER.set_forkserver_preload([*OURS, "boto3", "duckdb", "tests.end_to_end.killed_run"])
+from tests.fork_server import SERVER
 
 
 class Descriptor:

@@ -1,0 +1,17 @@
+"""A process that has imported what tests start programs of: each is a fork of it, and waits for work, not for imports.
+
+Python has one such server a process, so all tests share this one.
+"""
+
+import multiprocessing
+import pkgutil
+
+import data_pipeline
+
+LIBRARIES = ["boto3", "click", "duckdb", "hypothesis", "pydantic", "pytest", "structlog", "urllib3"]
+OURS = [
+    one.name for one in pkgutil.walk_packages(data_pipeline.__path__, "data_pipeline.") if "__main__" not in one.name
+]
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload([*LIBRARIES, *OURS, "tests.end_to_end.killed_run"])
