@@ -80,11 +80,11 @@ def pytest(name: str, *words: str, limit_seconds: float = 1200, in_memory: bool 
     return Part(name, command, limit_seconds, in_memory)
 
 
-# Two workers: CI has two cores, and on more the parts are short anyway. A third one gains nothing: with it the
-# end-to-end tests use 93 % of two cores, and a quarter more processor time.
+# CI has two cores. Tests wait half of their time, for a moment or a server, so four share them; long ones compute.
 # Unit tests go to any free worker; integration tests stay together by file, since a file shares its servers.
-FREE = ("-n", "2", "--dist", "worksteal")
-BY_FILE = ("-n", "2", "--dist", "loadfile")
+FREE = ("-n", "4", "--dist", "worksteal")
+BY_FILE = ("-n", "4", "--dist", "loadfile")
+COMPUTING = ("-n", "2", "--dist", "worksteal")
 
 CHECK = (
     Part("lint", ("ruff", "check", ".")),
@@ -111,7 +111,7 @@ LONG = (
     pytest("airflow", "tests/airflow*", "-m", "long", "--timeout=900", limit_seconds=1200),
     pytest(
         "long", "packages/*/tests", "tests*", "--ignore=tests/containers", "--ignore=tests/airflow",
-        "-m", "long", *FREE, "--timeout=1800", limit_seconds=3600,
+        "-m", "long", *COMPUTING, "--timeout=1800", limit_seconds=3600,
     ),
 )  # fmt: skip
 GATES = {"check": CHECK, "test": TEST, "test-long": LONG}
