@@ -6,6 +6,7 @@ import functools
 import inspect
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from types import UnionType
@@ -34,9 +35,25 @@ def entrypoint_of(command: click.Command, job: str) -> Callable[[list[str]], int
     return entrypoint
 
 
+class Command(click.Command):
+    """A command that refuses what click would drop: of an option given twice it takes the last value, silently."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's; raises ``click.UsageError`` for a second value of an option that takes one."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for one, times in Counter(given).items():
+            if times > 1 and isinstance(one, click.Option) and not (one.multiple or one.is_flag or one.count):
+                raise click.UsageError(
+                    f"{one.opts[0]} was given {times} times, and takes one value: run it once for each.", ctx
+                )
+        return super().parse_args(ctx, args)
+
+
 def job_command(**settings: Any) -> Callable[[Callable[..., Any]], click.Command]:  # noqa: ANN401 - click's own
     """A click command with -h and wide help."""
-    return click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, **settings)
+    return click.command(
+        cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, **settings
+    )
 
 
 def job(*options: Callable[[Any], Any]) -> Callable[[Callable[..., int]], click.Command]:

@@ -48,6 +48,15 @@ class AJobCommand(unittest.TestCase):
         _, given = self.called(options.dataset)
         self.assertEqual(given["dataset"], "general-payments")
 
+    def test_refuses_a_second_value_of_an_option_that_takes_one(self):
+        for words in ("--year 2024 --year 2023", f"--year 2024 --company-id {COMPANY} --company-id 7"):
+            with (
+                self.subTest(words),
+                self.assertRaisesRegex(click.UsageError, "was given 2 times, and takes one value"),
+            ):
+                self.called(options.one_company, words=words)
+        self.called(options.one_company, words=f"--year 2024 --company-id {COMPANY} --dry-run --dry-run")
+
 
 class AnEntrypoint(unittest.TestCase):
     def test_gives_the_status_of_its_command(self):
