@@ -3,7 +3,6 @@
 import hashlib
 import re
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from etl_core.files import PERMISSION_ADVICE
 from etl_core.lake.directory import DirectoryStore
 from packages.etl_core.tests.integration.lake.conftest import sha256
 from packages.etl_core.tests.support.children import child, line, run, say, start
+from packages.etl_core.tests.support.file_systems import folder_elsewhere
 from packages.etl_core.tests.support.refusing import (
     files_of_at_most_4_kb,
     linux_only,
@@ -170,16 +170,11 @@ def test_a_writer_killed_in_the_middle_of_a_write_leaves_no_object(root, store, 
 
 @linux_only
 def test_a_writer_killed_in_the_middle_of_a_copy_from_elsewhere_leaves_no_object(root, store, tmp_path):
-    elsewhere = Path("/dev/shm")
-    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is one file system only")
-    path = elsewhere / f"etl-core-tests-{sha256(str(tmp_path).encode())[:12]}"
-    path.write_bytes(BODY)
-    try:
+    with folder_elsewhere(tmp_path) as elsewhere:
+        path = elsewhere / "body"
+        path.write_bytes(BODY)
         action = f'store.put_new("raw/a", Path({str(path)!r}))'
         status, _, err = run(KILLED_WRITING.format(action=action), root, before=files_of_at_most_4_kb)
-    finally:
-        path.unlink(missing_ok=True)
     assert (status, err) == (-signal.SIGXFSZ, "")
     assert any(len(body) == 4096 for body in everything(root).values())
     assert list(store.list("")) == []

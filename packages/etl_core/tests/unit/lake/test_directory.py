@@ -12,8 +12,7 @@ from etl_core.errors import AccessError, DataError, PermanentError, PipelineErro
 from etl_core.lake.directory import POLICY, READ_BYTES, DirectoryStore
 from etl_core.lake.port import PutResult
 from etl_core.testing import ManualClock
-
-SHARED_MEMORY = Path("/dev/shm")  # another file system than that of temporary files, on most machines
+from packages.etl_core.tests.support.file_systems import folder_elsewhere
 
 
 class DirectoryStoreCase(unittest.TestCase):
@@ -164,12 +163,10 @@ class Objects(DirectoryStoreCase):
         self.assertEqual((self.root / "a/b").stat().st_nlink, 1)
 
     def test_a_file_from_another_file_system_is_copied(self):
-        if not SHARED_MEMORY.is_dir() or SHARED_MEMORY.stat().st_dev == self.root.parent.stat().st_dev:
-            self.skipTest("there is one file system only")
         body = b"x" * 100_000
-        with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+        with folder_elsewhere(self.root.parent) as folder:
             for key, created in [("a/b", True), ("a/b", False), ("c", True)]:
-                path = Path(folder) / "body"
+                path = folder / "body"
                 path.write_bytes(body)
                 result = self.store.put_new(key, path)
                 self.assertEqual(result, PutResult(created, hashlib.sha256(body).hexdigest()))
@@ -200,7 +197,7 @@ class Objects(DirectoryStoreCase):
             return path
 
         self.root.mkdir()
-        with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as elsewhere:
+        with folder_elsewhere(self.root.parent) as elsewhere:
             for name, write in {
                 "bytes": lambda store: store.put_new("raw/a", b"x" * 9),
                 "a file": lambda store: store.put_new("raw/a", from_elsewhere(store.scratch_file().parent)),
