@@ -59,6 +59,8 @@ class Part:
     # Several times what any part takes: a hung one is to fail here, with its name, not in CI's own limit.
     limit_seconds: float = 1200
     in_memory: bool = True
+    # It keeps one core busy, so it runs beside the others, which wait half of their time; shown once they have ended.
+    beside: bool = False
 
     def words(self, root: Path) -> list[str]:
         """The command with patterns expanded; FileNotFoundError if one matches nothing, so that no check disappears."""
@@ -80,30 +82,41 @@ def pytest(name: str, *words: str, limit_seconds: float = 1200, in_memory: bool 
     return Part(name, command, limit_seconds, in_memory)
 
 
-# CI has two cores. Tests wait half of their time, for a moment or a server, so four share them; long ones compute.
-# Unit tests go to any free worker; integration tests stay together by file, since a file shares its servers.
-FREE = ("-n", "4", "--dist", "worksteal")
-BY_FILE = ("-n", "4", "--dist", "loadfile")
+# CI has two cores. Tests wait half of their time, for a moment or a server, so more share them; long ones compute.
+WAITING = ("-n", "6")
 COMPUTING = ("-n", "2", "--dist", "worksteal")
+# Tests of a file stay together: they share its servers. Files begin in the order below, those of long tests first.
+BY_FILE = (*WAITING, "--dist", "loadfile", "--no-loadscope-reorder", "--timeout=300")
 
-CHECK = (
+QUICK = {
+    "manifests": ("tests/manifests*", "tests/containers*", "tests/airflow*"),
+    "docs": ("tests/docs*",),
+    "tooling": ("tests/tooling*", "tests/broken_on_purpose*"),
+    "unit": ("packages/*/tests/unit",),
+}
+SLOW = {
+    "infrastructure": ("tests/infrastructure*",),
+    "end-to-end": ("tests/end_to_end*", "tests/kubernetes*"),
+    "packaging": ("tests/packaging*",),
+    "integration": ("packages/*/tests/integration",),
+}
+ALL = SLOW | QUICK
+
+
+def together(name: str, folders: Mapping[str, Sequence[str]]) -> Part:
+    """One run of pytest: no part of the tests waits for the last test of another, and each worker imports once."""
+    return pytest(name, *(word for words in folders.values() for word in words), *BY_FILE, limit_seconds=2400)
+
+
+STATIC = (
     Part("lint", ("ruff", "check", ".")),
     Part("format", ("ruff", "format", "--check", ".")),
-    Part("types", ("mypy", ".")),
     Part("contracts", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
     Part("lock", ("python", "tools/lock.py", "check")),
-    pytest("unit", "packages/*/tests/unit", *FREE),
-    pytest("tooling", "tests/tooling*", "tests/broken_on_purpose*", *FREE),
-    pytest("docs", "tests/docs*", *FREE),
-    pytest("manifests", "tests/manifests*", "tests/containers*", "tests/airflow*", *FREE),
+    Part("types", ("mypy", "."), beside=True),
 )
-TEST = (
-    *CHECK,
-    pytest("packaging", "tests/packaging*", "--timeout=300"),
-    pytest("integration", "packages/*/tests/integration", *BY_FILE, "--timeout=300"),
-    pytest("infrastructure", "tests/infrastructure*", *BY_FILE, "--timeout=300"),
-    pytest("end-to-end", "tests/end_to_end*", "tests/kubernetes*", *BY_FILE, "--timeout=300", limit_seconds=2400),
-)
+CHECK = (*STATIC, together("quick tests", QUICK))
+TEST = (*STATIC, together("tests", ALL))
 LONG = (
     # One process: all tests of the image share one build, which is too large for memory.
     pytest("containers", "tests/containers*", "-m", "long", "--timeout=900", limit_seconds=1800, in_memory=False),
@@ -115,6 +128,7 @@ LONG = (
     ),
 )  # fmt: skip
 GATES = {"check": CHECK, "test": TEST, "test-long": LONG}
+PARTS = {part.name: part for part in (*STATIC, *LONG, *(together(name, {name: ALL[name]}) for name in ALL))}
 
 
 def environment(outside: Mapping[str, str]) -> dict[str, str]:
@@ -135,28 +149,47 @@ def scratch(memory: Path = MEMORY) -> Iterator[dict[str, str]]:
         yield {"TMPDIR": folder}
 
 
-def run(part: Part, root: Path) -> str | None:
-    """Run a part and show its output; why it failed, or None."""
-    with contextlib.ExitStack() as stack:
-        settings = stack.enter_context(scratch()) if part.in_memory else {}
-        return _run(part, root, environment(os.environ) | settings)
+class Running:
+    """A part that is running. Closing it ends whatever it has started."""
 
+    def __init__(self, part: Part, root: Path) -> None:
+        self._limit = part.limit_seconds
+        self._begun = time.monotonic()
+        self._process: subprocess.Popen[bytes] | None = None
+        with contextlib.ExitStack() as stack:
+            settings = environment(os.environ) | (stack.enter_context(scratch()) if part.in_memory else {})
+            self._output = stack.enter_context(tempfile.TemporaryFile()) if part.beside else None
+            try:
+                words = part.words(root)
+                # A process group of its own, so that everything a part has started is stopped with it.
+                self._process = subprocess.Popen(
+                    words, cwd=root, env=settings, stdout=self._output, stderr=self._output, start_new_session=True
+                )
+            except OSError as error:
+                self._problem = str(error)
+            stack.callback(self._end)
+            self._stack = stack.pop_all()
 
-def _run(part: Part, root: Path, settings: Mapping[str, str]) -> str | None:
-    try:
-        words = part.words(root)
-        # A process group of its own, so that everything a part has started is stopped with it.
-        process = subprocess.Popen(words, cwd=root, env=settings, start_new_session=True)
-    except OSError as error:
-        return str(error)
-    try:
-        status = process.wait(part.limit_seconds)
-    except subprocess.TimeoutExpired:
-        return f"stopped after {part.limit_seconds:g} s"
-    finally:
-        if process.poll() is None:  # too slow, or the gate itself was interrupted
-            stop(process)
-    return f"status {status}" if status else None
+    def close(self) -> None:
+        self._stack.close()
+
+    def wait(self) -> str | None:
+        """Wait for its end, and show what was not shown at once; why it failed, or None."""
+        if self._process is None:
+            return self._problem
+        try:
+            status = self._process.wait(max(0.0, self._limit - (time.monotonic() - self._begun)))
+        except subprocess.TimeoutExpired:
+            return f"stopped after {self._limit:g} s"
+        finally:
+            if self._output is not None:
+                self._output.seek(0)
+                sys.stdout.write(self._output.read().decode(errors="replace"))
+        return f"status {status}" if status else None
+
+    def _end(self) -> None:
+        if self._process is not None and self._process.poll() is None:  # too slow, or the gate itself was interrupted
+            stop(self._process)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -168,39 +201,38 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def processor_seconds() -> float:
-    """What all ended processes below this one used."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def run_all(parts: Sequence[Part], root: Path) -> int:
     """Run every part; returns the number that failed."""
     lines = []
     failed = 0
-    for part in parts:
-        print(f"\n── {part.name}: {' '.join(part.command)}", flush=True)
-        started, before = time.monotonic(), processor_seconds()
-        reason = run(part, root)
-        failed += reason is not None
-        verdict = f"FAILED ({reason})" if reason else "ok"
-        busy = f"(processor {processor_seconds() - before:6.1f} s)"
-        lines.append(f"{part.name:<12} {time.monotonic() - started:6.1f} s  {busy}  {verdict}")
-        print(f"── {lines[-1]}", flush=True)
+    with contextlib.ExitStack() as stack:
+        beside = {part: stack.enter_context(contextlib.closing(Running(part, root))) for part in parts if part.beside}
+        for part in sorted(parts, key=lambda one: one.beside):
+            print(f"\n── {part.name}: {' '.join(part.command)}", flush=True)
+            started = time.monotonic()
+            with contextlib.closing(beside.get(part) or Running(part, root)) as running:
+                reason = running.wait()
+            failed += reason is not None
+            verdict = f"FAILED ({reason})" if reason else "ok"
+            took = f"{'beside':>8}" if part.beside else f"{time.monotonic() - started:6.1f} s"
+            lines.append(f"{part.name:<12} {took}  {verdict}")
+            print(f"── {lines[-1]}", flush=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print("\n" + "\n".join(lines))
+    print(f"processor: {used.ru_utime + used.ru_stime:.0f} s")
     print(f"{len(parts) - failed} passed, {failed} failed", flush=True)
     return failed
 
 
 def chosen(names: Sequence[str]) -> list[Part]:
     """The named parts, and the parts of the named gates, each once."""
-    known = {part.name: [part] for gate in GATES.values() for part in gate} | {k: list(v) for k, v in GATES.items()}
+    known = {name: (part,) for name, part in PARTS.items()} | GATES
     return list(dict.fromkeys(part for name in names for part in known[name]))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [*GATES, *dict.fromkeys(part.name for gate in GATES.values() for part in gate)]
+    names = [*GATES, *PARTS]
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=f"a gate or a part: {', '.join(names)}")
     arguments = parser.parse_args()
     # SIGTERM, as CI sends it, unwinds like Ctrl-C, so that the running part is stopped too.

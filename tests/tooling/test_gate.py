@@ -1,5 +1,6 @@
 """tools/gate.py: runs everything, counts failures, and no check disappears."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -19,6 +20,11 @@ def python(name, code, **options):
     return gate.Part(name, ("python", "-c", code), **options)
 
 
+def run(part, root):
+    with contextlib.closing(gate.Running(part, root)) as running:
+        return running.wait()
+
+
 def test_a_failed_part_does_not_stop_the_others(tmp_path, capfd):
     parts = [
         python("bad", "raise SystemExit(3)"),
@@ -34,10 +40,22 @@ def test_a_failed_part_does_not_stop_the_others(tmp_path, capfd):
     assert out.splitlines()[-1] == "1 passed, 2 failed"
 
 
+def test_a_part_beside_the_others_is_shown_after_them_and_counts(tmp_path, capfd):
+    waits = (
+        "import os, pathlib, time\nwhile not pathlib.Path('now').exists(): time.sleep(0.01)\nprint('waited'); exit(3)"
+    )
+    parts = [python("waiting", waits, beside=True), python("first", "open('now', 'w'); print('went')")]
+
+    assert gate.run_all(parts, tmp_path) == 1
+
+    out = capfd.readouterr().out
+    assert out.index("went") < out.index("waited") < out.index("FAILED (status 3)")
+
+
 def test_a_part_whose_pattern_matches_no_file_fails(tmp_path):
     part = gate.Part("unit", ("python", "packages/*/tests/unit"))
 
-    assert gate.run(part, tmp_path) == "nothing matches packages/*/tests/unit"
+    assert run(part, tmp_path) == "nothing matches packages/*/tests/unit"
 
 
 def test_a_part_that_hangs_is_stopped_with_every_process_it_started(tmp_path):
@@ -45,7 +63,7 @@ def test_a_part_that_hangs_is_stopped_with_every_process_it_started(tmp_path):
     hang = "import fcntl, time; file = open('lock', 'w'); fcntl.flock(file, fcntl.LOCK_EX); time.sleep(600)"
     part = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hang!r}])"
 
-    assert gate.run(python("hung", part, limit_seconds=2), tmp_path) == "stopped after 2 s"
+    assert run(python("hung", part, limit_seconds=2), tmp_path) == "stopped after 2 s"
 
     with (tmp_path / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits for the test's timeout if the grandchild lives
@@ -54,7 +72,7 @@ def test_a_part_that_hangs_is_stopped_with_every_process_it_started(tmp_path):
 def test_a_part_has_its_temporary_files_in_memory_and_they_are_gone_after_it(tmp_path):
     part = python("p", "import tempfile, pathlib; pathlib.Path('where').write_text(tempfile.mkdtemp())")
 
-    assert gate.run(part, tmp_path) is None
+    assert run(part, tmp_path) is None
 
     where = Path((tmp_path / "where").read_text())
     if shutil.disk_usage(gate.MEMORY).free > gate.LEAST_MEMORY_BYTES:
