@@ -8,6 +8,7 @@ import os
 import socket
 import tempfile
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import botocore.exceptions
@@ -598,6 +599,19 @@ def test_a_list_goes_over_all_pages(server, planned):
     asked = [dict(one.params) for one in server.asked]
     assert {one["prefix"] for one in asked} == {"p/x/"}
     assert [one.get("continuation-token") for one in asked] == [None, "second", "third"]
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-21T12:00:00.000Z", "2026-11-21T13:00:00+01:00", "Sat, 21 Nov 2026 12:00:00 GMT", "1795262400"]
+)
+def test_a_time_in_a_list_is_read_however_a_server_writes_it(server, planned, text):
+    entry = f"<Contents><Key>p/a</Key><Size>1</Size><LastModified>{text}</LastModified></Contents>"
+    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{entry}</ListBucketResult>"
+    server.plan(answer(200, page.encode(), kind="application/xml"))
+
+    (found,) = planned.list("")
+
+    assert found.modified == datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def test_an_endpoint_that_does_not_answer_is_unavailable(new_client, opened, clock):
