@@ -41,9 +41,11 @@ def eventually(what: str, holds: Callable[[], Any], every: float = 0.25) -> Any:
     """What ``holds`` returns once it is true."""
     deadline = time.monotonic() + SECONDS
     while not (found := holds()):
-        assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}"
+        assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}\n{STATE and STATE[0]()}"
         time.sleep(every)
     return found
+
+STATE = []
 
 
 class Api:
@@ -112,12 +114,11 @@ class World:
     def jobs(self, *words: str) -> list[int]:
         """Processes of ``data-pipeline`` below this one that have these words in their command."""
         found = []
-        for folder in Path("/proc").glob("[0-9]*"):
+        for pid in airflow.descendants_of(os.getpid()):
             with contextlib.suppress(OSError):
-                line = folder.joinpath("cmdline").read_bytes().decode().split("\0")
-                is_ours = any(word.endswith("data-pipeline") for word in line[:2]) and not set(words) - set(line)
-                if is_ours and f"LAKE_URL=s3://{self.bucket.name}".encode() in folder.joinpath("environ").read_bytes():
-                    found.append(int(folder.name))
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+                if any(word.endswith("data-pipeline") for word in line[:2]) and not set(words) - set(line):
+                    found.append(pid)
         return found
 
 
@@ -153,6 +154,19 @@ def world(airflow_bin, jobs, source, bucket, tmp_path_factory) -> Iterator[World
         services = airflow.Airflow(airflow_bin, place / "home", {**jobs, **settings})
         with services:
             services.wait_until_healthy(SECONDS)
+            w = World(services, source, cluster, bucket)
+            def state():
+                out = []
+                for dag in (YEAR_DAG, "probe_process", "probe_kubernetes"):
+                    for run in w.api.runs(dag):
+                        out.append(f"{dag} {run['dag_run_id']} {run['state']}")
+                        for n, t in w.api.tasks(dag, run["dag_run_id"]).items():
+                            out.append(f"    {n} {t['state']} try {t['try_number']} of {t['max_tries']} {t['start_date']} {t['end_date']} pid {t['pid']}")
+                import subprocess
+                out.append(subprocess.run("ps -eo pid,ppid,pgid,etimes,stat,args --forest | grep -E 'airflow|data-pipeline' | grep -v grep | cut -c1-200", shell=True, capture_output=True, text=True).stdout)
+                subprocess.run(f"rm -rf /tmp/afhome; cp -a {place}/home /tmp/afhome", shell=True)
+                return "\n".join(out)
+            STATE.append(state)
             yield World(services, source, cluster, bucket)
             services.stop(SECONDS / 4)  # workers of the killed scheduler are left, and ended
             assert services.processes() == set()
