@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
 import pytest
 
 from packages.etl_core.tests.support.postgresql import postgresql_server
@@ -36,16 +37,19 @@ FAST = {
     "AIRFLOW__DATA_PIPELINE__POLL_SECONDS": "0.3",
 }
 
+HOLDS_A_DAG_RUN = """
+    SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE relation = 'dag_run'::regclass AND mode = 'RowShareLock' AND state = 'idle in transaction'
+"""
+
 
 def eventually(what: str, holds: Callable[[], Any], every: float = 0.25) -> Any:
     """What ``holds`` returns once it is true."""
     deadline = time.monotonic() + SECONDS
     while not (found := holds()):
-        assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}\n{STATE and STATE[0]()}"
+        assert time.monotonic() < deadline, f"not within {SECONDS} s: {what}"
         time.sleep(every)
     return found
-
-STATE = []
 
 
 class Api:
@@ -97,8 +101,9 @@ class Api:
 class World:
     """A running Airflow, and what its jobs reach."""
 
-    def __init__(self, services: airflow.Airflow, source: Any, cluster: Cluster, bucket: Any) -> None:
+    def __init__(self, services: airflow.Airflow, source: Any, cluster: Cluster, bucket: Any, database: str) -> None:
         self.services, self.source, self.cluster, self.bucket = services, source, cluster, bucket
+        self.database = database
         self.api = Api(services.url, services.password())
 
     def stall(self) -> None:
@@ -121,9 +126,31 @@ class World:
                     found.append(pid)
         return found
 
+    def kill_scheduler(self) -> None:
+        """Within a transaction that holds a DAG run, the worst moment: workers of a dead scheduler keep it open."""
+        scheduler = self.services.running["scheduler"]
+        with psycopg.connect(self.database, autocommit=True) as database:
+            eventually("the scheduler holds a DAG run", lambda: self._stopped_within(scheduler.pid, database))
+        scheduler.kill()
+        scheduler.wait()
+
+    @staticmethod
+    def _stopped_within(scheduler: int, database: psycopg.Connection[Any]) -> bool:
+        os.kill(scheduler, signal.SIGSTOP)
+        eventually("it is stopped", lambda: stat_of(scheduler)[0] == "T", every=0)
+        if database.execute(HOLDS_A_DAG_RUN).fetchone():
+            return True
+        os.kill(scheduler, signal.SIGCONT)
+        return False
+
+
+def stat_of(pid: int) -> list[str]:
+    """Of a process: its state, its parent and more."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
 
 def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return int(stat_of(pid)[1])
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +171,9 @@ def world(airflow_bin, jobs, source, bucket, tmp_path_factory) -> Iterator[World
         for path in (airflow.DAGS, Path(__file__).parent / "dags")
     ]
     with postgresql_server() as database, Cluster(cluster_settings) as cluster:
+        # As docs/airflow-on-eks.md has it, but shorter.
+        with psycopg.connect(database) as connection:
+            connection.execute("ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '15s'")
         settings = airflow.settings(place / "home", free_port()) | FAST | {
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql:", "postgresql+psycopg2:"),
@@ -154,20 +184,7 @@ def world(airflow_bin, jobs, source, bucket, tmp_path_factory) -> Iterator[World
         services = airflow.Airflow(airflow_bin, place / "home", {**jobs, **settings})
         with services:
             services.wait_until_healthy(SECONDS)
-            w = World(services, source, cluster, bucket)
-            def state():
-                out = []
-                for dag in (YEAR_DAG, "probe_process", "probe_kubernetes"):
-                    for run in w.api.runs(dag):
-                        out.append(f"{dag} {run['dag_run_id']} {run['state']}")
-                        for n, t in w.api.tasks(dag, run["dag_run_id"]).items():
-                            out.append(f"    {n} {t['state']} try {t['try_number']} of {t['max_tries']} {t['start_date']} {t['end_date']} pid {t['pid']}")
-                import subprocess
-                out.append(subprocess.run("ps -eo pid,ppid,pgid,etimes,stat,args --forest | grep -E 'airflow|data-pipeline' | grep -v grep | cut -c1-200", shell=True, capture_output=True, text=True).stdout)
-                subprocess.run(f"rm -rf /tmp/afhome; cp -a {place}/home /tmp/afhome", shell=True)
-                return "\n".join(out)
-            STATE.append(state)
-            yield World(services, source, cluster, bucket)
+            yield World(services, source, cluster, bucket, database)
             services.stop(SECONDS / 4)  # workers of the killed scheduler are left, and ended
             assert services.processes() == set()
             assert cluster.bugs == []
@@ -225,9 +242,7 @@ def test_a_backfill_of_two_years_survives_a_killed_worker_and_a_killed_scheduler
     eventually("the next try ends", lambda: world.api.tasks(YEAR_DAG, first)[INGEST]["state"] == "success")
     world.stall()
     world.stalled("2024")
-    scheduler = world.services.running["scheduler"]
-    scheduler.kill()
-    scheduler.wait()
+    world.kill_scheduler()
     world.source.clear_faults()
     world.services.start("scheduler")
 
