@@ -49,7 +49,7 @@ class Copies:
         """
         there = self._there()
         open_keys = [one.file.key for one in outcomes if one.status == "to copy"]
-        work = _Work(self, Lookup.of(self.source, open_keys), there, Breaker(2 * STREAMS))
+        work = _Work(self, Lookup.of(self.source, open_keys), there, Breaker(2 * STREAMS, "not tried after {} consecutive failures"))
         self.progress.start("copy", units=len(open_keys), rows=len(open_keys), unit_name="files")
         pool = ThreadPoolExecutor(STREAMS)
         try:

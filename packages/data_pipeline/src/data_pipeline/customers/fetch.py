@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from data_pipeline import lake_layout
 from data_pipeline.customers.documents import CustomersAttempt
 from data_pipeline.runs.attempts import write_attempt
+from etl_core.breaker import Breaker
 from etl_core.errors import DataError, NotFoundError, PipelineError, TemporaryError, UnavailableError
 from etl_core.lake import content_of as sha256_of
 from etl_core.logs import get_logger
 from etl_core.paging import pages
 from etl_core.paging.pages import Page, WrongPageError
+from etl_core.paging.sweep import Sweep
 from etl_core.telemetry import Tally
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class Pages:
     def __init__(self, crm: Crm, plan: CustomersPlan) -> None:
         self._crm = crm
         self._plan = plan
-        self.sweeps: defaultdict[int, dict[int, Page]] = defaultdict(dict)
+        self.sweeps: defaultdict[int, Sweep] = defaultdict(Sweep)
         self.dead: dict[int, PipelineError] = {}
         for prefix in (*plan.pages_from, plan.pages):
             for entry in crm.store.list(prefix):
@@ -74,7 +76,7 @@ class Pages:
     @property
     def all(self) -> list[Page]:
         """Those that are there."""
-        return [page for sweep in self.sweeps.values() for page in sweep.values()]
+        return [page for sweep in self.sweeps.values() for page in sweep.pages.values()]
 
     def records(self, page: Page) -> list[pages.Record]:
         """The rows of a page that the lake has."""
@@ -88,35 +90,38 @@ class Pages:
             UnavailableError, DataError: so many pages in a row failed that the rest is left. StoppedError.
 
         """
-        own, in_a_row, progress = self.sweeps[number], 0, self._crm.progress
-        while (page := pages.next_page(own, self.dead)) is not None:
+        own, progress = self.sweeps[number], self._crm.progress
+        says, advice = "stopped after {} pages in a row failed", "What was fetched is kept: run the same command again."
+        breaker = Breaker(self._crm.give_up_after, says, advice=advice)
+        while (page := own.next_page(self.dead)) is not None:
             try:
                 body, answer = self._fetch(number, page, own)
             except DEAD_LETTERS as error:
                 self.dead[page] = error
-                in_a_row += 1
-                self._give_up(in_a_row, error)
+                _log.error("a page is left as a dead letter", because=str(error))
+                breaker.failed(error)
+                breaker.check()
                 continue
-            in_a_row = 0
+            breaker.succeeded()
             key, raw = lake_layout.customers.page(self._plan.pages, number, page), gzip.compress(body, mtime=0)
             is_ours = self._crm.store.put_new(key, raw).sha256 == sha256_of(raw)
             found = self._add(number, page, key, *(answer if is_ours else self._read(key)))
-            if len(own) == 1:
+            if len(own.pages) == 1:
                 rows, units = found.said.total or 0, pages.last_of(found.said) or 0
                 progress.start(f"customers, sweep {number}", units=units, rows=rows, unit_name="pages")
             progress.advance(units=1, rows=found.rows, bytes_read=len(body))
 
-    def _fetch(self, sweep: int, page: int, own: dict[int, Page]) -> tuple[bytes, Answer]:
+    def _fetch(self, sweep: int, page: int, own: Sweep) -> tuple[bytes, Answer]:
         """The answer to one page, tried again until it is that page; each failed try is kept in the lake."""
         tries = 0
 
         def once(attempt: int) -> tuple[bytes, Answer]:
             nonlocal tries
             tries = attempt
-            body = self._crm.api.page(page, pages.size_of(own) or self._plan.per_page)
+            body = self._crm.api.page(page, own.size or self._plan.per_page)
             try:
                 answer = pages.parse(body, self._plan.fields)
-                pages.require_expected(answer[0], page, own)
+                own.require_expected(answer[0], page)
             except WrongPageError as error:
                 raise WrongPageError(f"page {page} was answered with {error}") from error
             return body, answer
@@ -138,17 +143,11 @@ class Pages:
             keep(error, final=True)
             raise
 
-    def _give_up(self, in_a_row: int, error: PipelineError) -> None:
-        _log.error("a page is left as a dead letter", because=str(error))
-        if in_a_row >= self._crm.give_up_after:
-            kind = UnavailableError if isinstance(error, UnavailableError) else DataError
-            message = f"stopped after {in_a_row} pages in a row failed, the last: {error}"
-            raise kind(message, advice="What was fetched is kept: run the same command again.") from error
-
     def _add(self, sweep: int, number: int, key: str, said: pages.Metadata, rows: list[pages.Record]) -> Page:
         # Only where there is no total are rows compared with those of another sweep.
         content = "" if said.total is not None else pages.content_of(rows)
-        self.sweeps[sweep][number] = page = Page(key, sweep, number, len(rows), content, said)
+        page = Page(key, sweep, number, len(rows), content, said)
+        self.sweeps[sweep].add(page)
         return page
 
     def _read(self, key: str) -> Answer:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 COMMITS = "metadata/commits/customers/all/"
 SCOPE = "customers"
 _PAGE = re.compile(r"/pages/sweep-([1-9][0-9]{0,3})/page-([0-9]{6})\.json\.gz$")
-MOST_PAGES = 999_999
 
 
 def _day(planned_at: datetime) -> str:

@@ -1,9 +1,8 @@
-"""What one answer of the API says, and which page of a sweep is to be asked for next. Pure."""
+"""What one answer of the API says. Pure."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from dataclasses import dataclass
 from functools import reduce
@@ -15,12 +14,9 @@ from etl_core.json_text import parse_json
 from etl_core.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
 Record = dict[str, Any]
-
-# Six digits of a key.
-MOST_PAGES = 999_999
 
 
 class Fields(Value):
@@ -82,46 +78,11 @@ def _number(said: Any, name: str) -> int | None:  # noqa: ANN401 - JSON
     return int(text)
 
 
-def require_expected(said: Metadata, number: int, sweep: dict[int, Page]) -> None:
-    """Raise ``WrongPageError`` if an answer is another page, or says less or otherwise than those before it."""
-    if said.page not in (None, number):
-        raise WrongPageError(f"page {said.page} in place of page {number}")
-    size, states_total = size_of(sweep), any(page.said.total is not None for page in sweep.values())
-    if size is not None and said.per_page not in (None, size):
-        raise WrongPageError(f"{said.per_page} rows per page, those before it have {size}")
-    if states_total and said.total is None:
-        raise WrongPageError("no total, which pages before it state")
-
-
-def size_of(sweep: dict[int, Page]) -> int | None:
-    """Rows per page as answered in a sweep, which may be fewer than were asked for; None if no answer says so."""
-    return next((page.said.per_page for page in sweep.values() if page.said.per_page), None)
-
-
 def last_of(said: Metadata) -> int | None:
     """The number of the last page by what one answer says: total_pages may not know that per_page was lowered."""
     needed = [-(-said.total // said.per_page)] if said.total is not None and said.per_page else []
     stated = [one for one in (said.total_pages, *needed) if one is not None]
     return max(1, *stated) if stated else None
-
-
-def next_page(sweep: dict[int, Page], given_up: Collection[int]) -> int | None:
-    """The first page that is neither there nor given up; None if the sweep is over.
-
-    The newest answer counts; ``sweep`` has them in their order. Where nothing says how many pages there are, two empty
-    ones in a row end it.
-    """
-    number = next(one for one in itertools.count(1) if one not in sweep and one not in given_up)
-    said = (last_of(page.said) for page in reversed(sweep.values()))
-    last = next((one for one in said if one is not None), None)
-    if last is None:
-        before = [sweep[one].rows for one in (number - 2, number - 1) if one in sweep]
-        is_over = len(before) == 2 and not any(before)
-    else:
-        is_over = number > last
-    if not is_over and number > MOST_PAGES:
-        raise WrongPageError(f"more than {MOST_PAGES} pages")
-    return None if is_over else number
 
 
 def content_of(rows: Sequence[Record]) -> str:

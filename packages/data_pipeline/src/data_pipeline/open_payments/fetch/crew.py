@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from data_pipeline.open_payments.fetch.task import ReleaseGoneError, WindowTask, reason_of
 from data_pipeline.open_payments.ledger.documents import SliceResult
+from etl_core.breaker import Breaker
 from etl_core.errors import AccessError, BlockedError, PipelineError, StoppedError, TemporaryError, UnavailableError
 from etl_core.logs import get_logger
 from etl_core.telemetry import Tally
@@ -126,8 +127,7 @@ class Crew:
         self._running = 0
         self._outcomes: list[Outcome] = []
         self._fatal: BaseException | None = None
-        self._consecutive_failures = 0
-        self._give_up: TemporaryError | None = None
+        self._breaker = Breaker(GIVE_UP_AFTER_PER_STREAM * streams)
 
     def run(self, companies: Sequence[PlannedCompany]) -> list[Outcome]:
         """Work until every slice is closed or has failed.
@@ -205,7 +205,7 @@ class Crew:
 
     def _open(self, one: _Slice) -> None:
         try:
-            self._raise_if_given_up()
+            self._breaker.check()
             one.tasks = self._work.open(one.company)
         except RUN_ENDING_ERRORS:
             raise
@@ -224,7 +224,7 @@ class Crew:
 
     def _prove(self, one: _Slice, task: WindowTask) -> None:
         try:
-            self._raise_if_given_up()
+            self._breaker.check()
             audit = self._work.prove(task)
         except RUN_ENDING_ERRORS:
             raise
@@ -232,7 +232,7 @@ class Crew:
             self._failed(error)
             outcome: Audit | PipelineError = error
         else:
-            self._succeeded()
+            self._breaker.succeeded()
             outcome = audit
         with self._changed:
             one.windows_left -= 1
@@ -263,24 +263,8 @@ class Crew:
         with self._changed:
             self._outcomes.append(outcome)
 
-    def _succeeded(self) -> None:
-        with self._changed:
-            self._consecutive_failures = 0
-
     def _failed(self, error: PipelineError) -> None:
-        with self._changed:
-            if self._give_up is not None:
-                return
-            if isinstance(error, (BlockedError, ReleaseGoneError)):
-                self._give_up = error
-            elif isinstance(error, UnavailableError):
-                self._consecutive_failures += 1
-                if self._consecutive_failures >= GIVE_UP_AFTER_PER_STREAM * self._streams:
-                    self._give_up = UnavailableError(
-                        f"stopped after {self._consecutive_failures} consecutive failures, the last: {error}"
-                    )
-                    _log.error("the source does not answer; the rest is left for the next run", last_error=str(error))
-
-    def _raise_if_given_up(self) -> None:
-        if self._give_up is not None:
-            raise self._give_up
+        if isinstance(error, (BlockedError, ReleaseGoneError)):
+            self._breaker.open(error)
+        elif isinstance(error, UnavailableError) and self._breaker.failed(error):
+            _log.error("the source does not answer; the rest is left for the next run", last_error=str(error))
