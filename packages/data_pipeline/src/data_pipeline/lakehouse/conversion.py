@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.database import duckdb_version, open_database
 from data_pipeline.lakehouse.documents import NewValues
 from etl_core.csv_stream.layout import excerpt
+from etl_core.lake import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 # Half of the parts of a year have some 200 records. Read one by one, most of their time would go into planning; the
 # files of more than these would wait for each other.
 MOST_PARTS, MOST_BYTES = 64, 32_000_000
-# Requests to the lake wait for its answers, not for the processor.
-READERS = 16
 
 
 class Misread(Exception):
@@ -75,9 +73,7 @@ class DuckDb:
 
         """
         with open_database(self.limits, folder / "spill") as database:
-            with ThreadPoolExecutor(READERS) as pool:
-                paths = [folder / f"{number}.csv" for number in range(len(batch))]
-                local = list(pool.map(parts.fetch, batch, paths))
+            local = in_parallel(parts.fetch, batch, [folder / f"{number}.csv" for number in range(len(batch))])
             groups: defaultdict[tuple[str, ...], list[LocalPart]] = defaultdict(list)
             for one in local:
                 groups[one.header].append(one)

@@ -6,7 +6,7 @@ nothing is copied: readers there would not see it.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from data_pipeline.lake_layout import lakehouse as keys
@@ -17,7 +17,7 @@ from data_pipeline.lakehouse.documents import BuildManifest, StagedPart
 from data_pipeline.runs.copying import ToCopy
 from etl_core.documents import read
 from etl_core.errors import ConflictError, DataError
-from etl_core.lake import content_of
+from etl_core.lake import content_of, in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from data_pipeline.lakehouse.documents import StoredFile
     from data_pipeline.runs.copying import Copied, Copying
     from etl_core.lake import ObjectStore
-
-READERS = 16
 
 
 def objects_of(build: BuildManifest, parts: Sequence[StagedPart]) -> list[list[ToCopy]]:
@@ -64,8 +62,7 @@ def copy_build(copying: Copying, build: BuildManifest, parts: Iterable[str]) -> 
         )
     builds.must_not_replace_a_closed_one(theirs, closed=build.closed)
     places = [StagedKeys.of_part(part, build.contract) for part in parts]
-    with ThreadPoolExecutor(READERS) as pool:
-        staged = list(pool.map(lambda one: _staged(copying.here, one), places))
+    staged = in_parallel(partial(_staged, copying.here), places)
     zones = {zone for one in places for zone in keys.staged_zones(one.scope, one.contract)}
     own = [keys.contract(build.contract), keys.build_files(build.scope, build.build), keys.builds(build.scope)]
     return copying.run(objects_of(build, staged), [*sorted(zones), *own])

@@ -25,7 +25,7 @@ from data_pipeline.lakehouse.documents import BuildFile, BuildManifest, StagedPa
 from data_pipeline.lakehouse.parts import damaged
 from etl_core.errors import DataError, NotFoundError, UnavailableError
 from etl_core.files import sha256_of
-from etl_core.lake import scratch_folder
+from etl_core.lake import in_parallel, scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,6 @@ BUILDER = 1
 ROWS_PER_SORT = 60_000
 # A year of 15 million records becomes four files of some 200 MB.
 ROWS_PER_FILE = 4_000_000
-READERS = 16
 MOST_DERIVED_COLUMNS = 64
 
 
@@ -252,8 +251,7 @@ class Curation:
         self.check_stop()
         own = folder / uuid.uuid4().hex
         own.mkdir()
-        with ThreadPoolExecutor(READERS) as pool:
-            paths = list(pool.map(lambda part: self._fetch(part, own), parts))
+        paths = in_parallel(lambda part: self._fetch(part, own), parts)
         path = folder / f"{own.name}.parquet"
         contract = self.inputs.contract
         with open_database(self.limits, own / "spill") as database:

@@ -11,7 +11,6 @@ import csv
 import re
 import uuid
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote, urlsplit
@@ -22,6 +21,7 @@ from data_pipeline.lakehouse.documents import NewValues
 from data_pipeline.lakehouse.parts import Part, damaged
 from data_pipeline.lakehouse.spark_session import spark_version, translated
 from data_pipeline.lakehouse.sql import FILE, FLAGS, NOT_UTF8, NUMBER, PART, REASONS
+from etl_core.lake import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 MOST_PARTS, MOST_BYTES = 512, 2_000_000_000
 # A file is written by one task, which sorts its records: a year of 15 million has some 15 of them.
 ROWS_PER_FILE = 1_000_000
-READERS = 16
 SPLIT = "spark.sql.files.maxPartitionBytes"
 # Each task holds a group of rows: Spark's 128 MB would be most of a small machine's memory.
 ROW_GROUP_BYTES = 32 << 20
@@ -276,8 +275,7 @@ class _Work:
         writer = frame.write.option("parquet.block.size", ROW_GROUP_BYTES)
         (writer.partitionBy(by) if by else writer).parquet(plain(self._scratch.uri(folder)))
         keys = [one.key for one in self._scratch.list(f"{folder}/") if one.key.endswith(".parquet")]
-        with ThreadPoolExecutor(READERS) as pool:
-            return dict(zip(keys, pool.map(self._here, keys), strict=True))
+        return dict(zip(keys, in_parallel(self._here, keys), strict=True))
 
     def _here(self, key: str) -> Path:
         """A file of the scratch on this machine."""

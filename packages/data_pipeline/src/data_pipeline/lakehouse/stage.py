@@ -19,7 +19,7 @@ from data_pipeline.lake_layout.lakehouse import StagedKeys
 from data_pipeline.lakehouse.documents import NewValues, StagedPart, StoredFile
 from etl_core.documents import read
 from etl_core.errors import ConflictError
-from etl_core.lake import put_or_agree, scratch_folder
+from etl_core.lake import in_parallel, put_or_agree, scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from data_pipeline.runs.documents import CsvPartAudit
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
-
-# Requests to the lake wait for its answers, not for the processor.
-READERS = 16
 
 
 class Engine(Protocol):
@@ -97,9 +94,8 @@ class Staging:
         prefixes = [prefix for scope in scopes for prefix in keys.staged_zones(scope, self.contract.hash)]
         there = {entry.key for prefix in prefixes for entry in self.store.list(prefix)}
         documents = sorted(there & wanted.keys())
-        with ThreadPoolExecutor(READERS) as pool:
-            read = zip(documents, pool.map(self._read, documents), strict=True)
-            found = {key: one for key, one in read if one is not None and {file.key for file in one.files} <= there}
+        read = zip(documents, in_parallel(self._read, documents), strict=True)
+        found = {key: one for key, one in read if one is not None and {file.key for file in one.files} <= there}
         for key, one in found.items():
             if one.part_sha256 != wanted[key].sha256:
                 raise ConflictError(
@@ -141,8 +137,7 @@ class Staging:
         self.check_stop()
         with scratch_folder(self.store) as folder:
             made = self.engine.convert(self.parts, batch, folder)
-            with ThreadPoolExecutor(READERS) as pool:
-                documents = list(pool.map(self._publish, made))
+            documents = in_parallel(self._publish, made)
         self.progress.advance(
             units=len(batch), rows=sum(part.records for part in batch), bytes_read=sum(part.bytes for part in batch)
         )

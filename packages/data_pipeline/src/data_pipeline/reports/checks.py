@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from data_pipeline.lake_layout.lakehouse import StagedKeys, build_manifest
@@ -12,6 +12,7 @@ from data_pipeline.lakehouse.builds import read_manifest
 from data_pipeline.lakehouse.documents import StagedPart
 from data_pipeline.reports.run_values import Checks
 from etl_core.documents import read
+from etl_core.lake import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.ledger.committed import Run
     from data_pipeline.open_payments.ledger.documents import Audit
     from etl_core.lake import ObjectStore
-
-READERS = 16
 
 
 def checks_of(store: ObjectStore, run: Run, source: MartsInput) -> Checks:
@@ -49,5 +48,4 @@ def checks_of(store: ObjectStore, run: Run, source: MartsInput) -> Checks:
 def staged_of(store: ObjectStore, parts: Iterable[Audit], contract: str) -> list[StagedPart]:
     """What became of the parts under a contract; nothing of a part that is not staged."""
     places = [StagedKeys.of_part(part.key, contract).document for part in parts]
-    with ThreadPoolExecutor(READERS) as pool:
-        return [one for one in pool.map(lambda key: read(StagedPart, store, key), places) if one is not None]
+    return [one for one in in_parallel(partial(read, StagedPart, store), places) if one is not None]

@@ -1,6 +1,7 @@
 """The lake: an object store behind one small port, on a directory or on S3."""
 
 from etl_core.lake.copying import Comparison, compared, copy_new
+from etl_core.lake.parallel import in_parallel
 from etl_core.lake.port import (
     Body,
     ObjectInfo,
@@ -16,5 +17,5 @@ from etl_core.lake.urls import open_store, overlap
 
 __all__ = [
     "Body", "Comparison", "CopyResult", "ObjectInfo", "ObjectStore", "PutResult", "compared", "content_of", "copy_new",
-    "key_below", "open_store", "overlap", "put_new_numbered", "put_or_agree", "scratch_folder",
+    "in_parallel", "key_below", "open_store", "overlap", "put_new_numbered", "put_or_agree", "scratch_folder",
 ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from data_pipeline import lake_layout
@@ -13,6 +12,7 @@ from data_pipeline.open_payments.windows import tiles
 from data_pipeline.runs import attempts
 from etl_core.documents import read, read_or_skip
 from etl_core.errors import ConflictError, DataError
+from etl_core.lake import in_parallel
 from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _log = get_logger()
 _MODULUS = 1 << 256
-# Reading audits is bound by the lake's latency, not by the machine.
-READERS = 16
 
 
 def keys_of(release: Release, company_id: str) -> SliceKeys:
@@ -84,9 +82,8 @@ class Audits:
     def _by_company(
         self, read_one: Callable[[str, int], SliceAudit | None], generations: Mapping[str, int]
     ) -> dict[str, SliceAudit]:
-        with ThreadPoolExecutor(READERS) as pool:
-            found = pool.map(read_one, generations.keys(), generations.values())
-            return {audit.company_id: audit for audit in found if audit is not None}
+        found = in_parallel(read_one, generations.keys(), generations.values())
+        return {audit.company_id: audit for audit in found if audit is not None}
 
     def _taken(self, key_of: Callable[[int], str]) -> int:
         """How many generations in a row have an object under their key, whatever it is."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
-from data_pipeline.open_payments.ledger.audits import READERS, Audits
+from data_pipeline.open_payments.ledger.audits import Audits
 from data_pipeline.open_payments.ledger.documents import Audit, Manifest
 from data_pipeline.open_payments.ledger.plans import committed
 from data_pipeline.runs import committed as runs
 from etl_core.csv_stream.records import fields_of
+from etl_core.lake import in_parallel
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -86,7 +86,5 @@ def proved_slices(store: ObjectStore, release: Release) -> dict[str, ProvedSlice
         by_company = itertools.groupby(own, key=attrgetter("company_id"))
         return [(company_id, ProvedSlice(run, tuple(parts))) for company_id, parts in by_company]
 
-    with ThreadPoolExecutor(READERS) as pool:
-        return dict(
-            itertools.chain.from_iterable(pool.map(slices_of, {id(run): run for run in owners.values()}.values()))
-        )
+    unique = {id(run): run for run in owners.values()}
+    return dict(itertools.chain.from_iterable(in_parallel(slices_of, unique.values())))

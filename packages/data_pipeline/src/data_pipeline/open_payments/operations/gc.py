@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -18,11 +17,12 @@ from typing import TYPE_CHECKING
 from data_pipeline import lake_layout
 from data_pipeline.lake_layout.ids import encoded_company
 from data_pipeline.open_payments.ledger import plans
-from data_pipeline.open_payments.ledger.audits import READERS, keys_of
+from data_pipeline.open_payments.ledger.audits import keys_of
 from data_pipeline.open_payments.ledger.committed import open_run
 from data_pipeline.open_payments.ledger.documents import SliceAudit
 from data_pipeline.runs.plans import all_runs
 from etl_core.errors import DataError
+from etl_core.lake import in_parallel
 from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ def unnamed(store: ObjectStore, before: datetime) -> list[ObjectInfo]:
             loose.setdefault(release, {})[company] = found
     kept: set[str] = set()
     runs = all_runs(store) if loose else iter(())
-    with ThreadPoolExecutor(READERS) as pool:
-        while batch := list(itertools.islice(runs, RUNS_PER_BATCH)):
-            kept.update(*pool.map(partial(_kept_by_run, store, loose), batch))
+    while batch := list(itertools.islice(runs, RUNS_PER_BATCH)):
+        kept.update(*in_parallel(partial(_kept_by_run, store, loose), batch))
     slices = (one for of_release in loose.values() for one in of_release.values())
     return [entry for one in slices for entry in one.entries if entry.key not in kept]
 

@@ -8,19 +8,18 @@ needs to go on.
 from __future__ import annotations
 
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from data_pipeline import lake_layout
 from data_pipeline.open_payments.ledger import plans, releases
-from data_pipeline.open_payments.ledger.audits import READERS
 from data_pipeline.open_payments.ledger.documents import NamedRelease
 from data_pipeline.runs import pointers
 from data_pipeline.runs.plans import all_runs
 from etl_core.documents import read
 from etl_core.errors import DataError
+from etl_core.lake import in_parallel
 from etl_core.logs import get_logger
 
 if TYPE_CHECKING:
@@ -134,10 +133,9 @@ def _own_releases(store: ObjectStore) -> list[OwnRelease]:
         if lake_layout.open_payments.is_named_release(entry.key)
     ]
     runs = defaultdict(list)
-    with ThreadPoolExecutor(READERS) as pool:
-        documents = list(pool.map(partial(read, NamedRelease, store), named))
-        for run in pool.map(partial(_own_run, store), (run_id for run_id, _ in all_runs(store))):
-            runs[run.release.dataset, run.release.year, run.release.distribution_id].append(run)
+    documents = in_parallel(partial(read, NamedRelease, store), named)
+    for run in in_parallel(partial(_own_run, store), (run_id for run_id, _ in all_runs(store))):
+        runs[run.release.dataset, run.release.year, run.release.distribution_id].append(run)
     return [
         OwnRelease(one.release, runs[one.release.dataset, one.release.year, one.release.distribution_id])
         for one in documents
