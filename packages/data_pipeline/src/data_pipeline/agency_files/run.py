@@ -13,9 +13,8 @@ from data_pipeline.lake_layout import agency_files as keys
 from data_pipeline.runs import commit, plans
 from data_pipeline.runs.committed import newest_run
 from data_pipeline.runs.documents import CsvPartAudit
-from data_pipeline.runs.extract import commit_extract, publish_extract
+from data_pipeline.runs.extract import audits_of, commit_extract, publish_extract
 from data_pipeline.runs.status import exit_code_of_failures
-from etl_core.csv_stream.layout import Layout
 from etl_core.errors import NotFoundError
 from etl_core.lake.urls import batch_lines
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from etl_core.database import Database
     from etl_core.lake import ObjectStore
     from etl_core.progress import Progress
-
-LAYOUT = Layout(header=decide.COLUMNS, key="file_id")
 
 
 @dataclass(frozen=True)
@@ -109,8 +106,9 @@ class AgencyRun:
         metadata = publish_extract(
             self.lake,
             lambda sha256: keys.metadata(selection.agency_id, plan.created_at, sha256),
-            LAYOUT,
+            decide.COLUMNS,
             (decide.record_of(one, said) for one in outcomes),
+            id_column="file_id",
             now=self.now,
         )
         batch = keys.batch_manifest(metadata.key)
@@ -118,7 +116,7 @@ class AgencyRun:
         self.lake.put_new(batch, "".join(batch_lines(self.lake.url, there)).encode())
         failed = tuple(one.file.file_id for one in outcomes if not one.is_successful)
         return commit_extract(
-            self.lake, AgencyFilesManifest, plan, metadata, failed=len(failed), finished_at=self.now(),
+            self.lake, AgencyFilesManifest, plan, metadata, audits_of, failed=len(failed), finished_at=self.now(),
             files=decide.counts_of(outcomes), open_files=failed, bytes=bytes_of(outcomes), batch_manifest=batch,
             list_sha256=decide.list_digest(one.file for one in outcomes),
         )  # fmt: skip

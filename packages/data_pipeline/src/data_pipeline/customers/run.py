@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from data_pipeline import __version__, lake_layout
+from data_pipeline import lake_layout
 from data_pipeline.customers.columns import columns
 from data_pipeline.customers.documents import (
     DATASET,
@@ -20,9 +20,8 @@ from data_pipeline.customers.documents import (
 )  # fmt: skip
 from data_pipeline.customers.fetch import Crm, Pages, reason_of
 from data_pipeline.customers.report import report_of
-from data_pipeline.runs import commit, committed, plans
+from data_pipeline.runs import commit, committed, extract, plans
 from data_pipeline.runs.attempts import read_attempts
-from data_pipeline.runs.documents import CsvPartAudit
 from etl_core.csv_stream.from_json import JsonAsCsv
 from etl_core.errors import UsageError
 from etl_core.lake import put_new_numbered, scratch_folder
@@ -43,10 +42,10 @@ class Ended(NamedTuple):
 
 
 class Made(NamedTuple):
-    """The extract of some pages."""
+    """The file of some pages."""
 
     choice: Choice
-    extract: JsonAsCsv
+    csv: JsonAsCsv
 
 
 def ingest(crm: Crm, run_id: str = "", *, new: bool = False, on_start: Callable[[str], object] = str) -> Ended:
@@ -139,7 +138,7 @@ def _work(crm: Crm, plan: CustomersPlan, on_start: Callable[[str], object]) -> E
 def _proof(pages: Pages, plan: CustomersPlan, path: Path) -> Made | None:
     for choice in sweeps.proved(pages.all):
         made = _made(pages, plan, choice, path)
-        if not made.extract.repeated:
+        if not made.csv.repeated:
             return made
     return None
 
@@ -149,30 +148,23 @@ def _made(pages: Pages, plan: CustomersPlan, choice: Choice, path: Path) -> Made
 
 
 def _commit(crm: Crm, plan: CustomersPlan, pages: Pages, made: Made, *, is_proved: bool) -> CustomersManifest:
-    (choice, extract), finished, software = made, crm.now(), {"data_pipeline": __version__}
+    (choice, csv), finished = made, crm.now()
     attempts = read_attempts(CustomersAttempt, crm.store, plan.run_id)
     retries = sum(not one.final for one in attempts)
     dead = {page: reason_of(error) for page, error in sorted(pages.dead.items())}
-    key = put_new_numbered(
-        crm.store, lambda number: lake_layout.customers.extract(plan.created_at, number), extract.path
-    )
-    audit = CsvPartAudit(
-        key=key, records=extract.rows, bytes=extract.size, started_at=plan.created_at, proved_at=finished,
-        seconds=round((finished - plan.created_at).total_seconds(), 3), requests=len(pages.all) + len(attempts),
-        retries=retries, software=software, dialect="rfc4180", **extract.hashes,
+    key = put_new_numbered(crm.store, lambda number: lake_layout.customers.extract(plan.created_at, number), csv.path)
+    audit = extract.audit_of(
+        key, csv.written, plan.created_at, finished, (finished - plan.created_at).total_seconds(),
+        requests=len(pages.all) + len(attempts), retries=retries,
     )  # fmt: skip
-    manifest = CustomersManifest(
-        run_id=plan.run_id, selection=plan.selection, source=plan.source,
-        files_planned=len(choice.pages) + len(dead), files_downloaded=len(choice.pages), files_failed=len(dead),
-        status="completed" if is_proved else "partial", rows=extract.rows, bytes=extract.size, file_audits=1,
-        file_audits_sha256=commit.digest_of(audit.to_bytes()), created_at=plan.created_at, finished_at=finished,
-        software=software, total=sweeps.total_of(pages.all), without_id=extract.without_id,
-        repeated=extract.repeated, sweeps=max(pages.sweeps, default=0), retries=retries,
-        fields=FieldCounts.model_validate(extract.found),
-        note=sweeps.note(choice, pages.all, extract.rows, len(dead), is_proved=is_proved), extract=audit,
-        pages=tuple(one.key for one in choice.pages), dead_pages=dead,
+    return extract.commit_extract(
+        crm.store, CustomersManifest, plan, audit, files_of, failed=len(dead), finished_at=finished,
+        files_planned=len(choice.pages) + len(dead), files_downloaded=len(choice.pages),
+        status="completed" if is_proved else "partial", source=plan.source, total=sweeps.total_of(pages.all),
+        without_id=csv.without_id, repeated=csv.repeated, sweeps=max(pages.sweeps, default=0), retries=retries,
+        fields=FieldCounts.model_validate(csv.found), pages=tuple(one.key for one in choice.pages), dead_pages=dead,
+        note=sweeps.note(choice, pages.all, audit.records, len(dead), is_proved=is_proved),
     )  # fmt: skip
-    return commit.commit(crm.store, manifest, files_of)
 
 
 def files_of(manifest: CustomersManifest) -> dict[str, bytes]:

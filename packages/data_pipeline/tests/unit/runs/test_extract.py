@@ -3,20 +3,20 @@ import hashlib
 import io
 
 from data_pipeline.runs.extract import publish_extract
-from etl_core.csv_stream.layout import Layout
 from etl_core.csv_stream.records import fields_of
 from etl_core.errors import ConflictError, DataError
 from packages.data_pipeline.tests.unit.runs.pages import START, LakeCase
 
-LAYOUT = Layout(header=("id", "note"), key="id")
+HEADER = ("id", "note")
 RECORDS = [["1", 'says "a, b"'], ["2", "two\nlines"], ["3", ""], ["4", "ü \\"]]
 
 
 class AnExtract(LakeCase):
     def publish(self, records=RECORDS, key: str = ""):
         return publish_extract(
-            self.store, lambda sha256: key or f"raw/x/{sha256[:8]}.csv", LAYOUT, records, now=lambda: START
-        )
+            self.store, lambda sha256: key or f"raw/x/{sha256[:8]}.csv", HEADER, records, id_column="id",
+            now=lambda: START,
+        )  # fmt: skip
 
     def test_is_a_csv_file_with_the_audit_of_a_part(self):
         audit = self.publish()
