@@ -1,11 +1,12 @@
 """Load the build of a dataset's year into PostgreSQL or Redshift, beside the lake.
 
 The build is loaded beside what is there, its rows and sums are compared with its manifest, and then readers see it, all
-tables at once; on a difference they see what they saw before. A build that is there is not loaded again. Redshift
-reads the build's files itself. Nothing runs this job unless you do: WAREHOUSE_URL says where to.
+tables at once; on a difference they see what they saw before. A build that is there is not loaded again. CMS's own
+summaries of the year go there with it. Redshift reads the build's files itself. Nothing runs this job unless you do:
+WAREHOUSE_URL says where to.
 
-Reads a build's manifest and files. Writes tables and views of the schema WAREHOUSE_SCHEMA there, and nothing into the
-lake. Needs the extras lakehouse and, for PostgreSQL, db.
+Reads a build's manifest and files, and CMS's summaries of its year. Writes tables and views of the schema
+WAREHOUSE_SCHEMA there, and nothing into the lake. Needs the extras lakehouse and, for PostgreSQL, db.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _steps as steps
 from data_pipeline.jobs import _tables as tables
 
 if TYPE_CHECKING:
@@ -22,14 +24,15 @@ if TYPE_CHECKING:
 @frame.job(tables.committed)
 def command(context: Context, dataset: str | None, year: int | None) -> int:
     from data_pipeline.lakehouse.facts import WarehouseFact
-    from data_pipeline.lakehouse.warehouse import Load
-    from data_pipeline.open_payments.summaries import SUMMARIES
+    from data_pipeline.lakehouse.warehouse import Load, read_summary
+    from etl_core.lake import scratch_folder
 
     build = tables.chosen_build(context, dataset, year)
     source, columns = tables.columns_for(context, build)
+    with scratch_folder(context.store) as folder:
+        summaries = [read_summary(context.store, one, folder) for one in steps.summaries_of(context, {build.year})]
     with context.warehouse() as warehouse:
-        texts = {one.table: one.names for one in SUMMARIES}
-        load = Load(build, warehouse, context.settings.warehouse_schema, columns, source.amount, texts)
+        load = Load(build, warehouse, context.settings.warehouse_schema, columns, source.amount, summaries)
         is_loaded = load.is_loaded()
         if not is_loaded:
             context.begin(build.run_id)

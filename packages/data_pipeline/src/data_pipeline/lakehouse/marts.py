@@ -25,7 +25,7 @@ from data_pipeline.lakehouse.database import Limits, duckdb_version, open_databa
 from data_pipeline.lakehouse.dbt import LAKE
 from data_pipeline.lakehouse.documents import BuildManifest, MartsInput, MartsManifest, StoredFile
 from data_pipeline.lakehouse.query import PinnedTable, tables_of, view
-from data_pipeline.lakehouse.reconciliation import Summary, insert, reconciled_in
+from data_pipeline.lakehouse.reconciliation import ADVICE, Summary, insert, reconciled_in
 from etl_core.errors import DataError, NotFoundError, UnavailableError
 from etl_core.files import sha256_of
 from etl_core.lake import scratch_folder
@@ -184,8 +184,7 @@ class Marts:
 
     def _fetched(self, summary: MartsSummary, folder: Path) -> Path:
         self.check_stop()
-        advice = "Delete it with its audit: marts are made without it, too."
-        return fetched(self.store, summary, folder, advice=advice)
+        return fetched(self.store, summary, folder, advice=ADVICE)
 
     def _located(self, build: BuildManifest, folder: Path) -> Callable[[str], str]:
         """Where each file of a build is on this machine; its bytes are those of the manifest."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # The table of the marts that says how they compare.
 RECONCILED = "mart_reconciliation_years"
 CHUNK = 1 << 20
+# Of an object that is damaged.
+ADVICE = "Delete it with its audit: marts are made without it, too."
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def insert(database: DuckDBPyConnection, summary: Summary, paths: Sequence[str],
         with plain.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(summary.columns)
-            writer.writerows(_texts_of(Path(path), one.key, summary.columns))
+            writer.writerows(texts_of(Path(path), one.key, summary.columns))
         columns = ", ".join(map(sql.name, summary.columns))
         database.execute(
             f"INSERT INTO {table} SELECT {columns}, {one.year}, {sql.literal(one.release)}"
@@ -61,8 +63,8 @@ def insert(database: DuckDBPyConnection, summary: Summary, paths: Sequence[str],
         )
 
 
-def _texts_of(path: Path, key: str, columns: Sequence[str]) -> Iterator[list[str]]:
-    """Some columns of each record; one that the file lacks is empty."""
+def texts_of(path: Path, key: str, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Some columns of each record of a summary; one that the file lacks is empty. Raises ``DataError``."""
     with path.open("rb") as stream:
         first = stream.readline().decode("utf-8", "replace")
         header = [one.lower() for one in next(csv.reader([first]), [])]

@@ -2,6 +2,7 @@
 
 Each table of a build is a table of its own there. Readers see views: of every table all loaded years, one build each.
 The table ``builds`` says which, as the manifests do; dbt reads it. Redefining views and ``builds`` is one transaction.
+What the source itself says of a year is a few thousand rows, written as statements.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from data_pipeline.lakehouse import sql
-from data_pipeline.lakehouse.marts import INPUTS
+from data_pipeline.lakehouse.marts import INPUTS, fetched
+from data_pipeline.lakehouse.reconciliation import ADVICE, texts_of
 from etl_core.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from data_pipeline.lakehouse.columns import Columns
     from data_pipeline.lakehouse.documents import BuildFile, BuildManifest
+    from data_pipeline.lakehouse.reconciliation import Summary
+    from etl_core.lake import ObjectStore
 
 Kind = Literal["postgresql", "redshift"]
 # PostgreSQL cuts longer names without a word.
@@ -30,6 +36,10 @@ LONGEST_NAME = 63
 STAMPS = {"dataset": "VARCHAR", "year": "INTEGER", "release": "VARCHAR"}
 # What the lake's own names hold. All that is written into statements is of these, or a number.
 PLAIN = re.compile(r"[A-Za-z0-9=_./:+ -]*")
+# What a warehouse may take for more than itself within quotes.
+SPECIAL = re.compile(r"([\x01-\x1f\x7f'\\:])")
+# Statements of Redshift have at most 100 KB.
+VALUES_BYTES = 50_000
 
 
 class Warehouse(Protocol):
@@ -81,10 +91,29 @@ class Loaded:
         return f"{table}_{self.dataset.replace('-', '_')}_{self.year}_"
 
 
+@dataclass(frozen=True)
+class SummaryRows:
+    """A table of texts with what the source itself says of a year; no rows where the lake has none."""
+
+    table: str
+    columns: Sequence[str]
+    release: str = ""
+    rows: Sequence[Sequence[str]] = ()
+
+
+def read_summary(store: ObjectStore, summary: Summary, folder: Path) -> SummaryRows:
+    """The rows of a summary of one year; raises ``DataError`` if its object is damaged or no CSV file."""
+    for one in summary.pinned:
+        path = fetched(store, one, folder, advice=ADVICE)
+        rows = list(texts_of(path, one.key, summary.columns))
+        return SummaryRows(summary.table, summary.columns, one.release, rows)
+    return SummaryRows(summary.table, summary.columns)
+
+
 @dataclass
 class Load:
-    """One build being loaded. ``columns`` are those of every table by dataset; ``texts`` are tables of texts that the
-    models read besides; ``amount`` is the column of the build's table that totals sum.
+    """One build being loaded. ``columns`` are those of every table by dataset; ``amount`` is the column of the build's
+    table that totals sum; ``summaries`` are of the build's year.
     """
 
     build: BuildManifest
@@ -92,24 +121,35 @@ class Load:
     schema: str
     columns: Mapping[str, Mapping[str, Columns]]
     amount: str
-    texts: Mapping[str, Sequence[str]]
+    summaries: Sequence[SummaryRows]
 
     def is_loaded(self) -> bool:
-        """Whether readers see this build."""
+        """Whether readers see this build, and what the source itself says of its year."""
         # Who may not create schemas may not say IF NOT EXISTS either.
         schemas = f"SELECT count(*) FROM pg_namespace WHERE nspname = {sql.literal(self.schema)}"
         is_there = int(self.warehouse.rows(schemas)[0][0]) > 0
         new = [] if is_there else [f"CREATE SCHEMA {sql.name(self.schema)}"]
-        self.warehouse.run([*new, self._create("builds", INPUTS)])
-        return self._own in self._loaded()
+        texts = [
+            self._create(one.table, {**dict.fromkeys(one.columns, "VARCHAR"), "year": "INTEGER", "release": "VARCHAR"})
+            for one in self.summaries
+        ]
+        self.warehouse.run([*new, self._create("builds", INPUTS), *texts])
+        return self._own in self._loaded() and all(map(self._has_rows, self.summaries))
 
     def run(self) -> None:
-        """Load the build; what other loads left of its year is removed.
+        """Load what is not loaded of these; what other loads left of the year is removed.
 
         Raises:
             DataError: rows or sums are not the manifest's; readers see what they saw before. Others as the warehouse.
 
         """
+        if self._own not in self._loaded():
+            self._load_build()
+        for one in self.summaries:
+            if not self._has_rows(one):
+                self.warehouse.run(list(self._replace_rows(one)))
+
+    def _load_build(self) -> None:
         own, tables = self._own, self.columns[self.build.dataset]
         files = {name: files for name, files in self.build.tables.items() if name in tables}
         self.warehouse.fill({self._at(own.name(name)): Filled(tables[name], files[name]) for name in files})
@@ -167,8 +207,19 @@ class Load:
                 wanted[name] = wanted.get(name, {}) | columns
         for name, columns in wanted.items():
             yield self._view(name, columns, loaded, there)
-        for name, texts in self.texts.items():
-            yield self._create(name, {**dict.fromkeys(texts, "VARCHAR"), "year": "INTEGER", "release": "VARCHAR"})
+
+    def _has_rows(self, one: SummaryRows) -> bool:
+        of_year = f"FROM {self._at(one.table)} WHERE year = {self._own.year} GROUP BY release"
+        found = [(str(release), int(count)) for release, count in self.warehouse.rows(f"SELECT release, count(*) {of_year}")]
+        return found == ([(one.release, len(one.rows))] if one.rows else [])
+
+    def _replace_rows(self, one: SummaryRows) -> Iterator[str]:
+        stamps = [str(self._own.year), sql.literal(plain(one.release))]
+        rows = [f"({', '.join([*map(quoted, row), *stamps])})" for row in one.rows]
+        sizes = accumulate(len(row.encode()) for row in rows)
+        yield f"DELETE FROM {self._at(one.table)} WHERE year = {self._own.year}"
+        for _, group in groupby(zip(sizes, rows, strict=True), key=lambda sized: sized[0] // VALUES_BYTES):
+            yield f"INSERT INTO {self._at(one.table)} VALUES {', '.join(row for _, row in group)}"
 
     def _view(self, table: str, columns: Columns, loaded: Sequence[Loaded], there: Mapping[str, Sequence[str]]) -> str:
         """All loaded years of a table; a column that an older build does not have is NULL there."""
@@ -187,7 +238,7 @@ class Load:
 
     def _select(self, own: Sequence[str], columns: Columns, stamps: Mapping[str, str], source: str) -> str:
         listed = [self._cell(name, kind, own) for name, kind in columns.items()]
-        # Statements of Redshift have at most 100 KB.
+        # Statements are short so.
         shown = ["*"] if own == [short(name) for name in columns] else listed
         more = [self._cast(stamps[name], kind, name) for name, kind in STAMPS.items()]
         return f"SELECT {', '.join([*shown, *more])} FROM {source}"
@@ -226,6 +277,14 @@ def plain(value: object) -> str:
     if not PLAIN.fullmatch(text):
         raise DataError(f"{text!a} cannot stand in a statement for a warehouse.")
     return text
+
+
+def quoted(text: str) -> str:
+    """Any text as an expression that no warehouse reads otherwise; NULL for an empty one. NUL, which none holds, goes."""
+    pieces = SPECIAL.split(text.replace("\0", ""))
+    if pieces == [""]:
+        return "NULL"
+    return " || ".join(f"chr({ord(one)})" if number % 2 else f"'{one}'" for number, one in enumerate(pieces))
 
 
 def _said(numbers: Sequence[Decimal]) -> str:

@@ -12,16 +12,21 @@ import psycopg
 
 from data_pipeline.jobs import _tables as tables
 from data_pipeline.lake_layout.lakehouse import build_manifest
+from data_pipeline.lake_layout.open_payments import summary_rows
 from data_pipeline.lakehouse import builds
 from data_pipeline.lakehouse.columns import columns_of
 from data_pipeline.lakehouse.database import Limits
-from data_pipeline.lakehouse.warehouse import Load
+from data_pipeline.lakehouse.warehouse import Load, SummaryRows
 from data_pipeline.lakehouse.warehouse_postgresql import csv_of
 from data_pipeline.lakehouse.warehouse_redshift import RedshiftWarehouse
+from data_pipeline.open_payments.ledger.summaries import SummaryAudit
+from data_pipeline.open_payments.summaries import REPORTING_ENTITIES
 from etl_core.aws import RedshiftStatements
 from etl_core.errors import DataError
+from etl_core.lake import content_of
 from etl_core.postgresql import PostgreSql
 from packages.data_pipeline.tests.unit.jobs.tables_case import TablesCase
+from packages.data_pipeline.tests.unit.lakehouse.lake_case import START
 from packages.etl_core.tests.support.postgresql import QUOTED_PASSWORD, SUPERUSER, postgresql_server
 
 SCOPE = "dataset=general-payments/year=2024"
@@ -49,6 +54,20 @@ class WarehouseCase(TablesCase):
             status, _, err = self.run_job(job, "--run-id", run_id)
             self.assertEqual(status, 0, err)
         return builds.current_build(self.store, SCOPE)
+
+    def keep_summary(self, name: str, day: int) -> None:
+        """What CMS says of one company in a publication of June."""
+        distribution = f"{day:08}-26ca-4035-91c9-9d67297dc77c"
+        body = f'Trans_General,AMGPO_Making_Payment_ID,AMGPO_Making_Payment_Name\n3,53,"{name}"\n'.encode()
+        key = summary_rows(REPORTING_ENTITIES.name, 2024, distribution, content_of(body))
+        audit = SummaryAudit(
+            key=key, records=1, bytes=len(body), sha256=content_of(body), started_at=START, proved_at=START, seconds=1,
+            requests=3, retries=0, software={}, summary=REPORTING_ENTITIES.name, year=2024, dataset_id="d",
+            distribution_id=distribution, modified=f"2026-06-{day}", url="u", condition="c", count_before=1,
+            count_after=1,
+        )  # fmt: skip
+        self.store.put_new(key, body)
+        self.store.put_new(audit.place, audit.to_bytes())
 
     def asked(self, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -102,6 +121,20 @@ class LoadWarehouse(WarehouseCase):
         self.assertEqual(self.asked("SELECT count(*) FROM lake.ownership_payments"), [(0,)])
         ((rows, amount, closed),) = self.asked("SELECT rows, amount_usd, closed FROM lake.builds")
         self.assertEqual((rows, amount, closed), (build.rows, build.amounts["total_amount_of_payment_usdollars"], True))
+
+    def test_what_cms_says_of_the_year_is_there_and_a_newer_publication_takes_its_place_beside_the_same_build(self):
+        build = self.build("first")
+        asked = "SELECT amgpo_making_payment_name, trans_general, trans_invested, year, release FROM lake."
+        for day, name in ((10, "O'Neil \\' Söhne: 100 %"), (30, "Acme")):
+            self.keep_summary(name, day)
+            for expected in ("loaded", "already loaded"):
+                status, fact, err = self.run_job("load_warehouse", "--year", "2024")
+                self.assertEqual((status, fact["status"]), (0, expected), err)
+                said = [(name, "3", None, 2024, f"2026-06-{day}-{day:08}")]
+                self.assertEqual(self.asked(f"{asked}cms_reporting_entities"), said)
+
+        self.assertEqual(self.asked("SELECT count(*) FROM lake.cms_teaching_hospitals"), [(0,)])
+        self.assertEqual(self.asked(COUNTED)[0][0], build.rows)
 
     def test_a_newer_build_takes_the_place_of_the_older_one_which_is_removed(self):
         for run_id in ("first", "second"):
@@ -232,6 +265,10 @@ class DataApi:
             return cursor
 
 
+# More than one statement can hold.
+SAID_BY_CMS = [(str(number), f"it's \\ {number} :x é" + "y" * 60) for number in range(1000)]
+
+
 class InS3:
     url = "s3://lake"
 
@@ -247,7 +284,9 @@ class Redshift(WarehouseCase):
         sources = {one.dataset: one for one in tables.sources_of_marts()}
         columns = columns_of(sources, self.folder)
         store: Any = InS3()
-        return Load(build, RedshiftWarehouse(statements, store), "lake", columns, sources[build.dataset].amount, {})
+        summaries = [SummaryRows("cms_x", ("id", "name"), build.release, SAID_BY_CMS)]
+        warehouse = RedshiftWarehouse(statements, store)
+        return Load(build, warehouse, "lake", columns, sources[build.dataset].amount, summaries)
 
     def test_a_build_is_loaded_by_statements_that_each_hold_or_do_not(self):
         for run_id in ("first", "second"):
@@ -261,6 +300,9 @@ class Redshift(WarehouseCase):
         rows, amount, release = self.asked(COUNTED)[0]
         self.assertEqual((rows, amount), (build.rows, build.amounts["total_amount_of_payment_usdollars"]))
         self.assertEqual((release, {name[-8:] for name in self.tables()}), (build.release, {build.build}))
+        said = self.asked("SELECT * FROM lake.cms_x")
+        self.assertCountEqual(said, [(*row, 2024, build.release) for row in SAID_BY_CMS])
+        self.assertLess(max(len(one.encode()) for batch in self.api.batches for one in batch), 100_000)
 
     def test_what_is_not_the_manifests_is_refused_and_the_earlier_load_stays(self):
         self.load(self.build("first")).is_loaded()

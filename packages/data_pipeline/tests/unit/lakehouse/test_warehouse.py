@@ -1,8 +1,10 @@
 import unittest
 
+import duckdb
+
 from data_pipeline.jobs import _tables as tables
 from data_pipeline.lakehouse.columns import columns_of
-from data_pipeline.lakehouse.warehouse import LONGEST_NAME, Loaded, plain, short
+from data_pipeline.lakehouse.warehouse import LONGEST_NAME, Loaded, plain, quoted, short
 from etl_core.errors import DataError
 from packages.data_pipeline.tests.unit.folder_case import FolderCase
 
@@ -37,3 +39,12 @@ class Plain(unittest.TestCase):
         for text in ("it's", "back\\slash", "a\nb", '"'):
             with self.subTest(text), self.assertRaisesRegex(DataError, "cannot stand in a statement"):
                 plain(text)
+
+
+class AnyText(unittest.TestCase):
+    def test_is_itself_to_a_database_and_has_nothing_between_quotes_that_some_read_otherwise(self):
+        for text in ("", "Acme", "it's", "back\\slash", "a\nb\t'", ":x ::y", "é\u202e", "'; DROP TABLE t; --"):
+            with self.subTest(text):
+                self.assertEqual(duckdb.sql(f"SELECT {quoted(text)}").fetchall(), [(text or None,)])
+                self.assertNotRegex(quoted(text), r"[\n\t\\:]|''")
+        self.assertEqual(quoted("a\0b"), quoted("ab"))
