@@ -49,6 +49,7 @@ class DuckDb:
     """The engine within this process: several databases side by side, one batch each."""
 
     limits: Limits
+    most = MOST_PARTS, MOST_BYTES
 
     @property
     def workers(self) -> int:
@@ -59,11 +60,6 @@ class DuckDb:
     def software(self) -> dict[str, str]:
         """What documents say of it."""
         return {"duckdb": duckdb_version()}
-
-    @property
-    def most(self) -> tuple[int, int]:
-        """Parts and bytes of a batch."""
-        return MOST_PARTS, MOST_BYTES
 
     def convert(self, parts: Parts, batch: Sequence[CsvPartAudit], folder: Path) -> list[Converted]:
         """The records of a batch, staged or quarantined; parts of equal columns are read together.

@@ -8,20 +8,17 @@ no Python. Each raw part is read as one partition and becomes one file, so a job
 from __future__ import annotations
 
 import csv
-import re
-import uuid
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any
 
 from data_pipeline.lakehouse import spark_sql as sql
 from data_pipeline.lakehouse.conversion import Converted
 from data_pipeline.lakehouse.documents import NewValues
 from data_pipeline.lakehouse.parts import Part, damaged
+from data_pipeline.lakehouse.spark_files import SparkFiles, escaped, plain
 from data_pipeline.lakehouse.spark_session import spark_version, translated
 from data_pipeline.lakehouse.sql import FILE, FLAGS, NOT_UTF8, NUMBER, PART, REASONS
-from etl_core.lake import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,9 +36,6 @@ if TYPE_CHECKING:
 MOST_PARTS, MOST_BYTES = 512, 2_000_000_000
 # A file is written by one task, which sorts its records: a year of 15 million has some 15 of them.
 ROWS_PER_FILE = 1_000_000
-SPLIT = "spark.sql.files.maxPartitionBytes"
-# Each task holds a group of rows: Spark's 128 MB would be most of a small machine's memory.
-ROW_GROUP_BYTES = 32 << 20
 HEADER_BYTES = 65_536
 CSV = {
     "header": "true", "multiLine": "true", "quote": '"', "escape": '"', "lineSep": "\n", "encoding": "UTF-8",
@@ -64,37 +58,25 @@ class Spark:
     session: SparkSession
     store: ObjectStore
     scratch: ObjectStore
+    most = MOST_PARTS, MOST_BYTES
     # Spark itself runs tasks side by side.
-    workers: int = 1
+    workers = 1
 
     @property
     def software(self) -> dict[str, str]:
         """What documents say of it."""
         return {"spark": spark_version()}
 
-    @property
-    def most(self) -> tuple[int, int]:
-        """Parts and bytes of a batch."""
-        return MOST_PARTS, MOST_BYTES
-
     def convert(self, parts: Parts, batch: Sequence[CsvPartAudit], folder: Path) -> list[Converted]:
-        """The records of a batch, staged or quarantined; what Spark misreads goes through our own reader.
+        """The records of a batch, staged or quarantined.
 
         Raises:
-            DataError: a part is not the audited one, has another header, or cannot be read to the last record.
+            DataError: a part is not the audited one, has another header, or Spark finds another number of records.
 
         """
-        with translated(), _Work(self, folder) as work:
-            found = work.opened(parts, batch)
-            made: list[Converted] = []
-            while found:
-                done, misread = work.converted(parts.contract, found)
-                made += done
-                for part, words in misread:
-                    if part.transcoded:
-                        raise parts.run.damaged(part.audit, words)
-                found = [work.transcoded(parts, part) for part, _ in misread]
-            return made
+        with translated(), SparkFiles(self.session, self.scratch, folder) as files:
+            work = _Work(self.store, files)
+            return work.converted(parts, work.opened(parts, batch))
 
     def sort(
         self, contract: Contract, groups: Sequence[Sequence[StagedPart]], folder: Path
@@ -107,23 +89,15 @@ class Spark:
         """
         if not groups:
             return
-        with translated(), _Work(self, folder) as work:
-            yield from work.sorted(contract, groups)
+        with translated(), SparkFiles(self.session, self.scratch, folder) as files:
+            yield from _Work(self.store, files).sorted(contract, groups)
 
 
 class _Work:
-    """A batch of files, with a folder of the scratch that is removed at the end."""
+    """On parts and staged files of one lake."""
 
-    def __init__(self, engine: Spark, folder: Path) -> None:
-        self._session, self._store, self._scratch = engine.session, engine.store, engine.scratch
-        self._folder, self._prefix = folder, f"spark-{uuid.uuid4().hex}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one in list(self._scratch.list(f"{self._prefix}/")):
-            self._scratch.delete(one.key)
+    def __init__(self, store: ObjectStore, files: SparkFiles) -> None:
+        self._store, self._files = store, files
 
     def opened(self, parts: Parts, batch: Sequence[CsvPartAudit]) -> list[RemotePart]:
         """The parts, checked: their bytes are the audited ones, their header is the contract's."""
@@ -131,34 +105,29 @@ class _Work:
         head = f"substring_index(decode(substring(content, 1, {HEADER_BYTES}), 'UTF-8'), '\\n', 1)"
         is_text = "encode(decode(content, 'UTF-8'), 'UTF-8') = content"
         opened = []
-        for path, digest, titles, is_utf8 in self._whole(uris, head, is_text):
+        for path, digest, titles, is_utf8 in self._files.whole(uris, head, is_text):
             audit = uris[path]
             if digest != audit.sha256:
                 raise parts.run.damaged(audit, f"sha256 {digest}, proved was {audit.sha256}")
             header, drift = parts.header_of(audit, tuple(next(csv.reader([titles]), [])))
             part = RemotePart(audit, header, drift, path)
             is_plain = is_utf8 and audit.dialect != "backslash"
-            opened.append(part if is_plain else self.transcoded(parts, part))
+            opened.append(part if is_plain else self._transcoded(parts, part))
         return opened
 
-    def transcoded(self, parts: Parts, part: RemotePart) -> RemotePart:
+    def _transcoded(self, parts: Parts, part: RemotePart) -> RemotePart:
         """A part as our own reader reads it; raises ``DataError`` if it cannot."""
-        path = self._folder / f"{uuid.uuid4().hex}.csv"
-        local = parts.fetch(part.audit, path)
+        local = parts.fetch(part.audit, self._files.new_path(".csv"))
         local = local if local.transcoded else parts.transcode(local)
-        key = f"{self._prefix}/{local.path.name}"
-        self._scratch.put_new(key, local.path)
-        return replace(part, header=local.header, uri=plain(self._scratch.uri(key)))
+        return replace(part, header=local.header, uri=self._files.shared(local.path))
 
-    def converted(
-        self, contract: Contract, parts: Iterable[RemotePart]
-    ) -> tuple[list[Converted], list[tuple[RemotePart, str]]]:
-        """What parts became, and those of which Spark finds another number of records, with words about it."""
+    def converted(self, parts: Parts, opened: Iterable[RemotePart]) -> list[Converted]:
+        """What parts became; raises ``DataError`` for one of which Spark finds another number of records."""
+        contract = parts.contract
         groups: defaultdict[tuple[str, ...], list[RemotePart]] = defaultdict(list)
-        for one in parts:
+        for one in opened:
             groups[one.header].append(one)
         made: list[Converted] = []
-        misread: list[tuple[RemotePart, str]] = []
         for header, group in groups.items():
             staged = self._staged(contract, header, group)
             short = [one for one in group if staged[one.audit.key][1]["staged"] != one.audit.records]
@@ -168,10 +137,9 @@ class _Work:
                 other, reasons, count = taken.get(one.audit.key, (None, {}, 0))
                 if measures["staged"] + count != one.audit.records:
                     said = f"{measures['staged']} records staged and {count} quarantined"
-                    misread.append((one, f"{said}, proved were {one.audit.records}"))
-                else:
-                    made.append(Converted(one, file, other, {**measures, "quarantined": count, "reasons": reasons}))
-        return made, misread
+                    raise parts.run.damaged(one.audit, f"{said}, proved were {one.audit.records}")
+                made.append(Converted(one, file, other, {**measures, "quarantined": count, "reasons": reasons}))
+        return made
 
     def _staged(
         self, contract: Contract, header: Sequence[str], parts: Sequence[RemotePart]
@@ -179,7 +147,7 @@ class _Work:
         """The good records of parts as files here, and what is said of them, by part."""
         where = f"NOT {sql.quarantined(contract, transcoded=NOT_UTF8 in header)}"
         typed = self._records(contract, header, parts).where(where).selectExpr(*sql.staged(contract))
-        files = {key.rpartition("/")[2]: (key, path) for key, path in self._apart(typed).items()}
+        files = {key.rpartition("/")[2]: (key, path) for key, path in self._files.apart(typed).items()}
         amounts, listed = [one.title for one in contract.amounts], contract.listed
         nothing = {
             "staged": 0, "least": None, "greatest": None, "new_values": (), "flags": {},
@@ -188,7 +156,7 @@ class _Work:
         found: defaultdict[str, tuple[Path | None, dict[str, Any]]] = defaultdict(lambda: (None, dict(nothing)))
         if not files:
             return found
-        table = self._table(sql.typed_schema(contract), (key for key, _ in files.values()))
+        table = self._files.table(sql.typed_schema(contract), (key for key, _ in files.values()))
         any_flag = False
         for part, name, count, flagged, least, greatest, *more in _measured(table, sql.measures(contract)):
             sums, new = more[: len(amounts)], more[len(amounts) :]
@@ -212,10 +180,10 @@ class _Work:
         """The other records of parts as files here, how many have which reason, and how many there are, by part."""
         where = sql.quarantined(contract, transcoded=NOT_UTF8 in header)
         others = self._records(contract, header, parts).where(where).selectExpr(*sql.quarantine(contract, header))
-        files = {key.rpartition("/")[2]: (key, path) for key, path in self._apart(others).items()}
+        files = {key.rpartition("/")[2]: (key, path) for key, path in self._files.apart(others).items()}
         if not files:
             return {}
-        table = self._table(others.schema, (key for key, _ in files.values()))
+        table = self._files.table(others.schema, (key for key, _ in files.values()))
         reasons: defaultdict[str, dict[str, int]] = defaultdict(dict)
         for part, reason, count in _counted(table, REASONS):
             reasons[part][reason] = count
@@ -234,15 +202,15 @@ class _Work:
             for number, group in enumerate(groups)
             for part in group
         }
-        for path, digest in self._whole(numbers):
+        for path, digest in self._files.whole(numbers):
             if digest != numbers[path][1].sha256:
                 raise damaged(self._store, numbers[path][1], "other bytes")
-        table = self._session.read.schema(sql.typed_schema(contract)).parquet(*map(escaped, numbers))
-        named = self._session.sql(sql.numbered({path: number for path, (number, _) in numbers.items()}))
+        table = self._files.session.read.schema(sql.typed_schema(contract)).parquet(*map(escaped, numbers))
+        named = self._files.session.sql(sql.numbered({path: number for path, (number, _) in numbers.items()}))
         placed = table.selectExpr("*", sql.file_path()).join(named.hint("broadcast"), FILE).drop(FILE)
         order = [asc_nulls_last(one) for one in (NUMBER, *map(str.lower, contract.order))]
         in_order = placed.repartition(len(groups), NUMBER).sortWithinPartitions(*order)
-        files = self._written(in_order, by=NUMBER)
+        files = self._files.written(in_order, by=NUMBER)
         for number, group in enumerate(groups):
             (path,) = (path for key, path in files.items() if f"/{NUMBER}={number}/" in key)
             yield group, path
@@ -250,54 +218,10 @@ class _Work:
     def _records(self, contract: Contract, header: Sequence[str], parts: Sequence[RemotePart]) -> DataFrame:
         """The records of parts as text, each with its part and its place; those that Spark cannot read are left out."""
         options = {**CSV, "nullValue": contract.missing, "emptyValue": contract.missing}
-        reader = self._session.read.schema(sql.text_schema(header)).options(**options)
+        reader = self._files.session.read.schema(sql.text_schema(header)).options(**options)
         records = reader.csv([escaped(one.uri) for one in parts]).selectExpr("*", sql.file_path(), sql.place())
-        named = self._session.sql(sql.named({one.uri: (one.audit.key, one.audit.sha256) for one in parts}))
+        named = self._files.session.sql(sql.named({one.uri: (one.audit.key, one.audit.sha256) for one in parts}))
         return records.join(named.hint("broadcast"), FILE).where(f"{sql.BROKEN} IS NULL")
-
-    def _whole(self, paths: Iterable[str], *more: str) -> Iterator[tuple[Any, ...]]:
-        """Of whole files their paths, their SHA-256, and what SQL says of their ``content``."""
-        files = self._session.read.format("binaryFile").load([*map(escaped, paths)])
-        yield from files.selectExpr(sql.file_path(), "sha2(content, 256)", *more).collect()
-
-    def _apart(self, frame: DataFrame) -> dict[str, Path]:
-        """Write records of CSV files, each file as one partition; see ``_written``."""
-        before = self._session.conf.get(SPLIT)
-        self._session.conf.set(SPLIT, "1")
-        try:
-            return self._written(frame)
-        finally:
-            self._session.conf.set(SPLIT, before)
-
-    def _written(self, frame: DataFrame, by: str | None = None) -> dict[str, Path]:
-        """Write records as Parquet; the files here by their keys in the scratch."""
-        folder = f"{self._prefix}/{uuid.uuid4().hex}"
-        writer = frame.write.option("parquet.block.size", ROW_GROUP_BYTES)
-        (writer.partitionBy(by) if by else writer).parquet(plain(self._scratch.uri(folder)))
-        keys = [one.key for one in self._scratch.list(f"{folder}/") if one.key.endswith(".parquet")]
-        return dict(zip(keys, in_parallel(self._here, keys), strict=True))
-
-    def _here(self, key: str) -> Path:
-        """A file of the scratch on this machine."""
-        local = self._folder / f"{uuid.uuid4().hex}.parquet"
-        with local.open("wb") as stream:
-            stream.writelines(self._scratch.read(key))
-        return local
-
-    def _table(self, schema: Any, files: Iterable[str]) -> DataFrame:  # noqa: ANN401 - text, or a schema of Spark
-        """The records that were written."""
-        paths = [escaped(plain(self._scratch.uri(one))) for one in files]
-        return self._session.read.schema(schema).parquet(*paths).selectExpr("*", f"_metadata.file_name AS {FILE}")
-
-
-def plain(uri: str) -> str:
-    """An address as Spark wants it, which decodes none, and as ``spark_sql.file_path`` gives it back."""
-    return f"file:{unquote(urlsplit(uri).path)}" if uri.startswith("file:") else uri
-
-
-def escaped(path: str) -> str:
-    """A path for a function that takes it for a pattern."""
-    return re.sub(r"[][*?{}\\]", r"\\\g<0>", path)
 
 
 def _measured(table: DataFrame, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -241,11 +241,14 @@ def test_the_same_build_again_is_nothing_to_do_and_the_scratch_is_empty(both):
     assert list(both.scratch.list("")) == []
 
 
-def test_a_part_that_is_not_the_audited_one_and_one_that_is_gone_are_named(both):
+def test_a_part_with_other_records_or_bytes_than_its_audit_says_and_one_that_is_gone_are_named(both):
     lake = opened()
     try:
         part = csv_of([a_payment(1, "7", random.Random(1), 0)], CONTRACT.header)
         engine = Spark(both.spark.session, lake.store, both.scratch)
+        run = lake.commit({"7": part}, records=2)
+        with pytest.raises(DataError, match="1 records staged and 0 quarantined, proved were 2"):
+            lake.staging(run, CONTRACT, engine=engine).run({})
         run = lake.commit({"7": part}, sha256="1" * 64)
         with pytest.raises(DataError, match=r"payer=7/part-1-of-1\.csv.*not the part that its audit proves"):
             lake.staging(run, CONTRACT, engine=engine).run({})

@@ -46,5 +46,5 @@ class AnyText(unittest.TestCase):
         for text in ("", "Acme", "it's", "back\\slash", "a\nb\t'", ":x ::y", "é\u202e", "'; DROP TABLE t; --"):
             with self.subTest(text):
                 self.assertEqual(duckdb.sql(f"SELECT {quoted(text)}").fetchall(), [(text or None,)])
-                self.assertNotRegex(quoted(text), r"[\n\t\\:]|''")
+                self.assertNotRegex(quoted(text), r"[\n\t\\:]")
         self.assertEqual(quoted("a\0b"), quoted("ab"))

@@ -1,6 +1,6 @@
 import unittest
 
-from data_pipeline.lakehouse import spark
+from data_pipeline.lakehouse.spark_files import escaped, plain
 
 
 class Paths(unittest.TestCase):
@@ -10,7 +10,7 @@ class Paths(unittest.TestCase):
             ("s3://bucket/a=1/b%20c.csv", "s3://bucket/a=1/b%20c.csv"),
         ):
             with self.subTest(uri):
-                self.assertEqual(spark.plain(uri), path)
+                self.assertEqual(plain(uri), path)
 
     def test_are_no_patterns(self):
-        self.assertEqual(spark.escaped("file:/a[1]*{b}?"), r"file:/a\[1\]\*\{b\}\?")
+        self.assertEqual(escaped("file:/a[1]*{b}?"), r"file:/a\[1\]\*\{b\}\?")
