@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "adding_a_job.md").read_text(encoding="utf-8")
-ARGPARSE_JOB, ARGPARSE_TEST, CLICK_JOB, CLICK_TEST = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+ARGPARSE_JOB, ARGPARSE_TEST, CLICK_JOB, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 JOBS = Path("packages/data_pipeline/src/data_pipeline/jobs")
 TESTS = Path("packages/data_pipeline/tests/unit/jobs")
 

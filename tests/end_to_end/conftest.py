@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -31,6 +31,12 @@ class World:
     source: Sandbox
     lake: Path
     environment: Mapping[str, str]
+
+    @classmethod
+    def of(cls, source: Sandbox, lake: Path, **more: str) -> Self:
+        """With the settings under which jobs find both, and ``more``."""
+        found = {"OPEN_PAYMENTS_URL": source.url, "LAKE_URL": str(lake)}
+        return cls(source, lake, os.environ | found | {"SOURCE_FIRST_WAIT_SECONDS": "0.05", "LOG_FORMAT": "json"} | more)
 
     def start(self, *words: str, command: str = "run", **environment: str) -> Program:
         words = ("-m", "data_pipeline", command, *words)
@@ -91,13 +97,4 @@ def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """Twelve small companies; `@pytest.mark.parametrize("world", [{…}], indirect=True)` for others."""
     chosen = {"years": (YEAR,), "scale": 0.02, "first_companies": 12, **getattr(request, "param", {})}
     with Sandbox(Settings(**chosen)) as source:
-        lake = tmp_path / "lake"
-        environment = os.environ | {
-            "OPEN_PAYMENTS_URL": source.url,
-            "LAKE_URL": str(lake),
-            "XDG_CACHE_HOME": str(tmp_path / "cache"),
-            "SOURCE_TIMEOUT_SECONDS": "10",
-            "SOURCE_FIRST_WAIT_SECONDS": "0.05",
-            "LOG_FORMAT": "json",
-        }
-        yield World(source, lake, environment)
+        yield World.of(source, tmp_path / "lake", XDG_CACHE_HOME=str(tmp_path / "cache"), SOURCE_TIMEOUT_SECONDS="10")

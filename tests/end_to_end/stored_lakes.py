@@ -10,7 +10,6 @@ From the first release on they are never written again: what they hold is what u
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,13 +30,7 @@ def world_of(lake: Path, *, release: int = 1) -> Iterator[World]:
     with Sandbox(Settings(years=(YEAR,), company_rows=ROWS)) as source:
         if release == 2:
             source.republish(YEAR, added=CHANGES["added"], removed=CHANGES["removed"], changed=CHANGES["changed"])
-        environment = os.environ | {
-            "OPEN_PAYMENTS_URL": source.url,
-            "LAKE_URL": str(lake),
-            "SOURCE_FIRST_WAIT_SECONDS": "0.05",
-            "LOG_FORMAT": "json",
-        }
-        yield World(source, lake, environment)
+        yield World.of(source, lake)
 
 
 def fetch(lake: Path, run_id: str, *, release: int) -> None:

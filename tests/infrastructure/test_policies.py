@@ -40,7 +40,6 @@ YEARLY = ("--year", str(YEAR))
 PUBLISHED = ("companies", "general_payments", "payment_products", "recipients")
 COMPANY, OTHER = "100000000053", "100000000062"
 LAKE, COPY = "lake", "copy"
-PATIENCE = {"retry_after": 2, "form": "seconds"}
 
 
 @dataclass
@@ -78,13 +77,7 @@ class Story:
 def world(tmp_path_factory) -> Iterator[World]:
     lake = tmp_path_factory.mktemp("world") / "lake"
     with Sandbox(Settings(years=(YEAR,), scale=0.02, first_companies=6)) as source:
-        environment = os.environ | {
-            "OPEN_PAYMENTS_URL": source.url,
-            "LAKE_URL": str(lake),
-            "SOURCE_FIRST_WAIT_SECONDS": "0.05",
-            "LOG_FORMAT": "json",
-        }
-        yield World(source, lake, environment)
+        yield World.of(source, lake)
 
 
 @pytest.fixture(scope="module")

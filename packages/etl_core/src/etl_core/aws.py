@@ -18,8 +18,6 @@ from etl_core.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-# Of the limits of a batch, https://docs.aws.amazon.com/redshift-data/latest/APIReference/API_BatchExecuteStatement.html.
-MOST_STATEMENTS = 40
 POLL_SECONDS = 2.0
 
 

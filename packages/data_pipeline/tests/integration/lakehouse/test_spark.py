@@ -246,7 +246,7 @@ def test_a_part_with_other_records_or_bytes_than_its_audit_says_and_one_that_is_
     try:
         part = csv_of([a_payment(1, "7", random.Random(1), 0)], CONTRACT.header)
         engine = Spark(both.spark.session, lake.store, both.scratch)
-        run = lake.commit({"7": part}, records=2)
+        run = lake.commit({"7": part}, run_id="r0", records=2)
         with pytest.raises(DataError, match="1 records staged and 0 quarantined, proved were 2"):
             lake.staging(run, CONTRACT, engine=engine).run({})
         run = lake.commit({"7": part}, sha256="1" * 64)
