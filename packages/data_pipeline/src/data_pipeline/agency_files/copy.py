@@ -49,7 +49,8 @@ class Copies:
         """
         there = self._there()
         open_keys = [one.file.key for one in outcomes if one.status == "to copy"]
-        work = _Work(self, Lookup.of(self.source, open_keys), there, Breaker(2 * STREAMS, "not tried after {} consecutive failures"))
+        breaker = Breaker(2 * STREAMS, "not tried after {} consecutive failures")
+        work = _Work(self, Lookup.of(self.source, open_keys), there, breaker)
         self.progress.start("copy", units=len(open_keys), rows=len(open_keys), unit_name="files")
         pool = ThreadPoolExecutor(STREAMS)
         try:

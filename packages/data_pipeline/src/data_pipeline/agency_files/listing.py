@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from data_pipeline.agency_files.documents import Selection
     from etl_core.database import Database
 
+# No key of S3 is as long: what is cut is refused by its length.
+LONGEST_NAME = 2000
 TABLE = sa.table(
     "agency_files",
     sa.column("agency_id", sa.BigInteger),
@@ -49,6 +51,7 @@ def listed_files(database: Database, selection: Selection) -> list[ListedFile]:
 def _file_of(file_id: Any, key: Any, size: Any, updated_at: Any) -> ListedFile:  # noqa: ANN401 - of a database
     try:
         when = None if updated_at is None else updated_at.replace(tzinfo=updated_at.tzinfo or UTC)
-        return ListedFile(str(file_id), "" if key is None else str(key), None if size is None else int(size), when)
+        name = "" if key is None else str(key)[:LONGEST_NAME]
+        return ListedFile(str(file_id), name, None if size is None else int(size), when)
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"the row of file {printable(file_id, 60)} in agency_files has a wrong type.") from error

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Only 429 says that we ask too often: then waits are twice as long.
 STATUSES = STANDARD_STATUSES | {503: "temporary"}
+# A thousand customers have some 300 kB. What has no end is no page.
+MOST_BYTES = 64_000_000
 POLICY = HttpPolicy(statuses=STATUSES, throttled_wait_factor=2.0, metric_prefix="source")
 
 
@@ -34,7 +36,7 @@ class Api:
         """
         params = (("page", str(number)), ("per_page", str(per_page)))
         try:
-            with self.client.stream(self.path, params, expect="json") as answer:
+            with self.client.stream(self.path, params, expect="json", at_most=MOST_BYTES) as answer:
                 return b"".join(answer.chunks)
         except AccessError as error:
             raise AccessError(f"API_TOKEN is refused, or has expired: {error}") from error

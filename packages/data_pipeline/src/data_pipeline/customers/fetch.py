@@ -121,7 +121,7 @@ class Pages:
             body = self._crm.api.page(page, own.size or self._plan.per_page)
             try:
                 answer = pages.parse(body, self._plan.fields)
-                own.require_expected(answer[0], page)
+                own.require_expected(*answer, page)
             except WrongPageError as error:
                 raise WrongPageError(f"page {page} was answered with {error}") from error
             return body, answer

@@ -151,7 +151,8 @@ def _commit(crm: Crm, plan: CustomersPlan, pages: Pages, made: Made, *, is_prove
     (choice, csv), finished = made, crm.now()
     attempts = read_attempts(CustomersAttempt, crm.store, plan.run_id)
     retries = sum(not one.final for one in attempts)
-    dead = {page: reason_of(error) for page, error in sorted(pages.dead.items())}
+    # What another sweep has of a page that failed may complete the list.
+    dead = {} if is_proved else {page: reason_of(error) for page, error in sorted(pages.dead.items())}
     key = put_new_numbered(crm.store, lambda number: lake_layout.customers.extract(plan.created_at, number), csv.path)
     audit = extract.audit_of(
         key, csv.written, plan.created_at, finished, (finished - plan.created_at).total_seconds(),
@@ -159,7 +160,7 @@ def _commit(crm: Crm, plan: CustomersPlan, pages: Pages, made: Made, *, is_prove
     )  # fmt: skip
     return extract.commit_extract(
         crm.store, CustomersManifest, plan, audit, files_of, failed=len(dead), finished_at=finished,
-        files_planned=len(choice.pages) + len(dead), files_downloaded=len(choice.pages),
+        files_planned=len({one.number for one in choice.pages} | dead.keys()), files_downloaded=len(choice.pages),
         status="completed" if is_proved else "partial", source=plan.source, total=sweeps.total_of(pages.all),
         without_id=csv.without_id, repeated=csv.repeated, sweeps=max(pages.sweeps, default=0), retries=retries,
         fields=FieldCounts.model_validate(csv.found), pages=tuple(one.key for one in choice.pages), dead_pages=dead,

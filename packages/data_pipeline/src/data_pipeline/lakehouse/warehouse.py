@@ -209,8 +209,9 @@ class Load:
             yield self._view(name, columns, loaded, there)
 
     def _has_rows(self, one: SummaryRows) -> bool:
-        of_year = f"FROM {self._at(one.table)} WHERE year = {self._own.year} GROUP BY release"
-        found = [(str(release), int(count)) for release, count in self.warehouse.rows(f"SELECT release, count(*) {of_year}")]
+        of_year = f"FROM {self._at(one.table)} WHERE year = {self._own.year}"
+        rows = self.warehouse.rows(f"SELECT release, count(*) {of_year} GROUP BY release")
+        found = [(str(release), int(count)) for release, count in rows]
         return found == ([(one.release, len(one.rows))] if one.rows else [])
 
     def _replace_rows(self, one: SummaryRows) -> Iterator[str]:
@@ -280,7 +281,7 @@ def plain(value: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """Any text as an expression that no warehouse reads otherwise; NULL for an empty one. NUL, which none holds, goes."""
+    """Any text as an expression that no warehouse reads otherwise; NULL for an empty one. None holds NUL: it goes."""
     pieces = SPECIAL.split(text.replace("\0", ""))
     if pieces == [""]:
         return "NULL"

@@ -139,10 +139,34 @@ class ARun(RunCase):
         self.assertEqual((manifest.status, manifest.sweeps), ("partial", 2))
         self.assertIn("the total moved between 5 and ", manifest.note)
 
-    def test_of_an_empty_list_has_an_empty_extract(self):
+    def test_of_an_empty_list_has_an_empty_extract_if_the_api_says_so_twice(self):
         self.api.customers = 0
         manifest = self.ingest().manifest
         self.assertEqual((manifest.status, manifest.rows, manifest.total), ("completed", 0, 0))
+        self.assertEqual(self.api.asked, [1, 1])
+
+    def test_of_an_api_that_has_nothing_for_a_moment_fetches_what_it_has_then(self):
+        def forget(answer: dict[str, Any]) -> None:
+            if len(self.api.asked) == 1:
+                answer.update(data=[], metadata={"page": 1, "per_page": 2, "total_pages": 0, "total": 0})
+
+        self.api.change = forget
+        manifest = self.ingest().manifest
+        self.assertEqual((manifest.status, manifest.rows, manifest.sweeps), ("completed", 5, 2))
+
+    def test_of_an_api_that_hands_out_one_page_for_ever_stops(self):
+        self.api.change = lambda answer: answer.update(data=[{"id": "C1"}], metadata={})
+        with self.assertRaisesRegex(UnavailableError, "stopped after 2 pages in a row failed, .* the rows of page 1"):
+            self.ingest()
+
+    def test_has_no_dead_letter_if_another_sweep_has_the_page(self):
+        """Page 2 is short in the first sweep, and page 3 fails in the second one."""
+        self.api.change = lambda answer: answer["data"].clear() if self.api.asked == [1, 2] else None
+        self.api.failing = lambda page: UnavailableError("down") if page == 3 and len(self.api.asked) > 3 else None
+        manifest = self.ingest().manifest
+        self.assertEqual((manifest.status, manifest.rows, manifest.sweeps), ("completed", 5, 2))
+        self.assertEqual((manifest.files_planned, manifest.files_downloaded, manifest.files_failed), (3, 3, 0))
+        self.assertEqual(manifest.dead_pages, {})
 
 
 class ARerun(RunCase):

@@ -35,7 +35,7 @@ TEMPORARY_CODES = frozenset({
     "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException", "SlowDown", "PriorRequestNotComplete",
     "EC2ThrottledException", "RequestTimeout", "RequestTimeoutException", "InternalError", "InternalFailure",
     "InternalServiceError", "ServiceUnavailable", "ServiceUnavailableException", "Busy", "OperationAborted",
-    "ConditionalRequestConflict", "IDPCommunicationError", "KMSInternalException", "DependencyTimeoutException",
+    "ConditionalRequestConflict", "NoSuchUpload", "IDPCommunicationError", "KMSInternalException", "DependencyTimeoutException",
 })  # fmt: skip
 TEMPORARY_STATUSES = frozenset({408, 409, 423, 425, 429})
 # STS says "InvalidIdentityToken" of a bad token, and of an identity provider that it could not ask.

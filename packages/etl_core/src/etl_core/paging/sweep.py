@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl_core.paging.pages import WrongPageError, last_of
+from etl_core.paging.pages import WrongPageError, content_of, last_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-    from etl_core.paging.pages import Metadata, Page
+    from etl_core.paging.pages import Metadata, Page, Record
 
 # Six digits of a key.
 MOST_PAGES = 999_999
@@ -36,7 +36,7 @@ class Sweep:
         self._last = self._last if last is None else last
         self._states_total |= page.said.total is not None
 
-    def require_expected(self, said: Metadata, number: int) -> None:
+    def require_expected(self, said: Metadata, rows: Sequence[Record], number: int) -> None:
         """Raise ``WrongPageError`` if an answer is another page, or says less or otherwise than those before it."""
         if said.page not in (None, number):
             raise WrongPageError(f"page {said.page} in place of page {number}")
@@ -44,6 +44,10 @@ class Sweep:
             raise WrongPageError(f"{said.per_page} rows per page, those before it have {self.size}")
         if self._states_total and said.total is None:
             raise WrongPageError("no total, which pages before it state")
+        # Who hands out one page for ever, whatever is asked for, would never come to the last one.
+        before = self.pages.get(number - 1)
+        if self._last is None and before and before.rows and before.content == content_of(rows):
+            raise WrongPageError(f"the rows of page {number - 1}")
 
     def next_page(self, given_up: Collection[int]) -> int | None:
         """The first page that is neither there nor given up, which it stays then; None if the sweep is over.

@@ -50,12 +50,14 @@ class Choice:
 def proved(pages: Sequence[Page]) -> Iterator[Choice]:
     """The choices that add up, the best first: the newest sweep, older ones, then of each page the fullest answer.
 
-    Where no answer states a total, a sweep adds up if another one has the same rows.
+    Where no answer states a total, a sweep adds up if another one has the same rows; so does one without any rows.
     """
     by_sweep = groupby(sorted(pages, key=lambda one: (-one.sweep, one.number)), key=lambda one: one.sweep)
     alone = [choice for choice in (Choice(tuple(own)) for _, own in by_sweep) if choice.is_whole]
+    # That there is nothing at all, a single answer says, and proves itself: another sweep must say it, too.
+    is_empty = sum(choice.totals == {0} for choice in alone) > 1
     for choice in (*alone, fullest(_comparable(pages))):
-        if choice.is_whole and choice.totals == {choice.rows}:
+        if choice.is_whole and choice.totals == {choice.rows} and (choice.rows or is_empty):
             yield choice
     if not any(page.said.total is not None for page in pages):
         contents = [choice.content for choice in alone]

@@ -57,3 +57,8 @@ class Codes(unittest.TestCase):
             *attrgetter("_TRANSIENT_ERROR_CODES")(TransientRetryableChecker),
         }
         self.assertEqual(repeated - TEMPORARY_CODES, set())
+
+    def test_an_upload_in_parts_that_is_gone_may_be_complete_and_its_answer_lost_so_a_later_run_looks(self):
+        said = {"Error": {"Code": "NoSuchUpload"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+        with self.assertRaises(UnavailableError), translate_errors("copy x"):
+            raise botocore.exceptions.ClientError(said, "CompleteMultipartUpload")  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 import unittest
 from typing import Any
 
-from etl_core.paging.pages import Page, WrongPageError
+from etl_core.paging.pages import Page, WrongPageError, content_of
 from etl_core.paging.sweep import Sweep
 from packages.etl_core.tests.unit.paging.test_pages import a_page
 
@@ -23,11 +23,19 @@ class AnAnswer(unittest.TestCase):
         ]
         for wrong, found in cases:
             with self.subTest(found), self.assertRaisesRegex(WrongPageError, found):
-                sweep.require_expected(a_page(2, **wrong).said, 2)
+                sweep.require_expected(a_page(2, **wrong).said, [], 2)
         said: dict[str, Any]
         for said in ({}, {"page": None}, {"per_page": None}, {"total": 6}):
             with self.subTest(said):
-                sweep.require_expected(a_page(2, **said).said, 2)
+                sweep.require_expected(a_page(2, **said).said, [], 2)
+
+    def test_that_repeats_the_page_before_it_is_refused_where_nothing_says_which_is_the_last_one(self):
+        rows, nothing = [{"id": 1}], {"page": None, "total": None, "total_pages": None}
+        first = a_page(1, content=content_of(rows), **nothing)
+        with self.assertRaisesRegex(WrongPageError, "the rows of page 1"):
+            a_sweep(first).require_expected(first.said, rows, 2)
+        a_sweep(first).require_expected(first.said, [{"id": 2}], 2)
+        a_sweep(a_page(1, rows=0, content=content_of([]), **nothing)).require_expected(first.said, [], 2)
 
 
 class TheNextPage(unittest.TestCase):

@@ -183,13 +183,18 @@ class Source:
         sort: str = "",
         limit: int | None = None,
         offset: int = 0,
+        at_most: int | None = None,
         bypass_cache: bool = False,
         tally: Tally | None = None,
     ) -> AbstractContextManager[Answer]:
-        """Rows as CSV, streamed and tried once. ``bypass_cache`` avoids a bad answer that a cache holds."""
+        """Rows as CSV, streamed and tried once; ``at_most`` so many bytes. ``bypass_cache`` avoids a bad answer that a
+        cache holds.
+        """
         params = query.download_params(conditions, sort=sort, limit=limit, offset=offset)
         path = f"/api/1/datastore/query/{distribution_id}/download"
-        return self._http.stream(path, params, bypass_cache=bypass_cache, tally=tally, expect="csv")
+        return self._http.stream(
+            path, params, bypass_cache=bypass_cache, tally=tally, expect="csv", at_most=at_most
+        )
 
     def answer_to(self, identifier: str, params: query.Params) -> dict[str, Any]:
         """The whole answer to a query of any form, as ``doctor`` needs it."""

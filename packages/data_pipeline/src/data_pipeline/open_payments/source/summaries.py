@@ -100,9 +100,9 @@ class _Rows:
         # In order of the ids, so that the same rows are the same bytes.
         order = self.names[self.summary.names[0]]
         with source.download(
-            self.distribution_id, of_year, sort=order, bypass_cache=attempt > 1, tally=tally
+            self.distribution_id, of_year, sort=order, at_most=MOST_BYTES, bypass_cache=attempt > 1, tally=tally
         ) as answer:
-            body, url = _whole(answer.chunks), answer.url
+            body, url = b"".join(answer.chunks), answer.url
         self._must_be_of_the_year(body, before)
         after = source.count(self.distribution_id, of_year, tally)
         if after != before:
@@ -169,12 +169,3 @@ def header_of(body: bytes) -> tuple[str, ...]:
     """The column names in the first line of a CSV file."""
     line = body.partition(b"\n")[0].decode("utf-8", "replace")
     return tuple(next(csv.reader([line]), ()))
-
-
-def _whole(chunks: Iterable[bytes]) -> bytes:
-    body = bytearray()
-    for chunk in chunks:
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise DataError(f"its answer is longer than {MOST_BYTES:,} bytes.")
-    return bytes(body)
