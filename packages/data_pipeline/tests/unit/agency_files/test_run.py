@@ -1,6 +1,8 @@
+import contextlib
 import csv
 import io
 import itertools
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 from data_pipeline.agency_files.documents import AgencyFilesManifest, AgencyFilesPlan, Selection
@@ -61,6 +63,15 @@ class ARun(FolderCase):
         (part,) = committed.parts()
         self.assertEqual(len(list(committed.records(part))), 3)
         self.assertEqual(self.begun, [manifest.run_id])
+
+    def test_that_lists_a_name_without_end_is_committed_with_metadata_that_can_be_read(self):
+        with contextlib.closing(sqlite3.connect(self.folder / "files.db", isolation_level=None)) as database:
+            database.execute("UPDATE agency_files SET key = ? WHERE file_id = 3", ("x" * 2_000_000,))
+        manifest = self.run_it()
+
+        self.assertEqual(manifest.files, {"copied": 2, "refused name": 1})
+        committed = open_run(self.lake, manifest.run_id, AgencyFilesManifest, CsvPartAudit)
+        self.assertEqual(len(list(committed.records(manifest.extract))), 3)
 
     def test_the_second_time_only_lists(self):
         self.run_it()
