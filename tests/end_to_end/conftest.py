@@ -36,7 +36,9 @@ class World:
     def of(cls, source: Sandbox, lake: Path, **more: str) -> Self:
         """With the settings under which jobs find both, and ``more``."""
         found = {"OPEN_PAYMENTS_URL": source.url, "LAKE_URL": str(lake)}
-        return cls(source, lake, os.environ | found | {"SOURCE_FIRST_WAIT_SECONDS": "0.05", "LOG_FORMAT": "json"} | more)
+        return cls(
+            source, lake, os.environ | found | {"SOURCE_FIRST_WAIT_SECONDS": "0.05", "LOG_FORMAT": "json"} | more
+        )
 
     def start(self, *words: str, command: str = "run", **environment: str) -> Program:
         words = ("-m", "data_pipeline", command, *words)

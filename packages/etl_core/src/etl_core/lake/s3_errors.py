@@ -35,7 +35,8 @@ TEMPORARY_CODES = frozenset({
     "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException", "SlowDown", "PriorRequestNotComplete",
     "EC2ThrottledException", "RequestTimeout", "RequestTimeoutException", "InternalError", "InternalFailure",
     "InternalServiceError", "ServiceUnavailable", "ServiceUnavailableException", "Busy", "OperationAborted",
-    "ConditionalRequestConflict", "NoSuchUpload", "IDPCommunicationError", "KMSInternalException", "DependencyTimeoutException",
+    "ConditionalRequestConflict", "IDPCommunicationError", "KMSInternalException", "DependencyTimeoutException",
+    "NoSuchUpload",
 })  # fmt: skip
 TEMPORARY_STATUSES = frozenset({408, 409, 423, 425, 429})
 # STS says "InvalidIdentityToken" of a bad token, and of an identity provider that it could not ask.

@@ -48,7 +48,10 @@ class ACsvOfJson(unittest.TestCase):
         made, (row,) = self.make([record])
 
         self.assertEqual(
-            [row[one] for one in ("country", "email", "phone", "city", "segment", "newsletter", "balance", "last_name")],
+            [
+                row[one]
+                for one in ("country", "email", "phone", "city", "segment", "newsletter", "balance", "last_name")
+            ],
             ["N/A", "", "5", '["a","b"]', '{"x":null}', "yes", "1.50", "half \\ud800"],
         )
         self.assertEqual(

@@ -7,7 +7,13 @@ from etl_core.csv_stream.reader import RecordReader
 from etl_core.csv_stream.writer import RecordWriter
 
 HEADER = ("id", "of the day", "note")
-RECORDS = [["1", "", "plain"], ["2", "a\tb", 'a "b", c\\"'], ["3", "C:\\", "c\r\nd"], ["4", "ü", '\\"'], ["5", " ", ","]]
+RECORDS = [
+    ["1", "", "plain"],
+    ["2", "a\tb", 'a "b", c\\"'],
+    ["3", "C:\\", "c\r\nd"],
+    ["4", "ü", '\\"'],
+    ["5", " ", ","],
+]
 
 
 class AWriter(unittest.TestCase):

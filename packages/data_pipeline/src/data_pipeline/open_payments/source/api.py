@@ -192,9 +192,7 @@ class Source:
         """
         params = query.download_params(conditions, sort=sort, limit=limit, offset=offset)
         path = f"/api/1/datastore/query/{distribution_id}/download"
-        return self._http.stream(
-            path, params, bypass_cache=bypass_cache, tally=tally, expect="csv", at_most=at_most
-        )
+        return self._http.stream(path, params, bypass_cache=bypass_cache, tally=tally, expect="csv", at_most=at_most)
 
     def answer_to(self, identifier: str, params: query.Params) -> dict[str, Any]:
         """The whole answer to a query of any form, as ``doctor`` needs it."""
