@@ -24,6 +24,7 @@ class Sweep:
     def __init__(self) -> None:
         self.pages: dict[int, Page] = {}
         self.size: int | None = None
+        self._newest: Page | None = None
         self._last: int | None = None
         self._states_total = False
         self._next = 1
@@ -31,7 +32,7 @@ class Sweep:
     def add(self, page: Page) -> None:
         """Take an answer; what it says of the number of pages replaces what those before it say."""
         last = last_of(page.said)
-        self.pages[page.number] = page
+        self.pages[page.number] = self._newest = page
         self.size = self.size or page.said.per_page or None
         self._last = self._last if last is None else last
         self._states_total |= page.said.total is not None
@@ -45,9 +46,9 @@ class Sweep:
         if self._states_total and said.total is None:
             raise WrongPageError("no total, which pages before it state")
         # Who hands out one page for ever, whatever is asked for, would never come to the last one.
-        before = self.pages.get(number - 1)
-        if self._last is None and before and before.rows and before.content == content_of(rows):
-            raise WrongPageError(f"the rows of page {number - 1}")
+        newest = self._newest
+        if self._last is None and newest and newest.rows and newest.content == content_of(rows):
+            raise WrongPageError(f"the rows of page {newest.number}")
 
     def next_page(self, given_up: Collection[int]) -> int | None:
         """The first page that is neither there nor given up, which it stays then; None if the sweep is over.

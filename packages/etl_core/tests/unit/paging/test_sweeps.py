@@ -63,7 +63,7 @@ class WhatAddsUp(unittest.TestCase):
         nothing = {"total": 0, "total_pages": 0}
         self.assertEqual(chosen(a_sweep(1, 0, **nothing)), [])
         self.assertEqual(chosen(a_sweep(1, 0, **nothing) + a_sweep(2, 0, **nothing))[0], [2])
-        self.assertEqual(chosen(a_sweep(1, 0, **nothing) + a_sweep(2)), [[2, 2, 2]])
+        self.assertEqual(chosen(a_sweep(1, 0, **nothing) + a_sweep(2)), [[2, 2, 2], [2, 2, 2]])
 
     def test_is_nothing_that_a_single_total_contradicts(self):
         said_once = [a_page(1, sweep=1, content=f"{7:064x}"), *a_sweep(1, 2, 2, 1, total=None, content=f"{7:064x}")[1:]]
