@@ -30,7 +30,8 @@ class AnAnswer(unittest.TestCase):
                 sweep.require_expected(a_page(2, **said).said, [], 2)
 
     def test_that_repeats_the_page_before_it_is_refused_where_nothing_says_which_is_the_last_one(self):
-        rows, nothing = [{"id": 1}], {"page": None, "total": None, "total_pages": None}
+        rows = [{"id": 1}]
+        nothing: dict[str, Any] = {"page": None, "total": None, "total_pages": None}
         first = a_page(1, content=content_of(rows), **nothing)
         with self.assertRaisesRegex(WrongPageError, "the rows of page 1"):
             a_sweep(first).require_expected(first.said, rows, 2)
