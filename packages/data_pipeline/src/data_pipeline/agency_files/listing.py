@@ -51,7 +51,6 @@ def listed_files(database: Database, selection: Selection) -> list[ListedFile]:
 def _file_of(file_id: Any, key: Any, size: Any, updated_at: Any) -> ListedFile:  # noqa: ANN401 - of a database
     try:
         when = None if updated_at is None else updated_at.replace(tzinfo=updated_at.tzinfo or UTC)
-        name = "" if key is None else str(key)[:LONGEST_NAME]
-        return ListedFile(str(file_id), name, None if size is None else int(size), when)
+        return ListedFile(str(file_id), str(key or "")[:LONGEST_NAME], None if size is None else int(size), when)
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"the row of file {printable(file_id, 60)} in agency_files has a wrong type.") from error
