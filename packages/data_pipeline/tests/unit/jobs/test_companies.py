@@ -1,7 +1,7 @@
 from typing import Any
 
 from data_pipeline.jobs import companies
-from data_pipeline.jobs._selection import of_company
+from data_pipeline.jobs._selection import with_companies
 from data_pipeline.jobs.companies import Company
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core.errors import UsageError
@@ -51,10 +51,14 @@ class Companies(ContextCase):
 
     def test_are_selected_by_name_as_by_id(self):
         self.site.list_companies([COMPANY, OTHER])
-        context, selection = self.context(), a_selection(year=2024)
+        context, all_of_it = self.context(), a_selection(year=2024)
         name = dict(self.world.source.companies())[OTHER]
-
-        self.assertEqual(of_company(context, selection, name).company_id, OTHER)
-        self.assertEqual(of_company(context, selection, None), selection)
-        with self.assertRaisesRegex(UsageError, "Give either --company-id or --company-name."):
-            of_company(context, a_selection(year=2024, company_id=COMPANY), name)
+        for selection, found in (
+            (all_of_it, a_selection(year=2024, company_id=OTHER)),
+            (a_selection(year=2024, company_id=COMPANY), a_selection(year=2024, company_ids=(OTHER, COMPANY))),
+        ):
+            with self.subTest(selection):
+                self.assertEqual(with_companies(context, [selection], [name]), [found])
+        self.assertEqual(with_companies(context, [all_of_it], ()), [all_of_it])
+        with self.assertRaisesRegex(UsageError, "leave out --max-files"):
+            with_companies(context, [a_selection(year=2024, max_files=2)], [name])

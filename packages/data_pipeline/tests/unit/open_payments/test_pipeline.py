@@ -140,6 +140,16 @@ class ARun(PipelineCase):
         plan = plans.require_plan(self.store, manifest.run_id)
         self.assertEqual((plan.counts_from, plan.companies), ("count", (PlannedCompany(company_id=OTHER, rows=2),)))
 
+    def test_of_several_companies_counts_these_and_refuses_all_if_one_does_not_exist(self):
+        self.site.list_companies([COMPANY, OTHER])
+        manifest, _ = self.run_all(company_ids=(OTHER, COMPANY))
+
+        self.assertEqual((manifest.files_planned, manifest.status), (2, "completed"))
+        plan = plans.require_plan(self.store, manifest.run_id)
+        self.assertEqual([one.company_id for one in plan.companies], [COMPANY, OTHER])
+        with self.assertRaisesRegex(NotFoundError, "there is no company 999"):
+            self.run_all(company_ids=(OTHER, "999"))
+
     def test_of_a_listed_company_without_rows_is_proved_empty(self):
         self.site.list_companies(["42"])
         manifest, _ = self.run_all(company_id="42")
