@@ -125,10 +125,12 @@ def marts_of(context: Context) -> Marts:
             limits,
             context.stop.check,
             context.parsed_projects,
+            context.progress,
         ),
         limits,
         now=context.now,
         check_stop=context.stop.check,
+        progress=context.progress,
         summaries=summaries_of(context, {one.year for one in pinned}),
     )
 
