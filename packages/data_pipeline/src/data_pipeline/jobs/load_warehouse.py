@@ -29,7 +29,8 @@ def command(context: Context, dataset: str | None, year: int | None) -> int:
     source, columns = tables.columns_for(context, build)
     with context.warehouse() as warehouse:
         texts = {one.table: one.names for one in SUMMARIES}
-        load = Load(build, warehouse, context.settings.warehouse_schema, columns, source.amount, texts)
+        schema = context.settings.warehouse_schema
+        load = Load(build, warehouse, schema, columns, source.amount, texts, context.progress)
         is_loaded = load.is_loaded()
         if not is_loaded:
             context.begin(build.run_id)

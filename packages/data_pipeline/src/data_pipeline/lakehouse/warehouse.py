@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.marts import INPUTS
 from etl_core.errors import DataError
+from etl_core.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,8 +48,11 @@ class Warehouse(Protocol):
         """All rows of a query."""
         ...
 
-    def fill(self, tables: Mapping[str, Filled]) -> None:
-        """Make new tables, each of a name that readers do not know; leftovers of that name go first."""
+    def fill(self, tables: Mapping[str, Filled]) -> Iterator[int]:
+        """Make new tables, each of a name that readers do not know; leftovers of that name go first.
+
+        Gives the rows that each step has loaded.
+        """
         ...
 
 
@@ -93,6 +97,7 @@ class Load:
     columns: Mapping[str, Mapping[str, Columns]]
     amount: str
     texts: Mapping[str, Sequence[str]]
+    progress: Progress = field(default_factory=Progress)
 
     def is_loaded(self) -> bool:
         """Whether readers see this build."""
@@ -112,7 +117,14 @@ class Load:
         """
         own, tables = self._own, self.columns[self.build.dataset]
         files = {name: files for name, files in self.build.tables.items() if name in tables}
-        self.warehouse.fill({self._at(own.name(name)): Filled(tables[name], files[name]) for name in files})
+        filled = {self._at(own.name(name)): Filled(tables[name], files[name]) for name in files}
+        in_all = sum(one.rows for those in files.values() for one in those)
+        self.progress.start(f"load {self.build.dataset} {self.build.year}", units=0, rows=in_all)
+        try:
+            for rows in self.warehouse.fill(filled):
+                self.progress.advance(rows=rows)
+        finally:
+            self.progress.stop()
         for name, those in files.items():
             self._compare(name, sum(one.rows for one in those))
         there = self._there()
