@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -11,10 +12,11 @@ from etl_core.logs import get_logger
 from etl_core.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Often enough to see that it is running, seldom enough for a log that is kept.
 LINE_EVERY_SECONDS = 10.0
+SHOWN_AFTER_SECONDS = 1.0
 # Columns of a terminal from which a bar has all its details, and at least the number of units.
 WIDE, NARROW = 100, 60
 
@@ -58,6 +60,15 @@ class Progress:
     def stop(self) -> None:
         """The work ended, successfully or not."""
 
+    @contextlib.contextmanager
+    def showing(self, doing: str, *, units: int = 0, rows: int = 0, unit_name: str = "") -> Iterator[None]:
+        """``start`` and ``stop`` around some work."""
+        self.start(doing, units=units, rows=rows, unit_name=unit_name)
+        try:
+            yield
+        finally:
+            self.stop()
+
     def _show(self) -> None:
         """Called after every change, by one thread at a time."""
 
@@ -75,14 +86,35 @@ class Lines(Progress):
 
 
 class Bars(Progress):
-    """A live bar on stderr, by rich."""
+    """A live bar on stderr, by rich. Of work that is not measured it appears after a while: most of it is over then."""
 
-    _bar: Any = None
-    _task: Any = None
+    def __init__(
+        self, unit_name: str, *, clock: Callable[[], float] = time.monotonic, after: float = SHOWN_AFTER_SECONDS
+    ) -> None:
+        super().__init__(unit_name, clock=clock)
+        self._after = after
+        self._bar: Any = None
+        self._task: Any = None
+        self._timer: threading.Timer | None = None
+        self._drawing = threading.Lock()
 
     def start(self, doing: str, *, units: int, rows: int, unit_name: str = "") -> None:
         self.stop()
         super().start(doing, units=units, rows=rows, unit_name=unit_name)
+        if units or rows:
+            self._draw(None)
+            return
+        self._timer = timer = threading.Timer(self._after, lambda: self._draw(timer))
+        timer.daemon = True
+        timer.start()
+
+    def _draw(self, timer: threading.Timer | None) -> None:
+        with self._drawing:
+            if timer is self._timer:  # else the work has ended
+                self._bar, self._task = self._made()
+                self._bar.start()
+
+    def _made(self) -> tuple[Any, Any]:
         from rich import progress
         from rich.console import Console
         from rich.table import Column
@@ -101,9 +133,8 @@ class Bars(Progress):
             columns.insert(4, progress.TextColumn("{task.fields[details]}", table_column=whole))
         elif console.width >= NARROW:
             columns.insert(3, progress.TextColumn("{task.fields[units]}", table_column=whole))
-        self._bar = progress.Progress(*columns, console=console, transient=True, redirect_stdout=False, expand=True)
-        self._task = self._bar.add_task(total=rows or units or None, **self._shown())
-        self._bar.start()
+        bar = progress.Progress(*columns, console=console, transient=True, redirect_stdout=False, expand=True)
+        return bar, bar.add_task(total=self._all_rows or self._all_units or None, **self._shown())
 
     def _show(self) -> None:
         bar = self._bar
@@ -121,9 +152,13 @@ class Bars(Progress):
         return {"description": escape(printable(self._doing)), "units": units, "details": details}
 
     def stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        with self._drawing:
+            timer, bar = self._timer, self._bar
+            self._timer = self._bar = None
+        if timer is not None:
+            timer.cancel()
+        if bar is not None:
+            bar.stop()
 
 
 def for_terminal(unit_name: str, *, kind: str = "") -> Progress:

@@ -107,7 +107,10 @@ def with_companies(context: Context, selections: Sequence[Selection], names: Seq
     """The selections with the companies of these names, too; raises as ``company_named`` and ``selection_of``."""
     from data_pipeline.open_payments.ledger.selection import company_named
 
-    listed = list(context.source.companies()) if names else []
+    listed: list[tuple[str, str]] = []
+    if names:
+        with context.progress.showing("reading the names of companies"):
+            listed = list(context.source.companies())
     found = tuple(company_named(listed, name) for name in names)
     return [
         selection_of(one.dataset, one.year, one.chosen_ids + found, one.max_files, one.slice_of) for one in selections

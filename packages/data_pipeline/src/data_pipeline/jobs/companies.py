@@ -58,7 +58,8 @@ def count(
     counted = context.pipeline.totals.ensure(resolved, choice)
     if counted.how != "cached":
         context.begin()
-    found = ranked(counted.rows, dict(context.source.companies()), name)
+    with context.progress.showing("reading the names of companies"):
+        found = ranked(counted.rows, dict(context.source.companies()), name)
     fact = {
         "status": "listed",
         "dataset": dataset,

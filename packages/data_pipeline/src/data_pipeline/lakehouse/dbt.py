@@ -154,7 +154,10 @@ class Dbt:
         ]  # fmt: skip
         command = [self.python, "-P", "-c", RUN, *words]
         watched = _Watched(folder / BEGUN, self.progress, self.check_stop)
-        with kept(self.parsed, f"{self.project.profile}.msgpack", folder / "target" / PARSED), watched.shown():
+        with (
+            kept(self.parsed, f"{self.project.profile}.msgpack", folder / "target" / PARSED),
+            self.progress.showing("marts: dbt reads the models"),
+        ):
             status = _run(command, folder, variables(folder), watched.look)
         self.check_stop()  # a terminal interrupts dbt, too, which then ends as if it had failed
         results = results_in(folder / "target" / "run_results.json")
@@ -192,14 +195,6 @@ class _Watched:
     progress: Progress
     check_stop: Callable[[], None]
     begun: int = 0
-
-    @contextlib.contextmanager
-    def shown(self) -> Iterator[None]:
-        self.progress.start("marts: dbt reads the models", units=0, rows=0)
-        try:
-            yield
-        finally:
-            self.progress.stop()
 
     def look(self) -> None:
         self.check_stop()

@@ -138,13 +138,12 @@ class Marts:
         """
         with scratch_folder(self.store) as folder:
             files = [one for build in self.pinned for one in build.files]
-            self.progress.start("marts: checking tables", units=len(files), rows=sum(one.rows for one in files), unit_name="files")
-            try:
+            rows = sum(one.rows for one in files)
+            with self.progress.showing("marts: checking tables", units=len(files), rows=rows, unit_name="files"):
                 self._describe(folder / LAKE, folder)
-            finally:
-                self.progress.stop()
             built = self.transformation.build(folder)
-            tables = rows_of(built.database, self.limits, folder)
+            with self.progress.showing("marts: counting rows"):
+                tables = rows_of(built.database, self.limits, folder)
             manifest = MartsManifest(
                 build=self.build,
                 inputs=self.inputs,

@@ -119,12 +119,9 @@ class Load:
         files = {name: files for name, files in self.build.tables.items() if name in tables}
         filled = {self._at(own.name(name)): Filled(tables[name], files[name]) for name in files}
         in_all = sum(one.rows for those in files.values() for one in those)
-        self.progress.start(f"load {self.build.dataset} {self.build.year}", units=0, rows=in_all)
-        try:
+        with self.progress.showing(f"load {self.build.dataset} {self.build.year}", rows=in_all):
             for rows in self.warehouse.fill(filled):
                 self.progress.advance(rows=rows)
-        finally:
-            self.progress.stop()
         for name, those in files.items():
             self._compare(name, sum(one.rows for one in those))
         there = self._there()

@@ -86,7 +86,7 @@ class Pipeline:
         self._streams = streams
         self.catalogue = Catalogue(source, store, now)
         self._summaries = Summaries(source, store, retry, now)
-        self.totals = TotalsBuilder(source, store, now, workers=streams)
+        self.totals = TotalsBuilder(source, store, now, progress, workers=streams)
 
     def prepare(
         self,
@@ -216,7 +216,8 @@ class Pipeline:
 
     def _by_payer(self, resolved: ResolvedRelease) -> dict[str, int] | None:
         try:
-            return self.totals.by_payer(resolved)
+            with self._progress.showing("comparing the slices with the source's counts"):
+                return self.totals.by_payer(resolved)
         except (TemporaryError, DataError) as error:
             _log.warning("the slices could not be compared with a count by payer at the end", error=str(error))
             return None
@@ -297,8 +298,9 @@ class Pipeline:
     ) -> tuple[tuple[PlannedCompany, ...], CountsFrom]:
         _log.info("counting rows per company", year=selection.year)
         if selection.chosen_ids:
-            companies = self._counted(selection, resolved)
-            must_be_listed(self._source, [one.company_id for one in companies if not one.rows])
+            with self._progress.showing("counting the rows of the chosen companies"):
+                companies = self._counted(selection, resolved)
+                must_be_listed(self._source, [one.company_id for one in companies if not one.rows])
             return companies, "count"
         # Every N-th of all companies needs all; the first N do not.
         at_most = selection.max_files if selection.slice_of is None else None

@@ -128,8 +128,11 @@ class ARun(PipelineCase):
         self.run_all(max_files=2)
 
         progress = self.world.progress
-        self.assertEqual(progress.begun, [("general-payments 2024, the first 2 companies", 2, 5)])
-        self.assertEqual((progress.slices, progress.rows, progress.stopped), (2, 5, 1))
+        self.assertEqual(
+            progress.begun,
+            [("counting rows per company", 0, 0), ("general-payments 2024, the first 2 companies", 2, 5)],
+        )
+        self.assertEqual((progress.slices, progress.rows, progress.stopped), (2, 5, 2))
 
     def test_of_one_company_counts_that_one(self):
         manifest, _ = self.run_all(company_id=OTHER)
