@@ -135,12 +135,22 @@ class BarsCase(unittest.TestCase):
         bars = Bars("files")
         bars.advance(rows=1)
         bars.stop()
-        with terminal():
-            bars.start("x", units=0, rows=0)
-            self.assertEqual((bars._bar.tasks[0].total, bars._bar.tasks[0].fields["details"]), (None, ""))
-            bars.stop()
         bars.advance(rows=1)
         bars.stop()
+
+    def test_work_that_is_not_measured_appears_after_a_while_if_it_is_not_over_by_then(self):
+        with terminal():
+            for after, is_drawn in ((0.0, True), (1000.0, False)):
+                bars = Bars("files", after=after)
+                with self.subTest(after=after), bars.showing("x"):
+                    timer = bars._timer
+                    assert timer is not None
+                    if is_drawn:
+                        timer.join(20)
+                        task = bars._bar.tasks[0]
+                        self.assertEqual((task.total, task.fields["details"]), (None, ""))
+                timer.join(20)
+                self.assertIsNone(bars._bar)
 
     def test_a_thread_that_comes_too_late_does_no_harm(self):
         entered = threading.Event()

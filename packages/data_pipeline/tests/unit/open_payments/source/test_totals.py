@@ -23,6 +23,7 @@ from etl_core.errors import (
     UnreachableError,
     UsageError,
 )
+from etl_core.progress import Progress
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
     NEVER,
