@@ -141,7 +141,7 @@ class Bars(Progress):
         if bar is not None:  # another thread may have stopped it
             bar.update(self._task, completed=self._rows if self._all_rows else self._units, **self._shown())
 
-    def _shown(self) -> dict[str, str]:
+    def _shown(self) -> dict[str, Any]:
         from rich.markup import escape
 
         seconds = max(self._clock() - self._began, 0.001)

@@ -34,9 +34,7 @@ def _company_id(_context: click.Context, _parameter: click.Parameter, value: str
     return known
 
 
-def _company_ids(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[str | None, ...]:
+def _company_ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str | None, ...]:
     for one in values:
         # Names have commas, so neither option takes a list; an id that has one can be given as in keys.
         if "," in one:

@@ -212,10 +212,9 @@ def report(context: Context, dataset: str, year: int) -> tuple[ReportFact, Figur
     marts, source = _marts_with(context, dataset, year)
     run = open_run(context.store, source.run_id)
     limits = Limits(context.settings.lakehouse_memory_mb, 1)
-    with scratch_folder(context.store) as folder:
-        with context.progress.showing("report: reading the marts"):
-            path = fetched(context.store, marts.file, folder, advice="Delete it, and run build_marts again.")
-            figures = read_figures(path, source, limits, folder / "spill")
+    with scratch_folder(context.store) as folder, context.progress.showing("report: reading the marts"):
+        path = fetched(context.store, marts.file, folder, advice="Delete it, and run build_marts again.")
+        figures = read_figures(path, source, limits, folder / "spill")
     fetching, checks = fetching_of(context.store, run), checks_of(context.store, run, source)
     page = render(figures, fetching, checks, marts).encode()
     key = key_of(year_scope(dataset, year), marts.number, content_of(page))

@@ -49,7 +49,12 @@ class PostgreSqlWarehouse:
         return self._database.rows(statement)
 
     def fill(self, tables: Mapping[str, Filled]) -> Iterator[int]:
-        """A step is a file. Raises ``DataError`` if a file is not the manifest's, ``AccessError`` if memory or disk does not suffice."""
+        """A step is a file.
+
+        Raises:
+            DataError: a file is not the manifest's. AccessError: memory or disk does not suffice.
+
+        """
         for name, one in tables.items():
             self.run([f"DROP TABLE IF EXISTS {name}", f"CREATE TABLE {name} ({defined(one.columns, self)})"])
             columns = ", ".join(sql.name(short(column)) for column in one.columns)

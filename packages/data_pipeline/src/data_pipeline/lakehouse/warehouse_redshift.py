@@ -37,7 +37,7 @@ class RedshiftWarehouse:
         return self._statements.rows(statement)
 
     def fill(self, tables: Mapping[str, Filled]) -> Iterator[int]:
-        """A step is a table: COPY each file by its whole name, which ends in its hash, so that no other object begins with it."""
+        """A step is a table. Each file is copied by its whole name, which ends in its hash: no other begins with it."""
         for name, one in tables.items():
             copies = [
                 f"COPY {name} FROM {sql.literal(plain(self._store.uri(file.key)))} IAM_ROLE default FORMAT AS PARQUET"

@@ -242,7 +242,7 @@ class ARun(PipelineCase):
         with self.assertRaises(StoppedError):
             self.world.pipeline.work(prepared)
 
-        self.assertEqual(self.world.progress.stopped, 1)
+        self.assertEqual(self.world.progress.stopped, len(self.world.progress.begun))
         self.assertEqual(self.wrote()[-1], f"{COMPANY}/slice.jsonl")
 
 

@@ -156,7 +156,7 @@ class Describe(unittest.TestCase):
         cases: list[tuple[dict[str, Any], str]] = [
             ({}, "general-payments 2024, all companies"),
             ({"company_id": "53"}, "general-payments 2024, company 53"),
-            ({"company_ids": ("53", "7", "-1")}, "general-payments 2024, companies 7, 53, '-1' (x2d31 in keys)"),
+            ({"company_ids": ("53", "7", "-1")}, "general-payments 2024, companies 7, '-1' (x2d31 in keys), 53"),
             (
                 {"company_ids": tuple(map(str, range(1, 11)))},
                 "general-payments 2024, companies 1, 2, 3, 4, 5, 6, 7, 8 and 2 more",
