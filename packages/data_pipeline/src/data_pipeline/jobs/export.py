@@ -17,6 +17,7 @@ need the extra lakehouse.
 from __future__ import annotations
 
 import contextlib
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +29,7 @@ from data_pipeline.jobs import _selection as options
 from data_pipeline.jobs import _tables as tables
 from data_pipeline.lake_layout.ids import shown_company
 from etl_core.errors import NotFoundError, UsageError
+from etl_core.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,6 +76,8 @@ def command(
 
     if target == "-":
         context.give_stdout_to_data()
+        if sys.stdout.isatty():
+            context.progress = Progress()  # a bar would stand between the lines
     by_company = per == "company" or bool(company_ids)
     if table_name is None:
         chosen = of_run(context, tables.chosen_run(context, dataset, year), company_ids, by_company=by_company)
@@ -95,6 +99,7 @@ def command(
             )
         finally:
             context.progress.stop()
+    context.explain(*(f"{one.status}  {one.rows:,} rows  {target.rstrip('/')}/{one.name}" for one in written))
     context.print_document(
         ExportFact(**source.about, status="exported", rows=rows, to=target, files=tuple(written), **context.said_by_all)
     )
@@ -170,8 +175,6 @@ def of_table(
 
 
 def _to_stdout(export: Exporter[Any], files: dict[str, Any], file_format: FileFormat) -> list[ExportedFile]:
-    import sys
-
     from etl_core.stdio import write_bytes
 
     if len(files) > 1 or file_format != "csv":

@@ -45,9 +45,12 @@ class Companies(ContextCase):
 
         self.assertEqual([one.name for one in found], ["", "Three", "One"])
         self.assertEqual(
-            list(companies.lines_of(found[1:], 3)),
+            list(companies.lines_of(found[1:], 3, "")),
             ["3          20 rows  Three", "1          10 rows  One", "and 1 more; --top shows more of them"],
         )
+
+    def test_are_said_to_be_none_where_no_name_has_the_text(self):
+        self.assertEqual(list(companies.lines_of([], 0, "acme")), ["no company has rows and 'acme' in its name"])
 
     def test_are_selected_by_name_as_by_id(self):
         self.site.list_companies([COMPANY, OTHER])

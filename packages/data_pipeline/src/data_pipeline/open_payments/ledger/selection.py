@@ -123,5 +123,5 @@ def describe(selection: Selection) -> str:
     if selection.rerun_of is not None:
         return f"{head}what run {selection.rerun_of} left {selection.rerun_what}"
     part = f", part {selection.slice_of} of them" if selection.slice_of else ""
-    some = "all companies" if selection.max_files is None else f"the first {selection.max_files} companies"
-    return head + some + part
+    first = {None: "all companies", 1: "the first company"}
+    return head + first.get(selection.max_files, f"the first {selection.max_files} companies") + part
