@@ -29,7 +29,6 @@ from data_pipeline.jobs import _selection as options
 from data_pipeline.jobs import _tables as tables
 from data_pipeline.lake_layout.ids import shown_company
 from etl_core.errors import NotFoundError, UsageError
-from etl_core.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,6 +76,8 @@ def command(
     if target == "-":
         context.give_stdout_to_data()
         if sys.stdout.isatty():
+            from etl_core.progress import Progress
+
             context.progress = Progress()  # a bar would stand between the lines
     by_company = per == "company" or bool(company_ids)
     if table_name is None:

@@ -334,7 +334,7 @@ class ARunAgain(PipelineCase):
             self.prepare("mine")
         self.assertEqual(
             str(caught.exception),
-            "run mine is planned already, for general-payments 2024, the first 1 companies. "
+            "run mine is planned already, for general-payments 2024, the first company. "
             "Choose another --run-id, or leave it out.",
         )
 
