@@ -111,8 +111,9 @@ class Bars(Progress):
     def _draw(self, timer: threading.Timer | None) -> None:
         with self._drawing:
             if timer is self._timer:  # else the work has ended
-                self._bar, self._task = self._made()
-                self._bar.start()
+                bar, self._task = self._made()
+                self._bar = bar  # from now on other threads change it
+                bar.start()
 
     def _made(self) -> tuple[Any, Any]:
         from rich import progress

@@ -201,7 +201,7 @@ class _Watched:
         said = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
         *_, line, _ = ["", *said.split("\n")]
         if line:
-            number, total, name = line.split(" ")
+            number, total, name = line.split(" ", 2)
             if not self.begun:
                 self.progress.start("marts", units=int(total), rows=0, unit_name="models and tests")
             self.progress.describe(f"marts: {name}")
