@@ -33,7 +33,7 @@ class Progress:
     def start(self, doing: str, *, units: int, rows: int, unit_name: str = "") -> None:
         """Work of so many units and rows begins; ``unit_name`` changes what people see from now on.
 
-        Rows measure it, or units where there are no rows. Work that has neither is only shown to go on.
+        Rows measure it, or units where there are no rows. Of work that has neither, people only see that it runs.
         """
         self._unit_name = unit_name or self._unit_name
         self._begin(doing, units, rows)
