@@ -36,7 +36,7 @@ help: ## list these targets
 demo: install-runtime ## from the sandbox to answers on this machine, explained; ARGS="…"
 	@$(BIN)/python tools/with_args.py $(BIN)/python tools/demo.py
 
-run: install-runtime ## the real site into ./data: YEAR=2024, and MAX=20, MAX=all or COMPANY=id; ARGS="…"
+run: install-runtime ## the real site into ./data: YEAR=2024, and MAX=20, MAX=all or COMPANY="id id"; ARGS="…"
 	@$(BIN)/python tools/run.py
 
 airflow: install-runtime ## Airflow's four processes on loopback beside the sandbox, until Ctrl-C; ARGS="--port 8081 …"

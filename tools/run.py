@@ -19,13 +19,13 @@ def words(given: Mapping[str, str]) -> list[str]:
     if not limit and not company:
         # A year is some 1,700 companies and 8 GB: nobody should get that by forgetting an argument.
         raise ValueError(
-            f"How much of {year}? `MAX=20` is its first 20 companies, `COMPANY=…` one, `MAX=all` every one."
+            f"How much of {year}? `MAX=20` is its first 20 companies, `COMPANY=…` some by id, `MAX=all` every one."
         )
     chosen = ["--year", year]
     if limit and limit != "all":
         chosen += ["--max-files", limit]
     if company:
-        chosen += ["--company-id", company]
+        chosen += [word for one in company.split() for word in ("--company-id", one)]
     return ["run", "build", "--", *chosen, *shlex.split(given.get("ARGS", ""))]
 
 

@@ -54,6 +54,16 @@ def test_the_same_command_after_a_completed_run_fetches_and_writes_nothing(world
     assert world.files() == before
 
 
+def test_several_companies_are_one_run_in_whatever_order_they_are_named(world):
+    ids = list(world.source.truth(2024)["companies"])[:2]
+    forwards, backwards = ([word for one in order for word in ("--company-id", one)] for order in (ids, ids[::-1]))
+    ended = world.pipeline(*forwards)
+    assert (ended.status, ended.fact["status"], ended.fact["proved"]) == (0, "completed", 2), ended.stderr
+    again = world.pipeline(*backwards)
+    assert (again.fact["status"], again.fact["run_id"]) == ("already done", ended.fact["run_id"])
+    assert sorted(world.slices()) == sorted(ids)
+
+
 def test_a_dry_run_prints_the_plan_and_fetches_no_rows(world):
     ended = world.pipeline("--dry-run")
     assert (ended.status, ended.fact["status"]) == (0, "planned")

@@ -72,6 +72,7 @@ def test_make_run_never_downloads_a_whole_year_because_an_argument_is_missing(ch
         (["YEAR=2024", "MAX=20"], ["--year", "2024", "--max-files", "20"]),
         (["YEAR=2024", "MAX=all"], ["--year", "2024"]),
         (["YEAR=2024", "COMPANY=100000000053"], ["--year", "2024", "--company-id", "100000000053"]),
+        (["YEAR=2024", "COMPANY=53 66"], ["--year", "2024", "--company-id", "53", "--company-id", "66"]),
         (
             ["YEAR=2024", "MAX=1", "ARGS=--lake 'a b' --dry-run"],
             ["--year", "2024", "--max-files", "1", "--lake", "a b", "--dry-run"],

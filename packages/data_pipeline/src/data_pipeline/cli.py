@@ -100,10 +100,12 @@ def describe(job: str) -> None:
         "help_option_names": [],
     },
 )
-@click.argument("job")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def run(job: str, arguments: tuple[str, ...]) -> int:
+@click.argument("job", required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS]")
+def run(job: str | None, arguments: tuple[str, ...]) -> int:
     """Run JOB with its ARGUMENTS, as in: run JOB -- --year 2024."""
+    if job is None:
+        raise click.UsageError(f"Which job? '{PROGRAM} list' shows all.", click.get_current_context())
     if job in ("-h", "--help"):
         with click.get_current_context() as context:
             say(*context.get_help().split("\n"), to_stdout=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from data_pipeline import lake_layout
-from data_pipeline.settings.environment import unknown_names
+from data_pipeline.settings.environment import read_dotenv
 from data_pipeline.summary import command_of, summary_of
 from data_pipeline.wiring import Services, checked_settings
 from etl_core import logs
@@ -168,7 +168,8 @@ def job_context(
 
     An error leaves it with a note that says where the log is.
     """
-    settings = checked_settings(environ, arguments)
+    dotenv = read_dotenv()
+    settings = checked_settings(environ, arguments, dotenv)
     heartbeat = Heartbeat(Path(settings.heartbeat_file) if settings.heartbeat_file else None)
     stop = Stop(on_check=heartbeat.beat)
     if threading.current_thread() is threading.main_thread():
@@ -180,7 +181,7 @@ def job_context(
             settings.log_format, settings.log_level, copy=log_file, no_color=bool(settings.no_color)
         ):
             logs.bind(job=job)
-            for found in unknown_names() if environ is None else ():
+            for found in dotenv.unknown_names() if environ is None else ():
                 _log.warning(found)
             context = Context(
                 job,

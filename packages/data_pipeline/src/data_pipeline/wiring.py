@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.pipeline import Pipeline
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.settings import Settings
+    from data_pipeline.settings.environment import Dotenv
     from etl_core.aws import GlueDatabase
     from etl_core.budget import Budget
     from etl_core.database import Database
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 
 
 def checked_settings(
-    environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+    dotenv: Dotenv | None = None,
 ) -> Settings:
     """``load_settings`` with a run id that can be part of a key.
 
@@ -48,7 +51,7 @@ def checked_settings(
         ConfigError: a setting is wrong. UsageError: the run id is.
 
     """
-    settings = load_settings(environ, overrides)
+    settings = load_settings(environ, overrides, dotenv=dotenv)
     if settings.run_id:
         lake_layout.ids.checked_run_id(settings.run_id)
     return settings

@@ -521,11 +521,15 @@ class Shown(Progress):
         super().__init__()
         self.rows = self.slices = self.bytes_read = 0
         self.begun: list[tuple[str, int, int]] = []
+        self.described: list[str] = []
         self.stopped = 0
         self._lock = threading.Lock()
 
     def start(self, doing: str, *, units: int, rows: int, unit_name: str = "") -> None:
         self.begun.append((doing, units, rows))
+
+    def describe(self, doing: str) -> None:
+        self.described.append(doing)
 
     def advance(self, *, rows: int = 0, units: int = 0, bytes_read: int = 0) -> None:
         with self._lock:

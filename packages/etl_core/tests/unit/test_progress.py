@@ -114,8 +114,8 @@ class BarsCase(unittest.TestCase):
                 bars.advance(rows=-500, units=2)
                 task = bars._bar.tasks[0]
                 self.assertEqual((task.completed, task.total), (1500, 4000))
-                self.assertEqual((task.fields["units"], task.fields["rows"]), ("2/3 files", "1,500"))
-                self.assertRegex(task.fields["rate"], r"^\d+\.\d MB/s$")
+                self.assertEqual(task.fields["units"], "2/3 files")
+                self.assertRegex(task.fields["details"], r"^2/3 files · 1,500 rows · \d+\.\d MB/s$")
                 bars.stop()
             self.assertEqual(out.getvalue(), "")
         text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", drawn())
@@ -128,19 +128,29 @@ class BarsCase(unittest.TestCase):
             bars = Bars("files")
             bars.start("fan-out", units=3, rows=4000)
             bars.advance(units=1, rows=2000)
-            self.assertEqual(bars._bar.tasks[0].fields["rate"], "")
+            self.assertEqual(bars._bar.tasks[0].fields["details"], "1/3 files · 2,000 rows")
             bars.stop()
 
     def test_nothing_is_needed_before_the_start_or_after_the_stop(self):
         bars = Bars("files")
         bars.advance(rows=1)
         bars.stop()
-        with terminal():
-            bars.start("x", units=0, rows=0)
-            self.assertEqual(bars._bar.tasks[0].total, 1)
-            bars.stop()
         bars.advance(rows=1)
         bars.stop()
+
+    def test_work_that_is_not_measured_appears_after_a_while_if_it_is_not_over_by_then(self):
+        with terminal():
+            for after, is_drawn in ((0.0, True), (1000.0, False)):
+                bars = Bars("files", after=after)
+                with self.subTest(after=after), bars.showing("x"):
+                    timer = bars._timer
+                    assert timer is not None
+                    if is_drawn:
+                        timer.join(20)
+                        task = bars._bar.tasks[0]
+                        self.assertEqual((task.total, task.fields["details"]), (None, ""))
+                timer.join(20)
+                self.assertIsNone(bars._bar)
 
     def test_a_thread_that_comes_too_late_does_no_harm(self):
         entered = threading.Event()
@@ -187,7 +197,18 @@ class BarsCase(unittest.TestCase):
                 bars.start(doing, units=2, rows=10)
                 bars.advance(rows=4, units=1)
                 self.assertEqual((bars._bar.tasks[0].completed, bars._bar.tasks[0].fields["units"]), (4, "1/2 files"))
-                bars.stop()
+            bars.stop()
+
+    def test_work_without_rows_is_measured_by_its_units_and_says_which_part_it_is_at(self):
+        with terminal():
+            bars = Bars("models")
+            bars.start("marts", units=4, rows=0)
+            bars.advance(units=1)
+            bars.describe("marts [one]")
+            task = bars._bar.tasks[0]
+            self.assertEqual((task.completed, task.total, task.fields["details"]), (1, 4, "1/4 models"))
+            self.assertEqual(task.description, "marts \\[one]")
+            bars.stop()
 
     def test_a_start_may_name_other_units(self):
         with terminal():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import click
@@ -63,14 +64,20 @@ def location(context: Context, key: str) -> str:
     return context.store.uri(key) if path is None else str(path)
 
 
-def show(tables: Tables, question: str, output_format: OutputFormat) -> None:
+def show(context: Context, tables: Tables, question: str, output_format: OutputFormat) -> None:
     """Write the answer to stdout, until it ends or nobody reads it."""
     if output_format == "parquet":
-        _hand_out(tables.ask_for_file(question))
-    elif output_format == "json":
-        say(f"{line}\n" for line in tables.ask_for_json(question))
-    else:
-        say(tables.ask(question).lines(output_format))
+        with context.progress.showing("looking for the answer"):
+            path = tables.ask_for_file(question)
+        _hand_out(path)
+        return
+    with context.progress.showing("looking for the answer"):
+        if output_format == "json":
+            lines: Iterator[str] = (f"{line}\n" for line in tables.ask_for_json(question))
+        else:
+            lines = tables.ask(question).lines(output_format)
+        first = list(islice(lines, 1))
+    say(chain(first, lines))
 
 
 def say(lines: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data_pipeline.agency_files.documents import DOMAIN as AGENCY_FILES
 from data_pipeline.customers.documents import DATASET as CUSTOMERS
@@ -22,6 +22,10 @@ def lines_of(runs: Sequence[ListedRun]) -> Iterator[str]:
     for one in runs:
         selection = dict(one.selection)
         what = " ".join(str(selection.pop(name)) for name in ("dataset", "year") if name in selection)
-        parts = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in selection.items())
+        parts = ", ".join(f"{name.replace('_', '-')} {_said(value)}" for name, value in selection.items())
         rows = "" if one.rows is None else f"{one.rows:,} rows"
         yield f"{one.run_id:<{width}}  {one.status:<9}  {rows:>15}  {what}{parts and ': ' + parts}"
+
+
+def _said(value: Any) -> str:  # noqa: ANN401 - JSON
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -11,6 +11,8 @@ from data_pipeline.jobs import _frame as frame
 from data_pipeline.open_payments.datasets import DATASETS, GENERAL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from data_pipeline.job import Context
     from data_pipeline.open_payments.facts import RunFact
     from data_pipeline.open_payments.ledger.documents import Selection
@@ -30,6 +32,14 @@ def _company_id(_context: click.Context, _parameter: click.Parameter, value: str
         encoded_company(value)
         known = value
     return known
+
+
+def _company_ids(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str | None, ...]:
+    for one in values:
+        # Names have commas, so neither option takes a list; an id that has one can be given as in keys.
+        if "," in one:
+            raise click.BadParameter(f"{one!r} has a comma: repeat {parameter.opts[0]} for each company.")
+    return tuple(_company_id(context, parameter, one) for one in values)
 
 
 def _slice(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -61,43 +71,48 @@ def _chosen_years(year: int | None, years: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def selection_of(
-    dataset: str, year: int, company_id: str | None = None, max_files: int | None = None, slice_of: str | None = None
+    dataset: str,
+    year: int,
+    company_ids: tuple[str, ...] = (),
+    max_files: int | None = None,
+    slice_of: str | None = None,
 ) -> Selection:
     """The selection of a command line.
 
     Raises:
-        UsageError: both one company and a part of all companies were selected.
+        UsageError: both companies and a part of all companies were selected.
 
     """
     from data_pipeline.open_payments.ledger.documents import Selection
     from etl_core.errors import UsageError
 
-    if company_id is not None and (max_files is not None or slice_of is not None):
-        raise UsageError("--company-id names one company; leave out --max-files and --slice.")
-    return Selection(dataset=dataset, year=year, company_id=company_id, max_files=max_files, slice_of=slice_of)
+    if company_ids and (max_files is not None or slice_of is not None):
+        raise UsageError("the companies are named; leave out --max-files and --slice.")
+    return Selection(dataset=dataset, year=year, company_ids=company_ids, max_files=max_files, slice_of=slice_of)
 
 
 def _selections(
-    dataset: str, years: tuple[int, ...], company_id: str | None, max_files: int | None, slice_of: str | None
+    dataset: str, years: tuple[int, ...], company_ids: tuple[str, ...], max_files: int | None, slice_of: str | None
 ) -> list[Selection]:
-    return [selection_of(dataset, year, company_id, max_files, slice_of) for year in years]
+    return [selection_of(dataset, year, company_ids, max_files, slice_of) for year in years]
 
 
 def _one_company(dataset: str, year: int, company_id: str) -> Selection:
-    return selection_of(dataset, year, company_id)
+    return selection_of(dataset, year, (company_id,))
 
 
-def of_company(context: Context, selection: Selection, name: str | None) -> Selection:
-    """The selection with the company of this name, if one is given; raises as ``company_named``, or ``UsageError``."""
-    if name is None:
-        return selection
+def with_companies(context: Context, selections: Sequence[Selection], names: Sequence[str]) -> list[Selection]:
+    """The selections with the companies of these names, too; raises as ``company_named`` and ``selection_of``."""
     from data_pipeline.open_payments.ledger.selection import company_named
-    from etl_core.errors import UsageError
 
-    if selection.company_id is not None:
-        raise UsageError("Give either --company-id or --company-name.")
-    found = company_named(context.source.companies(), name)
-    return selection_of(selection.dataset, selection.year, found, selection.max_files, selection.slice_of)
+    listed: list[tuple[str, str]] = []
+    if names:
+        with context.progress.showing("reading the names of companies"):
+            listed = list(context.source.companies())
+    found = tuple(company_named(listed, name) for name in names)
+    return [
+        selection_of(one.dataset, one.year, one.chosen_ids + found, one.max_files, one.slice_of) for one in selections
+    ]
 
 
 def _totals_choice(totals_from: Route | None, rescrape_totals: bool, add_year: bool) -> TotalsChoice:
@@ -128,15 +143,21 @@ dataset = click.option(
 )
 year = click.option("--year", type=int, required=True, help="Program year, such as 2024.")
 company_id = click.option("--company-id", callback=_company_id, help="One company, by its id at the source or in keys.")
+company_ids = click.option(
+    "--company-id", "company_ids", multiple=True, callback=_company_ids,
+    help="Only this company, by its id at the source or in keys; repeat it for several.",
+)  # fmt: skip
 required_company_id = click.option(
     "--company-id",
     required=True,
     callback=_company_id,
     help="The company, by its id: as the source has it, or as in keys (x2d31).",
 )
-company_name = click.option(
-    "--company-name", help="One company by its name, or by a part of it that no other name has. Asks the source."
-)
+company_names = click.option(
+    "--company-name", "company_names", multiple=True,
+    help="Only the company of this name, or of a part of it that no other name has; repeat it for several."
+    " Asks the source.",
+)  # fmt: skip
 max_files = click.option(
     "--max-files",
     type=click.IntRange(min=1),
@@ -172,8 +193,8 @@ one_or_more_years = frame.as_one(
         "--years", callback=_years, metavar="YEARS", help="Several, one after the other: 2018-2024 or 2021,2023."
     ),
 )
-selection = frame.as_one("selection", selection_of, dataset, year, company_id, max_files, slice_of)
-selections = frame.as_one("selections", _selections, dataset, one_or_more_years, company_id, max_files, slice_of)
+selection = frame.as_one("selection", selection_of, dataset, year, company_ids, max_files, slice_of)
+selections = frame.as_one("selections", _selections, dataset, one_or_more_years, company_ids, max_files, slice_of)
 one_company = frame.as_one("selection", _one_company, dataset, year, required_company_id)
 totals = frame.as_one("totals", _totals_choice, totals_from, rescrape_totals, add_year)
 running = frame.together(trust_count, frame.dry_run, frame.run_id, frame.lake, frame.streams)

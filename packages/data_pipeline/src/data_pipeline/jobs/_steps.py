@@ -125,10 +125,12 @@ def marts_of(context: Context) -> Marts:
             limits,
             context.stop.check,
             context.parsed_projects,
+            context.progress,
         ),
         limits,
         now=context.now,
         check_stop=context.stop.check,
+        progress=context.progress,
         summaries=summaries_of(context, {one.year for one in pinned}),
     )
 
@@ -210,7 +212,7 @@ def report(context: Context, dataset: str, year: int) -> tuple[ReportFact, Figur
     marts, source = _marts_with(context, dataset, year)
     run = open_run(context.store, source.run_id)
     limits = Limits(context.settings.lakehouse_memory_mb, 1)
-    with scratch_folder(context.store) as folder:
+    with scratch_folder(context.store) as folder, context.progress.showing("report: reading the marts"):
         path = fetched(context.store, marts.file, folder, advice="Delete it, and run build_marts again.")
         figures = read_figures(path, source, limits, folder / "spill")
     fetching, checks = fetching_of(context.store, run), checks_of(context.store, run, source)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @frame.job(
     options.selections,
-    options.company_name,
+    options.company_names,
     click.option(
         "--from", "start", type=click.Choice(("source", "raw")), default="source", show_default=True,
         help="raw: the newest committed run of this selection; nothing is fetched, no network is needed.",
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def command(
     context: Context,
     selections: list[Selection],
-    company_name: str | None,
+    company_names: tuple[str, ...],
     start: Literal["source", "raw"],
     dry_run: bool,
     **ingest: Any,  # noqa: ANN401 - totals and trust_count, as ``run`` takes them
@@ -48,7 +48,7 @@ def command(
     from data_pipeline.jobs._build import Build
 
     steps.require_everything(context)
-    selections = [options.of_company(context, one, company_name) for one in selections]
+    selections = options.with_companies(context, selections, company_names)
     work = Build(context, start, ingest)
     fact = work.plan(selections) if dry_run else work.of(selections)
     context.print_document(fact)

@@ -17,16 +17,27 @@ from data_pipeline.jobs import _frame as frame
 from data_pipeline.jobs import _steps as steps
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from data_pipeline.job import Context
+    from data_pipeline.lakehouse.facts import MartsFact
 
 
 @frame.job(frame.lake)
 def command(context: Context) -> int:
     fact = steps.build_marts(context)
+    context.explain(*lines_of(context, fact))
     newest = max(fact.inputs, key=lambda one: one.year)
     context.suggest("report", "--dataset", newest.dataset, "--year", str(newest.year))
     context.print_document(fact)
     return 0
+
+
+def lines_of(context: Context, fact: MartsFact) -> Iterator[str]:
+    """What was made, and where it is."""
+    yield f"{len(fact.tables)} tables of {len(fact.inputs)} builds, {fact.rows:,} payments; {fact.tests} tests passed"
+    yield from (f"warned  {one}" for one in fact.warnings)
+    yield str(context.store.local_path(fact.file) or context.store.uri(fact.file))
 
 
 JOB = (frame.entrypoint_of(command, "build_marts"), "Make the marts: one DuckDB file that answers the usual questions")

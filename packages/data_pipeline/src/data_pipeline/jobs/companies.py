@@ -41,7 +41,7 @@ class Company(NamedTuple):
 )
 def command(context: Context, dataset: str, year: int, top: int, name: str, totals: TotalsChoice) -> int:
     fact, found = count(context, dataset, year, name, totals)
-    context.explain(*lines_of(found[:top], len(found)))
+    context.explain(*lines_of(found[:top], len(found), name))
     if found:
         context.suggest("build", "--dataset", dataset, "--year", str(year), "--company-id", found[0].company_id)
     context.print_fact(**fact, largest=[one._asdict() for one in found[:top]])
@@ -58,7 +58,8 @@ def count(
     counted = context.pipeline.totals.ensure(resolved, choice)
     if counted.how != "cached":
         context.begin()
-    found = ranked(counted.rows, dict(context.source.companies()), name)
+    with context.progress.showing("reading the names of companies"):
+        found = ranked(counted.rows, dict(context.source.companies()), name)
     fact = {
         "status": "listed",
         "dataset": dataset,
@@ -77,8 +78,10 @@ def ranked(rows: Mapping[str, int | None], names: Mapping[str, str], text: str) 
     return sorted(found, key=lambda one: (-(one.rows or 0), one.company_id))
 
 
-def lines_of(companies: Sequence[Company], found: int) -> Iterator[str]:
-    """A line per company, in columns."""
+def lines_of(companies: Sequence[Company], found: int, text: str) -> Iterator[str]:
+    """A line per company, in columns; ``text`` is what was looked for in names."""
+    if not companies:
+        yield "no company has rows" + (f" and {text!r} in its name" if text else "")
     width = max((len(one.company_id) for one in companies), default=0)
     for one in companies:
         yield f"{one.company_id:<{width}}  {'?' if one.rows is None else f'{one.rows:,}':>10} rows  {one.name}"

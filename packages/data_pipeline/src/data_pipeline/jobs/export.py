@@ -17,6 +17,7 @@ need the extra lakehouse.
 from __future__ import annotations
 
 import contextlib
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +31,7 @@ from data_pipeline.lake_layout.ids import shown_company
 from etl_core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from data_pipeline.job import Context
     from data_pipeline.lakehouse.documents import BuildManifest
@@ -44,7 +45,7 @@ Per = Literal["year", "company"]
 
 @frame.job(
     tables.committed,
-    options.company_id,
+    options.company_ids,
     click.option("--table", "table_name", metavar="NAME", help="This table of the run's build, in place of the run."),
     click.option(
         "--per", type=click.Choice(("year", "company")), default="year", show_default=True, help="What a file holds."
@@ -63,7 +64,7 @@ def command(
     context: Context,
     dataset: str | None,
     year: int | None,
-    company_id: str | None,
+    company_ids: tuple[str, ...],
     table_name: str | None,
     per: Per,
     file_format: FileFormat,
@@ -74,16 +75,20 @@ def command(
 
     if target == "-":
         context.give_stdout_to_data()
-    by_company = per == "company" or company_id is not None
-    whose = "any company" if company_id is None else shown_company(company_id)
+        if sys.stdout.isatty():
+            from etl_core.progress import Progress
+
+            context.progress = Progress()  # a bar would stand between the lines
+    by_company = per == "company" or bool(company_ids)
     if table_name is None:
-        chosen = of_run(context, tables.chosen_run(context, dataset, year), company_id, by_company=by_company)
+        chosen = of_run(context, tables.chosen_run(context, dataset, year), company_ids, by_company=by_company)
     else:
         build = tables.chosen_build(context, dataset, year)
-        chosen = of_table(context, build, table_name, company_id, by_company=by_company)
+        chosen = of_table(context, build, table_name, company_ids, by_company=by_company)
     with chosen as source:
-        if not source.by_company:
-            raise NotFoundError(f"run {source.about['run_id']} has no part of {whose}.")
+        missing = [shown_company(one) for one in company_ids if one not in source.by_company]
+        if missing or not source.by_company:
+            raise NotFoundError(f"run {source.about['run_id']} has no part of {', '.join(missing) or 'any company'}.")
         files = {source.name_of(one, file_format): what for one, what in source.by_company.items()}
         rows = sum(map(source.exporter.rows, files.values()))
         context.progress.start("exporting", units=source.units, rows=rows)
@@ -95,6 +100,7 @@ def command(
             )
         finally:
             context.progress.stop()
+    context.explain(*(f"{one.status}  {one.rows:,} rows  {target.rstrip('/')}/{one.name}" for one in written))
     context.print_document(
         ExportFact(**source.about, status="exported", rows=rows, to=target, files=tuple(written), **context.said_by_all)
     )
@@ -124,13 +130,13 @@ class Source:
 
 
 @contextlib.contextmanager
-def of_run(context: Context, run: Run, company_id: str | None, *, by_company: bool) -> Iterator[Source]:
+def of_run(context: Context, run: Run, company_ids: Sequence[str], *, by_company: bool) -> Iterator[Source]:
     """The parts of a run."""
     from data_pipeline.lakehouse.export import Export
     from data_pipeline.open_payments.ledger.schemas import read_schema
 
     manifest, release = run.manifest, run.manifest.release
-    parts = [part for part in run.parts() if company_id in (None, part.company_id)]
+    parts = [part for part in run.parts() if not company_ids or part.company_id in company_ids]
     about = {
         "run_id": manifest.run_id, "dataset": manifest.dataset, "year": manifest.year, "release": release.name,
         "closed": manifest.is_closed,
@@ -145,7 +151,7 @@ def of_run(context: Context, run: Run, company_id: str | None, *, by_company: bo
 
 @contextlib.contextmanager
 def of_table(
-    context: Context, build: BuildManifest, name: str, company_id: str | None, *, by_company: bool
+    context: Context, build: BuildManifest, name: str, company_ids: Sequence[str], *, by_company: bool
 ) -> Iterator[Source]:
     """The rows of a table; raises ``NotFoundError`` if the build has none of that name."""
     from data_pipeline.lake_layout.lakehouse import build_manifest
@@ -165,13 +171,11 @@ def of_table(
     }  # fmt: skip
     key = dataset_named(build.dataset).payer_column.lower() if by_company else None
     with answers.opened(context, [there[name]]) as database:
-        own = questions(database, there[name], key, company_id)
+        own = questions(database, there[name], key, company_ids)
         yield Source(name, about, TableExport(database, context.progress), own, len(own))
 
 
 def _to_stdout(export: Exporter[Any], files: dict[str, Any], file_format: FileFormat) -> list[ExportedFile]:
-    import sys
-
     from etl_core.stdio import write_bytes
 
     if len(files) > 1 or file_format != "csv":

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @frame.job_command(help=__doc__)
 @options.dataset
 @options.one_or_more_years
-@frame.together(options.company_id, options.max_files, options.slice_of)
+@frame.together(options.company_ids, options.max_files, options.slice_of)
 @frame.options_of("how", FanOutOptions())
 @click.option(
     "--on-interrupt", type=click.Choice(("ask", "detach", "cancel")), default="ask", show_default=True,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 def command(
     dataset: str,
     years: tuple[int, ...],
-    company_id: str | None,
+    company_ids: tuple[str, ...],
     max_files: int | None,
     slice_of: str | None,
     run_id: str | None,
@@ -68,7 +68,7 @@ def command(
         raise UsageError("--run-id names one run; leave it out with several years.")
     code = DONE.code
     for one in years:
-        selection = options.selection_of(dataset, one, company_id, max_files, slice_of)
+        selection = options.selection_of(dataset, one, company_ids, max_files, slice_of)
         with job_context(
             "fan_out",
             is_json=is_json,

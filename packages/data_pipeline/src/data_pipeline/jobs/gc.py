@@ -50,7 +50,9 @@ def command(context: Context, keep: int | None, delete: bool, older_than_hours: 
 
     counts: Counter[str] = Counter()
     size = 0
-    for word, entry, remove in list(found(context.store, keep, context.now() - timedelta(hours=older_than_hours))):
+    with context.progress.showing("gc: looking through the lake"):
+        those = list(found(context.store, keep, context.now() - timedelta(hours=older_than_hours)))
+    for word, entry, remove in those:
         context.stop.check()
         is_removed = delete and remove(context.store, entry)
         said = word if not delete else f"removed {word}" if is_removed else "kept, it is named now"

@@ -32,7 +32,8 @@ def command(context: Context, dataset: str | None, year: int | None) -> int:
     with scratch_folder(context.store) as folder:
         summaries = [read_summary(context.store, one, folder) for one in steps.summaries_of(context, {build.year})]
     with context.warehouse() as warehouse:
-        load = Load(build, warehouse, context.settings.warehouse_schema, columns, source.amount, summaries)
+        schema = context.settings.warehouse_schema
+        load = Load(build, warehouse, schema, columns, source.amount, summaries, context.progress)
         is_loaded = load.is_loaded()
         if not is_loaded:
             context.begin(build.run_id)

@@ -26,7 +26,7 @@ def command(context: Context, dataset: str | None, year: int | None) -> int:
 
     build = tables.chosen_build(context, dataset, year)
     columns = tables.columns_for(context, build)[1][build.dataset]
-    publication = Publication(build, context.store, context.glue, columns)
+    publication = Publication(build, context.store, context.glue, columns, context.progress)
     is_published = publication.is_published()
     if not is_published:
         context.begin(build.run_id)

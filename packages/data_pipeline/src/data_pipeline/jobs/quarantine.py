@@ -51,7 +51,7 @@ def command(
     if records and chosen:
         table = answers.table_of_run(context, "quarantined", origin, chosen)
         with answers.opened(context, [table]) as database:
-            answers.show(database, quarantined_records(table, reason), output_format)
+            answers.show(context, database, quarantined_records(table, reason), output_format)
     parts, totals = len(staging.parts.audits), totals_of(documents.values())
     context.print_document(
         QuarantineFact(

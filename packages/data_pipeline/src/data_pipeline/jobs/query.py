@@ -45,7 +45,7 @@ def command(context: Context, question: str | None, list_tables: bool, output_fo
         raise NotFoundError(f"{context.store.url} has no tables.", advice="Run stage and build_curated first.")
     else:
         with answers.opened(context, tables) as database:
-            answers.show(database, question, output_format)
+            answers.show(context, database, question, output_format)
     context.print_document(
         QueryFact(run_id=context.run_id, status="answered", tables=len(tables), **context.said_by_all)
     )

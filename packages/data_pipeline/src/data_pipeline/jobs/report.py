@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from data_pipeline.jobs import _frame as frame
+from data_pipeline.jobs import _selection as options
 from data_pipeline.jobs import _steps as steps
 
 if TYPE_CHECKING:
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @frame.job(
-    click.option("--dataset", default="general-payments", show_default=True, help="Dataset of --year."),
-    click.option("--year", type=int, required=True, help="Program year, such as 2024."),
+    options.dataset,
+    options.year,
     frame.lake,
 )
 def command(context: Context, dataset: str, year: int) -> int:

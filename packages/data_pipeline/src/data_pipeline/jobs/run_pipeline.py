@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @frame.job(
     options.selection,
-    options.company_name,
+    options.company_names,
     options.strategy,
     options.totals,
     click.option("--upload-to", metavar="URL", help="Copy the committed run to this lake, its manifest last."),
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 def command(
     context: Context,
     selection: Selection,
-    company_name: str | None,
+    company_names: tuple[str, ...],
     totals: TotalsChoice,
     upload_to: str | None,
     **how: Any,  # noqa: ANN401 - strategy, trust_count, dry_run
 ) -> int:
     from data_pipeline.open_payments.run import run
 
-    selection = options.of_company(context, selection, company_name)
+    (selection,) = options.with_companies(context, [selection], company_names)
     with contextlib.ExitStack() as opened:
         other = None
         if upload_to is not None:

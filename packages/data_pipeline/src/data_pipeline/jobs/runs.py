@@ -27,7 +27,7 @@ def command(context: Context, limit: int) -> int:
     from data_pipeline.runs.listing import listed
 
     found = list(islice(listed(context.store, DOMAINS), limit))
-    context.explain(*lines_of(found))
+    context.explain(*lines_of(found) if found else ["no run yet"])
     if found:
         context.suggest("status", "--run-id", found[0].run_id)
     context.print_fact(status="listed", runs=[asdict(one) for one in found])

@@ -41,7 +41,8 @@ def command(context: Context, record_id: str, dataset: str | None, year: int | N
     looked_in = []
     for run, build in places_to_look(context, dataset, year):
         origin = origin_of(context, run)
-        row = found_row(context, origin, build, record_id)
+        with context.progress.showing(f"looking for the record in run {run.manifest.run_id}"):
+            row = found_row(context, origin, build, record_id)
         if row is not None:
             fact = chain_of(context, run, tables.staging_of(context, origin).contract, build, record_id, row)
             context.explain(*lines_of(fact))

@@ -38,6 +38,11 @@ def is_number(company_id: str) -> bool:
     return _NUMBER.fullmatch(company_id) is not None
 
 
+def in_order(company_id: str) -> tuple[int, str]:
+    """What payer ids are sorted by: as the numbers that most of them are."""
+    return len(company_id), company_id
+
+
 def encoded_company(company_id: str) -> str:
     """A payer id as it stands in keys; raises ``UsageError`` for one that is too long or no text."""
     if is_number(company_id):

@@ -6,12 +6,13 @@ The list is written first, then the partition, which replaces what was there in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from data_pipeline.lake_layout import lakehouse as keys
 from etl_core.aws import is_said
 from etl_core.lake import put_or_agree
+from etl_core.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +35,7 @@ class Publication:
     store: ObjectStore
     database: GlueDatabase
     columns: Mapping[str, Columns]
+    progress: Progress = field(default_factory=Progress)
 
     def is_published(self) -> bool:
         """Whether all tables show this build."""
@@ -41,11 +43,14 @@ class Publication:
 
     def run(self) -> None:
         """Publish it; raises what Glue says otherwise."""
-        for name, files in self.build.tables.items():
-            listed = "".join(f"{self.store.uri(one.key)}\n" for one in files)
-            put_or_agree(self.store, f"{self._list(name)}/files.txt", listed.encode())
-            self.database.put_table(self._table(name))
-            self.database.put_partition(name, self._said(name))
+        tables = self.build.tables
+        with self.progress.showing("publish", units=len(tables), unit_name="tables"):
+            for name, files in tables.items():
+                listed = "".join(f"{self.store.uri(one.key)}\n" for one in files)
+                put_or_agree(self.store, f"{self._list(name)}/files.txt", listed.encode())
+                self.database.put_table(self._table(name))
+                self.database.put_partition(name, self._said(name))
+                self.progress.advance(units=1)
 
     def _table(self, name: str) -> dict[str, Any]:
         return {

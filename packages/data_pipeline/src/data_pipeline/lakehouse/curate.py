@@ -279,6 +279,7 @@ class Curation:
         with open_database(alone, folder / "spill") as database:
             for one in self.inputs.derived if curated else ():
                 self.check_stop()
+                self.progress.describe(f"build: {one.name}")
                 path = folder / f"{one.name}.parquet"
                 select = one.select.format(source=source)
                 database.execute(sql.copy(select, str(path), columns=MOST_DERIVED_COLUMNS))
@@ -290,6 +291,7 @@ class Curation:
 
     def _publish(self, made: Sequence[tuple[str, Path]], folder: Path) -> list[BuildFile]:
         """Put the files into the lake, under names that contain their hashes."""
+        self.progress.describe("build: writing into the lake")
         source = {str(path): sql.read_parquet([str(path)]) for _, path in made}
         with open_database(self.limits, folder / "spill") as database:
             rows = {

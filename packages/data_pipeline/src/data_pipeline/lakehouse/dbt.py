@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from data_pipeline.lakehouse.parsed import kept
 from data_pipeline.settings import extras
 from etl_core.errors import AccessError, ConfigError, DataError
 from etl_core.printable import printable
+from etl_core.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 LAKE, FILE, SPILL = "lake.duckdb", "marts.duckdb", "spill"
 # dbt's own name of what it read.
 PARSED = "partial_parse.msgpack"
+# A line for each model and test that was begun: its number, how many there are, its name.
+BEGUN = "begun"
 POLL_SECONDS = 0.2
 # A stop has the grace of the job; dbt ends its queries in less.
 END_SECONDS = 10
@@ -40,8 +43,19 @@ DONE, FAILED = 0, 1
 BAD = ("error", "fail", "runtime error")
 MOST_NAMED = 5
 # With -P: the current folder is no place for modules. dbt makes many objects that stay: to look through them for
-# garbage as often as Python usually does takes a tenth of its time.
-RUN = "import gc; gc.set_threshold(50_000, 20, 100); from dbt.cli.main import cli; cli()"
+# garbage as often as Python usually does takes a tenth of its time. It says of each model and test that it begins.
+RUN = f"""
+import gc
+gc.set_threshold(50_000, 20, 100)
+from dbt.cli.main import cli
+
+def on_event(event):
+    if event.info.name == "LogStartLine":
+        print(event.data.index, event.data.total, event.data.node_info.node_name, file=begun, flush=True)
+
+with open("{BEGUN}", "w") as begun:
+    cli(obj={{"callbacks": [on_event]}})
+"""
 VERSIONS = """
 import json
 from importlib.metadata import version
@@ -113,6 +127,7 @@ class Dbt:
     limits: Limits
     check_stop: Callable[[], None]
     parsed: PrivateFolder | None = None
+    progress: Progress = field(default_factory=Progress)
 
     def digest(self) -> str:
         """Of what is built; another one may give another database from the same tables."""
@@ -138,8 +153,12 @@ class Dbt:
             "--log-level-file", "none",
         ]  # fmt: skip
         command = [self.python, "-P", "-c", RUN, *words]
-        with kept(self.parsed, f"{self.project.profile}.msgpack", folder / "target" / PARSED):
-            status = _run(command, folder, variables(folder), self.check_stop)
+        watched = _Watched(folder / BEGUN, self.progress, self.check_stop)
+        with (
+            kept(self.parsed, f"{self.project.profile}.msgpack", folder / "target" / PARSED),
+            self.progress.showing("marts: dbt reads the models"),
+        ):
+            status = _run(command, folder, variables(folder), watched.look)
         self.check_stop()  # a terminal interrupts dbt, too, which then ends as if it had failed
         results = results_in(folder / "target" / "run_results.json")
         if status != DONE:
@@ -168,8 +187,30 @@ def versions_in(python: str) -> dict[str, str]:
     return found
 
 
-def _run(command: list[str], folder: Path, environment: Mapping[str, str], check_stop: Callable[[], None]) -> int:
-    """The exit status of dbt; it ends with this function, whatever happens."""
+@dataclass
+class _Watched:
+    """A build whose progress is shown: dbt begins one model or test at a time."""
+
+    path: Path
+    progress: Progress
+    check_stop: Callable[[], None]
+    begun: int = 0
+
+    def look(self) -> None:
+        self.check_stop()
+        said = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        *_, line, _ = ["", *said.split("\n")]
+        if line:
+            number, total, name = line.split(" ", 2)
+            if not self.begun:
+                self.progress.start("marts", units=int(total), rows=0, unit_name="models and tests")
+            self.progress.describe(f"marts: {name}")
+            self.progress.advance(units=int(number) - max(self.begun, 1))
+            self.begun = int(number)
+
+
+def _run(command: list[str], folder: Path, environment: Mapping[str, str], look: Callable[[], None]) -> int:
+    """The exit status of dbt; it ends with this function, whatever happens. ``look`` is called now and then."""
     with (
         (folder / "output").open("wb") as output,
         subprocess.Popen(
@@ -183,7 +224,7 @@ def _run(command: list[str], folder: Path, environment: Mapping[str, str], check
     ):
         try:
             while True:
-                check_stop()
+                look()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return process.wait(POLL_SECONDS)
         finally:

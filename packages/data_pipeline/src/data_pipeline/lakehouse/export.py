@@ -151,13 +151,13 @@ class TableExport:
         self.progress.advance(units=1, rows=question.rows)
 
 
-def questions(tables: Tables, table: PinnedTable, key: str | None, only: str | None) -> dict[str | None, Question]:
-    """What belongs in the files of a table: all of it, or the rows of each value of ``key``, of which ``only`` one."""
+def questions(tables: Tables, table: PinnedTable, key: str | None, only: Sequence[str]) -> dict[str | None, Question]:
+    """What belongs in the files of a table: all of it, or the rows of each value of ``key``, or ``only`` of these."""
     whole = f"SELECT * FROM {sql.name(table.name)}"
     if key is None:
         return {None: Question(whole, table.rows)}
     column = sql.name(key)
-    chosen = f" WHERE {column} = {sql.literal(only)}" if only else ""
+    chosen = f" WHERE {column} IN ({', '.join(map(sql.literal, only))})" if only else ""
     counted = tables.ask(f"SELECT {column}, count(*) FROM {sql.name(table.name)}{chosen} GROUP BY ALL ORDER BY ALL")
     return {
         value: Question(f"{whole} WHERE {column} = {sql.literal(value or '')}", int(rows or 0))

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
@@ -29,6 +29,7 @@ from data_pipeline.lakehouse.reconciliation import ADVICE, Summary, insert, reco
 from etl_core.errors import DataError, NotFoundError, UnavailableError
 from etl_core.files import sha256_of
 from etl_core.lake import scratch_folder
+from etl_core.progress import Progress
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -93,6 +94,7 @@ class Marts:
     now: Callable[[], datetime]
     check_stop: Callable[[], None]
     summaries: Sequence[Summary] = ()
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def build(self) -> str:
@@ -135,9 +137,13 @@ class Marts:
 
         """
         with scratch_folder(self.store) as folder:
-            self._describe(folder / LAKE, folder)
+            files = [one for build in self.pinned for one in build.files]
+            rows = sum(one.rows for one in files)
+            with self.progress.showing("marts: checking tables", units=len(files), rows=rows, unit_name="files"):
+                self._describe(folder / LAKE, folder)
             built = self.transformation.build(folder)
-            tables = rows_of(built.database, self.limits, folder)
+            with self.progress.showing("marts: counting rows"):
+                tables = rows_of(built.database, self.limits, folder)
             manifest = MartsManifest(
                 build=self.build,
                 inputs=self.inputs,
@@ -194,6 +200,7 @@ class Marts:
             paths[one.key] = str(
                 fetched(self.store, one, folder, advice="Delete it, and run build_curated of its year again.")
             )
+            self.progress.advance(units=1, rows=one.rows, bytes_read=one.bytes)
         return paths.__getitem__
 
     def _publish(self, database: Path) -> StoredFile:

@@ -154,7 +154,7 @@ class Tables:
             raise
         except duckdb.Error as error:
             self._stop.check()
-            raise UsageError(f"DuckDB says: {_first_line(error)}") from error
+            raise UsageError(f"DuckDB says: {_without_excerpt(error)}") from error
 
 
 @contextlib.contextmanager
@@ -249,6 +249,12 @@ def _reach_s3(database: DuckDBPyConnection, access: S3Access) -> None:
 
 def _first_line(error: Exception) -> str:
     return printable(str(error).partition("\n")[0])
+
+
+def _without_excerpt(error: Exception) -> str:
+    """What DuckDB says, with the names that it suggests, without the lines that point into the question."""
+    said = str(error).partition("\nLINE ")[0].split("\n")
+    return printable(" ".join(line.strip() for line in said if line.strip()))
 
 
 def printable_json(text: str) -> str:

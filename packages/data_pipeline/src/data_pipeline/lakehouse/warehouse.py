@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from itertools import accumulate, groupby
@@ -19,6 +19,7 @@ from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.marts import INPUTS, fetched
 from data_pipeline.lakehouse.reconciliation import ADVICE, texts_of
 from etl_core.errors import DataError
+from etl_core.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,8 +58,11 @@ class Warehouse(Protocol):
         """All rows of a query."""
         ...
 
-    def fill(self, tables: Mapping[str, Filled]) -> None:
-        """Make new tables, each of a name that readers do not know; leftovers of that name go first."""
+    def fill(self, tables: Mapping[str, Filled]) -> Iterator[int]:
+        """Make new tables, each of a name that readers do not know; leftovers of that name go first.
+
+        Gives the rows that each step has loaded.
+        """
         ...
 
 
@@ -122,6 +126,7 @@ class Load:
     columns: Mapping[str, Mapping[str, Columns]]
     amount: str
     summaries: Sequence[SummaryRows]
+    progress: Progress = field(default_factory=Progress)
 
     def is_loaded(self) -> bool:
         """Whether readers see this build, and what the source itself says of its year."""
@@ -152,7 +157,11 @@ class Load:
     def _load_build(self) -> None:
         own, tables = self._own, self.columns[self.build.dataset]
         files = {name: files for name, files in self.build.tables.items() if name in tables}
-        self.warehouse.fill({self._at(own.name(name)): Filled(tables[name], files[name]) for name in files})
+        filled = {self._at(own.name(name)): Filled(tables[name], files[name]) for name in files}
+        in_all = sum(one.rows for those in files.values() for one in those)
+        with self.progress.showing(f"load {self.build.dataset} {self.build.year}", rows=in_all):
+            for rows in self.warehouse.fill(filled):
+                self.progress.advance(rows=rows)
         for name, those in files.items():
             self._compare(name, sum(one.rows for one in those))
         there = self._there()

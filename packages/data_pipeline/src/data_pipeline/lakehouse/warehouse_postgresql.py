@@ -48,8 +48,13 @@ class PostgreSqlWarehouse:
         """As ``PostgreSql.rows``."""
         return self._database.rows(statement)
 
-    def fill(self, tables: Mapping[str, Filled]) -> None:
-        """Raises ``DataError`` if a file is not the manifest's, ``AccessError`` if memory or disk does not suffice."""
+    def fill(self, tables: Mapping[str, Filled]) -> Iterator[int]:
+        """A step is a file.
+
+        Raises:
+            DataError: a file is not the manifest's. AccessError: memory or disk does not suffice.
+
+        """
         for name, one in tables.items():
             self.run([f"DROP TABLE IF EXISTS {name}", f"CREATE TABLE {name} ({defined(one.columns, self)})"])
             columns = ", ".join(sql.name(short(column)) for column in one.columns)
@@ -57,6 +62,7 @@ class PostgreSqlWarehouse:
                 with tempfile.TemporaryDirectory(prefix="data-pipeline-load-") as folder:
                     chunks = self._csv(file, one.columns, Path(folder))
                     self._database.copy(f"COPY {name} ({columns}) FROM STDIN (FORMAT csv)", chunks)
+                yield file.rows
 
     def _csv(self, file: BuildFile, columns: Columns, folder: Path) -> Iterator[bytes]:
         path = fetched(self._store, file, folder, advice="Delete it, and run build_curated of its year again.")

@@ -11,7 +11,7 @@ from data_pipeline.lakehouse import sql
 from data_pipeline.lakehouse.warehouse import defined, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from data_pipeline.lakehouse.warehouse import Filled, Kind
     from etl_core.aws import RedshiftStatements
@@ -36,11 +36,12 @@ class RedshiftWarehouse:
         """As ``RedshiftStatements.rows``."""
         return self._statements.rows(statement)
 
-    def fill(self, tables: Mapping[str, Filled]) -> None:
-        """COPY each file by its whole name, which ends in its hash, so that no other object begins with it."""
+    def fill(self, tables: Mapping[str, Filled]) -> Iterator[int]:
+        """A step is a table. Each file is copied by its whole name, which ends in its hash: no other begins with it."""
         for name, one in tables.items():
             copies = [
                 f"COPY {name} FROM {sql.literal(plain(self._store.uri(file.key)))} IAM_ROLE default FORMAT AS PARQUET"
                 for file in one.files
             ]
             self.run([f"DROP TABLE IF EXISTS {name}", f"CREATE TABLE {name} ({defined(one.columns, self)})", *copies])
+            yield sum(file.rows for file in one.files)

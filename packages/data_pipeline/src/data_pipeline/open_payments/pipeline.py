@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ class Pipeline:
         self._streams = streams
         self.catalogue = Catalogue(source, store, now)
         self._summaries = Summaries(source, store, retry, now)
-        self.totals = TotalsBuilder(source, store, now, workers=streams)
+        self.totals = TotalsBuilder(source, store, now, progress, workers=streams)
 
     def prepare(
         self,
@@ -215,7 +216,8 @@ class Pipeline:
 
     def _by_payer(self, resolved: ResolvedRelease) -> dict[str, int] | None:
         try:
-            return self.totals.by_payer(resolved)
+            with self._progress.showing("comparing the slices with the source's counts"):
+                return self.totals.by_payer(resolved)
         except (TemporaryError, DataError) as error:
             _log.warning("the slices could not be compared with a count by payer at the end", error=str(error))
             return None
@@ -250,17 +252,21 @@ class Pipeline:
         return resolved.table.rows != then and self._source.count(resolved.release.distribution_id) != then
 
     def _counted_now(self, plan: Plan, resolved: ResolvedRelease) -> tuple[PlannedCompany, ...] | None:
-        """The one company of an open run, if the table moved since its plan: nobody compares it at the end."""
-        company_id = plan.selection.company_id
-        if company_id is None or resolved.table.rows == plan.source_rows:
+        """The companies that an open run chose by id, if the table moved since: nobody compares them at the end."""
+        if not plan.selection.chosen_ids or resolved.table.rows == plan.source_rows:
             return None
-        return self._counted(company_id, resolved)
+        return self._counted(plan.selection, resolved)
 
-    def _counted(self, company_id: str, resolved: ResolvedRelease) -> tuple[PlannedCompany]:
-        """One company by the source's count of now."""
-        conditions = conditions_of(resolved.table.columns, company_id)
-        rows = self._source.count(resolved.release.distribution_id, conditions)
-        return (PlannedCompany(company_id=company_id, rows=rows),)
+    def _counted(self, selection: Selection, resolved: ResolvedRelease) -> tuple[PlannedCompany, ...]:
+        """The companies that are chosen by id, by the source's counts of now."""
+        table = resolved.table
+
+        def counted(company_id: str) -> PlannedCompany:
+            rows = self._source.count(table.distribution_id, conditions_of(table.columns, company_id))
+            return PlannedCompany(company_id=company_id, rows=rows)
+
+        with ThreadPoolExecutor(self._streams) as pool:
+            return tuple(pool.map(counted, selection.chosen_ids))
 
     def _plan(
         self, selection: Selection, run_id: str, resolved: ResolvedRelease, choice: TotalsChoice, *, trust_count: bool
@@ -290,12 +296,12 @@ class Pipeline:
     def _chosen(
         self, selection: Selection, resolved: ResolvedRelease, choice: TotalsChoice
     ) -> tuple[tuple[PlannedCompany, ...], CountsFrom]:
-        if selection.company_id is not None:
-            (company,) = self._counted(selection.company_id, resolved)
-            if not company.rows:
-                must_be_listed(self._source, company.company_id)
-            return (company,), "count"
         _log.info("counting rows per company", year=selection.year)
+        if selection.chosen_ids:
+            with self._progress.showing("counting the rows of the chosen companies"):
+                companies = self._counted(selection, resolved)
+                must_be_listed(self._source, [one.company_id for one in companies if not one.rows])
+            return companies, "count"
         # Every N-th of all companies needs all; the first N do not.
         at_most = selection.max_files if selection.slice_of is None else None
         found = self.totals.ensure(resolved, choice, at_most=at_most)

@@ -41,7 +41,7 @@ def require_plan(kind: type[P], store: ObjectStore, run_id: str) -> P:
     """The plan of a run that must exist; raises ``NotFoundError`` otherwise."""
     plan = read_plan(kind, store, run_id)
     if plan is None:
-        raise NotFoundError(f"{store.url} has no run {run_id}.", advice="Name one that metadata/runs/ holds.")
+        raise NotFoundError(f"{store.url} has no run {run_id}.", advice="The job runs lists all.")
     return plan
 
 

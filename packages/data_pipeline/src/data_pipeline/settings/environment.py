@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +34,28 @@ _OF_OTHERS = (
 )
 
 
+@dataclass(frozen=True)
+class Dotenv:
+    """What a file of variables holds: each value by its name."""
+
+    path: Path
+    values: Mapping[str, str]
+
+    def unknown_names(self) -> list[str]:
+        """A sentence about each name that no setting has: it may be misspelt, and changes nothing."""
+        known = [name.upper() for name in Settings.model_fields]
+        unknown = [one for one in self.values if one not in known and not one.upper().startswith(_OF_OTHERS)]
+        return [
+            _about_unknown(f"{self.path}: {one} is no setting.", get_close_matches(one.upper(), known, 1))
+            for one in unknown
+        ]
+
+
 def load_settings(
-    environ: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None, *, dotenv: Path = DOTENV
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    dotenv: Dotenv | None = None,
 ) -> Settings:
     """Settings from ``overrides``, else from the environment, else from ``.env``; by field name, None is not given.
 
@@ -42,18 +63,18 @@ def load_settings(
     from the environment and knows no ``.env``.
 
     Raises:
-        ConfigError: names the setting, where it came from and what is wrong with it; or the line of ``.env`` that
-            cannot be read. UsageError: LAKE_URL and S3_BUCKET name different lakes.
+        ConfigError: names the setting, where it came from and what is wrong with it; or as ``read_dotenv``.
+        UsageError: LAKE_URL and S3_BUCKET name different lakes.
 
     """
-    in_file = _read_dotenv(dotenv)
+    dotenv = dotenv or read_dotenv()
     if environ is None:
         environ = os.environ
-        for name, value in in_file.items():
+        for name, value in dotenv.values.items():
             if name.startswith("AWS_"):
                 os.environ.setdefault(name, value)
     layers: tuple[tuple[str, Mapping[str, object]], ...] = (
-        (str(dotenv), {name: value for name, value in in_file.items() if value}),
+        (str(dotenv.path), {name: value for name, value in dotenv.values.items() if value}),
         ("the environment", {name: value for name, value in environ.items() if value}),
         (ARGUMENTS, {name.upper(): value for name, value in (overrides or {}).items() if value is not None}),
     )
@@ -64,15 +85,6 @@ def load_settings(
         origins |= dict.fromkeys(layer, origin)
     _take_bucket(values, origins)
     return Settings.from_mapping(values, origins=origins)
-
-
-def unknown_names(dotenv: Path = DOTENV) -> list[str]:
-    """A sentence about each name of ``.env`` that no setting has: it may be misspelt, and changes nothing."""
-    known = [name.upper() for name in Settings.model_fields]
-    unknown = [one for one in _read_dotenv(dotenv) if one not in known and not one.upper().startswith(_OF_OTHERS)]
-    return [
-        _about_unknown(f"{dotenv}: {one} is no setting.", get_close_matches(one.upper(), known, 1)) for one in unknown
-    ]
 
 
 def _about_unknown(found: str, near: list[str]) -> str:
@@ -93,13 +105,14 @@ def _take_bucket(values: dict[str, object], origins: dict[str, str]) -> None:
     values.setdefault("LAKE_URL", f"s3://{bucket}")
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
+def read_dotenv(path: Path = DOTENV) -> Dotenv:
+    """The file, empty if there is none; raises ``ConfigError`` if it cannot be read."""
     from dotenv.parser import parse_stream
 
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        return {}
+        return Dotenv(path, {})
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.", advice="Repair it or move it away.") from error
     values: dict[str, str] = {}
@@ -111,4 +124,4 @@ def _read_dotenv(path: Path) -> dict[str, str]:
             )
         if binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
-    return values
+    return Dotenv(path, values)

@@ -9,6 +9,7 @@ from data_pipeline.lakehouse.dbt import LAKE, Dbt, interpreter
 from data_pipeline.lakehouse.parsed import LARGEST_BYTES
 from etl_core.errors import DataError, StoppedError
 from etl_core.private_folder import PrivateFolder
+from packages.data_pipeline.tests.unit.fakes import Shown
 from packages.data_pipeline.tests.unit.lakehouse.test_dbt import LIMITS, ProjectCase, no_stop
 
 PYTHON = interpreter("")
@@ -38,8 +39,12 @@ class Run(ProjectCase):
     def test_a_project_becomes_one_file_and_its_warnings_are_named(self):
         self.work = self.folder / "it's {{ 7 * 7 }} 100%"  # a lake's folder may have any name
         before = self.files()
-        built = Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "3"))
+        shown = Shown()
+        built = Dbt(self.project, PYTHON, LIMITS, no_stop, progress=shown).build(self.lake("1", "3"))
 
+        self.assertEqual(shown.begun, [("marts: dbt reads the models", 0, 0), ("marts", 3, 0)])
+        # dbt is looked at now and then, so that some may be missed.
+        self.assertRegex(shown.described[-1], "^marts: (doubled|not_null_doubled_n|accepted_values_doubled_n__)")
         self.assertEqual(built.tests, 2)
         self.assertEqual([name.split("__")[0] for name in built.warnings], ["accepted_values_doubled_n"])
         with duckdb.connect(str(built.database), read_only=True) as database:

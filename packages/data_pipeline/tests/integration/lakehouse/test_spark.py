@@ -166,6 +166,13 @@ def both() -> Iterator[SimpleNamespace]:
             lake.doCleanups()
         del os.environ["JAVA_TOOL_OPTIONS"]
         sys.path.remove(libraries)
+        # A module that was imported counts as installed: other tests of this process have no Spark.
+        for name in [one for one, module in sys.modules.items() if is_of(libraries, module)]:
+            del sys.modules[name]
+
+
+def is_of(folder: str, module: object) -> bool:
+    return str(getattr(module, "__file__", None)).startswith(folder)
 
 
 def tasks_of(session: Any) -> dict[int, list[tuple[int, int]]]:

@@ -1,7 +1,7 @@
 from typing import Any
 
 from data_pipeline.jobs import companies
-from data_pipeline.jobs._selection import of_company
+from data_pipeline.jobs._selection import with_companies
 from data_pipeline.jobs.companies import Company
 from data_pipeline.open_payments.source.totals import TotalsChoice
 from etl_core.errors import UsageError
@@ -45,16 +45,23 @@ class Companies(ContextCase):
 
         self.assertEqual([one.name for one in found], ["", "Three", "One"])
         self.assertEqual(
-            list(companies.lines_of(found[1:], 3)),
+            list(companies.lines_of(found[1:], 3, "")),
             ["3          20 rows  Three", "1          10 rows  One", "and 1 more; --top shows more of them"],
         )
 
+    def test_are_said_to_be_none_where_no_name_has_the_text(self):
+        self.assertEqual(list(companies.lines_of([], 0, "acme")), ["no company has rows and 'acme' in its name"])
+
     def test_are_selected_by_name_as_by_id(self):
         self.site.list_companies([COMPANY, OTHER])
-        context, selection = self.context(), a_selection(year=2024)
+        context, all_of_it = self.context(), a_selection(year=2024)
         name = dict(self.world.source.companies())[OTHER]
-
-        self.assertEqual(of_company(context, selection, name).company_id, OTHER)
-        self.assertEqual(of_company(context, selection, None), selection)
-        with self.assertRaisesRegex(UsageError, "Give either --company-id or --company-name."):
-            of_company(context, a_selection(year=2024, company_id=COMPANY), name)
+        for selection, found in (
+            (all_of_it, a_selection(year=2024, company_id=OTHER)),
+            (a_selection(year=2024, company_id=COMPANY), a_selection(year=2024, company_ids=(OTHER, COMPANY))),
+        ):
+            with self.subTest(selection):
+                self.assertEqual(with_companies(context, [selection], [name]), [found])
+        self.assertEqual(with_companies(context, [all_of_it], ()), [all_of_it])
+        with self.assertRaisesRegex(UsageError, "leave out --max-files"):
+            with_companies(context, [a_selection(year=2024, max_files=2)], [name])

@@ -6,14 +6,14 @@ import click
 from data_pipeline.jobs import _frame as frame
 from data_pipeline.jobs import _selection as options
 from etl_core.errors import UsageError
-from packages.data_pipeline.tests.unit.fakes import COMPANY, a_selection
+from packages.data_pipeline.tests.unit.fakes import COMPANY, OTHER, a_selection
 
 
 @frame.job_command(help="Reads and Writes nothing.")
 @frame.together(
     options.dataset,
     options.year,
-    options.company_id,
+    options.company_ids,
     options.max_files,
     options.slice_of,
     options.strategy,
@@ -43,7 +43,7 @@ class Options(unittest.TestCase):
             {
                 "dataset": "general-payments",
                 "year": 2024,
-                "company_id": None,
+                "company_ids": (),
                 "max_files": None,
                 "slice_of": None,
                 "strategy": "auto",
@@ -62,7 +62,8 @@ class Options(unittest.TestCase):
     def test_take_what_is_given(self):
         for words, name, value in [
             ("--dataset general-payments", "dataset", "general-payments"),
-            ("--company-id 0100", "company_id", "0100"),
+            ("--company-id 0100", "company_ids", ("0100",)),
+            ("--company-id 7 --company-id x2d31", "company_ids", ("7", "-1")),
             ("--max-files 20", "max_files", 20),
             ("--max-files 1", "max_files", 1),
             ("--slice 2/4", "slice_of", "2/4"),
@@ -86,12 +87,13 @@ class Options(unittest.TestCase):
         self.assertEqual(parsed("--slice", " 2/4 ")["slice_of"], "2/4")
         for given, company_id in [("-1", "-1"), ("x2d31", "-1"), ("", ""), ("x", ""), ("1 ", "1 "), ("x31", "x31")]:
             with self.subTest(given=given):
-                self.assertEqual(parsed("--company-id", given)["company_id"], company_id)
+                self.assertEqual(parsed("--company-id", given)["company_ids"], (company_id,))
 
     def test_refuse_the_rest(self):
         for words in [
             "--dataset research", "--max-files 0", "--max-files x", "--slice 5/4", "--slice x", "--strategy guess",
-            "--totals-from guess", "--streams 0", "--streams 65", f"--company-id {'x' * 101}", "--year x",
+            "--totals-from guess", "--streams 0", "--streams 65", f"--company-id {'x' * 101}", "--company-id 1,2",
+            "--year x",
         ]:  # fmt: skip
             with self.subTest(words=words), self.assertRaises((click.ClickException, UsageError)):
                 parsed(*words.split())
@@ -112,17 +114,15 @@ class Options(unittest.TestCase):
 class SelectionOf(unittest.TestCase):
     def test_is_what_was_asked_for(self):
         for given, selection in [
-            ((None, None, None), a_selection()),
-            ((COMPANY, None, None), a_selection(company_id=COMPANY)),
-            ((None, 5, "1/2"), a_selection(max_files=5, slice_of="1/2")),
+            (((), None, None), a_selection()),
+            (((COMPANY,), None, None), a_selection(company_id=COMPANY)),
+            (((OTHER, COMPANY), None, None), a_selection(company_ids=(COMPANY, OTHER))),
+            (((), 5, "1/2"), a_selection(max_files=5, slice_of="1/2")),
         ]:
             with self.subTest(given=given):
                 self.assertEqual(options.selection_of("general-payments", 2024, *given), selection)
 
-    def test_is_not_both_one_company_and_a_part_of_all(self):
-        for given in [(COMPANY, 5, None), (COMPANY, None, "1/2"), (COMPANY, 5, "1/2")]:
-            with (
-                self.subTest(given=given),
-                self.assertRaisesRegex(UsageError, "--company-id names one company; leave out"),
-            ):
-                options.selection_of("general-payments", 2024, *given)
+    def test_is_not_both_companies_and_a_part_of_all(self):
+        for given in [(5, None), (None, "1/2"), (5, "1/2")]:
+            with self.subTest(given=given), self.assertRaisesRegex(UsageError, "the companies are named; leave out"):
+                options.selection_of("general-payments", 2024, (COMPANY,), *given)

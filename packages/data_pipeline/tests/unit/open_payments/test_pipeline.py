@@ -128,8 +128,11 @@ class ARun(PipelineCase):
         self.run_all(max_files=2)
 
         progress = self.world.progress
-        self.assertEqual(progress.begun, [("general-payments 2024, the first 2 companies", 2, 5)])
-        self.assertEqual((progress.slices, progress.rows, progress.stopped), (2, 5, 1))
+        self.assertEqual(
+            progress.begun,
+            [("counting rows per company", 0, 0), ("general-payments 2024, the first 2 companies", 2, 5)],
+        )
+        self.assertEqual((progress.slices, progress.rows, progress.stopped), (2, 5, 2))
 
     def test_of_one_company_counts_that_one(self):
         manifest, _ = self.run_all(company_id=OTHER)
@@ -139,6 +142,16 @@ class ARun(PipelineCase):
         self.assertNotIn(TOTALS, self.store.writes)
         plan = plans.require_plan(self.store, manifest.run_id)
         self.assertEqual((plan.counts_from, plan.companies), ("count", (PlannedCompany(company_id=OTHER, rows=2),)))
+
+    def test_of_several_companies_counts_these_and_refuses_all_if_one_does_not_exist(self):
+        self.site.list_companies([COMPANY, OTHER])
+        manifest, _ = self.run_all(company_ids=(OTHER, COMPANY))
+
+        self.assertEqual((manifest.files_planned, manifest.status), (2, "completed"))
+        plan = plans.require_plan(self.store, manifest.run_id)
+        self.assertEqual([one.company_id for one in plan.companies], [COMPANY, OTHER])
+        with self.assertRaisesRegex(NotFoundError, "there is no company 999"):
+            self.run_all(company_ids=(OTHER, "999"))
 
     def test_of_a_listed_company_without_rows_is_proved_empty(self):
         self.site.list_companies(["42"])
@@ -229,7 +242,7 @@ class ARun(PipelineCase):
         with self.assertRaises(StoppedError):
             self.world.pipeline.work(prepared)
 
-        self.assertEqual(self.world.progress.stopped, 1)
+        self.assertEqual(self.world.progress.stopped, len(self.world.progress.begun))
         self.assertEqual(self.wrote()[-1], f"{COMPANY}/slice.jsonl")
 
 
@@ -321,7 +334,7 @@ class ARunAgain(PipelineCase):
             self.prepare("mine")
         self.assertEqual(
             str(caught.exception),
-            "run mine is planned already, for general-payments 2024, the first 1 companies. "
+            "run mine is planned already, for general-payments 2024, the first company. "
             "Choose another --run-id, or leave it out.",
         )
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from data_pipeline.settings import Settings
-from data_pipeline.settings.environment import load_settings, unknown_names
+from data_pipeline.settings.environment import load_settings, read_dotenv
 from etl_core.errors import ConfigError, UsageError
 from packages.data_pipeline.tests.unit.folder_case import FolderCase
 
@@ -47,7 +47,7 @@ class LoadSettings(FolderCase):
 
     def test_needs_no_file(self):
         self.assertEqual(load_settings({}), Settings())
-        self.assertEqual(load_settings({}, dotenv=self.folder / "elsewhere"), Settings())
+        self.assertEqual(load_settings({}, dotenv=read_dotenv(self.folder / "elsewhere")), Settings())
 
     def test_reads_what_such_files_hold(self):
         for text, lake in [
@@ -65,7 +65,7 @@ class LoadSettings(FolderCase):
     def test_names_a_line_it_cannot_read(self):
         for text, line in [("=1\n", 1), ("A=1\n\n# c\nwhat is this?\nB=2\n", 4), ("A='open\n", 1)]:
             with self.subTest(text=text), self.assertRaises(ConfigError) as caught:
-                load_settings({}, dotenv=self.dotenv(text))
+                read_dotenv(self.dotenv(text))
             self.assertEqual(
                 str(caught.exception),
                 f"{self.folder / '.env'}, line {line}, is not NAME=value. Correct the line or comment it out with #.",
@@ -75,7 +75,7 @@ class LoadSettings(FolderCase):
         (self.folder / "folder").mkdir()
         for path in (self.folder / "folder", self.dotenv(b"A=\xff\n")):
             with self.subTest(path=path.name), self.assertRaises(ConfigError) as caught:
-                load_settings({}, dotenv=path)
+                read_dotenv(path)
             self.assertTrue(str(caught.exception).startswith(f"{path} cannot be read: "), caught.exception)
             self.assertTrue(str(caught.exception).endswith("Repair it or move it away."), caught.exception)
 
@@ -103,14 +103,15 @@ class LoadSettings(FolderCase):
         path = self.dotenv("SOURCE_MAX_STREAM=3\nWHATEVER=1\nAWS_REGION=x\nCOMPOSE_FILE=y\nlake_url=a\nLAKE_URL=b\n")
 
         self.assertEqual(
-            unknown_names(path),
+            read_dotenv(path).unknown_names(),
             [
                 f"{path}: SOURCE_MAX_STREAM is no setting. Did you mean SOURCE_MAX_STREAMS?",
                 f"{path}: WHATEVER is no setting.",
                 f"{path}: lake_url is no setting. Did you mean LAKE_URL?",
             ],
         )
-        self.assertEqual(unknown_names(self.folder / "none"), [])
+        self.assertEqual(read_dotenv(self.folder / "none").unknown_names(), [])
 
     def test_takes_a_level_in_capitals(self):
-        self.assertEqual(load_settings({"LOG_LEVEL": "DEBUG"}, dotenv=self.folder / "none").log_level, "debug")
+        nothing = read_dotenv(self.folder / "none")
+        self.assertEqual(load_settings({"LOG_LEVEL": "DEBUG"}, dotenv=nothing).log_level, "debug")

@@ -24,7 +24,8 @@ def open_store(url: str, *, named: str = "the URL") -> ObjectStore:
 
     """
     shown = without_password(url)
-    if "://" not in url:
+    # ``s3:/bucket`` would be a folder of that name.
+    if "://" not in url and not re.match("(s3|file):", url):
         if not url.strip():
             raise ConfigError(f"{named} is empty.", advice="Give a folder, file:///… or s3://bucket/prefix.")
         try:

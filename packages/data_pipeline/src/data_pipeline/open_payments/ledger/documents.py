@@ -6,6 +6,7 @@ a field is never renamed or re-used; a new meaning is a new field and a new ``sc
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, Self
@@ -13,6 +14,7 @@ from typing import Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from data_pipeline import lake_layout
+from data_pipeline.lake_layout.ids import in_order
 from data_pipeline.lake_layout.open_payments import SliceKeys
 from data_pipeline.open_payments.windows import Window
 from data_pipeline.runs import documents as runs
@@ -155,21 +157,37 @@ class Attempt(runs.Attempt):
 
 
 class Selection(Value):
-    """What a run was asked for."""
+    """What a run was asked for. Companies chosen by id may be given in either field, one or several."""
 
     dataset: str
     year: int
-    company_id: str | None = None
+    company_id: str | None = Field(None, description="of one company")
+    company_ids: tuple[str, ...] = Field(
+        (), description="of several companies, by ascending id; not written for one or none", exclude_if=operator.not_
+    )
     max_files: int | None = None
     slice_of: str | None = Field(None, description="K/N: every N-th company from the K-th")
     rerun_of: str | None = Field(None, description="only what this run left open")
     rerun_what: Literal["failed", "missing"] | None = Field(None, description="of that, what failed, or all of it")
 
+    @model_validator(mode="after")
+    def _in_one_form(self) -> Self:
+        """The same companies are the same selection, in whatever order and field; one is stored as it always was."""
+        ids = sorted(set(self.chosen_ids), key=in_order)
+        object.__setattr__(self, "company_id", ids[0] if len(ids) == 1 else None)
+        object.__setattr__(self, "company_ids", tuple(ids) if len(ids) > 1 else ())
+        return self
+
+    @property
+    def chosen_ids(self) -> tuple[str, ...]:
+        """The companies that were chosen by id."""
+        return self.company_ids if self.company_id is None else (self.company_id, *self.company_ids)
+
     @property
     def is_whole_year(self) -> bool:
         """Whether every payer was asked for."""
-        chosen = (self.company_id, self.max_files, self.slice_of, self.rerun_of)
-        return all(one is None for one in chosen)
+        narrowed = (self.max_files, self.slice_of, self.rerun_of)
+        return not self.chosen_ids and all(one is None for one in narrowed)
 
 
 class PlannedCompany(Value):

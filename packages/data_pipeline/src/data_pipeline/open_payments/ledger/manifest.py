@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from data_pipeline import __version__, lake_layout
-from data_pipeline.lake_layout.ids import shown_company
+from data_pipeline.lake_layout.ids import in_order, shown_company
 from data_pipeline.open_payments.datasets import dataset_named
 from data_pipeline.open_payments.ledger.documents import Closure, Manifest, PayerCount, SliceResult
 
@@ -163,7 +163,7 @@ def _is_incomplete(plan: Plan, source_rows: int) -> bool:
 
 def file_audits_of(audits: Iterable[SliceAudit]) -> bytes:
     """``file_audits.jsonl``: a line per part, in order of company and part."""
-    ordered = sorted(audits, key=lambda audit: (len(audit.company_id), audit.company_id))
+    ordered = sorted(audits, key=lambda audit: in_order(audit.company_id))
     return b"".join(audit.part_lines for audit in ordered)
 
 

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data_pipeline.lake_layout.ids import shown_company
+from data_pipeline.lake_layout.ids import in_order, shown_company
 from data_pipeline.open_payments.ledger.documents import PlannedCompany, Selection
 from etl_core.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from data_pipeline.open_payments.datasets import Dataset
 
@@ -57,11 +57,11 @@ def company_named(companies: Iterable[tuple[str, str]], text: str) -> str:
 def select(rows: Mapping[str, int | None], selection: Selection) -> tuple[PlannedCompany, ...]:
     """The companies of a selection, in ascending order of id.
 
-    A company named by hand is taken whether or not the totals know it.
+    Companies chosen by id are taken whether or not the totals know them.
     """
-    if selection.company_id is not None:
-        return (PlannedCompany(company_id=selection.company_id, rows=rows.get(selection.company_id, 0)),)
-    chosen = sorted(rows, key=lambda company_id: (len(company_id), company_id))
+    if selection.chosen_ids:
+        return tuple(PlannedCompany(company_id=one, rows=rows.get(one, 0)) for one in selection.chosen_ids)
+    chosen = sorted(rows, key=in_order)
     if selection.slice_of is not None:
         k, n = parse_slice(selection.slice_of)
         chosen = chosen[k - 1 :: n]
@@ -110,13 +110,18 @@ def forecast(dataset: Dataset, companies: Iterable[PlannedCompany], proved: set[
     )
 
 
+def _shown(company_ids: Sequence[str]) -> str:
+    more = len(company_ids) - MOST_NAMES_SHOWN
+    return ", ".join(map(shown_company, company_ids[:MOST_NAMES_SHOWN])) + (f" and {more:,} more" if more > 0 else "")
+
+
 def describe(selection: Selection) -> str:
     """A selection in words."""
     head = f"{selection.dataset} {selection.year}, "
-    if selection.company_id is not None:
-        return f"{head}company {shown_company(selection.company_id)}"
+    if selection.chosen_ids:
+        return f"{head}{'companies' if selection.company_ids else 'company'} {_shown(selection.chosen_ids)}"
     if selection.rerun_of is not None:
         return f"{head}what run {selection.rerun_of} left {selection.rerun_what}"
     part = f", part {selection.slice_of} of them" if selection.slice_of else ""
-    some = "all companies" if selection.max_files is None else f"the first {selection.max_files} companies"
-    return head + some + part
+    first = {None: "all companies", 1: "the first company"}
+    return head + first.get(selection.max_files, f"the first {selection.max_files} companies") + part

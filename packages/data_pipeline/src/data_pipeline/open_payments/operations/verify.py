@@ -114,7 +114,10 @@ def verify_run(
             f"run {run_id} is not committed, so nothing proves it.",
             advice=f"Commit it first: data-pipeline run write_manifest -- --run-id {run_id}",
         )
-    found = [] if source is None else against_source(source, run_id, manifest)
+    found: list[Fault] = []
+    if source is not None:
+        with progress.showing(f"verify {run_id}: asking the source"):
+            found = against_source(source, run_id, manifest)
     return _Reading(store, run_id, manifest, Verified(found), progress, check_stop).verified()
 
 

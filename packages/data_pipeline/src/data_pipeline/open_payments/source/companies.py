@@ -10,23 +10,23 @@ from etl_core.csv_stream.layout import excerpt
 from etl_core.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from data_pipeline.open_payments.source.api import Source
 
 MOST_OFFERED = 5
 
 
-def must_be_listed(source: Source, company_id: str) -> None:
-    """Raise ``NotFoundError`` with similar ids and names unless CMS lists the company; it need not have rows."""
-    names = dict(source.companies())
-    if company_id in names:
-        return
-    offered = similar(company_id, names)
-    raise NotFoundError(
-        f"there is no company {shown_company(company_id)}: it has no rows, and CMS does not list it.",
-        advice=f"Similar ids: {', '.join(offered)}." if offered else "CMS lists no companies at the moment.",
-    )
+def must_be_listed(source: Source, company_ids: Sequence[str]) -> None:
+    """Raise ``NotFoundError`` with ids and names similar to the first company, if any, that CMS does not list."""
+    names = dict(source.companies()) if company_ids else {}
+    for company_id in company_ids:
+        if company_id not in names:
+            offered = similar(company_id, names)
+            raise NotFoundError(
+                f"there is no company {shown_company(company_id)}: it has no rows, and CMS does not list it.",
+                advice=f"Similar ids: {', '.join(offered)}." if offered else "CMS lists no companies at the moment.",
+            )
 
 
 def similar(company_id: str, names: Mapping[str, str]) -> list[str]:

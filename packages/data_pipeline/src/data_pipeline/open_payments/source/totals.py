@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from data_pipeline.open_payments.source.api import Source
     from data_pipeline.open_payments.source.catalogue import ResolvedRelease
     from etl_core.lake import ObjectStore
+    from etl_core.progress import Progress
 
 Route = Literal["grouped", "entities"]
 FRESH_DAYS = 10  # S1.3
@@ -134,7 +135,10 @@ class YearTotals:
 class TotalsBuilder:
     """Reads and builds totals. ``workers`` requests at once on the company-by-company route."""
 
-    def __init__(self, source: Source, store: ObjectStore, now: Callable[[], datetime], *, workers: int = 8) -> None:
+    def __init__(
+        self, source: Source, store: ObjectStore, now: Callable[[], datetime], progress: Progress, *, workers: int = 8
+    ) -> None:
+        self._progress = progress
         self._source = source
         self._store = store
         self._now = now
@@ -188,14 +192,16 @@ class TotalsBuilder:
         rows: dict[str, int] = {}
         if used == "grouped":
             try:
-                rows = self.by_payer(resolved, at_most)
+                with self._progress.showing("counting rows per company"):
+                    rows = self.by_payer(resolved, at_most)
             except (DataError, UnavailableError) as error:
                 if route == "grouped" or field is None or isinstance(error, UnreachableError):
                     raise
                 _log.warning("no grouped count, asking company by company", error=str(error))
                 used = "entities"
         if used == "entities" and field is not None:
-            rows, errors = self._by_company(field, resolved, at_most)
+            with self._progress.showing("counting rows, company by company"):
+                rows, errors = self._by_company(field, resolved, at_most)
         source = YearSource(distribution_id=resolved.release.distribution_id, route=used, built_at=self._now())
         return source, rows, errors
 
@@ -246,6 +252,7 @@ class TotalsBuilder:
                         errors[company_id] = answer
                     else:
                         rows[company_id] = answer
+                    self._progress.describe(f"counting rows, company by company: {len(rows):,} counted")
                 if at_most is not None and sum(1 for count in rows.values() if count) >= at_most:
                     break
         return rows, errors

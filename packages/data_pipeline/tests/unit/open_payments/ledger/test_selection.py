@@ -74,6 +74,7 @@ class Select(unittest.TestCase):
                     select(ROWS, a_selection(company_id=company_id)),
                     (PlannedCompany(company_id=company_id, rows=rows),),
                 )
+        self.assertEqual(chosen(company_ids=("1000", "777", "20")), ["20", "777", "1000"])
 
     @settings(deadline=None)  # a loaded machine is no failure
     @given(st.dictionaries(st.integers(1, 10**12).map(str), st.integers(1, 100)), st.integers(1, 12))
@@ -155,6 +156,11 @@ class Describe(unittest.TestCase):
         cases: list[tuple[dict[str, Any], str]] = [
             ({}, "general-payments 2024, all companies"),
             ({"company_id": "53"}, "general-payments 2024, company 53"),
+            ({"company_ids": ("53", "7", "-1")}, "general-payments 2024, companies 7, '-1' (x2d31 in keys), 53"),
+            (
+                {"company_ids": tuple(map(str, range(1, 11)))},
+                "general-payments 2024, companies 1, 2, 3, 4, 5, 6, 7, 8 and 2 more",
+            ),
             ({"max_files": 20}, "general-payments 2024, the first 20 companies"),
             ({"slice_of": "2/4"}, "general-payments 2024, all companies, part 2/4 of them"),
             ({"slice_of": "2/4", "max_files": 3}, "general-payments 2024, the first 3 companies, part 2/4 of them"),

@@ -23,6 +23,7 @@ from etl_core.errors import (
     UnreachableError,
     UsageError,
 )
+from etl_core.progress import Progress
 from packages.data_pipeline.tests.unit.fakes import (
     COMPANY,
     NEVER,
@@ -111,7 +112,7 @@ class TotalsCase(WorldCase):
         """Totals of a year, and in ``self.site.asked`` what that took."""
         resolved = self.world.resolved(table or self.table)
         self.site.asked.clear()
-        builder = TotalsBuilder(self.world.source, self.store, self.world.now, workers=2)
+        builder = TotalsBuilder(self.world.source, self.store, self.world.now, Progress(), workers=2)
         return builder.ensure(resolved, TotalsChoice(**choice), at_most=at_most)
 
     def kept(self, day: str = "14-07-2026") -> Any:
@@ -294,7 +295,7 @@ class AtMost(TotalsCase):
         resolved = self.world.resolved(self.table)
         self.table.rows.pop()
 
-        TotalsBuilder(self.world.source, self.store, self.world.now).ensure(resolved, at_most=5)
+        TotalsBuilder(self.world.source, self.store, self.world.now, Progress()).ensure(resolved, at_most=5)
 
     def test_a_count_of_some_companies_uses_what_is_cached(self):
         self.ensure()
@@ -340,7 +341,7 @@ class Grouped(TotalsCase):
         resolved = self.world.resolved(self.table)
         self.table.rows += payments(OTHER, 1, first=3)
 
-        found = TotalsBuilder(self.world.source, self.store, self.world.now).ensure(resolved)
+        found = TotalsBuilder(self.world.source, self.store, self.world.now, Progress()).ensure(resolved)
 
         self.assertEqual(found.rows, {COMPANY: 3, OTHER: 3})
 
