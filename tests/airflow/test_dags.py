@@ -25,8 +25,8 @@ OPTIONAL = ("load_warehouse", "publish_catalogue")
 @pytest.fixture(scope="module")
 def catalogue(bucket):
     """The name of a database in the Glue catalogue that the S3 server has too."""
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    with contextlib.closing(boto3.client("glue", endpoint_url=bucket.client.meta.endpoint_url, **keys)) as glue:
+    session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    with contextlib.closing(session.client("glue", endpoint_url=bucket.client.meta.endpoint_url)) as glue:
         glue.create_database(DatabaseInput={"Name": "data_pipeline"})
     return "data_pipeline"
 

@@ -7,20 +7,21 @@ import json
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 SECONDS = 300
 YEAR = "/api/v2/dags/open_payments_year"
 headers = {"Content-Type": "application/json"}
 
 
-def ask(method: str, path: str, **body: object) -> dict:
+def ask(method: str, path: str, **body: object) -> Any:
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(f"http://127.0.0.1:8080{path}", data, headers, method=method)
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
-def state() -> dict:
+def state() -> dict[str, Any]:
     health = ask("GET", "/api/v2/monitor/health")
     return {
         "health": {name: one["status"] for name, one in health.items()},
