@@ -71,8 +71,7 @@ class Docker:
 
 
 @pytest.fixture(scope="session")
-def docker(engine, image, sandbox_image):
-    """With both images in its store."""
+def docker(engine):
     try:
         programs = debian.unpack(PACKAGES, STORE.parent / "docker")
     except isolated.UnavailableError as reason:
@@ -82,15 +81,19 @@ def docker(engine, image, sandbox_image):
         try:
             if docker.daemon.poll() is not None or docker.run("version").returncode:
                 pytest.skip(f"Compose is not run: dockerd does not start: {''.join(docker.said[-2:])}")
-            for one in (image, sandbox_image):
-                docker.load(engine, one)
             yield docker
         finally:
             docker.end()
 
 
+@pytest.fixture(scope="session")
+def loaded(docker, engine, image, sandbox_image):
+    for one in (image, sandbox_image):
+        docker.load(engine, one)
+
+
 @pytest.fixture
-def checkout(context):
+def checkout(loaded, context):
     data = context / "data"
     data.mkdir()
     os.chown(data, OWNER, OWNER)
