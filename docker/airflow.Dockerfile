@@ -50,7 +50,8 @@ ENV PATH=/opt/airflow/bin:${PATH} HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBU
     AIRFLOW__CORE__LOAD_EXAMPLES=False AIRFLOW__CORE__DAGS_FOLDER=/opt/dags
 COPY --from=environment /opt/airflow /opt/airflow
 COPY packages/orchestration/src/orchestration/dags /opt/dags
-RUN mkdir /opt/home && chown 10001:10001 /opt/home
+# Airflow does not start for a user without a name.
+RUN echo "airflow:x:10001:10001::/tmp:/bin/false" >> /etc/passwd && mkdir /opt/home && chown 10001:10001 /opt/home
 USER 10001:10001
 ENTRYPOINT ["airflow"]
 CMD ["version"]
