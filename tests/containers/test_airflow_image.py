@@ -40,16 +40,19 @@ def looked(engine, image):
     return found
 
 
-def test_airflow_parses_its_dags_and_has_the_jobs_in_an_environment_of_their_own(engine, airflow_image):
-    found = looked(engine, airflow_image)
+@pytest.fixture(scope="module")
+def found(engine, airflow_image):
+    return looked(engine, airflow_image)
 
+
+def test_airflow_parses_its_dags_and_has_the_jobs_in_an_environment_of_their_own(found):
     files = {path.stem for path in ROOT.glob("packages/data_pipeline/src/data_pipeline/jobs/[a-z]*.py")}
     assert {line.split()[0] for line in found["jobs"].splitlines()} == files
     assert "BROKEN" not in found["jobs"]
 
 
-def test_airflow_s_image_has_no_key_password_or_setting_of_the_building_machine(engine, airflow_image):
-    found, config = looked(engine, airflow_image), engine.config(airflow_image)
+def test_airflow_s_image_has_no_key_password_or_setting_of_the_building_machine(found, engine, airflow_image):
+    config = engine.config(airflow_image)
 
     assert found["home"] == [], "the configuration with its keys is made where it runs"
     assert not found["pip"]
