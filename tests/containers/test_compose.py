@@ -149,7 +149,8 @@ x-ours: &ours
 services:
   postgres:
     image: etl-airflow-with-jobs
-    entrypoint: [sleep, infinity]
+    entrypoint: [sleep]
+    command: [infinity]
     stop_signal: SIGKILL
     healthcheck: {{test: [CMD, test, -S, /postgresql/.s.PGSQL.5432]}}
     volumes: ["{folder}:/postgresql"]
