@@ -27,16 +27,22 @@ RUN --mount=type=cache,target=/var/cache/pip,sharing=locked --mount=type=secret,
 
 
 FROM pip AS jobs
-COPY constraints.txt /
-COPY packages /packages
+COPY docker/requirements /requirements
+COPY packages/analytics/constraints.txt /dbt.txt
 RUN --mount=type=cache,target=/var/cache/pip,sharing=locked --mount=type=secret,id=ca \
     cat /etc/ssl/certs/ca-certificates.crt $(ls /run/secrets/ca 2>/dev/null) > "${PIP_CERT}" \
     && python -m venv --without-pip /opt/jobs \
     && python -m venv --without-pip /opt/jobs/dbt \
+    && pip --python /opt/jobs/bin/python install --require-hashes --only-binary :all: \
+        --requirement /requirements/runtime.txt --requirement /requirements/lakehouse.txt --requirement /requirements/db.txt \
+    && pip --python /opt/jobs/dbt/bin/python install --constraint /dbt.txt dbt-core dbt-duckdb duckdb
+COPY constraints.txt /
+COPY packages /packages
+RUN --mount=type=cache,target=/var/cache/pip,sharing=locked --mount=type=secret,id=ca \
+    cat /etc/ssl/certs/ca-certificates.crt $(ls /run/secrets/ca 2>/dev/null) > "${PIP_CERT}" \
     && pip wheel --quiet --no-deps --wheel-dir /wheels /packages/etl_core /packages/data_pipeline /packages/analytics /packages/sandbox \
     && pip --python /opt/jobs/bin/python install --find-links /wheels --constraint /constraints.txt \
-        "openpayments-data-pipeline[kubernetes,lakehouse,report,db]==0.1.0" openpayments-analytics==0.1.0 openpayments-sandbox==0.1.0 \
-    && pip --python /opt/jobs/dbt/bin/python install --constraint /packages/analytics/constraints.txt dbt-core dbt-duckdb duckdb
+        "openpayments-data-pipeline[kubernetes,lakehouse,report,db]==0.1.0" openpayments-analytics==0.1.0 openpayments-sandbox==0.1.0
 
 
 FROM ${BASE} AS airflow-only
@@ -44,7 +50,8 @@ ENV PATH=/opt/airflow/bin:${PATH} HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBU
     AIRFLOW__CORE__LOAD_EXAMPLES=False AIRFLOW__CORE__DAGS_FOLDER=/opt/dags
 COPY --from=environment /opt/airflow /opt/airflow
 COPY packages/orchestration/src/orchestration/dags /opt/dags
-RUN mkdir /opt/home && chown 10001:10001 /opt/home
+# Airflow does not start for a user without a name.
+RUN echo "airflow:x:10001:10001::/tmp:/bin/false" >> /etc/passwd && mkdir /opt/home && chown 10001:10001 /opt/home
 USER 10001:10001
 ENTRYPOINT ["airflow"]
 CMD ["version"]

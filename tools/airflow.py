@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import fcntl
 import hashlib
 import json
 import os
@@ -55,15 +54,11 @@ def uv(*words: str) -> None:
     subprocess.run([str(isolated.program("uv")), *words], cwd=ROOT, env=environment, check=True)
 
 
-def group() -> list[str]:
-    found: list[str] = tomllib.loads((ROOT / OURS[1] / "pyproject.toml").read_text())["dependency-groups"]["airflow"]
-    return found
-
-
 def resolve() -> None:
+    groups = tomllib.loads((ROOT / OURS[1] / "pyproject.toml").read_text())["dependency-groups"]
     wanted = ROOT / ".cache" / "airflow" / "requirements.in"
     wanted.parent.mkdir(parents=True, exist_ok=True)
-    wanted.write_text("\n".join(group()) + "\n")
+    wanted.write_text("\n".join(groups["airflow"]) + "\n")
     options = ("--extra", "kubernetes", "--universal", "--python-version", "3.11", "--no-header", "--no-annotate")
     uv("pip", "compile", "-q", str(wanted), f"{OURS[0]}/pyproject.toml", *options, "-o", str(CONSTRAINTS))
     CONSTRAINTS.write_text(HEADER + CONSTRAINTS.read_text())
@@ -71,24 +66,17 @@ def resolve() -> None:
 
 def install() -> Path:
     """The folder of the environment's programs; without a change it takes no time."""
-    ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
-    facts = [
-        sys.version,
-        str(ROOT),
-        CONSTRAINTS.read_text(),
-        *((ROOT / one / "pyproject.toml").read_text() for one in OURS),
-    ]
-    stamp, wanted = ENVIRONMENT / ".installed", hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-    with (ENVIRONMENT.parent / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != wanted:
-            print(f"installing Airflow into {ENVIRONMENT.relative_to(ROOT)}", file=sys.stderr)
-            uv("venv", "-q", "--clear", "--python", sys.executable, str(ENVIRONMENT))
-            python = ("--python", str(ENVIRONMENT / "bin" / "python"))
-            uv("pip", "install", "-q", *python, "-r", str(CONSTRAINTS))
-            uv("pip", "install", "-q", *python, "--no-deps", *(word for one in OURS for word in ("-e", one)))
-            stamp.write_text(wanted)
+    metadata = [(ROOT / one / "pyproject.toml").read_text() for one in OURS]
+    facts = json.dumps([sys.version, str(ROOT), CONSTRAINTS.read_text(), *metadata])
+    isolated.once(ENVIRONMENT, hashlib.sha256(facts.encode()).hexdigest(), _install)
     return ENVIRONMENT / "bin"
+
+
+def _install() -> None:
+    uv("venv", "-q", "--clear", "--python", sys.executable, str(ENVIRONMENT))
+    into = ("pip", "install", "-q", "--python", str(ENVIRONMENT / "bin" / "python"))
+    uv(*into, "-r", str(CONSTRAINTS))
+    uv(*into, "--no-deps", *(word for one in OURS for word in ("-e", one)))
 
 
 def settings(home: Path, port: int, dags: Path = DAGS) -> dict[str, str]:
@@ -128,18 +116,15 @@ class Airflow:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self._before = descendants_of(os.getpid())
         self.home.mkdir(parents=True, exist_ok=True)
-        self.run("db", "migrate")
+        with (self.home / "setup.log").open("ab") as log:
+            migrate = [str(self._bin / "airflow"), "db", "migrate"]
+            subprocess.run(migrate, env=self._environment, stdout=log, stderr=log, check=True)
         for name in PROCESSES:
             self.start(name)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def run(self, *words: str) -> None:
-        with (self.home / "setup.log").open("ab") as log:
-            command = [str(self._bin / "airflow"), *words]
-            subprocess.run(command, env=self._environment, stdout=log, stderr=log, check=True)
 
     def start(self, name: str) -> None:
         # In a session of its own: Ctrl-C is for this process, which ends them in order.
@@ -215,9 +200,9 @@ def descendants_of(ancestor: int) -> set[int]:
     return found
 
 
-def start(place: Path, port: int, scale: str, faults: str) -> int:
+def start(place: Path, port: int) -> int:
     bin_folder = install()
-    with demo.sandbox(scale, faults) as source:
+    with demo.sandbox("0.01", "0.1") as source:
         environment = os.environ | settings(place / "home", port)
         environment |= {"OPEN_PAYMENTS_URL": source, "LAKE_URL": str(place / "lake"), "LOG_LEVEL": "info"}
         environment["AIRFLOW__DATA_PIPELINE__LAKE_URL"] = environment["LAKE_URL"]
@@ -244,8 +229,6 @@ def main() -> int:
     parser.add_argument("action", choices=["start", "install", "lock"])
     parser.add_argument("--port", type=int, default=8080, help="start: of the API server (default 8080)")
     parser.add_argument("--place", default=str(ROOT / "data" / "airflow"), help="start: folder of its home and lake")
-    parser.add_argument("--scale", default="0.01", help="start: share of the real year's rows (default 0.01)")
-    parser.add_argument("--faults", default="0.1", help="start: share of downloads that fail (default 0.1)")
     given = parser.parse_args()
     if given.action == "lock":
         resolve()
@@ -254,7 +237,7 @@ def main() -> int:
     else:
         for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored where a shell started it in the background
             signal.signal(number, signal.default_int_handler)
-        return start(Path(given.place).resolve(), given.port, given.scale, given.faults)
+        return start(Path(given.place).resolve(), given.port)
     return 0
 
 

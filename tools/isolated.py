@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,18 +39,26 @@ def program(name: str) -> Path:
 
     """
     folder = FOLDER / name
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    stamp, wanted = folder / ".installed", f"{' '.join(TOOLS[name])} {sys.version}"
-    with (FOLDER / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests of several processes may need the tool at once
-        if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-            return folder / "bin" / name
-        print(f"installing {TOOLS[name][0]} into {folder.relative_to(ROOT)}", file=sys.stderr)
+
+    def install() -> None:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         words = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", *TOOLS[name]]
         result = subprocess.run(words, capture_output=True, text=True, check=False)
         if result.returncode:
             reason = (result.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
             raise UnavailableError(f"{TOOLS[name][0]} cannot be installed: {reason}")
-        stamp.write_text(wanted, encoding="utf-8")
+
+    once(folder, f"{' '.join(TOOLS[name])} {sys.version}", install)
     return folder / "bin" / name
+
+
+def once(folder: Path, wanted: str, install: Callable[[], None]) -> None:
+    """Have ``install`` make an environment, unless it was made of what is ``wanted``; several may ask at once."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    stamp = folder / ".installed"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+            print(f"installing {folder.relative_to(ROOT)}", file=sys.stderr)
+            install()
+            stamp.write_text(wanted, encoding="utf-8")

@@ -274,27 +274,34 @@ def test_marking_a_task_failed_ends_its_process(world):
     assert world.api.tasks("probe_process", "marked")["ingest"]["state"] == "failed"
 
 
-def test_on_a_cluster_a_cleared_task_adopts_its_job_and_one_marked_failed_cancels_it(world):
+def test_on_a_cluster_a_stopped_and_a_cleared_task_adopt_their_job_and_one_marked_failed_cancels_it(world):
     world.stall()
     world.api.unpause("probe_kubernetes")
     world.api.trigger("probe_kubernetes", "pod", run_id="pod")
     (job,) = eventually("there is a Job", world.cluster.jobs)
     world.stalled("pod")
 
+    os.kill(world.api.tasks("probe_kubernetes", "pod")["ingest"]["pid"], signal.SIGTERM)
+    adopted(world, job, 2)
     world.api.clear("probe_kubernetes", "pod", "ingest")
-    eventually("the second try runs", lambda: attempt(world) == ("running", 2))
-    eventually("it adopts", lambda: world.cluster.calls["create jobs"] == 2)
-    assert [one["metadata"]["uid"] for one in world.cluster.jobs()] == [job["metadata"]["uid"]]
+    adopted(world, job, 3)
 
     world.api.mark("probe_kubernetes", "pod", "ingest", "failed")
     eventually("the Job and its pod are gone", lambda: not world.cluster.jobs() and not world.cluster.pods())
     world.source.clear_faults()
 
     world.api.clear("probe_kubernetes", "pod", "ingest")
-    eventually("a third try succeeds", lambda: attempt(world)[0] == "success")
+    eventually("a fourth try succeeds", lambda: attempt(world)[0] == "success")
     found = world.api("GET", "/api/v2/dags/probe_kubernetes/dagRuns/pod/taskInstances/ingest/xcomEntries/manifest")
     assert "run_id=pod/manifest.json" in found["value"]
     assert world.cluster.calls["get pods/log"] == 0
+
+
+def adopted(world: World, job: dict[str, Any], number: int) -> None:
+    """That try runs, and the Job is still the one of before."""
+    eventually(f"try {number} runs", lambda: attempt(world) == ("running", number))
+    eventually("it adopts", lambda: world.cluster.calls["create jobs"] == number)
+    assert [one["metadata"]["uid"] for one in world.cluster.jobs()] == [job["metadata"]["uid"]]
 
 
 def attempt(world: World) -> tuple[str, int]:

@@ -44,11 +44,13 @@ class Engine:
         assert answer.returncode == 0 or not check, answer.stderr[-3000:]
         return answer
 
-    def build(self, context, tag, *words, check=True):
+    def build(self, context, tag, *words, file="docker/data-pipeline.Dockerfile", check=True):
         """Build a context; the answer's stdout and stderr show each step, and which were cached."""
+        own = context / f"{file}.dockerignore"
+        ignored = ["--ignorefile", own] if own.exists() else []
         return self.buildah(
             "bud", "--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--force-rm",
-            *self.volumes, *self.ca, "-f", context / "docker/data-pipeline.Dockerfile", "-t", tag, *words, context,
+            *self.volumes, *self.ca, *ignored, "-f", context / file, "-t", tag, *words, context,
             check=check,
         )  # fmt: skip
 
@@ -175,6 +177,13 @@ def lakehouse_image(engine, image):
 def sandbox_image(engine, image):
     engine.build(ROOT, "etl-data-pipeline-sandbox", "--target", "sandbox")
     return "localhost/etl-data-pipeline-sandbox"
+
+
+@pytest.fixture(scope="session")
+def airflow_image(engine):
+    """Airflow with the jobs; the image without them is the same up to the last layer."""
+    engine.build(ROOT, "etl-airflow-with-jobs", "--target", "with-jobs", file="docker/airflow.Dockerfile")
+    return "localhost/etl-airflow-with-jobs"
 
 
 def opened(folder):

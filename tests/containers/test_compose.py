@@ -1,4 +1,4 @@
-"""compose.yaml run by Docker's daemon and Compose, from Debian's packages."""
+"""The files of Compose run by Docker's daemon and Compose, from Debian's packages."""
 
 import json
 import os
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.conftest import OWNER, STORE, opened
+from packages.etl_core.tests.support.postgresql import postgresql_server
+from tests.containers.conftest import OWNER, ROOT, STORE, opened
 from tools import debian, isolated
 
 pytestmark = pytest.mark.long
@@ -51,8 +52,16 @@ class Docker:
         whole = [str(shutil.which("docker", path=self.environment["PATH"])), *map(str, words)]
         return subprocess.run(whole, env=self.environment, cwd=cwd, capture_output=True, text=True, check=False)
 
-    def compose(self, folder, *words):
-        return self.run("compose", "-f", "docker/compose.yaml", *words, cwd=folder)
+    def compose(self, folder, *words, files=("docker/compose.yaml",)):
+        return self.run("compose", *(word for file in files for word in ("-f", file)), *words, cwd=folder)
+
+    def load(self, engine, image):
+        """Have an image of buildah, as `docker compose build` would have made it."""
+        with tempfile.TemporaryDirectory(dir=STORE) as folder:
+            archive = f"{folder}/image.tar"
+            engine.buildah("push", "-q", image, f"docker-archive:{archive}:{image.removeprefix('localhost/')}:latest")
+            loaded = self.run("load", "-i", archive)
+        assert loaded.returncode == 0, loaded.stderr
 
     def end(self):
         self.daemon.terminate()
@@ -62,8 +71,7 @@ class Docker:
 
 
 @pytest.fixture(scope="session")
-def docker(engine, image, sandbox_image):
-    """With both images in its store, as `docker compose build` would have made them."""
+def docker(engine):
     try:
         programs = debian.unpack(PACKAGES, STORE.parent / "docker")
     except isolated.UnavailableError as reason:
@@ -73,19 +81,19 @@ def docker(engine, image, sandbox_image):
         try:
             if docker.daemon.poll() is not None or docker.run("version").returncode:
                 pytest.skip(f"Compose is not run: dockerd does not start: {''.join(docker.said[-2:])}")
-            for one in (image, sandbox_image):
-                archive = Path(place) / "image.tar"
-                engine.buildah("push", "-q", one, f"docker-archive:{archive}:{one.removeprefix('localhost/')}:latest")
-                loaded = docker.run("load", "-i", archive)
-                assert loaded.returncode == 0, loaded.stderr
-                archive.unlink()
             yield docker
         finally:
             docker.end()
 
 
+@pytest.fixture(scope="session")
+def loaded(docker, engine, image, sandbox_image):
+    for one in (image, sandbox_image):
+        docker.load(engine, one)
+
+
 @pytest.fixture
-def checkout(context):
+def checkout(loaded, context):
     data = context / "data"
     data.mkdir()
     os.chown(data, OWNER, OWNER)
@@ -128,3 +136,59 @@ def test_compose_passes_arguments_and_settings_to_a_job_without_privileges(docke
     assert "CapEff:\t0000000000000000" in shown.stdout
     assert "NoNewPrivs:\t1" in shown.stdout
     assert "Read-only file system" in written.stderr
+
+
+# PostgreSQL's image cannot be had: this machine's own server has its place, reached by a socket in a mounted folder.
+STAND_IN = """
+x-ours: &ours
+  environment:
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: "{url}"
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC: "{url_async}"
+    AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE: "False"
+  volumes: ["{folder}:/postgresql"]
+services:
+  postgres:
+    image: etl-airflow-with-jobs
+    entrypoint: [sleep]
+    command: [infinity]
+    stop_signal: SIGKILL
+    healthcheck: {{test: [CMD, test, -S, /postgresql/.s.PGSQL.5432]}}
+    volumes: ["{folder}:/postgresql"]
+  setup: *ours
+  api-server: {{<<: *ours, ports: !reset []}}
+  scheduler: *ours
+  dag-processor: *ours
+  triggerer: *ours
+"""
+
+
+def test_compose_runs_airflow_which_makes_a_year(docker, engine, airflow_image, tmp_path):
+    docker.load(engine, airflow_image)
+    files = (ROOT / "docker/compose.airflow.yaml", tmp_path / "stand-in.yaml")
+    with postgresql_server() as address:
+        url, _, folder = address.partition("host=")
+        Path(folder).chmod(0o711)  # its users are not of this machine
+        url = url.partition(":")[2] + "host=/postgresql"
+        drivers = {"url": f"postgresql+psycopg2:{url}", "url_async": f"postgresql+asyncpg:{url}"}
+        files[1].write_text(STAND_IN.format(folder=folder, **drivers))
+        try:
+            started = docker.compose(ROOT, "up", "--detach", "--no-build", "--wait", files=files)
+            logs = "" if started.returncode == 0 else docker.compose(ROOT, "logs", "--tail", 40, files=files).stdout
+            assert started.returncode == 0, started.stderr[-3000:] + logs
+            code = Path(__file__).with_name("in_api_server.py").read_text()
+            ran = docker.compose(ROOT, "exec", "-T", "api-server", "python", "-c", code, files=files)
+            shown = docker.compose(ROOT, "exec", "-T", "scheduler", "sh", "-c", "id -u; touch /opt/x", files=files)
+        finally:
+            gone = docker.compose(ROOT, "down", "--volumes", files=files)
+
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["health"] == dict.fromkeys(("metadatabase", "scheduler", "triggerer", "dag_processor"), "healthy")
+    assert found["import_errors"] == 0
+    assert found["dags"] == ["agency_files", "customers_daily", "open_payments_releases", "open_payments_year"]
+    assert (found["state"], set(found["tasks"].values())) == ("success", {"success"}), found
+    assert {"dataset.ingest", "marts", "report", "check_year"} <= set(found["tasks"])
+    assert shown.stdout == "10001\n"
+    assert "Read-only file system" in shown.stderr
+    assert gone.returncode == 0, gone.stderr
+    assert docker.run("ps", "--all", "--quiet").stdout == ""

@@ -55,9 +55,9 @@ def year_of(params: Mapping[str, Any], logical_date: datetime | None, now: datet
 def of_year(
     params: Mapping[str, Any], year: int, dag_run_id: str, *, fan_out_options: str = ""
 ) -> list[dict[str, Command]]:
-    """The commands of each dataset of a DAG run: ``ingest``; the others once the marts are made.
+    """The commands of each dataset of a DAG run: ``ingest``, and by job those that follow once the marts are made.
 
-    ``check`` is empty for a part of a year, which is never closed.
+    ``check_year`` is empty for a part of a year, which is never closed.
     """
     return [
         {
@@ -70,7 +70,7 @@ def of_year(
                 fan_out_options=fan_out_options,
             ),
             "report": of_tables("report", dataset, year),
-            "check": [] if params.get("max_files") else of_tables("check_year", dataset, year),
+            "check_year": [] if params.get("max_files") else of_tables("check_year", dataset, year),
             **{job: of_tables(job, dataset, year) for job in AFTER_MARTS},
         }
         for dataset in datasets_of(params["dataset"])
@@ -102,17 +102,20 @@ def customers(run_id: str) -> Command:
     return ["ingest_customers", "--run-id", run_id]
 
 
-def agency_files(agency_id: int, source_bucket: str, run_id: str) -> Command:
-    return ["get_s3_files", "--agency-id", str(agency_id), "--source-bucket", source_bucket, "--run-id", run_id]
+def agency_files(agency_id: str, source_bucket: str, run_id: str) -> Command:
+    return ["get_s3_files", "--agency-id", agency_id, "--source-bucket", source_bucket, "--run-id", run_id]
 
 
 def changed(resolved: Mapping[tuple[str, int], str], in_lake: Mapping[tuple[str, int], str]) -> list[dict[str, Any]]:
-    """Parameters and name of a DAG run for each dataset's year whose tables are of another release than the source's.
+    """The DAG run to trigger for each dataset's year whose tables are of another release than the source's.
 
     ``resolved`` has distribution ids, ``in_lake`` names of releases, which end in the first eight of its characters.
     """
     return [
-        {"dataset": dataset, "year": year, "name": f"release__{dataset}-{year}-{distribution[:8]}"}
+        {
+            "conf": {"dataset": dataset, "year": year},
+            "trigger_run_id": f"release__{dataset}-{year}-{distribution[:8]}",
+        }
         for (dataset, year), distribution in sorted(resolved.items())
         if (release := in_lake.get((dataset, year))) and not release.endswith(f"-{distribution[:8]}")
     ]

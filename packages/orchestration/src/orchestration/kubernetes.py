@@ -10,10 +10,11 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from etl_core.errors import BUG, PERMANENT
 from etl_core.kube.describe import JobSpec, digest_annotation, job_body, job_name
 from etl_core.kube.diagnose import diagnose
 from etl_core.kube.explain import Diagnosis
-from etl_core.kube.observe import container_state, exit_code, phase_of_job
+from etl_core.kube.observe import container_state, phase_of_job
 from orchestration.evidence import PROVED_BY_LAKE, evidence_of
 from orchestration.outcomes import Outcome, fact_in
 
@@ -29,7 +30,6 @@ USER_ID = 10001  # of the image
 HEARTBEAT = "HEARTBEAT_FILE"  # the setting of the jobs
 LABELS = {"app.kubernetes.io/name": "data-pipeline", "app.kubernetes.io/managed-by": "airflow"}
 JOB_OF_POD = "batch.kubernetes.io/job-name"
-BUG, PERMANENT = 1, 3
 
 
 def body_of(command: Sequence[str], identity: Mapping[str, str], pod: PodOptions) -> dict[str, Any]:
@@ -55,14 +55,12 @@ def body_of(command: Sequence[str], identity: Mapping[str, str], pod: PodOptions
 
 def outcome_of_failure(why: Diagnosis, pods: Iterable[Mapping[str, Any]]) -> Outcome:
     """How a Job failed: the exit status of its container, or what the cluster did to it."""
-    ended = [pod for pod in pods if exit_code(pod)]
-    newest = max(ended, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
-    if newest is not None and why.reason == f"exit_{exit_code(newest)}":
-        # Of a failed container the status keeps the end of its output, with the job's fact: here it says how long to
-        # wait and why it failed, it decides nothing.
-        said = str((container_state(newest).get("terminated") or {}).get("message", ""))
-        return Outcome(exit_code(newest) or BUG, fact_in(said.splitlines()), str(why))
-    return Outcome(BUG if why.temporary else PERMANENT, {}, str(why))
+    for ended in (container_state(pod).get("terminated") or {} for pod in pods):
+        if why.reason == f"exit_{ended.get('exitCode')}":
+            # Of a failed container the status keeps the end of its output, with the job's fact: here it says how long
+            # to wait and why it failed, it decides nothing.
+            return Outcome(int(ended["exitCode"]), fact_in(str(ended.get("message", "")).splitlines()), str(why))
+    return Outcome(BUG.code if why.temporary else PERMANENT.code, {}, str(why))
 
 
 class KubernetesPlace:
@@ -106,30 +104,29 @@ class KubernetesPlace:
         while (found := self._cluster.job(name)) is not None:
             phase = phase_of_job(found)
             if phase == "succeeded":
-                return self._succeeded(command)
+                return self._by_lake(command, succeeded=True)
             pods = list(self._cluster.pods(f"{JOB_OF_POD}={name}"))
             why = diagnose(self._cluster, name, found, pods)
             if phase == "failed":
                 return outcome_of_failure(why, pods)
             if not why.started and not why.temporary:
                 self._cluster.delete_job(name)
-                return Outcome(PERMANENT, {}, str(why))
+                return Outcome(PERMANENT.code, {}, str(why))
             self._sleep(self._poll_seconds)
-        return self._gone(command)
+        return self._by_lake(command, succeeded=False)
 
     def cancel(self) -> None:
         """Delete the Job, its pod after it; what that has proved is kept."""
         if self.job:
             self._cluster.delete_job(self.job)
 
-    def _succeeded(self, command: Sequence[str]) -> Outcome:
+    def _by_lake(self, command: Sequence[str], *, succeeded: bool) -> Outcome:
+        """By the commit of its work, where its job makes one; else by whether the Job succeeded."""
         fact = evidence_of(self._store, command)
-        if fact is None and command[0] in PROVED_BY_LAKE:
-            return Outcome(BUG, {}, f"Job {self.job} ended with status 0, but {self._store.url} has no commit of it.")
-        return Outcome(0, {**(fact or {}), "job": command[0], "kubernetes_job": self.job})
-
-    def _gone(self, command: Sequence[str]) -> Outcome:
-        fact = evidence_of(self._store, command) if command[0] in PROVED_BY_LAKE else None
-        if fact is not None:
-            return Outcome(0, {**fact, "job": command[0], "kubernetes_job": self.job})
-        return Outcome(BUG, {}, f"Job {self.job} was deleted before {self._store.url} had a commit of its work.")
+        is_done = succeeded
+        if command[0] in PROVED_BY_LAKE:
+            is_done = fact is not None
+        if is_done:
+            return Outcome(0, {**(fact or {}), "job": command[0], "kubernetes_job": self.job})
+        how = "ended with status 0, but" if succeeded else "was deleted, and"
+        return Outcome(BUG.code, {}, f"Job {self.job} {how} {self._store.url} has no commit of its work.")

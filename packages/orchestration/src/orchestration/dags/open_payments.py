@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, get_current_context, task, task_group
 
 from orchestration import commands, settings
-from orchestration.defaults import CURATED, MARTS, RAW, STAGING, dag_options
+from orchestration.defaults import MARTS, dag_options, run_id_param, tables_of
 from orchestration.operator import DataPipelineOperator
 
 AFTER_MARTS = [name for name in settings.load().after_marts.split(",") if name]
+DOCS = {
+    "marts": "dbt: facts, dimensions and marts of all years in one file; a failed test publishes nothing.",
+    "report": "One page about the year: complete or not, and the figures.",
+    "load_warehouse": "The year's build in PostgreSQL or Redshift, compared with its manifest.",
+    "publish_catalogue": "The year's build in the Glue catalogue, for Athena.",
+    "check_year": "Fails if the year is not proved, conserved or reconciled within bounds, and says what.",
+}
 
 
-def of(step: str) -> Callable[[dict[str, commands.Command]], commands.Command]:
-    """The command of a step in what is planned for a dataset."""
-
-    def pick(planned: dict[str, commands.Command]) -> commands.Command:
-        return planned[step]
-
-    return pick
+def of(step: str) -> Any:
+    """Picks the command of a step from what is planned for a dataset."""
+    return lambda planned: planned[step]
 
 
 with DAG(
@@ -38,12 +40,7 @@ with DAG(
             maximum=commands.LAST_YEAR,
             description="Program year. Default: the year before the logical date.",
         ),
-        "run_id": Param(
-            None,
-            type=["null", "string"],
-            pattern=f"^{commands.RUN_ID}$",
-            description="Name of the run in the lake, behind dataset and year. Default: that of the DAG run.",
-        ),
+        "run_id": run_id_param(),
         "shape": Param(
             commands.SHAPES[0], enum=list(commands.SHAPES), description="Fetch in one process, or spread over pods."
         ),
@@ -72,50 +69,14 @@ end of its log and in the XCom `diagnosis`.
         year = commands.year_of(params, run.logical_date, run.run_after)
         return commands.of_year(params, year, run.run_id, fan_out_options=settings.load().fan_out_options)
 
-    @task_group(group_id="dataset", tooltip="Once for each dataset")
-    def dataset(ingest: commands.Command) -> None:
-        fetched = DataPipelineOperator(
-            task_id="ingest",
-            command=ingest,
-            outlets=[RAW],
-            doc_md="Fetches what is missing of the year and proves it slice by slice; ends in the run's manifest.",
-        )
-        run_id: Any = fetched.output["run_id"]
-        staged = DataPipelineOperator(
-            task_id="stage",
-            command=commands.stage(run_id),
-            outlets=[STAGING],
-            doc_md="Typed Parquet of every part; records that break the contract go to quarantine.",
-        )
-        curated = DataPipelineOperator(
-            task_id="curate",
-            command=commands.curate(run_id),
-            outlets=[CURATED],
-            doc_md="One build of the year's tables; its numbered manifest is what readers see.",
-        )
-        fetched >> staged >> curated
+    def once_for_each_dataset(job: str) -> Any:
+        return DataPipelineOperator.partial(task_id=job, doc_md=DOCS[job]).expand(command=planned.map(of(job)))
 
     planned = plan()
-    marts = DataPipelineOperator(
-        task_id="marts",
-        command=commands.marts(),
-        outlets=[MARTS],
-        doc_md="dbt: facts, dimensions and marts of all years in one file; a failed test publishes nothing.",
-    )
-    optional = [
-        DataPipelineOperator.partial(task_id=name, doc_md=f"`data-pipeline describe {name}` says what it does.").expand(
-            command=planned.map(of(name))
-        )
-        for name in AFTER_MARTS
-    ]
-    report = DataPipelineOperator.partial(
-        task_id="report", doc_md="One page about the year: complete or not, and the figures."
-    ).expand(command=planned.map(of("report")))
-    check = DataPipelineOperator.partial(
-        task_id="check_year",
-        doc_md="Fails if the year is not proved, conserved or reconciled within bounds, and says what.",
-    ).expand(command=planned.map(of("check")))
-    dataset.expand(ingest=planned.map(of("ingest"))) >> marts >> [*optional, report] >> check
+    dataset = task_group(group_id="dataset", tooltip="Once for each dataset")(tables_of)
+    marts = DataPipelineOperator(task_id="marts", command=commands.marts(), outlets=[MARTS], doc_md=DOCS["marts"])
+    read = [once_for_each_dataset(job) for job in (*AFTER_MARTS, "report")]
+    dataset.expand(command=planned.map(of("ingest"))) >> marts >> read >> once_for_each_dataset("check_year")
 
 
 with DAG(
@@ -140,10 +101,7 @@ that the lake has no tables of are left to the yearly schedule and to backfills.
         from orchestration.evidence import releases_in, releases_resolved
 
         store = open_store(settings.load().lake_url, named="[data_pipeline] lake_url")
-        return [
-            {"conf": {"dataset": one["dataset"], "year": one["year"]}, "trigger_run_id": one["name"]}
-            for one in commands.changed(releases_resolved(store), releases_in(store))
-        ]
+        return commands.changed(releases_resolved(store), releases_in(store))
 
     found = changed()
     resolved >> found
