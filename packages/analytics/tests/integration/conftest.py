@@ -1,3 +1,6 @@
+import fcntl
+import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -20,5 +23,18 @@ def built(folder: Path, *years: Year) -> Built:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Of the records that show the traps; beside the database are profile and artifacts of dbt."""
-    return built(tmp_path_factory.mktemp("marts"), *YEARS)
+    """Of the records that show the traps, once for all workers of pytest, which only read it.
+
+    Beside the database are profile and artifacts of dbt.
+    """
+    own = tmp_path_factory.getbasetemp()
+    place = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with (place / "marts.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = place / "marts.pickle"
+        if not known.exists():
+            folder = place / "marts"
+            folder.mkdir()
+            known.write_bytes(pickle.dumps(built(folder, *YEARS)))
+        found: Built = pickle.loads(known.read_bytes())
+        return found
