@@ -88,9 +88,7 @@ class Forked:
     ) -> None:
         self.args = [sys.executable, *words]
         begun, beginning = os.pipe()
-        call = Call(
-            words, dict(env), str(cwd), [*map(Descriptor, streams)], Descriptor(beginning) if leads else None
-        )
+        call = Call(words, dict(env), str(cwd), [*map(Descriptor, streams)], Descriptor(beginning) if leads else None)
         self._process = SERVER.Process(target=call.run, daemon=True)
         with self._lock:
             self._process.start()
@@ -122,7 +120,7 @@ def container(command: Sequence[str], environment: Mapping[str, str], folder: Pa
     """How a stand-in cluster starts the process of a container."""
     if command[0] != sys.executable:
         return child(command, environment, folder, output)
-    with open(os.devnull) as nothing:
+    with Path(os.devnull).open() as nothing:
         return Forked(command[1:], environment, folder, (nothing.fileno(), output, output), leads=True)
 
 
