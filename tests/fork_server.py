@@ -18,4 +18,6 @@ OURS = [
 ]
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload([*LIBRARIES, *OURS, "tests.end_to_end.killed_run", "tests.end_to_end.programs", "tests.preloaded"])
+SERVER.set_forkserver_preload(
+    [*LIBRARIES, *OURS, "tests.end_to_end.killed_run", "tests.end_to_end.programs", "tests.preloaded"]
+)
