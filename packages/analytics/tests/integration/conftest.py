@@ -13,12 +13,14 @@ from packages.analytics.tests.integration.lake import Year, describe
 from packages.analytics.tests.integration.traps import SAID_BY_CMS, YEARS
 
 
-def built(folder: Path, *years: Year) -> Built:
-    """The whole project on a lake of these years, with the unit tests of its models."""
-    parsed = PrivateFolder(folder.parent, "parsed")
+def built(folder: Path, *years: Year, known: Path, leave_out: str = "seed") -> Built:
+    """The whole project on a lake of these years, with the unit tests of its models; what is in ``known`` is not
+    parsed again.
+    """
+    parsed = PrivateFolder(known, "parsed")
     dbt = Dbt(Project(PROJECT, PROFILE), interpreter(""), Limits(memory_mb=1000, workers=1), lambda: None, parsed)
     describe(folder / LAKE, years, SAID_BY_CMS)
-    return dbt.build(folder, leave_out="seed")
+    return dbt.build(folder, leave_out=leave_out)
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Built:
         if not known.exists():
             folder = place / "marts"
             folder.mkdir()
-            known.write_bytes(pickle.dumps(built(folder, *YEARS)))
+            known.write_bytes(pickle.dumps(built(folder, *YEARS, known=place)))
         found: Built = pickle.loads(known.read_bytes())
         return found
