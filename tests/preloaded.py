@@ -16,8 +16,8 @@ for name in [one for one in sys.modules if one.startswith("kubernetes.config")]:
 del kubernetes.config
 
 # Every session reads the description of S3 again: half of what the opening of a lake there takes.
-_read = functools.cache(JSONFileLoader().load_file)
-JSONFileLoader.load_file = lambda _self, path: _read(path)  # type: ignore[method-assign]
+_load = functools.cache(JSONFileLoader().load_file)
+JSONFileLoader.load_file = lambda self, file_path: _load(file_path)  # type: ignore[method-assign]
 with contextlib.suppress(BotoCoreError):  # a person's settings may be incomplete
     session = boto3.session.Session("none", "none", region_name="us-east-1")
     session.client("s3").close()
