@@ -7,11 +7,17 @@ import multiprocessing
 import pkgutil
 
 import data_pipeline
+import etl_core
 
-LIBRARIES = ["boto3", "click", "duckdb", "hypothesis", "pydantic", "pytest", "structlog", "urllib3"]
+LIBRARIES = ["boto3", "click", "duckdb", "hypothesis", "kubernetes", "pydantic", "pytest", "sqlalchemy", "structlog"]
 OURS = [
-    one.name for one in pkgutil.walk_packages(data_pipeline.__path__, "data_pipeline.") if "__main__" not in one.name
+    one.name
+    for package in (data_pipeline, etl_core)
+    for one in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if "__main__" not in one.name
 ]
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload([*LIBRARIES, *OURS, "tests.end_to_end.killed_run"])
+SERVER.set_forkserver_preload(
+    [*LIBRARIES, *OURS, "tests.end_to_end.killed_run", "tests.end_to_end.programs", "tests.preloaded"]
+)

@@ -18,10 +18,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, Any, Self
 
+from sandbox.cluster.process import Started, child
 from tests.fork_server import SERVER
 
 
@@ -47,9 +49,13 @@ class Call:
     environment: Mapping[str, str]
     folder: str
     streams: Sequence[Descriptor]  # stdin, stdout, stderr
+    leads: Descriptor | None = None  # closed once it leads a session, if it shall lead one
 
     def run(self) -> None:
         """Become the program, in the process that the server forked."""
+        if self.leads:
+            os.setsid()
+            os.close(self.leads.number)
         for number, stream in enumerate(self.streams):
             os.dup2(stream.number, number)
             os.close(stream.number)
@@ -71,37 +77,66 @@ class Call:
             atexit._run_exitfuncs()
 
 
-class Program:
+class Forked:
+    """A started program, with the streams it was given."""
+
+    # Whenever a process is started, the statuses of all others are read; two threads may not read the same.
+    _lock = threading.Lock()
+
+    def __init__(
+        self, words: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int], *, leads: bool = False
+    ) -> None:
+        self.args = [sys.executable, *words]
+        begun, beginning = os.pipe()
+        call = Call(words, dict(env), str(cwd), [*map(Descriptor, streams)], Descriptor(beginning) if leads else None)
+        self._process = SERVER.Process(target=call.run, daemon=True)
+        with self._lock:
+            self._process.start()
+        os.close(beginning)
+        os.read(begun, 1)  # its end
+        os.close(begun)
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | Any:
+        return self.poll()
+
+    def poll(self) -> int | None:
+        with self._lock:
+            return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        wait([self._process.sentinel], timeout)
+        status = self.poll()
+        if status is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        return status
+
+    until_ended = wait
+
+
+def container(command: Sequence[str], environment: Mapping[str, str], folder: Path, output: int) -> Started:
+    """How a stand-in cluster starts the process of a container."""
+    if command[0] != sys.executable:
+        return child(command, environment, folder, output)
+    with Path(os.devnull).open() as nothing:
+        return Forked(command[1:], environment, folder, (nothing.fileno(), output, output), leads=True)
+
+
+class Program(Forked):
     """A started program: of ``subprocess.Popen[str]``, what tests use."""
 
     def __init__(self, *words: str, env: Mapping[str, str], cwd: Path) -> None:
-        self.args = [sys.executable, *words]
         stdin, (out, stdout), (err, stderr) = os.open(os.devnull, os.O_RDONLY), os.pipe(), os.pipe()
         given = (stdin, stdout, stderr)
-        call = Call(words, dict(env), str(cwd), tuple(map(Descriptor, given)))
-        self._process = SERVER.Process(target=call.run, daemon=True)
-        self._process.start()
+        super().__init__(words, env, cwd, given)
         for number in given:
             os.close(number)
-        assert self._process.pid is not None
-        self.pid = self._process.pid
         self.stdout: IO[str] = os.fdopen(out)
         self.stderr: IO[str] = os.fdopen(err)
         self._read: dict[IO[str], str] = {self.stdout: "", self.stderr: ""}
         self._readers: list[threading.Thread] = []
-
-    @property
-    def returncode(self) -> int | Any:
-        return self._process.exitcode
-
-    def poll(self) -> int | None:
-        return self._process.exitcode
-
-    def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        if self._process.exitcode is None:
-            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
-        return self._process.exitcode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """The rest of stdout and of stderr, once the program has ended."""

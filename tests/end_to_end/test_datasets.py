@@ -8,6 +8,7 @@ import pytest
 
 from data_pipeline.open_payments.datasets import DATASETS
 from sandbox.cluster import Cluster, ClusterSettings
+from tests.end_to_end.programs import container
 
 RUN = ("--run-id", "one")
 PAYERS = ("100000000053", "100000000054", "100000000055")
@@ -71,6 +72,7 @@ def test_a_dataset_is_fanned_out_to_pods_that_fetch_it_and_no_other(world, datas
     settings = ClusterSettings(
         images={"etl-data-pipeline": [sys.executable, "-m", "data_pipeline"]},
         base_environment={"PATH": str(Path(sys.executable).parent)},
+        start=container,
         pod_start_seconds=0.05,
         service_accounts=("data-pipeline-worker",),
     )

@@ -3,7 +3,6 @@
 import json
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ import pytest
 
 from sandbox.cluster import Cluster, ClusterSettings
 from tests.end_to_end.conftest import World
+from tests.end_to_end.programs import container
 
 IMAGE = "etl-data-pipeline"
 FAN_OUT = ("fan_out", "--", "--year", "2024", "--poll-interval", "0.2")
@@ -55,7 +55,7 @@ def fleet(world, tmp_path, request):
     settings: dict[str, Any] = {"pod_start_seconds": 0.05, "service_accounts": ("default", "data-pipeline-worker")}
     settings |= getattr(request, "param", {})
     settings = {"images": {IMAGE: [sys.executable, "-m", "data_pipeline"]}, **settings}
-    with Cluster(ClusterSettings(base_environment=PATH, **settings)) as cluster:
+    with Cluster(ClusterSettings(base_environment=PATH, start=container, **settings)) as cluster:
         environment = {**world.environment, "KUBECONFIG": str(cluster.kubeconfig(tmp_path / "kubeconfig"))}
         yield Fleet(replace(world, environment=environment), cluster)
         assert not cluster.bugs
@@ -261,11 +261,8 @@ def test_the_manifests_printed_are_the_jobs_that_are_created(fleet):
 
 def examined(fleet):
     """The doctor's fact, what it said, its status."""
-    found = subprocess.run(
-        [sys.executable, "-m", "data_pipeline", "doctor", "cluster"],
-        env=dict(fleet.world.environment), cwd=fleet.world.lake.parent, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return json.loads(found.stdout)["cluster_checks"]["failed"], found.stderr, found.returncode
+    found = fleet.world.doctor("cluster")
+    return found.fact["cluster_checks"]["failed"], found.stderr, found.status
 
 
 @pytest.mark.parametrize("fleet", [{"denied": ("create jobs", "list events")}], indirect=True, ids=["few rights"])
@@ -351,7 +348,7 @@ def test_what_the_cluster_will_always_refuse_is_reported_at_once(fleet, reason, 
 @pytest.mark.parametrize("world", [{"first_companies": 1}], indirect=True, ids=["1 company"])
 @pytest.mark.parametrize("fault", ["pull_limit", "pod_sandbox", "volume_mount", "webhook_500"])
 def test_what_passes_is_waited_for(fleet, fault):
-    fleet.cluster.fault(fault, count=1, seconds=5)
+    fleet.cluster.fault(fault, count=1, seconds=2)
     ended = fleet.run("--shape", "per-company", "--pending-check-after", "0.5")
     assert (ended.status, ended.fact["status"]) == (0, "completed"), ended.stderr
     if fault != "webhook_500":

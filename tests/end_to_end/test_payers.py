@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from sandbox.cluster import Cluster, ClusterSettings
+from tests.end_to_end.programs import container
 from tests.end_to_end.test_fan_out import IMAGE, PATH
 
 # A trailing space, nothing at all, a placeholder, and a name that is too long for a label of Kubernetes.
@@ -51,7 +52,7 @@ def test_a_year_closes_whichever_way_its_rows_are_counted(world, words, dialect)
 def test_a_year_closes_on_a_cluster(world, shape, tmp_path):
     settings = ClusterSettings(
         base_environment=PATH, pod_start_seconds=0.05, service_accounts=("default", "data-pipeline-worker"),
-        images={IMAGE: [sys.executable, "-m", "data_pipeline"]},
+        images={IMAGE: [sys.executable, "-m", "data_pipeline"]}, start=container,
     )  # fmt: skip
     with Cluster(settings) as cluster:
         kubeconfig = str(cluster.kubeconfig(tmp_path / "kubeconfig"))

@@ -157,7 +157,7 @@ def test_the_first_companies_cost_no_more_than_their_own_requests(world):
     assert not list(world.lake.glob("metadata/totals/**/*.json")), "totals of a part of the companies are not kept"
 
 
-@pytest.mark.parametrize("world", [{"scale": 0.001, "first_companies": None, "extra_payers": True}], indirect=True)
+@pytest.mark.parametrize("world", [{"scale": 0.001, "first_companies": 20, "extra_payers": True}], indirect=True)
 def test_foreign_and_unlisted_companies_are_fetched_too(world):
     ended = world.pipeline()
     assert (ended.status, ended.fact["closed"]) == (0, True), ended.stderr

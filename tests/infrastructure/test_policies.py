@@ -26,6 +26,7 @@ from sandbox.cluster import Cluster, ClusterSettings
 from sandbox.crm import Crm, CrmSettings
 from sandbox.open_payments import Sandbox, Settings
 from tests.end_to_end.conftest import YEAR, Ended, World
+from tests.end_to_end.programs import container
 from tests.end_to_end.s3 import SETTINGS, Bucket, s3_server
 from tests.infrastructure import sources
 from tests.infrastructure.gate import Gate
@@ -141,16 +142,7 @@ def runner(story: Story) -> None:
 def doctor(story: Story, role: str) -> None:
     """``doctor`` is a command beside ``run``."""
     place = {"LAKE_URL": f"s3://{LAKE}", "AWS_ENDPOINT_URL": story.gate(role).url}
-    done = subprocess.run(
-        [sys.executable, "-m", "data_pipeline", "doctor"],
-        env={**story.world.environment, **SETTINGS, **place},
-        cwd=story.world.lake.parent,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    story.ended.setdefault(role, []).append(("doctor", Ended(done.returncode, json.loads(done.stdout), done.stderr)))
+    story.ended.setdefault(role, []).append(("doctor", story.world.doctor(**SETTINGS, **place)))
 
 
 def fan_out(story: Story, folder: Path) -> None:
@@ -160,7 +152,9 @@ def fan_out(story: Story, folder: Path) -> None:
     base = {"PATH": str(Path(sys.executable).parent), **SETTINGS}
     workers = ("--env", f"AWS_ENDPOINT_URL={story.gate('download').url}")
     accounts = ("default", "data-pipeline-worker")
-    settings = ClusterSettings(images=images, base_environment=base, pod_start_seconds=0.05, service_accounts=accounts)
+    settings = ClusterSettings(
+        images=images, base_environment=base, start=container, pod_start_seconds=0.05, service_accounts=accounts
+    )
     with Cluster(settings) as cluster:
         kubeconfig = str(cluster.kubeconfig(folder / "kubeconfig"))
         for shape in (("--shape", "per-company", "--max-files", "2"), ("--shape", "packed", "--pods", "2")):

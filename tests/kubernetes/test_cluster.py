@@ -21,6 +21,7 @@ import pytest
 
 from sandbox.cluster import Cluster, ClusterSettings
 from sandbox.open_payments import Sandbox, Settings
+from tests.end_to_end.programs import Program, container
 
 REAL = bool(os.environ.get("KUBECONFIG") and os.environ.get("IMAGE"))
 ROOT = Path(__file__).parent.parent.parent
@@ -37,11 +38,8 @@ class Place:
     environment: dict[str, str]
     options: tuple[str, ...]
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "data_pipeline", *words],
-            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def start(self, *words: str) -> Program:
+        return Program("-m", "data_pipeline", *words, env=self.environment, cwd=ROOT)
 
     def run(self, *words: str) -> tuple[int, dict[str, Any], str]:
         process = self.start(*words)
@@ -81,7 +79,7 @@ def place(tmp_path: Path):
     rules |= {"maximum": {"cpu": "8"}, "service_accounts": ("default", "data-pipeline-worker")}
     with (
         Sandbox(Settings(years=(int(YEAR),), scale=0.02, first_companies=3)) as source,
-        Cluster(ClusterSettings(images=images, base_environment=path, **rules)) as cluster,
+        Cluster(ClusterSettings(images=images, base_environment=path, start=container, **rules)) as cluster,
     ):
         environment = {
             **os.environ,
@@ -118,8 +116,12 @@ def test_a_killed_submitter_is_followed_by_another(place, shape):
     assert (status, fact.get("status")) in ((0, "completed"), (0, "already done")), stderr
 
 
+# Of a pod that has not started, in seconds.
+CHECK_AFTER = ("--pending-check-after", "20" if REAL else "0.5")
+
+
 def test_an_image_that_is_not_there_becomes_a_diagnosis(place):
-    words = place.fan_out("--shape", "per-company", "--pending-check-after", "20" if REAL else "0.5")
+    words = place.fan_out("--shape", "per-company", *CHECK_AFTER)
     status, _, stderr = place.run(*words, "--image", "localhost/no-such-image:0")
     assert status == 3, stderr
     assert "image_pull" in stderr
@@ -133,7 +135,7 @@ def test_an_image_that_is_not_there_becomes_a_diagnosis(place):
     ],
 )
 def test_what_the_namespace_s_limits_refuse_is_reported_at_once(place, words, said):
-    status, _, stderr = place.run(*place.fan_out("--shape", "per-company", *words))
+    status, _, stderr = place.run(*place.fan_out("--shape", "per-company", *CHECK_AFTER, *words))
     assert status == 3, stderr
     assert "refused: " in stderr
     assert said in stderr

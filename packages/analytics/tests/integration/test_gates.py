@@ -1,5 +1,6 @@
 """Tools that read what dbt knows of the project: every model is described, tested, typed, named and in its place."""
 
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,9 +25,9 @@ def said_by(*words: str | Path, folder: Path = PACKAGE, more: Mapping[str, str] 
 
 
 @pytest.fixture(scope="module")
-def artifacts(made: Built) -> Path:
+def artifacts(made: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the catalogue of the columns that were made, and the documentation as one page."""
-    folder = made.database.parent
+    folder = shutil.copytree(made.database.parent, tmp_path_factory.mktemp("gates") / "marts")
     said_by(
         "dbt", "docs", "generate", "--static", "--quiet", "--no-version-check", "--project-dir", PROJECT,
         "--profiles-dir", folder, "--target-path", folder / "target", "--log-path", folder / "logs",

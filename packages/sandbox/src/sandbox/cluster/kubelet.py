@@ -136,7 +136,11 @@ class Kubelet:
             environment = {name: files.get(value, value) for name, value in environment.items()}
             try:
                 pod.process = Process(
-                    command, environment, folder, lambda code: self._loop.after(0, partial(end, code))
+                    command,
+                    environment,
+                    folder,
+                    lambda code: self._loop.after(0, partial(end, code)),
+                    self._settings.start,
                 )
             except OSError as error:
                 pod.cannot_start(f'exec: "{command[0]}": {error.strerror}')

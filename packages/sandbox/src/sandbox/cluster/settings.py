@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.cluster.process import Start, child
+
 
 @dataclass(frozen=True)
 class Instant:
@@ -23,6 +25,7 @@ class ClusterSettings:
     images: Mapping[str, Sequence[str]] = field(default_factory=dict)
     # The environment of a process besides its own variables; HOME and TMPDIR are its folder unless given.
     base_environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/bin:/usr/bin:/bin"})
+    start: Start = child  # how a process is started
     # No processes: every pod ends like this, or as the function says of the pod's object.
     instant: Instant | Callable[[Mapping[str, Any]], Instant] | None = None
 
