@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -217,9 +216,7 @@ def run_all(parts: Sequence[Part], root: Path) -> int:
             took = f"{'beside':>8}" if part.beside else f"{time.monotonic() - started:6.1f} s"
             lines.append(f"{part.name:<12} {took}  {verdict}")
             print(f"── {lines[-1]}", flush=True)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print("\n" + "\n".join(lines))
-    print(f"processor: {used.ru_utime + used.ru_stime:.0f} s")
     print(f"{len(parts) - failed} passed, {failed} failed", flush=True)
     return failed
 
