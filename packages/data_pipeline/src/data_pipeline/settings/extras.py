@@ -19,9 +19,7 @@ def require(library: str, extra: str) -> None:
 
 def advice(extra: str) -> str:
     """How to install an extra from a checkout."""
-    analytics = (
-        " ./packages/analytics" if extra == "dbt" else ""
-    )  # which this extra needs, and pip would ask for by name
+    analytics = " ./packages/analytics" if extra == "dbt" else ""  # pip would ask an index for it
     return (
         f"In the checkout: pip install ./packages/etl_core{analytics} './packages/data_pipeline[{extra}]'. "
         "For uv and pipx see docs/installation.md."
