@@ -1,5 +1,6 @@
 # What a person or CI does here; `make` alone lists it. Everything is installed into .venv and .cache of this folder;
-# outside it only pip's own cache is written, and by `run` the limit of requests, which all runs of a user share.
+# outside it only pip's own cache is written, and by `run` ~/.cache/data-pipeline: the limit of requests, which all runs
+# of a user share, and what dbt has parsed.
 
 PYTHON ?= python3
 BIN := .venv/bin

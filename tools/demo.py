@@ -47,10 +47,10 @@ def sandbox(scale: str, faults: str) -> Iterator[str]:
 
 def build(url: str, lake: Path) -> None:
     """The command a person would type, with its progress and its lines on this terminal."""
-    words = ["data-pipeline", "run", "build", "--", "--year", YEAR, "--max-files", COMPANIES]
     shown = os.path.relpath(lake, Path.cwd())
-    say(f"$ OPEN_PAYMENTS_URL={url} LAKE_URL={shown} {' '.join(words)}")
-    environment = os.environ | {"OPEN_PAYMENTS_URL": url, "LAKE_URL": str(lake), "LOG_LEVEL": "warning"}
+    words = ["data-pipeline", "run", "build", "--", "--year", YEAR, "--max-files", COMPANIES, "--lake", shown]
+    say(f"$ OPEN_PAYMENTS_URL={url} {' '.join(words)}")
+    environment = os.environ | {"OPEN_PAYMENTS_URL": url, "LOG_LEVEL": "warning"}
     environment["XDG_CACHE_HOME"] = str(ROOT / ".cache")
     environment.pop("RUN_ID", None)
     command = [str(BIN / words[0]), *words[1:]]

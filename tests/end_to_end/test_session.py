@@ -1,13 +1,16 @@
 """The README's session is real and the tutorial works: their commands are run, and the session says the same."""
 
+import json
+import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tools import isolated, session
+from tools import demo, isolated, session
 
 ROOT = Path(__file__).resolve().parents[2]
 # Kept, so that they can be looked at after a run of CI.
@@ -33,6 +36,22 @@ def test_the_session_is_what_its_commands_say_its_page_looks_good_and_the_tutori
     assert [one for wrong in found.values() for one in wrong] == []
 
 
+def test_the_failure_to_try_ends_with_status_4_and_the_same_command_repairs_it(tmp_path):
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    script = "\n".join(re.findall(r"^```sh\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        script = script.replace("8001", str(free.getsockname()[1])) + "kill $!\n"
+    environment = os.environ | {"PATH": f"{demo.BIN}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    ended = subprocess.run(["bash", "-ec", script], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, check=True)
+
+    said = ended.stdout.decode()
+    assert "status 4\n" in said
+    assert "100000000053,failed,unavailable,2166" in said
+    facts = [json.loads(line) for line in said.splitlines() if line.startswith("{") and '"status"' in line]
+    assert [one["status"] for one in (facts[0], facts[-1])] == ["partial", "completed"]
+
+
 def test_the_demo_ends_with_the_largest_companies_and_the_page(tmp_path):
     words = [sys.executable, str(ROOT / "tools/demo.py"), "--scale", "0.02", "--lake", str(tmp_path / "lake")]
 
@@ -41,6 +60,9 @@ def test_the_demo_ends_with_the_largest_companies_and_the_page(tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert "20 of 20 slices have exactly the records of the sandbox" in ended.stderr
     last = ended.stderr.rpartition("The same command again finds everything done:")[2]
+    ask = last.partition("\nask ")[2].strip()
+    asked = subprocess.run(["bash", "-ec", ask], stdout=subprocess.PIPE, text=True, check=True)
+    assert "general_payments" in asked.stdout
     assert "  marts" in last
     assert last.count("already") == 5
     assert [line.split()[0] for line in last.splitlines()[-14:] if line] == [

@@ -114,7 +114,11 @@ class Context(Services):
 
     def suggest(self, job: str, *arguments: str, lake: str | None = None) -> None:
         """On a terminal, name the command that usually follows; ``lake`` if it is about another lake."""
-        self._following.append(command_of(job, *arguments, lake=lake or self._lake_argument))
+        self._following.append(self.command(job, *arguments, lake=lake))
+
+    def command(self, job: str, *arguments: str, lake: str | None = None) -> str:
+        """A command about the same lake, or another one, that can be pasted into this shell."""
+        return command_of(job, *arguments, lake=lake or self._lake_argument)
 
     def _print(self, fact: Mapping[str, Any]) -> None:
         self._printed = True

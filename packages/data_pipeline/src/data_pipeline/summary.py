@@ -41,7 +41,7 @@ def _text(value: Any, name: str) -> str:  # noqa: ANN401 - JSON
         case float():
             return f"{value:,.1f}"
         case Mapping():
-            return _listed(f"{key} {_text(one, key)}".strip() for key, one in value.items() if one is not None)
+            return _listed(f"{key} {text}" for key, one in value.items() if (text := _text(one, key)))
         case list() | tuple():
             return _listed(_text(one, name) for one in value)
     text = " ".join(str(value).split())

@@ -74,7 +74,8 @@ class Build:
         warned = f", {len(marts.warnings)} warned" if marts.warnings else ""
         self._show("marts", marts.status, f"{len(marts.tables)} tables, {marts.tests} tests passed{warned}")
         pages = {one.selection.year: self._page_of(one) for one in made}
-        self._context.explain(*lines_of(list(pages.values()), self._context.store.uri(marts.file)))
+        ask = self._context.command("query", "--tables")
+        self._context.explain(*lines_of(list(pages.values()), self._context.store.uri(marts.file), ask))
         facts = [_fact_of(one, pages.get(one.selection.year)) for one in years]
         code = max(one.code for one in years)
         is_new = {marts.status, *(status for one in years for status in one.steps.values())} - NOTHING_NEW

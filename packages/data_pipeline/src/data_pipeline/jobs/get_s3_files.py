@@ -67,6 +67,9 @@ def command(
 ) -> int:
     import contextlib
 
+    from data_pipeline.settings import extras
+
+    extras.require("sqlalchemy", "db")  # before what imports it
     from data_pipeline.agency_files.documents import Selection
     from data_pipeline.agency_files.run import AgencyRun, fact_of
 

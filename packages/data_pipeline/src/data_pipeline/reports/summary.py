@@ -20,8 +20,11 @@ class Page:
     key: str
 
 
-def lines_of(pages: Sequence[Page], marts: str) -> Iterator[str]:
-    """Of the years in their order; the companies are those of the last one. ``marts`` is where the database is."""
+def lines_of(pages: Sequence[Page], marts: str, ask: str) -> Iterator[str]:
+    """Of the years in their order; the companies are those of the last one.
+
+    ``marts`` is where the database is, ``ask`` the command that asks the tables.
+    """
     yield ""
     if len(pages) > 1:
         yield from _table_of_years(pages)
@@ -35,7 +38,7 @@ def lines_of(pages: Sequence[Page], marts: str) -> Iterator[str]:
     for one in pages:
         yield f"page       {one.uri}"
     yield f"marts      {marts}"
-    yield "ask        data-pipeline run query -- --tables"
+    yield f"ask        {ask}"
 
 
 def _table_of_years(pages: Sequence[Page]) -> Iterator[str]:

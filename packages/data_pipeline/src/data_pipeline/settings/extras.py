@@ -19,7 +19,8 @@ def require(library: str, extra: str) -> None:
 
 def advice(extra: str) -> str:
     """How to install an extra from a checkout."""
+    analytics = " ./packages/analytics" if extra == "dbt" else ""  # pip would ask an index for it
     return (
-        f"In the checkout: pip install ./packages/etl_core './packages/data_pipeline[{extra}]'. "
+        f"In the checkout: pip install ./packages/etl_core{analytics} './packages/data_pipeline[{extra}]'. "
         "For uv and pipx see docs/installation.md."
     )

@@ -9,7 +9,7 @@ ACME = Bar("Acme", Decimal("1234567.80"), 3, more="100000000053")
 
 
 def text_of(*pages: Page) -> str:
-    return "\n".join(lines_of(pages, "file:///lake/marts.duckdb"))
+    return "\n".join(lines_of(pages, "file:///lake/marts.duckdb", "data-pipeline run query -- --tables"))
 
 
 def a_page(year: int = 2024, **changes: object) -> Page:
@@ -26,6 +26,9 @@ class Summary(unittest.TestCase):
         self.assertIn("page       file:///lake/2024.html\nmarts      file:///lake/marts.duckdb", text)
         self.assertNotIn("not complete", text)
         self.assertNotIn("2024   ", text, "one year needs no table")
+
+    def test_the_last_line_is_the_command_that_asks_the_tables(self):
+        self.assertTrue(text_of(a_page()).endswith("\nask        data-pipeline run query -- --tables"))
 
     def test_a_part_of_a_year_says_so(self):
         self.assertIn("2024 is not complete: these are the companies of run r1.", text_of(a_page(closed=False)))

@@ -1,6 +1,6 @@
 import unittest
 
-from data_pipeline.settings.extras import require
+from data_pipeline.settings.extras import advice, require
 from etl_core.errors import ConfigError
 
 
@@ -16,3 +16,6 @@ class Extras(unittest.TestCase):
             "no_such_library is not installed. In the checkout: pip install ./packages/etl_core "
             "'./packages/data_pipeline[lakehouse]'. For uv and pipx see docs/installation.md.",
         )
+
+    def test_the_advice_names_every_package_of_ours_that_pip_would_ask_an_index_for(self):
+        self.assertIn("./packages/etl_core ./packages/analytics './packages/data_pipeline[dbt]'", advice("dbt"))
