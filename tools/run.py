@@ -17,7 +17,7 @@ def words(given: Mapping[str, str]) -> list[str]:
     if not year:
         raise ValueError("Which year? Name it: `make run YEAR=2024 MAX=20`.")
     if not limit and not company:
-        # A year is some 1,700 companies and 8 GB: nobody should get that by forgetting an argument.
+        # A year is some 1,700 companies and 9 GB: nobody should get that by forgetting an argument.
         raise ValueError(
             f"How much of {year}? `MAX=20` is its first 20 companies, `COMPANY=…` some by id, `MAX=all` every one."
         )

@@ -47,7 +47,8 @@ def tried(dag: DAG, **conf: object) -> dict[str, object]:
         notes = session.query(XComModel).filter_by(run_id=run.run_id)
         xcoms = {f"{one.task_id}.{one.key}": XComModel.deserialize_value(one) for one in notes}
     tasks = {f"{one.task_id}": [str(one.state), one.try_number] for one in run.get_task_instances()}
-    return {"state": str(run.state), "tasks": tasks, "xcoms": xcoms}
+    labels = {one.task_id: one.rendered_map_index for one in run.get_task_instances() if one.map_index >= 0}
+    return {"state": str(run.state), "tasks": tasks, "xcoms": xcoms, "labels": labels}
 
 
 def rendered(dag: DAG, **context: object) -> list[str]:

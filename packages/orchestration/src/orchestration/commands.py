@@ -27,6 +27,12 @@ def datasets_of(chosen: str) -> tuple[str, ...]:
     return DATASETS if chosen == ALL else (chosen,)
 
 
+def subject_of(command: Iterable[object]) -> str:
+    """The dataset that a command is about, by its words or by its run's name; empty without one."""
+    words = [str(word) for word in command]
+    return next((one for one in DATASETS if any(word.startswith(one) for word in words)), "")
+
+
 def run_id_of(given: str | None, dag_run_id: str, *more: str) -> str:
     """The run's name in the lake: the same for every try and clear of a DAG run, another for each DAG run.
 

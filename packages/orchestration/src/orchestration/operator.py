@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from etl_core.errors import PermanentError
 from etl_core.stop import Stop
 from orchestration import settings as configuration
-from orchestration.commands import shown
+from orchestration.commands import shown, subject_of
 from orchestration.outcomes import Outcome, references
 from orchestration.process import ProcessPlace, end_with_parent
 
@@ -66,9 +66,19 @@ class DataPipelineOperator(BaseOperator):
     ui_color = "#e8f0f7"
 
     def __init__(self, *, command: Any, place: str = "", **options: Any) -> None:
-        super().__init__(**{"retry_policy": ByExitStatus(), "multiple_outputs": True, **options})
+        ours = {
+            "retry_policy": ByExitStatus(),
+            "multiple_outputs": True,
+            "map_index_template": "{{ task.subject }}",  # in place of 0, 1 and 2
+        }
+        super().__init__(**{**ours, **options})
         self.command = command
         self.place = place
+
+    @property
+    def subject(self) -> str:
+        """What distinguishes this task from others of its name."""
+        return subject_of(self.command or ())
 
     def execute(self, context: Any) -> dict[str, Any]:
         command: list[str] = list(self.command)

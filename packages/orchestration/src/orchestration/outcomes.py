@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -46,13 +47,14 @@ class Outcome:
         known = next((one for one in EXIT_STATUSES if one.code == self.status), None)
         fact = self.fact
         run_id = fact.get("run_id")
+        lake = f" --lake {shlex.quote(str(fact['lake']))}" if fact.get("lake") else ""
         lines = [
             f"{command} ended with status {self.status}{f' ({known.meaning})' if known else ''}.",
             *(str(fact[name]) for name in ("message", "note") if fact.get(name)),
             *(_line_of(one) for one in self._failures()),
             *filter(None, [self.why]),
             *(f"{name}: {fact[name]}" for name in ("run_id", "release", "manifest", "lake") if fact.get(name)),
-            *([f"To see more: data-pipeline run status -- --run-id {run_id}"] if run_id else []),
+            *([f"To see more: data-pipeline run status -- --run-id {run_id}{lake}"] if run_id else []),
         ]
         return "\n".join(lines)
 

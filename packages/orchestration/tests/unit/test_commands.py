@@ -130,3 +130,16 @@ class Shown(unittest.TestCase):
     def test_a_command_is_shown_as_a_person_types_it(self):
         self.assertEqual(commands.shown(["stage", "--run-id", "a b"]), "data-pipeline run stage -- --run-id 'a b'")
         self.assertEqual(commands.shown(["build_marts"]), "data-pipeline run build_marts")
+
+
+class TheSubjectOfACommand(unittest.TestCase):
+    def test_a_mapped_task_is_known_by_its_dataset(self):
+        run = "research-payments-2024-scheduled__2025-07-02"
+        for command, subject in (
+            (["report", "--dataset", "general-payments", "--year", "2024"], "general-payments"),
+            (["stage", "--run-id", run], "research-payments"),
+            (["build_marts"], ""),
+            ([], ""),
+        ):
+            with self.subTest(command=command):
+                self.assertEqual(commands.subject_of(command), subject)

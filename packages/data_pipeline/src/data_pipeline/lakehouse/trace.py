@@ -61,7 +61,7 @@ def lines_of(fact: TraceFact) -> Iterator[str]:
     yield f"request    {request.url}"
     yield (
         f"           status {request.status} at {request.started_at:%Y-%m-%d %H:%M:%S} UTC, in {request.seconds:.2f} s,"
-        f" {request.requests:,} requests, {request.retries:,} of them retries"
+        f" {request.requests:,} request{'s' * (request.requests != 1)}, {request.retries:,} of them retries"
     )
     for one in request.failed_attempts:
         yield f"           before it, at {one.at:%H:%M:%S}: {one.reason}"
