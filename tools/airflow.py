@@ -212,8 +212,8 @@ def start(place: Path, port: int) -> int:
             print(
                 f"Airflow listens on {airflow.url}. Sign in as {USER} with the password {airflow.password()}\n"
                 f"DAGs are paused. Trigger open_payments_year with the year {demo.YEAR}: the source is a sandbox, the\n"
-                f"lake is {os.path.relpath(place / 'lake')}. Unpausing also starts the newest scheduled year, which the\n"
-                "sandbox lacks: that run fails. Ctrl-C stops everything.",
+                f"lake is {os.path.relpath(place / 'lake')}. Unpausing also starts the newest year by schedule, which\n"
+                "it lacks: that run fails. Ctrl-C stops everything.",
                 file=sys.stderr,
             )
             with contextlib.suppress(KeyboardInterrupt):
