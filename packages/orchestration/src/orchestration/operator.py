@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Of a cancelled or finished task instance; a cleared or a killed one is in another state.
 FINAL_STATES = ("failed", "success")
+# What people see of a mapped task in place of its number. `partial` takes it; it does not know the options below.
+LABEL = "{{ task.subject }}"
 # What the event of an asset says, as far as the job's fact has it.
 NAMED = ("run_id", "dataset", "year", "release", "build", "manifest", "rows")
 
@@ -69,7 +71,7 @@ class DataPipelineOperator(BaseOperator):
         ours = {
             "retry_policy": ByExitStatus(),
             "multiple_outputs": True,
-            "map_index_template": "{{ task.subject }}",  # in place of 0, 1 and 2
+            "map_index_template": LABEL,
         }
         super().__init__(**{**ours, **options})
         self.command = command

@@ -9,7 +9,7 @@ from airflow.sdk import DAG, Param, get_current_context, task, task_group
 
 from orchestration import commands, settings
 from orchestration.defaults import MARTS, dag_options, run_id_param, tables_of
-from orchestration.operator import DataPipelineOperator
+from orchestration.operator import LABEL, DataPipelineOperator
 
 AFTER_MARTS = [name for name in settings.load().after_marts.split(",") if name]
 DOCS = {
@@ -70,7 +70,8 @@ end of its log and in the XCom `diagnosis`.
         return commands.of_year(params, year, run.run_id, fan_out_options=settings.load().fan_out_options)
 
     def once_for_each_dataset(job: str) -> Any:
-        return DataPipelineOperator.partial(task_id=job, doc_md=DOCS[job]).expand(command=planned.map(of(job)))
+        step = DataPipelineOperator.partial(task_id=job, doc_md=DOCS[job], map_index_template=LABEL)
+        return step.expand(command=planned.map(of(job)))
 
     planned = plan()
     dataset = task_group(group_id="dataset", tooltip="Once for each dataset")(tables_of)
@@ -92,7 +93,9 @@ that the lake has no tables of are left to the yearly schedule and to backfills.
     **dag_options("open-payments"),
 ) as open_payments_releases:
     resolved = DataPipelineOperator.partial(
-        task_id="resolve", doc_md="Asks the catalogue for the distribution of every year of a dataset."
+        task_id="resolve",
+        doc_md="Asks the catalogue for the distribution of every year of a dataset.",
+        map_index_template=LABEL,
     ).expand(command=[commands.resolve(one) for one in commands.DATASETS])
 
     @task(doc_md="Compares releases in the lake; reads two kinds of small documents.")
