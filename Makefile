@@ -58,10 +58,10 @@ terraform-check: install ## check terraform/ without an account: its tests, an a
 check: install ## linter, types, import contracts, lock, unit tests, tests of docs, tools and manifests
 	@$(BIN)/python tools/gate.py check
 
-test: install ## everything a clean machine can run: check, wheels, integration, end to end
+test: install ## everything a clean machine can run quickly: check, integration, end to end
 	@$(BIN)/python tools/gate.py test
 
-test-long: install ## tests with kills, fuzzing and properties; the image, built and run; Terraform; policy scans
+test-long: install ## kills, fuzzing, properties; wheels and images, built and run; Terraform; policy scans
 	@$(BIN)/python tools/gate.py test-long
 
 test-airflow: install ## the part of test-long that runs Airflow: the DAGs, a year, four processes with PostgreSQL

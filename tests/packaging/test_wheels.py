@@ -113,6 +113,7 @@ def test_a_wheel_holds_its_package_with_its_types_and_nothing_else(wheels, path)
     assert [name for name in names if "__pycache__" in name or ("/tests/" in name and name.endswith(".py"))] == []
 
 
+@pytest.mark.long
 def test_the_command_works_where_nothing_else_is_installed(installed, tmp_path):
     listed = run(installed / "data-pipeline", "list", cwd=tmp_path)
     module = run(installed / "python", "-m", "data_pipeline", "list", cwd=tmp_path)
@@ -122,12 +123,14 @@ def test_the_command_works_where_nothing_else_is_installed(installed, tmp_path):
     assert (module.returncode, module.stdout) == (0, listed.stdout)
 
 
+@pytest.mark.long
 def test_what_is_installed_is_whole(installed, tmp_path):
     answer = run(installed / "python", "-m", "pip", "check", cwd=tmp_path)
 
     assert answer.returncode == 0, answer.stdout
 
 
+@pytest.mark.long
 def test_each_package_is_imported_from_its_wheel(installed, tmp_path):
     for path in PACKAGES:
         package = Path(path).name

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from data_pipeline.lakehouse.database import Limits
 from data_pipeline.lakehouse.dbt import LAKE, Dbt, interpreter
@@ -55,6 +56,7 @@ class Run(ProjectCase):
         with self.assertRaisesRegex(DataError, "the marts do not hold: 1 fail; not_null_doubled_n: Got 1 result"):
             Dbt(self.project, PYTHON, LIMITS, no_stop).build(self.lake("1", "NULL"))
 
+    @pytest.mark.long
     def test_a_model_that_does_not_fit_in_memory_is_made_on_disk_and_those_after_it_too(self):
         (self.project.folder / "models" / "sorted.sql").write_text(
             "{{ config(materialized='table') }} select row_number() over (order by hash(r.n)) as place, r.n"
@@ -68,6 +70,7 @@ class Run(ProjectCase):
         with duckdb.connect(str(built.database), read_only=True) as database:
             self.assertEqual(database.execute("SELECT count(*) FROM sorted").fetchall(), [(3_000_000,)])
 
+    @pytest.mark.long
     def test_what_dbt_read_of_a_project_is_kept_and_read_again_if_it_changed_or_is_damaged(self):
         kept = PrivateFolder(self.folder, "dbt")
         dbt = Dbt(self.project, PYTHON, LIMITS, no_stop, kept)
