@@ -82,10 +82,9 @@ def pytest(name: str, *words: str, limit_seconds: float = 1200, in_memory: bool 
 
 
 # CI has two cores. Tests wait half of their time, for a moment or a server, so more share them; long ones compute.
-WAITING = ("-n", "6")
 COMPUTING = ("-n", "2", "--dist", "worksteal")
-# Tests of a file stay together: they share its servers. Files begin in the order below, those of long tests first.
-BY_FILE = (*WAITING, "--dist", "loadfile", "--no-loadscope-reorder", "--timeout=300")
+# Tests of a file stay together: they share its servers. Files begin in the order of ALL, those of slow tests first.
+BY_FILE = ("-n", "6", "--dist", "loadfile", "--no-loadscope-reorder", "--timeout=300")
 
 QUICK = {
     "manifests": ("tests/manifests*", "tests/containers*", "tests/airflow*"),

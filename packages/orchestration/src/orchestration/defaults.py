@@ -36,7 +36,7 @@ def run_id_param() -> Param:
     return Param(None, type=["null", "string"], pattern=f"^{commands.RUN_ID}$", description=text)
 
 
-def tables_of(command: Any) -> None:  # noqa: ANN401 - a command, or what will be one
+def tables_of(command: object) -> None:
     """The three steps from a source to its tables; ``command`` fetches."""
     fetched = DataPipelineOperator(
         task_id="ingest",

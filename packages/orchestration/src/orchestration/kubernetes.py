@@ -123,9 +123,7 @@ class KubernetesPlace:
     def _by_lake(self, command: Sequence[str], *, succeeded: bool) -> Outcome:
         """By the commit of its work, where its job makes one; else by whether the Job succeeded."""
         fact = evidence_of(self._store, command)
-        is_done = succeeded
-        if command[0] in PROVED_BY_LAKE:
-            is_done = fact is not None
+        is_done = fact is not None if command[0] in PROVED_BY_LAKE else succeeded
         if is_done:
             return Outcome(0, {**(fact or {}), "job": command[0], "kubernetes_job": self.job})
         how = "ended with status 0, but" if succeeded else "was deleted, and"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data_pipeline.agency_files.documents import DOMAIN as AGENCY_FILES
 from data_pipeline.customers.documents import DATASET as CUSTOMERS
@@ -27,5 +27,5 @@ def lines_of(runs: Sequence[ListedRun]) -> Iterator[str]:
         yield f"{one.run_id:<{width}}  {one.status:<9}  {rows:>15}  {what}{parts and ': ' + parts}"
 
 
-def _said(value: Any) -> str:  # noqa: ANN401 - JSON
+def _said(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

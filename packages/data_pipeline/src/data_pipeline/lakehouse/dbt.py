@@ -199,9 +199,9 @@ class _Watched:
     def look(self) -> None:
         self.check_stop()
         said = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        *_, line, _ = ["", *said.split("\n")]
-        if line:
-            number, total, name = line.split(" ", 2)
+        whole = said.split("\n")[:-1]  # the last line may be written at this moment
+        if whole:
+            number, total, name = whole[-1].split(" ", 2)
             if not self.begun:
                 self.progress.start("marts", units=int(total), rows=0, unit_name="models and tests")
             self.progress.describe(f"marts: {name}")

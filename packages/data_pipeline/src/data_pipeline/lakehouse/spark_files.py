@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
     from etl_core.lake import ObjectStore
 
@@ -71,7 +72,7 @@ class SparkFiles:
         keys = [one.key for one in self._scratch.list(f"{folder}/") if one.key.endswith(".parquet")]
         return dict(zip(keys, in_parallel(self._here, keys), strict=True))
 
-    def table(self, schema: Any, files: Iterable[str]) -> DataFrame:  # noqa: ANN401 - text, or a schema of Spark
+    def table(self, schema: StructType | str, files: Iterable[str]) -> DataFrame:
         """The records that were written."""
         paths = [escaped(plain(self._scratch.uri(one))) for one in files]
         return self.session.read.schema(schema).parquet(*paths).selectExpr("*", f"_metadata.file_name AS {FILE}")

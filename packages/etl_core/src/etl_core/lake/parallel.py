@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 R = TypeVar("R")
-# They wait for the lake's answers, not for the processor; as many as connections of an S3 client.
+# They wait for the lake's answers, not for the processor; an S3 client has as many connections.
 REQUESTS = 16
 
 

@@ -31,6 +31,7 @@ import botocore.session
 import botocore.utils
 
 from etl_core.errors import AccessError, ChangedError, ConfigError, NotFoundError, PermanentError, UnavailableError
+from etl_core.lake.parallel import REQUESTS
 from etl_core.lake.port import Body, CopyResult, ObjectInfo, PutResult, checked_key, content_of
 from etl_core.lake.resumed import resumed
 from etl_core.lake.s3_copy import CopyLimits, ServerSideCopy, digest_of
@@ -62,7 +63,7 @@ POLICY = RetryPolicy(attempts=8, total_seconds=60, first_wait_seconds=0.1, longe
 
 
 def _moment(text: str) -> datetime:
-    """A time as S3 writes it. The SDK's parser guesses the format, which is a third of the work of a listing."""
+    """A time as S3 writes it. The SDK's parser guesses the format, which is most of the work of a listing."""
     try:
         return datetime.fromisoformat(text)
     except (TypeError, ValueError):  # of a header, or of a server that writes it otherwise
@@ -84,7 +85,7 @@ def _loader(folders: str | None) -> botocore.loaders.Loader:
     return botocore.loaders.create_loader(folders)
 
 
-def make_client(pool_size: int = 16) -> S3Client:
+def make_client(pool_size: int = REQUESTS) -> S3Client:
     """A client from the standard AWS settings: role, profile, ``AWS_*``, ``AWS_ENDPOINT_URL`` for other servers."""
     config = botocore.config.Config(
         retries={"mode": "standard", "max_attempts": 6},

@@ -3,6 +3,7 @@
 import errno
 import unittest
 from operator import attrgetter
+from typing import Any
 
 import botocore.exceptions
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
@@ -59,6 +60,6 @@ class Codes(unittest.TestCase):
         self.assertEqual(repeated - TEMPORARY_CODES, set())
 
     def test_an_upload_in_parts_that_is_gone_may_be_complete_and_its_answer_lost_so_a_later_run_looks(self):
-        said = {"Error": {"Code": "NoSuchUpload"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+        said: Any = {"Error": {"Code": "NoSuchUpload"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
         with self.assertRaises(UnavailableError), translate_errors("copy x"):
-            raise botocore.exceptions.ClientError(said, "CompleteMultipartUpload")  # type: ignore[arg-type]
+            raise botocore.exceptions.ClientError(said, "CompleteMultipartUpload")
